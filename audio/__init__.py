@@ -1,0 +1,24 @@
+"""What is known from sound: any file -> 16 kHz mono -> log-mel in the Wav2Lip convention, one window per video frame.
+
+`read_mel` streams: a file of any length becomes its mel (25.6 kB per second) and nothing else stays in memory.
+Time begins at a file's first picture if it has moving pictures (as in `video`), else at its first sound.
+"""
+
+from audio.mel import HOP, LEAD, MEL_RATE, MELS, SILENCE, WINDOW, Mel, log_mel, read_mel
+from audio.waveform import SAMPLE_RATE, Waveform, read_sound, sound_blocks
+
+__all__ = [
+    "HOP",
+    "LEAD",
+    "MELS",
+    "MEL_RATE",
+    "SAMPLE_RATE",
+    "SILENCE",
+    "WINDOW",
+    "Mel",
+    "Waveform",
+    "log_mel",
+    "read_mel",
+    "read_sound",
+    "sound_blocks",
+]

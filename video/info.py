@@ -1,0 +1,58 @@
+"""What a video is, before its pixels are used."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from video.opening import is_still, opened
+from video.picture import quarter_turns
+from video.reading import pictures
+from video.timeline import timeline
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What `read_frames` will yield.  ValueError if a figure is impossible.
+
+    fps is exact; a variable rate has been resolved to this constant one.  frames: how many `read_frames` yields.
+    height and width are those of the upright picture.  audio: there is sound.  still: it is a picture, one frame at
+    25 fps.  pixel_aspect: how wide a pixel is to be shown, 1 for nearly every video.
+    """
+
+    path: Path
+    fps: Fraction
+    frames: int
+    height: int
+    width: int
+    audio: bool
+    still: bool
+    pixel_aspect: Fraction = Fraction(1)
+
+    def __post_init__(self) -> None:
+        if not all(figure > 0 for figure in (self.fps, self.frames, self.height, self.width, self.pixel_aspect)):
+            raise ValueError(f"a video needs a rate, frames and a size: {self}")
+
+    @property
+    def seconds(self) -> Fraction:
+        """How long it lasts."""
+        return self.frames / self.fps
+
+
+def probe(path: Path) -> VideoInfo:
+    """What the video is; BadInput if it cannot be read.  Reads its packets and decodes one picture."""
+    line = timeline(path)
+    with pictures(path, line) as ((width, height), decoded):
+        _, first = next(decoded)
+        lying = quarter_turns(first) % 2 == 1
+    with opened(path) as (container, stream):
+        aspect = Fraction(stream.sample_aspect_ratio or 1)
+        return VideoInfo(
+            path=path,
+            fps=line.fps,
+            frames=line.frames,
+            height=width if lying else height,
+            width=height if lying else width,
+            audio=bool(container.streams.audio),
+            still=is_still(container),
+            pixel_aspect=1 / aspect if lying else aspect,
+        )

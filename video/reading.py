@@ -1,0 +1,112 @@
+"""A video file -> upright RGB frames at a constant rate."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from itertools import chain
+from pathlib import Path
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.frame import PictureType, VideoFrame
+from av.video.stream import VideoStream
+
+from errors import BadInput
+from video.opening import opened
+from video.picture import rgb
+from video.timeline import Key, Timeline, all_packets, timeline
+
+LONGEST_FREEZE = 1  # seconds for which an undecodable stretch is bridged by the picture before it
+
+
+def read_frames(path: Path, *, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
+    """Frames start..stop-1 (to the end if None), each HWC u8 RGB, upright, at the constant rate `probe(path).fps`.
+
+    Frame k is the picture that is on screen at k / fps after the first one.  Reading from `start` seeks to the key
+    frame before it and yields the same pixels as reading from 0.  Interlaced video is not deinterlaced.  A picture
+    that does not decode is replaced by the one before; BadInput after a second of that, or if nothing decodes, so
+    that exactly as many frames come as asked for, or an error.  ValueError if the range is not inside the video.
+    Each frame is an array of its own and may be written into.
+    """
+    line = timeline(path)
+    stop = line.frames if stop is None else stop
+    if not 0 <= start <= stop <= line.frames:
+        raise ValueError(f"{path} has frames 0..{line.frames - 1}; {start}..{stop - 1} are not inside")
+    return _frames(path, line, start, stop)
+
+
+def _frames(path: Path, line: Timeline, start: int, stop: int) -> Iterator[np.ndarray]:
+    wanted = line.times[line.shown[start:stop]]  # [frames], ascending
+    if not wanted.size:
+        return
+    with pictures(path, line, int(wanted[0])) as (size, decoded):
+        time, frame = next(decoded)
+        following = next(decoded, None)
+        for moment in wanted:
+            while following is not None and following[0] <= moment:
+                time, frame = following
+                following = next(decoded, None)
+            if (moment - time) * line.tick > LONGEST_FREEZE:
+                where = float((time - line.times[0]) * line.tick)
+                raise BadInput(f"{path}: damaged after {where:.1f} s; cut it there, or export or copy it again")
+            yield rgb(frame, size)
+
+
+@contextmanager
+def pictures(
+    path: Path, line: Timeline, first: int = 0
+) -> Iterator[tuple[tuple[int, int], Iterator[tuple[int, VideoFrame]]]]:
+    """The stored (width, height), and the decoded frames with their times on the line, from at or before `first`.
+
+    BadInput when nothing can be decoded.
+    """
+    key = line.key_before(first)
+    if key is not None:
+        with opened(path) as (container, stream):
+            timed = _from_key(container, stream, key)
+            if timed is not None:
+                yield (stream.width, stream.height), timed
+                return
+    with opened(path) as (container, stream):
+        stream.thread_type = "AUTO"
+        frames = _decoded(stream, all_packets(container, stream))
+        timed = enumerate(frames) if line.counted else _stamped(frames)
+        head = next(timed, None)
+        if head is None:
+            raise BadInput(f"{path}: none of its pictures can be decoded; export or copy it again")
+        yield (stream.width, stream.height), chain([head], timed)
+
+
+def _from_key(container: InputContainer, stream: VideoStream, key: Key) -> Iterator[tuple[int, VideoFrame]] | None:
+    """The timed frames from this key frame, or None if reading from there would not give the same pixels.
+
+    Where a seek lands is up to the container, so the very packet must come by; and a decoder can begin at a key frame
+    only if that is a whole picture (streams with intra refresh have none).
+    """
+    stream.thread_type = "AUTO"
+    container.seek(key.dts, stream=stream)
+    packets = all_packets(container, stream)
+    keys = (packet for packet in packets if packet.is_keyframe)
+    head = next((packet for packet in keys if packet.pts is not None and packet.pts >= key.pts), None)
+    if head is None or (head.pts, head.size) != (key.pts, key.size):
+        return None
+    timed = _stamped(_decoded(stream, chain([head], packets)))
+    begin = next((item for item in timed if item[0] >= key.pts), None)
+    if begin is None or begin[0] != key.pts or begin[1].pict_type != PictureType.I:
+        return None
+    return chain([begin], timed)
+
+
+def _decoded(stream: VideoStream, packets: Iterator["Packet[VideoStream]"]) -> Iterator[VideoFrame]:
+    """Every frame that decodes; what does not is left out."""
+    for packet in packets:
+        if packet.size:
+            with suppress(av.InvalidDataError):
+                yield from stream.decode(packet)
+    with suppress(av.InvalidDataError):
+        yield from stream.decode(None)
+
+
+def _stamped(frames: Iterator[VideoFrame]) -> Iterator[tuple[int, VideoFrame]]:
+    return ((frame.pts, frame) for frame in frames if frame.pts is not None)

@@ -1,0 +1,150 @@
+"""The sound that goes with written pictures: the packets as they were, or AAC where the container cannot hold them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.audio.stream import AudioStream
+from av.codec.codec import Codec
+from av.container import InputContainer, OutputContainer
+from av.packet import Packet
+
+from errors import BadInput
+from video.opening import first_pictures
+
+AAC_BITS = 192_000  # per second
+AAC_RATES = (96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350)
+AAC_LAYOUTS = ("mono", "stereo", "3.0", "4.0", "5.0", "5.1")  # another becomes stereo
+COPIED = {  # what common players play in these containers; anything else becomes AAC
+    ".mp4": frozenset({"aac", "mp3", "ac3", "eac3", "alac"}),
+    ".mov": frozenset({"aac", "mp3", "ac3", "eac3", "alac", "pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_f32le"}),
+}
+
+
+class Sound:
+    """Packets on the clock of the pictures, handed over little by little so that neither waits for the other."""
+
+    def __init__(self, output: OutputContainer, packets: Iterator["Packet[AudioStream]"]) -> None:
+        self._output = output
+        self._packets = packets
+        self._waiting: Packet[AudioStream] | None = None
+
+    def write_until(self, seconds: Fraction) -> None:
+        """Mux the packets that are over by then."""
+        while (packet := self._next()) is not None and _start(packet) + _duration(packet) <= seconds:
+            self._mux(packet)
+
+    def finish(self, seconds: Fraction) -> None:
+        """Mux the rest up to then; the packet across that moment is shown for as long as is left."""
+        self.write_until(seconds)
+        packet = self._next()
+        if packet is not None and _start(packet) < seconds:
+            packet.duration = max(1, round((seconds - _start(packet)) / Fraction(packet.time_base)))
+            self._mux(packet)
+
+    def _next(self) -> "Packet[AudioStream] | None":
+        self._waiting = self._waiting or next(self._packets, None)
+        return self._waiting
+
+    def _mux(self, packet: "Packet[AudioStream]") -> None:
+        self._output.mux(packet)
+        self._waiting = None
+
+
+@contextmanager
+def sound_of(path: Path | None, output: OutputContainer, suffix: str) -> Iterator[Sound]:
+    """The first sound of a file as a stream of `output`; BadInput if it has none.  None is no sound at all."""
+    if path is None:
+        yield Sound(output, iter(()))
+        return
+    if not path.is_file():
+        raise BadInput(f"{path}: no such file; check the path of the sound")
+    try:
+        container = av.open(str(path.absolute()), metadata_errors="ignore")
+    except (av.FFmpegError, OSError) as error:
+        raise BadInput(f"{path}: not a readable sound or video file; give a wav, mp3, m4a or mp4") from error
+    with container:
+        if not container.streams.audio:
+            raise BadInput(f"{path}: it has no sound; give a file with a sound track")
+        stream = container.streams.audio[0]
+        yield Sound(output, _copied(container, stream, output, suffix) or _encoded(container, stream, output))
+
+
+def _start(packet: "Packet[AudioStream]") -> Fraction:
+    return (packet.pts or 0) * Fraction(packet.time_base)
+
+
+def _duration(packet: "Packet[AudioStream]") -> Fraction:
+    return (packet.duration or 0) * Fraction(packet.time_base)
+
+
+def _zero(container: InputContainer, stream: AudioStream) -> Fraction:
+    """Where the file's time begins, in seconds: at its first picture, else at its first sound (as in `audio`)."""
+    for first in (first_pictures(container), stream):
+        if first is not None and first.start_time is not None and first.time_base is not None:
+            return first.start_time * first.time_base
+    return Fraction(0)
+
+
+def _copied(
+    container: InputContainer, stream: AudioStream, output: OutputContainer, suffix: str
+) -> "Iterator[Packet[AudioStream]] | None":
+    """The packets untouched but for their clock; None if this container does not take them."""
+    codec = Codec(stream.codec_context.name, "r").canonical_name
+    if codec not in COPIED.get(suffix, {codec}):
+        return None
+    try:
+        copy = output.add_stream_from_template(stream)
+    except ValueError:
+        return None
+    return _shifted(container, stream, copy)
+
+
+def _shifted(container: InputContainer, stream: AudioStream, copy: AudioStream) -> Iterator["Packet[AudioStream]"]:
+    zero = round(_zero(container, stream) / Fraction(stream.time_base or 1))
+    last: int | None = None
+    for packet in _demuxed(container, stream):
+        packet.pts = (packet.dts or 0 if packet.pts is None else packet.pts) - zero
+        packet.dts = packet.pts
+        audible = packet.pts + 2 * (packet.duration or 0) > 0  # one packet before the start warms the decoder up
+        if audible and (last is None or packet.pts > last):  # a clock that steps back stops a muxer
+            last = packet.pts
+            packet.stream = copy
+            yield packet
+
+
+def _demuxed(container: InputContainer, stream: AudioStream) -> Iterator["Packet[AudioStream]"]:
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets, None)
+        except av.InvalidDataError:  # cut in the middle of a packet
+            return
+        if packet is None:
+            return
+        if packet.size:
+            yield packet
+
+
+def _encoded(
+    container: InputContainer, stream: AudioStream, output: OutputContainer
+) -> Iterator["Packet[AudioStream]"]:
+    """As AAC, at its own rate and with its own channels where AAC has them."""
+    rate = stream.codec_context.sample_rate
+    encoder = output.add_stream("aac", rate=rate if rate in AAC_RATES else 48_000, bit_rate=AAC_BITS)
+    layout = stream.codec_context.layout.name
+    encoder.codec_context.layout = layout if layout in AAC_LAYOUTS else AAC_LAYOUTS[stream.codec_context.channels != 1]
+    return _reencoded(container, stream, encoder)
+
+
+def _reencoded(container: InputContainer, stream: AudioStream, encoder: AudioStream) -> Iterator["Packet[AudioStream]"]:
+    zero = _zero(container, stream)
+    for packet in _demuxed(container, stream):
+        with suppress(av.InvalidDataError):
+            for frame in packet.decode():
+                if frame.pts is not None and frame.time_base:
+                    frame.pts -= round(zero / frame.time_base)
+                yield from encoder.encode(frame)
+    yield from encoder.encode(None)
