@@ -1,0 +1,134 @@
+"""The pieces a UNet is built from (Dhariwal & Nichol 2021, appendix): residual blocks, attention, embeddings."""
+
+import math
+from typing import TypeVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+GROUPS = 32  # of every GroupNorm
+M = TypeVar("M", bound=nn.Module)
+
+
+def timestep_embedding(t: Tensor, channels: int, max_period: float = 10_000.0) -> Tensor:
+    """Sinusoids of t, [cos, sin].  t [b] -> [b, channels], float32."""
+    half = channels // 2
+    frequencies = torch.exp(-math.log(max_period) * torch.arange(half, dtype=torch.float32, device=t.device) / half)
+    angles = t.float()[:, None] * frequencies
+    return torch.cat([angles.cos(), angles.sin()], dim=1)
+
+
+def zeroed(module: M) -> M:
+    """The module with all parameters zero, so that a residual branch starts as the identity."""
+    for parameter in module.parameters():
+        nn.init.zeros_(parameter)
+    return module
+
+
+def normalization(channels: int) -> nn.GroupNorm:
+    return nn.GroupNorm(GROUPS, channels)
+
+
+class Resample(nn.Module):
+    """Average pooling by the stride, or nearest up-sampling by it; no parameters."""
+
+    def __init__(self, stride: tuple[int, int], *, up: bool) -> None:
+        super().__init__()
+        self.stride, self.up = stride, up
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.up:
+            return F.interpolate(x, scale_factor=(float(self.stride[0]), float(self.stride[1])), mode="nearest")
+        return F.avg_pool2d(x, self.stride)
+
+
+class ResBlock(nn.Module):
+    """Norm, SiLU, conv, plus the embedding, norm, SiLU, conv, around a skip.  [b, c, h, w] -> [b, out, h', w'].
+
+    The embedding is an additive bias or, with `scale_shift_norm`, scales and shifts the second norm
+    (Dhariwal & Nichol 2021, eq. 3).  With `resample` both branches change resolution before the first conv.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        out_channels: int,
+        embedding: int,
+        *,
+        dropout: float = 0.0,
+        scale_shift_norm: bool = False,
+        resample: Resample | None = None,
+    ) -> None:
+        super().__init__()
+        self.scale_shift_norm = scale_shift_norm
+        self.resample = resample
+        self.in_layers = nn.Sequential(
+            normalization(channels), nn.SiLU(), nn.Conv2d(channels, out_channels, 3, padding=1)
+        )
+        self.emb_layers = nn.Sequential(nn.SiLU(), nn.Linear(embedding, out_channels * (2 if scale_shift_norm else 1)))
+        self.out_layers = nn.Sequential(
+            normalization(out_channels),
+            nn.SiLU(),
+            nn.Dropout(dropout),
+            zeroed(nn.Conv2d(out_channels, out_channels, 3, padding=1)),
+        )
+        self.skip_connection = nn.Identity() if channels == out_channels else nn.Conv2d(channels, out_channels, 1)
+
+    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+        norm, activation, conv = self.in_layers
+        h = activation(norm(x))
+        if self.resample is not None:
+            h, x = self.resample(h), self.resample(x)
+        h = conv(h)
+        bias = self.emb_layers(embedding)[:, :, None, None].to(h.dtype)
+        if self.scale_shift_norm:
+            scale, shift = bias.chunk(2, dim=1)
+            h = self.out_layers[0](h) * (1 + scale) + shift
+            h = self.out_layers[1:](h)
+        else:
+            h = self.out_layers(h + bias)
+        return self.skip_connection(x) + h  # type: ignore[no-any-return]
+
+
+class AttentionBlock(nn.Module):
+    """Self-attention over all positions, and over context tokens beside them when there are any.
+
+    x [b, c, h, w], context [b, n, context_channels] or None -> [b, c, h, w].
+    The projection keeps the legacy order of the released weights: heads first, then q, k, v within a head.
+    """
+
+    def __init__(self, channels: int, head_channels: int, context_channels: int = 0) -> None:
+        super().__init__()
+        if channels % head_channels:
+            raise ValueError(f"{channels} channels do not divide into heads of {head_channels}")
+        self.heads = channels // head_channels
+        self.norm = normalization(channels)
+        self.qkv = nn.Conv1d(channels, channels * 3, 1)
+        self.proj_out = zeroed(nn.Conv1d(channels, channels, 1))
+        self.context_kv = nn.Conv1d(context_channels, channels * 2, 1) if context_channels else None
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        b, c, h, w = x.shape
+        flat = x.reshape(b, c, h * w)
+        q, k, v = self.qkv(self.norm(flat)).reshape(b, self.heads, -1, h * w).chunk(3, dim=2)  # [b, heads, c', hw]
+        if self.context_kv is not None and context is not None:
+            keys, values = self.context_kv(context.mT).reshape(b, self.heads, -1, context.shape[1]).chunk(2, dim=2)
+            k, v = torch.cat([k, keys], dim=3), torch.cat([v, values], dim=3)
+        out = F.scaled_dot_product_attention(q.mT.contiguous(), k.mT.contiguous(), v.mT.contiguous())
+        seen: Tensor = self.proj_out(out.mT.reshape(b, c, h * w))
+        return (flat + seen).reshape(b, c, h, w)
+
+
+class EmbedSequential(nn.Sequential):
+    """A sequence whose residual blocks get the embedding and whose attention gets the context."""
+
+    def forward(self, x: Tensor, embedding: Tensor, context: Tensor | None = None) -> Tensor:  # type: ignore[override]
+        for layer in self:
+            if isinstance(layer, ResBlock):
+                x = layer(x, embedding)
+            elif isinstance(layer, AttentionBlock):
+                x = layer(x, context)
+            else:
+                x = layer(x)
+        return x

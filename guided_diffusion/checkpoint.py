@@ -1,0 +1,119 @@
+"""Weights on disk: safetensors whose metadata holds the system's name, its whole config and the step."""
+
+import json
+import os
+import pickle
+import tempfile
+import warnings
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from errors import BadInput
+
+FORMAT = "lipsync-1"
+NOT_WEIGHTS = (
+    pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, EOFError, OSError,
+    ValueError, IndexError, KeyError, TypeError, AttributeError,
+)  # what torch's safe unpickler raises on bytes that are no pickle of weights
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Weights and what they are: enough to rebuild the model with no flags.
+
+    system is None for a bare state dict (another project's .pt), which a system may recognise by its keys.
+    """
+
+    system: str | None
+    config: dict[str, Any]
+    step: int
+    weights: dict[str, Tensor] = field(repr=False)
+
+
+def save_atomically(path: Path, write: Callable[[Path], None]) -> None:
+    """Lets `write` fill a file beside the target, flushes it to the disk and renames it over the target."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        write(temporary)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def save_checkpoint(path: Path, checkpoint: Checkpoint, dtype: torch.dtype | None = None) -> None:
+    """Writes a .safetensors file atomically, floating tensors as dtype if one is given."""
+
+    def stored(value: Tensor) -> Tensor:
+        value = value.detach().cpu().contiguous()
+        return value.to(dtype) if dtype is not None and value.is_floating_point() else value
+
+    metadata = {
+        "format": FORMAT,
+        "system": checkpoint.system or "",
+        "config": json.dumps(checkpoint.config),
+        "step": str(checkpoint.step),
+    }
+    weights = {name: stored(value) for name, value in checkpoint.weights.items()}
+    save_atomically(path, lambda temporary: save_file(weights, temporary, metadata))
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """A .safetensors file of ours, or a bare .pt state dict.  Raises BadInput for anything else."""
+    if not path.is_file():
+        raise BadInput(f"{path}: no such checkpoint; pass --model_path with a .safetensors or .pt file")
+    if path.suffix == ".safetensors":
+        return _load_safetensors(path)
+    return _load_pickle(path)
+
+
+def _load_safetensors(path: Path) -> Checkpoint:
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as problem:
+        raise BadInput(f"{path}: not a readable safetensors file ({problem}); copy or download it again") from problem
+    if metadata.get("format") != FORMAT:
+        return Checkpoint(None, {}, 0, weights)
+    return Checkpoint(metadata["system"] or None, json.loads(metadata["config"]), int(metadata["step"]), weights)
+
+
+def _load_pickle(path: Path) -> Checkpoint:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # about pickle protocols: the outcome is what counts
+            weights = torch.load(path, map_location="cpu", weights_only=True)
+    except NOT_WEIGHTS as problem:
+        raise BadInput(f"{path}: not a file of weights alone; nothing in it was run, use another") from problem
+    if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
+        raise BadInput(f"{path}: holds something other than one table of weights; use a weights-only checkpoint")
+    return Checkpoint(None, {}, 0, weights)
+
+
+def load_strictly(module: torch.nn.Module, weights: dict[str, Tensor], where: str) -> None:
+    """Every key and every shape must match.  Raises BadInput that names the first that does not."""
+    own = module.state_dict()
+    missing, unknown = sorted(set(own) - set(weights)), sorted(set(weights) - set(own))
+    if missing or unknown:
+        what = f"lacks {missing[0]}" if missing else f"holds the unknown {unknown[0]}"
+        raise BadInput(f"{where}: {what}, so it does not fit this network; use a checkpoint made for it")
+    for name, value in own.items():
+        if weights[name].shape != value.shape:
+            raise BadInput(
+                f"{where}: {name} has shape {tuple(weights[name].shape)}, the network needs {tuple(value.shape)}"
+            )
+    module.load_state_dict(weights)

@@ -1,0 +1,78 @@
+"""Configuration is a type: frozen dataclasses that go through JSON, where an unknown key is an error."""
+
+import dataclasses
+import types
+import typing
+from typing import Any, TypeVar
+
+from errors import BadInput
+
+C = TypeVar("C")
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """A config as plain JSON values; nested configs become nested dictionaries."""
+    return dataclasses.asdict(config)
+
+
+def from_dict(kind: type[C], values: dict[str, Any], where: str = "config") -> C:
+    """The inverse of `to_dict`.  Raises BadInput on an unknown key or a value that does not fit."""
+    hints = typing.get_type_hints(kind)
+    names = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    unknown = sorted(set(values) - names)
+    if unknown:
+        raise BadInput(f"{where}: unknown key {unknown[0]!r}; {kind.__name__} knows {', '.join(sorted(names))}")
+    try:
+        return kind(**{name: _convert(hints[name], value, f"{where}.{name}") for name, value in values.items()})
+    except (TypeError, ValueError) as problem:
+        raise BadInput(f"{where}: {problem}") from problem
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    """One JSON value as the type that the field declares."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        if value is None:
+            return None
+        hint = next(a for a in arguments if a is not type(None))
+        return _convert(hint, value, where)
+    if dataclasses.is_dataclass(hint) and isinstance(value, dict):
+        return from_dict(hint, value, where)  # type: ignore[arg-type]
+    if origin is tuple:
+        return tuple(_convert(arguments[0], item, where) for item in value)
+    if origin is typing.Literal:
+        if value not in arguments:
+            raise BadInput(f"{where}: {value!r} is none of {', '.join(map(str, arguments))}")
+        return value
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(hint, type) and (not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool)):
+        raise BadInput(f"{where}: {value!r} is not of type {hint.__name__}")
+    return value
+
+
+def with_overrides(config: C, overrides: typing.Iterable[str]) -> C:
+    """The config with `a.b=value` settings applied, each value written as JSON or a bare word.
+
+    Raises BadInput on an unknown name or a value of the wrong type.
+    """
+    import json
+
+    values = to_dict(config)
+    for override in overrides:
+        name, equals, text = override.partition("=")
+        if not equals:
+            raise BadInput(f"--set {override}: write it as name=value")
+        *parents, leaf = name.split(".")
+        node = values
+        for parent in parents:
+            inner = node.get(parent)
+            if not isinstance(inner, dict):
+                raise BadInput(f"--set {override}: {parent!r} is not a group of settings")
+            node = inner
+        try:
+            value = json.loads(text)
+        except json.JSONDecodeError:
+            value = text
+        node[leaf] = text if isinstance(node.get(leaf), str) and not isinstance(value, str) else value
+    return from_dict(type(config), values, "--set")

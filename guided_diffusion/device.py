@@ -1,0 +1,40 @@
+"""Device and precision, decided once, at the edge."""
+
+import torch
+
+from errors import BadInput
+
+
+def resolve_device(name: str) -> torch.device:
+    """`auto` is CUDA if there is one, else Apple's, else the CPU.  Raises BadInput for a device that is not there."""
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise BadInput(f"--device {name}: unknown; use auto, cpu, cuda, cuda:1 or mps") from None
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not there.get(device.type, False):
+        raise BadInput(f"--device {name}: there is none on this machine; use auto")
+    return device
+
+
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def resolve_precision(name: str, device: torch.device) -> torch.dtype:
+    """`auto` is bf16 where the hardware computes in it, else fp16 on a GPU, else fp32."""
+    if name != "auto":
+        return PRECISIONS[name]
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    if device.type == "mps":
+        return torch.float16
+    return torch.bfloat16 if torch.ops.mkldnn._is_mkldnn_bf16_supported() else torch.float32
+
+
+def autocast(device: torch.device, precision: torch.dtype) -> torch.autocast:
+    """The network's matrix products in `precision`; fp32 changes nothing."""
+    return torch.autocast(device.type, precision, enabled=precision != torch.float32)

@@ -1,0 +1,30 @@
+"""An exponential moving average of weights: what is sampled from and shipped."""
+
+import torch
+from torch import Tensor, nn
+
+
+class Ema:
+    """The average of a module's parameters, float32.  Buffers are taken as they are.
+
+    The rate warms up as min(rate, (1 + n) / (10 + n)), so that a short run is not dominated by its start.
+    """
+
+    def __init__(self, module: nn.Module, rate: float = 0.9999) -> None:
+        if not 0 <= rate < 1:
+            raise ValueError(f"an EMA rate lies in [0, 1), not {rate}")
+        self.rate, self.updates = rate, 0
+        self.averaged = {name for name, _ in module.named_parameters(remove_duplicate=False)}
+        self.weights = {name: value.detach().float().clone() for name, value in module.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, module: nn.Module) -> None:
+        self.updates += 1
+        rate = min(self.rate, (1 + self.updates) / (10 + self.updates))
+        for name, value in module.state_dict().items():
+            self.weights[name].lerp_(value.detach().float(), 1 - rate if name in self.averaged else 1.0)
+
+    def load(self, weights: dict[str, Tensor], updates: int) -> None:
+        """Goes on from a saved average.  Raises KeyError if a name is missing."""
+        self.weights = {name: weights[name].float().clone() for name in self.weights}
+        self.updates = updates

@@ -1,0 +1,146 @@
+"""The UNet of guided-diffusion (Dhariwal & Nichol 2021) with three doors for conditions.
+
+A condition enters by channels (concatenated to x), by style (a vector added to the time embedding)
+or by context (tokens that the attention sees beside the pixels).
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .blocks import (
+    AttentionBlock,
+    EmbedSequential,
+    Resample,
+    ResBlock,
+    normalization,
+    timestep_embedding,
+    zeroed,
+)
+
+
+@dataclass(frozen=True)
+class UNetConfig:
+    """The shape of a UNet.  The defaults are Diff2Lip's released network."""
+
+    image_size: int = 128
+    in_channels: int = 9
+    out_channels: int = 6
+    channels: int = 128
+    channel_mult: tuple[int, ...] = (1, 1, 2, 3, 4)
+    res_blocks: int = 2
+    attention_resolutions: tuple[int, ...] = (32, 16, 8)
+    head_channels: int = 64
+    dropout: float = 0.0
+    scale_shift_norm: bool = False
+    context_channels: int = 0
+    residual_resampling: bool = True  # a residual block at each change of resolution; else pooling and repetition alone
+    patch: int = 1  # the network sees patch x patch pixels as one position (space-to-depth): patch**2 times cheaper
+
+    def __post_init__(self) -> None:
+        smallest = self.image_size // self.patch // 2 ** (len(self.channel_mult) - 1)
+        if smallest < 1 or self.image_size % (self.patch * 2 ** (len(self.channel_mult) - 1)):
+            raise ValueError(
+                f"image_size {self.image_size} does not halve {len(self.channel_mult) - 1} times"
+                f" in patches of {self.patch}; use a multiple of {self.patch * 2 ** (len(self.channel_mult) - 1)}"
+            )
+        if any(self.channels * m % 32 for m in self.channel_mult):
+            raise ValueError(f"channels {self.channels} x {self.channel_mult} must be multiples of 32 (GroupNorm)")
+        attended = {self.channels * m for level, m in enumerate(self.channel_mult) if self.attends(level)}
+        for width in sorted(attended | {self.channels * self.channel_mult[-1]}):
+            if width % self.head_channels:
+                raise ValueError(f"attention over {width} channels does not divide into heads of {self.head_channels}")
+
+    @property
+    def embedding(self) -> int:
+        """Width of the time embedding, and so of a style vector."""
+        return self.channels * 4
+
+    def attends(self, level: int) -> bool:
+        """Whether the blocks of a level look at each other's positions."""
+        return self.image_size // self.patch // 2**level in self.attention_resolutions
+
+
+class UNet(nn.Module):
+    """x [b, in, s, s], t [b] -> [b, out, s, s]."""
+
+    def __init__(self, config: UNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        embedding, patch = config.embedding, config.patch
+        self.time_embed = nn.Sequential(
+            nn.Linear(config.channels, embedding), nn.SiLU(), nn.Linear(embedding, embedding)
+        )
+        width = config.channels * config.channel_mult[0]
+        stem = nn.Conv2d(config.in_channels * patch**2, width, 3, padding=1)
+        self.input_blocks = nn.ModuleList([EmbedSequential(stem)])
+        self.output_blocks = nn.ModuleList()
+        skips = [width]
+
+        levels = len(config.channel_mult)
+        for level, mult in enumerate(config.channel_mult):
+            for _ in range(config.res_blocks):
+                block = self._block(width, config.channels * mult, level)
+                width = config.channels * mult
+                self.input_blocks.append(block)
+                skips.append(width)
+            if level < levels - 1:
+                self.input_blocks.append(EmbedSequential(self._resampling(width, up=False)))
+                skips.append(width)
+
+        self.middle_block = EmbedSequential(self._res(width, width), self._attention(width), self._res(width, width))
+
+        for level, mult in reversed(list(enumerate(config.channel_mult))):
+            for i in range(config.res_blocks + 1):
+                block = self._block(width + skips.pop(), config.channels * mult, level)
+                width = config.channels * mult
+                if level and i == config.res_blocks:
+                    block.append(self._resampling(width, up=True))
+                self.output_blocks.append(block)
+
+        head = zeroed(nn.Conv2d(width, config.out_channels * patch**2, 3, padding=1))
+        self.out = nn.Sequential(normalization(width), nn.SiLU(), head)
+
+    def _res(self, width: int, out: int, resample: Resample | None = None) -> ResBlock:
+        c = self.config
+        return ResBlock(
+            width, out, c.embedding, dropout=c.dropout, scale_shift_norm=c.scale_shift_norm, resample=resample
+        )
+
+    def _resampling(self, width: int, *, up: bool) -> nn.Module:
+        """Half or twice the resolution."""
+        resample = Resample((2, 2), up=up)
+        return self._res(width, width, resample) if self.config.residual_resampling else resample
+
+    def _attention(self, width: int) -> AttentionBlock:
+        return AttentionBlock(width, self.config.head_channels, self.config.context_channels)
+
+    def _block(self, width: int, out: int, level: int) -> EmbedSequential:
+        """A residual block, and attention where the level's resolution asks for it."""
+        block = EmbedSequential(self._res(width, out))
+        if self.config.attends(level):
+            block.append(self._attention(out))
+        return block
+
+    def forward(self, x: Tensor, t: Tensor, *, style: Tensor | None = None, context: Tensor | None = None) -> Tensor:
+        """x [b, in, s, s]; t [b] original timesteps; style [b, embedding]; context [b, n, context_channels].
+
+        Raises ValueError if x does not have the channels that the config says.
+        """
+        if x.shape[1] != self.config.in_channels:
+            raise ValueError(f"the network takes {self.config.in_channels} channels, not {x.shape[1]}")
+        dtype = next(self.time_embed.parameters()).dtype
+        embedding = self.time_embed(timestep_embedding(t, self.config.channels).to(dtype))
+        if style is not None:
+            embedding = embedding + style
+        h = F.pixel_unshuffle(x, self.config.patch)                     # [b, in p^2, s/p, s/p]
+        skips = []
+        for block in self.input_blocks:                                 # down
+            h = block(h, embedding, context)
+            skips.append(h)
+        h = self.middle_block(h, embedding, context)
+        for block in self.output_blocks:                                # up, each with its skip
+            h = block(torch.cat([h, skips.pop()], dim=1), embedding, context)
+        return F.pixel_shuffle(self.out(h), self.config.patch)          # [b, out, s, s]
