@@ -1,0 +1,72 @@
+"""What training clips are made of, aligned by construction."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from audio import Mel
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One talking face.  faces u8 [t, s, s, 3] RGB, cut and resized; mel of the whole clip; fps exact."""
+
+    name: str
+    speaker: str
+    faces: NDArray[np.uint8]
+    mel: Mel
+    fps: Fraction
+
+    def __post_init__(self) -> None:
+        if self.faces.ndim != 4 or self.faces.shape[3] != 3 or self.faces.dtype != np.uint8 or not len(self.faces):
+            raise ValueError(f"{self.name}: faces must be u8 [t, s, s, 3], not {self.faces.dtype} {self.faces.shape}")
+
+    def __len__(self) -> int:
+        return len(self.faces)
+
+
+@dataclass(frozen=True)
+class ClipBatch:
+    """b sequences of t consecutive frames with their sound.  RGB in [-1, 1], mel in [-4, 4], float32.
+
+    faces      [b, t, 3, s, s]
+    reference  [b, t, 3, s, s]  for each frame, another one of the same face
+    mel        [b, t, 80, 16]   the window of each frame, as `Mel.windows` opens it
+    speech     [b, 80, 16]      what is heard with the sequence, as `Mel.span` opens it
+    """
+
+    faces: Tensor
+    reference: Tensor
+    mel: Tensor
+    speech: Tensor
+
+    def __post_init__(self) -> None:
+        b, t = self.faces.shape[:2]
+        if self.reference.shape != self.faces.shape or self.mel.shape[:2] != (b, t) or len(self.speech) != b:
+            raise ValueError(
+                f"faces {tuple(self.faces.shape)}, reference {tuple(self.reference.shape)}, mel {tuple(self.mel.shape)}"
+                f" and speech {tuple(self.speech.shape)} do not belong together"
+            )
+
+    def to(self, device: torch.device | str) -> "ClipBatch":
+        return ClipBatch(
+            self.faces.to(device, non_blocking=True),
+            self.reference.to(device, non_blocking=True),
+            self.mel.to(device, non_blocking=True),
+            self.speech.to(device, non_blocking=True),
+        )
+
+
+def to_network(pictures: NDArray[np.uint8]) -> Tensor:
+    """u8 [..., h, w, 3] in [0, 255] -> float32 [..., 3, h, w] in [-1, 1]."""
+    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(pictures, -1, -3))).float() / 127.5 - 1
+
+
+def to_pictures(values: Tensor) -> NDArray[np.uint8]:
+    """The inverse of `to_network`, rounded: [..., 3, h, w] in [-1, 1] -> u8 [..., h, w, 3]."""
+    scaled = ((values.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+    return np.ascontiguousarray(np.moveaxis(scaled.cpu().numpy(), -3, -1))

@@ -1,0 +1,84 @@
+"""What every lip-sync system offers to the layers above; they speak only this."""
+
+from typing import Any, Generic, Protocol, TypeVar
+
+import torch
+from torch import Generator, Tensor
+
+from dataset import ClipBatch
+from guided_diffusion.diffusion import Diffusion
+from guided_diffusion.samplers import Noise, SampleConfig, sample
+from guided_diffusion.trainer import Objective
+
+K = TypeVar("K")
+
+
+class System(Protocol[K]):
+    """A lip-sync model: what it lets the denoiser see, how it denoises, what it minimises.
+
+    size is the side of its square crops.  K is its Conditions: b clips of t frames as b*t independent items.
+    """
+
+    diffusion: Diffusion
+
+    @property
+    def config(self) -> Any: ...
+
+    @property
+    def size(self) -> int: ...
+
+    @property
+    def sampling(self) -> SampleConfig: ...
+
+    def conditions(self, clips: ClipBatch, noise: Tensor) -> K:
+        """noise [b*t, 3, s, s] fills what is hidden, in systems that fill it."""
+        ...
+
+    def denoise(self, x_t: Tensor, t: Tensor, conditions: K) -> Tensor: ...
+
+    def finish(self, sample: Tensor, conditions: K) -> Tensor:
+        """A sample as a face [b*t, 3, s, s] in [-1, 1], what was visible put back."""
+        ...
+
+    def losses(self, clips: ClipBatch, generator: Generator) -> dict[str, Tensor]: ...
+
+    def objectives(self) -> dict[str, Objective[ClipBatch]]: ...
+
+
+class Speaker(Generic[K]):
+    """A system and how to sample it.
+
+    Same seed, same faces: every frame of a clip starts from one noise image, which depends on the seed alone,
+    and later steps draw theirs from (seed, step).
+    """
+
+    def __init__(self, system: System[K], sampling: SampleConfig | None = None, *, seed: int = 7) -> None:
+        self.system = system
+        self.sampling = sampling or system.sampling
+        self.seed = seed
+
+    def noise(self, draw: int) -> Tensor:
+        """Gaussian noise [1, 3, s, s], float32 on the CPU; draw 0 starts the sampling."""
+        size = self.system.size
+        generator = Generator().manual_seed(self.seed * 1_000_003 + draw)
+        return torch.randn(1, 3, size, size, generator=generator)
+
+    @torch.inference_mode()
+    def __call__(self, clips: ClipBatch) -> Tensor:
+        """The faces of the clips, saying what is heard.  -> [b, t, 3, s, s] in [-1, 1], float32."""
+        b, t = clips.faces.shape[:2]
+        device = clips.faces.device
+
+        def noise(draw: int) -> Tensor:
+            return self.noise(draw).to(device)
+
+        start = noise(0).expand(b * t, -1, -1, -1)
+        conditions = self.system.conditions(clips, start)
+
+        def denoise(x_t: Tensor, time: Tensor) -> Tensor:
+            return self.system.denoise(x_t, time, conditions)
+
+        steps: Noise = noise
+        sampled = sample(denoise, start, self.system.diffusion, self.sampling, steps)
+        faces = self.system.finish(sampled, conditions).float()
+        return faces.reshape(b, t, *faces.shape[1:])
