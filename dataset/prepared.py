@@ -7,6 +7,7 @@
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from zipfile import BadZipFile
 
 import cv2
 import numpy as np
@@ -19,6 +20,7 @@ from video import atomic
 from .clip import Clip
 
 JPEG_QUALITY = 93
+UNREADABLE = (OSError, EOFError, BadZipFile, ValueError, KeyError, ZeroDivisionError, cv2.error)
 
 
 @dataclass(frozen=True)
@@ -56,11 +58,11 @@ def save_clip(path: Path, clip: Clip) -> None:
 def load_clip(entry: Entry) -> Clip:
     """Reads a clip back.  Raises BadInput if the file is not one."""
     try:
-        with np.load(entry.path, allow_pickle=False) as file:
+        with entry.path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             faces = _decode(file["faces"], file["ends"])
             mel = Mel(file["mel"].astype(np.float32), float(file["seconds"]))
             fps = Fraction(*map(int, file["fps"]))
-    except (OSError, ValueError, KeyError, cv2.error) as problem:
+    except UNREADABLE as problem:
         raise BadInput(f"{entry.path}: not a prepared clip ({problem}); delete it and prepare it again") from problem
     return Clip(entry.path.stem, entry.speaker, faces, mel, fps)
 

@@ -89,7 +89,10 @@ def _load_safetensors(path: Path) -> Checkpoint:
         raise BadInput(f"{path}: not a readable safetensors file ({problem}); copy or download it again") from problem
     if metadata.get("format") != FORMAT:
         return Checkpoint(None, {}, 0, weights)
-    return Checkpoint(metadata["system"] or None, json.loads(metadata["config"]), int(metadata["step"]), weights)
+    try:
+        return Checkpoint(metadata["system"] or None, json.loads(metadata["config"]), int(metadata["step"]), weights)
+    except (KeyError, ValueError) as problem:
+        raise BadInput(f"{path}: does not say what its weights are ({problem}); use another checkpoint") from problem
 
 
 def _load_pickle(path: Path) -> Checkpoint:

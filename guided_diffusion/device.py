@@ -1,6 +1,7 @@
 """Device and precision, decided once, at the edge."""
 
 import torch
+from torch import nn
 
 from errors import BadInput
 
@@ -38,3 +39,10 @@ def resolve_precision(name: str, device: torch.device) -> torch.dtype:
 def autocast(device: torch.device, precision: torch.dtype) -> torch.autocast:
     """The network's matrix products in `precision`; fp32 changes nothing."""
     return torch.autocast(device.type, precision, enabled=precision != torch.float32)
+
+
+def store_weights(module: nn.Module, precision: torch.dtype) -> None:
+    """Keeps the weights of matrix products in `precision`, so that autocast does not convert them at every call."""
+    for part in module.modules():
+        if isinstance(part, (nn.Conv1d, nn.Conv2d, nn.Linear)):
+            part.to(precision)

@@ -6,6 +6,7 @@ import torch
 from torch import Generator, Tensor
 
 from dataset import ClipBatch
+from guided_diffusion.device import autocast, store_weights
 from guided_diffusion.diffusion import Diffusion
 from guided_diffusion.samplers import Noise, SampleConfig, sample
 from guided_diffusion.trainer import Objective
@@ -50,10 +51,21 @@ class Speaker(Generic[K]):
 
     Same seed, same faces: every frame of a clip starts from one noise image, which depends on the seed alone,
     and later steps draw theirs from (seed, step).
+    precision is that of the network's matrix products; lower than float32, the system's weights are stored in it.
     """
 
-    def __init__(self, system: System[K], sampling: SampleConfig | None = None, *, seed: int = 7) -> None:
+    def __init__(
+        self,
+        system: System[K],
+        sampling: SampleConfig | None = None,
+        *,
+        seed: int = 7,
+        precision: torch.dtype = torch.float32,
+    ) -> None:
         self.system = system
+        self.precision = precision
+        if precision != torch.float32:
+            store_weights(system, precision)
         self.sampling = sampling or system.sampling
         self.seed = seed
 
@@ -73,10 +85,12 @@ class Speaker(Generic[K]):
             return self.noise(draw).to(device)
 
         start = noise(0).expand(b * t, -1, -1, -1)
-        conditions = self.system.conditions(clips, start)
+        with autocast(device, self.precision):
+            conditions = self.system.conditions(clips, start)
 
         def denoise(x_t: Tensor, time: Tensor) -> Tensor:
-            return self.system.denoise(x_t, time, conditions)
+            with autocast(device, self.precision):
+                return self.system.denoise(x_t, time, conditions)
 
         steps: Noise = noise
         sampled = sample(denoise, start, self.system.diffusion, self.sampling, steps)

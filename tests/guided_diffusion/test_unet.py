@@ -1,0 +1,150 @@
+"""The network keeps sizes, every door lets its condition in, and impossible shapes are refused at birth."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from formula import fill
+from torch import Generator, Tensor, nn
+
+from guided_diffusion.blocks import AttentionBlock, Resample, ResBlock, timestep_embedding
+from guided_diffusion.unet import UNet, UNetConfig
+
+SMALL = UNetConfig(
+    image_size=16, in_channels=4, out_channels=3, channels=32, channel_mult=(1, 2), res_blocks=1,
+    attention_resolutions=(8,), head_channels=32,
+)  # fmt: skip
+
+
+def random(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=Generator().manual_seed(seed))
+
+
+def network(config: UNetConfig) -> UNet:
+    unet = fill(UNet(config))
+    assert isinstance(unet, UNet)
+    return unet.requires_grad_(False)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        SMALL,
+        replace(SMALL, patch=4, image_size=32),
+        replace(SMALL, patch=2, scale_shift_norm=True),
+        replace(SMALL, channel_mult=(1, 1, 2), res_blocks=2, attention_resolutions=()),
+    ],
+)
+def test_what_comes_out_has_the_size_of_what_goes_in(config: UNetConfig) -> None:
+    size = config.image_size
+    assert UNet(config)(random(2, 4, size, size), torch.tensor([0, 999])).shape == (2, 3, size, size)
+
+
+def test_a_fresh_network_says_nothing() -> None:
+    """The head starts at zero, so training starts from a prediction of zero."""
+    assert (UNet(SMALL)(random(1, 4, 16, 16), torch.tensor([3])) == 0).all()
+
+
+@pytest.mark.parametrize("config", [SMALL, replace(SMALL, scale_shift_norm=True), replace(SMALL, patch=2)])
+def test_every_door_lets_its_condition_in(config: UNetConfig) -> None:
+    config = replace(config, context_channels=7)
+    unet, x, t = network(config), random(2, 4, 16, 16), torch.tensor([10, 500])
+    style, context = random(2, config.embedding, seed=1), random(2, 5, 7, seed=2)
+    outputs = [
+        unet(x, t),
+        unet(x + random(2, 4, 16, 16, seed=3), t),
+        unet(x, t + 100),
+        unet(x, t, style=style),
+        unet(x, t, style=2 * style),
+        unet(x, t, context=context),
+        unet(x, t, context=2 * context),
+        unet(x, t, style=style, context=context),
+    ]
+    for i, one in enumerate(outputs):
+        for other in outputs[:i]:
+            assert (one - other).abs().amax(dim=(1, 2, 3)).min() > 1e-4
+
+
+def test_no_style_is_a_style_of_zeros() -> None:
+    unet, x, t = network(SMALL), random(1, 4, 16, 16), torch.tensor([10])
+    assert torch.equal(unet(x, t), unet(x, t, style=torch.zeros(1, SMALL.embedding)))
+
+
+def test_items_of_a_batch_do_not_see_each_other() -> None:
+    unet, x, t = network(SMALL), random(3, 4, 16, 16), torch.tensor([10, 200, 900])
+    style = random(3, SMALL.embedding, seed=1)
+    together = unet(x, t, style=style)
+    for i in range(3):
+        alone = unet(x[i : i + 1], t[i : i + 1], style=style[i : i + 1])
+        assert torch.allclose(alone, together[i : i + 1], atol=1e-5)
+
+
+def test_patches_are_exact_inverses_at_the_doors() -> None:
+    """With patch p the network at size s sees what the plain one would see at size s/p."""
+    x = random(1, 4, 16, 16)
+    shuffled = nn.functional.pixel_unshuffle(x, 2)
+    patched = network(replace(SMALL, patch=2))
+    plain = UNet(replace(SMALL, image_size=8, in_channels=16, out_channels=12))
+    plain.load_state_dict(patched.state_dict())
+    t = torch.tensor([7])
+    assert torch.equal(patched(x, t), nn.functional.pixel_shuffle(plain(shuffled, t), 2))
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"image_size": 15}, "does not halve 1 times in patches of 1; use a multiple of 2"),
+        ({"image_size": 16, "channel_mult": (1,) * 6}, "does not halve 5 times"),
+        ({"image_size": 20, "patch": 4}, "in patches of 4; use a multiple of 8"),
+        ({"channels": 48}, "multiples of 32"),
+        ({"head_channels": 48}, "does not divide into heads of 48"),
+        ({"attention_resolutions": (16,), "head_channels": 64}, "attention over 32 channels"),
+    ],
+)
+def test_impossible_shapes_are_refused_at_birth(changes: dict[str, object], says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        replace(SMALL, **changes)  # type: ignore[arg-type]
+
+
+def test_wrong_channels_are_refused_in_words() -> None:
+    with pytest.raises(ValueError, match="takes 4 channels, not 3"):
+        UNet(SMALL)(random(1, 3, 16, 16), torch.tensor([0]))
+
+
+def test_timesteps_are_told_apart() -> None:
+    embedded = timestep_embedding(torch.arange(1000), 64)
+    assert embedded.shape == (1000, 64) and embedded.dtype == torch.float32
+    assert torch.equal(embedded[0], torch.cat([torch.ones(32), torch.zeros(32)]))
+    assert torch.pdist(embedded).min() > 0.1
+
+
+@pytest.mark.parametrize("stride", [(2, 2), (2, 1)])
+def test_resampling_up_and_down_is_the_identity(stride: tuple[int, int]) -> None:
+    x = random(1, 2, 4, 6)
+    raised = Resample(stride, up=True)(x)
+    assert raised.shape == (1, 2, 4 * stride[0], 6 * stride[1])
+    assert torch.allclose(Resample(stride, up=False)(raised), x)
+
+
+@pytest.mark.parametrize("resample", [None, Resample((2, 1), up=False), Resample((2, 2), up=True)])
+def test_a_fresh_block_is_its_skip(resample: Resample | None) -> None:
+    x, embedding = random(1, 32, 4, 4), random(1, 8, seed=1)
+    expected = x if resample is None else resample(x)
+    assert torch.equal(ResBlock(32, 32, 8, resample=resample)(x, embedding), expected)
+    assert torch.equal(AttentionBlock(32, 16)(x), x)
+
+
+def test_attention_weighs_context_beside_the_pixels() -> None:
+    block = fill(AttentionBlock(32, 16, context_channels=8)).requires_grad_(False)
+    x, context = random(2, 32, 4, 4), random(2, 6, 8, seed=1)
+    with_context = block(x, context)
+    assert (with_context - block(x)).abs().max() > 1e-3
+    assert torch.allclose(block(x, context[:, [3, 1, 5, 0, 2, 4]]), with_context, atol=1e-5)  # tokens have no order
+    swapped = block(x, context.flip(0))
+    assert (swapped - with_context).abs().amax(dim=(1, 2, 3)).min() > 1e-4
+
+
+def test_attention_does_not_care_where_a_pixel_stands() -> None:
+    block = fill(AttentionBlock(32, 16)).requires_grad_(False)
+    x = random(1, 32, 4, 4)
+    assert torch.allclose(block(x.flip(2)), block(x).flip(2), atol=1e-5)
