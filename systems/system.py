@@ -1,14 +1,14 @@
 """What every lip-sync system offers to the layers above; they speak only this."""
 
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 from dataset import ClipBatch
 from guided_diffusion.device import autocast, store_weights
 from guided_diffusion.diffusion import Diffusion
-from guided_diffusion.samplers import Noise, SampleConfig, sample
+from guided_diffusion.samplers import SampleConfig, sample
 from guided_diffusion.trainer import Objective
 
 K = TypeVar("K")
@@ -65,8 +65,9 @@ class Speaker(Generic[K]):
         self.system = system
         self.precision = precision
         if precision != torch.float32:
-            store_weights(system, precision)
+            store_weights(cast(nn.Module, system), precision)
         self.sampling = sampling or system.sampling
+        system.diffusion.respaced(self.sampling.spacing)  # steps that cannot be are refused here, not after an hour
         self.seed = seed
 
     def noise(self, draw: int) -> Tensor:
@@ -92,7 +93,6 @@ class Speaker(Generic[K]):
             with autocast(device, self.precision):
                 return self.system.denoise(x_t, time, conditions)
 
-        steps: Noise = noise
-        sampled = sample(denoise, start, self.system.diffusion, self.sampling, steps)
+        sampled = sample(denoise, start, self.system.diffusion, self.sampling, noise)
         faces = self.system.finish(sampled, conditions).float()
         return faces.reshape(b, t, *faces.shape[1:])

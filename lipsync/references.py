@@ -1,0 +1,79 @@
+"""Which frame shows the network what this person's mouth looks like.
+
+`other`, the default: each shot is halved, and the frames of one half see a frame of the other half, the sharpest of a
+few.  So no frame sees its own mouth or a neighbour's, which would tell the network what to copy, and the reference
+changes at most once a shot.  A shot of one frame, such as a still, has only itself.
+`gt`: the frame itself, as in the original's cross mode.  `first_frame`, `random`: one frame for the whole clip.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from face_detection import FaceTrack, cut
+from video import read_frames
+
+from .settings import Reference
+
+CANDIDATES = 5  # frames of a half that compete in sharpness
+
+Pictures = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class References:
+    """The references of one clip.  by_frame [n]: which of `crops` u8 [m, s, s, 3] a source frame sees, -1: itself."""
+
+    crops: Pictures
+    by_frame: NDArray[np.int64]
+
+    def of(self, frames: Sequence[int], faces: Pictures) -> Pictures:
+        """The references of source frames whose own faces are u8 [b, s, s, 3] -> the same shape."""
+        chosen = self.by_frame[list(frames)]
+        own = chosen < 0
+        references = self.crops[np.maximum(chosen, 0)] if len(self.crops) else faces.copy()
+        references[own] = faces[own]
+        return references
+
+
+def choose_references(video: Path, track: FaceTrack, size: int, how: Reference, seed: int) -> References:
+    """Reads the few frames that are needed.  The track must have a face somewhere."""
+    present = np.flatnonzero(track.present)
+    by_frame = np.full(len(track.present), -1)
+    if how == "gt":
+        return References(np.empty((0, size, size, 3), np.uint8), by_frame)
+    if how != "other":
+        index = present[0] if how == "first_frame" else np.random.default_rng(seed).choice(present)
+        by_frame[:] = 0
+        return References(_faces(video, track, [int(index)], size), by_frame)
+
+    crops: list[Pictures] = []
+    edges = [*track.shots, len(track.present)]
+    for start, stop in pairwise(edges):
+        shot = present[(present >= start) & (present < stop)]
+        if len(shot) < 2:
+            continue
+        first, second = shot[: len(shot) // 2], shot[len(shot) // 2 :]
+        for seeing, seen in ((first, second), (second, first)):
+            by_frame[seeing] = len(crops)
+            crops.append(_sharpest(video, track, seen, size))
+    return References(np.stack(crops) if crops else np.empty((0, size, size, 3), np.uint8), by_frame)
+
+
+def _sharpest(video: Path, track: FaceTrack, frames: NDArray[np.int64], size: int) -> Pictures:
+    """The face whose lower half has the strongest edges, of a few spread over `frames`."""
+    spread = np.linspace(0, len(frames) - 1, min(CANDIDATES, len(frames)) + 2).astype(int)[1:-1]
+    faces = _faces(video, track, sorted({int(frames[i]) for i in spread}), size)
+    sharpness = [float(cv2.Laplacian(face[size // 2 :].mean(axis=2), cv2.CV_64F).var()) for face in faces]
+    sharpest: Pictures = faces[int(np.argmax(sharpness))]
+    return sharpest
+
+
+def _faces(video: Path, track: FaceTrack, frames: list[int], size: int) -> Pictures:
+    boxes = {k: box for k in frames if (box := track.box(k)) is not None}
+    return np.stack([cut(next(read_frames(video, start=k, stop=k + 1)), box, size) for k, box in boxes.items()])

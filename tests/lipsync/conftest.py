@@ -1,0 +1,50 @@
+"""A tiny checkpoint and a folder with a talking head and its words: everything from files to files within seconds."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+import torch
+from talking_head import talking, tone
+
+from guided_diffusion.checkpoint import save_checkpoint
+from guided_diffusion.diffusion import DiffusionConfig
+from guided_diffusion.samplers import SampleConfig
+from guided_diffusion.unet import UNetConfig
+from systems import registry
+from systems.diff2lip import Diff2LipConfig
+from systems.sound import SoundConfig
+from video import write_video
+
+TINY = Diff2LipConfig(
+    unet=UNetConfig(
+        image_size=32, channels=32, channel_mult=(1, 2), res_blocks=1, attention_resolutions=(16,), head_channels=32,
+        out_channels=3,
+    ),
+    sound=SoundConfig(res_blocks=1),
+    diffusion=DiffusionConfig(schedule="cosine", predict="v", learn_variance=False),
+    sampling=SampleConfig(sampler="dpm++", spacing="2"),
+    fill="zeros",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Diff2Lip of 32 px whose weights are random everywhere, so that its mouth depends on all it is given."""
+    torch.manual_seed(0)
+    model = registry.build("diff2lip", TINY)
+    for parameter in model.parameters():
+        if parameter.ndim > 1 and not parameter.any():
+            torch.nn.init.normal_(parameter, std=0.05)
+    path = tmp_path_factory.mktemp("checkpoint") / "tiny.safetensors"
+    save_checkpoint(path, registry.describe("diff2lip", model, 1, model.state_dict()))
+    return path
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """person.mp4: 20 frames at 25 fps.  words.wav: 1 s.  A folder whose name is not easy."""
+    folder = tmp_path_factory.mktemp("häßliche Namen here")
+    write_video(folder / "person.mp4", talking(20), Fraction(25))
+    tone(folder / "words.wav", 1.0)
+    return folder

@@ -1,0 +1,50 @@
+"""No frame sees its own mouth unless it is asked to, or there is no other."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from face_detection import FaceTrack, cut
+from face_detection.box import Box
+from lipsync.references import choose_references
+from video import read_frames, write_video
+
+BOX = Box(4, 4, 36, 36)
+
+
+@pytest.fixture
+def clip(tmp_path):
+    """12 frames, each of its own grey, in two shots of 8 and 4."""
+    path = tmp_path / "clip.mp4"
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 40, (40, 40, 1))
+    write_video(path, ((noise + 15 * k).astype(np.uint8).repeat(3, 2) for k in range(12)), Fraction(25), crf=1)
+    track = FaceTrack(np.tile(BOX.array(), (12, 1)), np.ones(12, bool), shots=(0, 8))
+    faces = np.stack([cut(frame, BOX, 32) for frame in read_frames(path)])
+    return path, track, faces
+
+
+def seen_by(path, track, faces, how):
+    """The source frame that each frame is shown."""
+    references = choose_references(path, track, 32, how, seed=3).of(range(12), faces)
+    return [int(np.abs(faces.astype(int) - r).mean(axis=(1, 2, 3)).argmin()) for r in references]
+
+
+def test_other_half_of_the_same_shot(clip):
+    seen = seen_by(*clip, "other")
+    assert all(4 <= r < 8 for r in seen[:4]) and all(0 <= r < 4 for r in seen[4:8])
+    assert all(10 <= r < 12 for r in seen[8:10]) and all(8 <= r < 10 for r in seen[10:])
+    assert len(set(seen)) == 4
+
+
+def test_own_first_random(clip):
+    assert seen_by(*clip, "gt") == list(range(12))
+    assert seen_by(*clip, "first_frame") == [0] * 12
+    assert len(set(seen_by(*clip, "random"))) == 1
+
+
+def test_a_still_has_only_itself(clip):
+    path, _, faces = clip
+    track = FaceTrack.fixed(1, BOX)
+    assert np.array_equal(choose_references(path, track, 32, "other", 0).of([0, 0], faces[[0, 0]]), faces[[0, 0]])
