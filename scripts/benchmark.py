@@ -1,0 +1,183 @@
+"""How fast, and what it costs in quality: ratios measured in one run on this machine.
+
+    python scripts/benchmark.py [--model_path CHECKPOINT] [--device auto] [--video V --audio A]
+
+Everything is measured on the demo sample unless a video and a sound are given.  Times are medians of interleaved runs.
+The released network's weights are not ours to ship; its speed does not depend on them, so the formula of the parity
+tests makes them, and the finished crop is compared on the checkpoint that ships.
+"""
+
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import argparse
+import copy
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+from formula import fill, inputs  # noqa: E402
+
+from audio import read_mel  # noqa: E402
+from dataset import ClipBatch, to_network  # noqa: E402
+from errors import BadInput, LipSyncError  # noqa: E402
+from face_detection import cut, load_detector, track_face  # noqa: E402
+from guided_diffusion.device import autocast, resolve_device, resolve_precision, store_weights  # noqa: E402
+from guided_diffusion.samplers import SampleConfig  # noqa: E402
+from guided_diffusion.unet import UNetConfig  # noqa: E402
+from lipsync.jobs import Job  # noqa: E402
+from lipsync.pipeline import Dubber  # noqa: E402
+from lipsync.settings import Settings  # noqa: E402
+from systems import registry  # noqa: E402
+from systems.diff2lip import Diff2LipNetwork  # noqa: E402
+from systems.sound import SoundConfig  # noqa: E402
+from systems.system import Speaker  # noqa: E402
+from video import probe, read_frames  # noqa: E402
+
+FINE = SampleConfig("ddim", "ddim250")
+
+
+def medians(ways: dict[str, Callable[[], object]], runs: int, device: torch.device) -> dict[str, float]:
+    """Seconds of each way: the median of interleaved runs after one to warm up."""
+    spent: dict[str, list[float]] = {name: [] for name in ways}
+    for run in range(runs + 1):
+        for name, way in ways.items():
+            begin = time.perf_counter()
+            way()
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+            if run:
+                spent[name].append(time.perf_counter() - begin)
+    return {name: statistics.median(values) for name, values in spent.items()}
+
+
+def psnr(a: Tensor, b: Tensor) -> float:
+    """Of pictures in [-1, 1], dB."""
+    return float(10 * torch.log10(4 / ((a.float() - b.float()) ** 2).mean().clamp_min(1e-12)))
+
+
+def released_forward(device: torch.device, precision: torch.dtype) -> None:
+    """One forward of the released configuration, plain fp32 against what generate.py runs."""
+    network = fill(Diff2LipNetwork(UNetConfig(), SoundConfig())).to(device)
+    lowered = copy.deepcopy(network)
+    store_weights(lowered, precision)
+    case = {name: value.to(device) for name, value in inputs("benchmark", 1, 128).items()}
+    x = torch.cat([case["noise"], case["filled"], case["reference"]], dim=1)
+    t = torch.full((1,), 500, device=device)
+
+    @torch.inference_mode()
+    def forward(chosen: torch.dtype) -> Tensor:
+        model = network if chosen == torch.float32 else lowered
+        with autocast(device, chosen):
+            return model(x, t, style=model.listen(case["mel"]))
+
+    plain, quick = forward(torch.float32), forward(precision)
+    seconds = medians({"fp32": lambda: forward(torch.float32), "ours": lambda: forward(precision)}, 5, device)
+    difference = float((quick.float() - plain).norm() / plain.norm())
+    plain_seconds, our_seconds = seconds["fp32"], seconds["ours"]
+    print(f"released network, one forward of one frame: fp32 {plain_seconds:.2f} s, {precision} {our_seconds:.2f} s:"
+          f" {plain_seconds / our_seconds:.2f}x faster, relative difference {difference:.4f}")  # fmt: skip
+
+
+def sample_clips(video: Path, audio: Path, size: int, count: int = 8) -> ClipBatch:
+    """Frames of the sample with their sound, faces cut by haar."""
+    info = probe(video)
+    frames = [frame for _, frame in zip(range(count), read_frames(video), strict=False)]
+    track = track_face(iter(frames), load_detector("haar"))
+    shown = [min(k, len(frames) - 1) for k in range(count)]
+    faces = np.stack([cut(frames[k], box, size) for k in shown if (box := track.box(k)) is not None])
+    start = round(info.fps)  # a second into the sound
+    mel = torch.from_numpy(read_mel(audio).windows(start, start + count, info.fps))
+    pictures = to_network(faces)[None]
+    return ClipBatch(pictures, pictures[:, :1].expand_as(pictures), mel[None], mel[:1])
+
+
+def samplers(checkpoint: Path, clips: ClipBatch, device: torch.device, precision: torch.dtype) -> None:
+    """Finished crops: precision against fp32, and few steps against 250 of DDIM; seconds per frame of each."""
+    systems = {chosen: registry.load_system(checkpoint).to(device) for chosen in {torch.float32, precision}}
+    usual = systems[torch.float32].sampling
+    clips = clips.to(device)
+
+    def finished(config: SampleConfig, chosen: torch.dtype) -> Tensor:
+        return Speaker(systems[chosen], config, precision=chosen)(clips)
+
+    fp32 = finished(usual, torch.float32)
+    print(f"finished crop, {precision} against fp32: {psnr(finished(usual, precision), fp32):.1f} dB")
+    fine = finished(FINE, torch.float32)
+    ways = {
+        "DDIM 25": SampleConfig("ddim", "ddim25"),
+        "DPM-Solver++ 12": SampleConfig("dpm++", "12"),
+        "DPM-Solver++ 8": SampleConfig("dpm++", "8"),
+        "DPM-Solver++ 4": SampleConfig("dpm++", "4"),
+    }
+    seconds = medians({name: lambda c=c: finished(c, precision) for name, c in ways.items()}, 3, device)
+    frames = clips.faces.shape[1]
+    print("\n| sampler | mean abs difference to DDIM 250, of 255 | seconds a frame | against DDIM 25 |")
+    print("|---|---|---|---|")
+    for name, config in ways.items():
+        difference = float((finished(config, torch.float32) - fine).abs().mean()) * 127.5
+        ratio = seconds["DDIM 25"] / seconds[name]
+        print(f"| {name} | {difference:.2f} | {seconds[name] / frames:.3f} | {ratio:.2f}x |")
+    print()
+
+
+def detectors(video: Path, device: torch.device) -> None:
+    """Seconds per frame of every back end whose weights are there."""
+    frame = next(iter(read_frames(video)))
+    for name in ("haar", "yunet", "retinaface", "s3fd"):
+        try:
+            detector = load_detector(name, device=str(device), say=lambda _: None)
+        except BadInput:
+            print(f"detection, {name}: not measured (weights)")
+            continue
+        seconds = medians({name: lambda d=detector: d.detect([frame])}, 5, device)[name]
+        print(f"detection, {name}: {1000 * seconds:.0f} ms a frame of {frame.shape[1]}x{frame.shape[0]}")
+
+
+def end_to_end(checkpoint: Path, video: Path, audio: Path, device: str) -> None:
+    """generate.py on the sample: seconds a frame, and each stage's share."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = Dubber(checkpoint, Settings(device=device)).dub(Job(video, audio, Path(folder) / "result.mp4"))
+    total = sum(report.seconds.values())
+    shares = ", ".join(f"{stage} {100 * spent / total:.0f} %" for stage, spent in report.seconds.items())
+    print(f"\nend to end: {report.frames} frames, {total / report.frames:.3f} s a frame ({shares});"
+          f" peak memory {report.peak_memory / 2**20:.0f} MiB")  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model_path", type=Path, default=registry.DEFAULT_CHECKPOINT)
+    parser.add_argument("--video", type=Path, default=ROOT / "scripts" / "demo" / "portrait.jpg")
+    parser.add_argument("--audio", type=Path, default=ROOT / "scripts" / "demo" / "speech.flac")
+    parser.add_argument("--device", default="auto")
+    options = parser.parse_args()
+    device = resolve_device(options.device)
+    precision = resolve_precision("auto", device)
+    cpu = f"{platform.machine()}, {os.cpu_count()} cores"
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else cpu
+    print(f"{name}, torch {torch.__version__}, {torch.get_num_threads()} threads, auto precision {precision}\n")
+    released_forward(device, precision)
+    size = registry.load_system(options.model_path).size
+    samplers(options.model_path, sample_clips(options.video, options.audio, size), device, precision)
+    detectors(options.video, device)
+    end_to_end(options.model_path, options.video, options.audio, options.device)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except LipSyncError as problem:
+        print(problem, file=sys.stderr)
+        sys.exit(problem.exit_code)

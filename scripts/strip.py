@@ -1,0 +1,97 @@
+"""A contact sheet: evenly spaced frames of a video before (top row) and after (bottom row).
+
+    python scripts/strip.py BEFORE AFTER OUTPUT.png [--frames 6] [--height 256]
+
+The moments are AFTER's.  Above each frame stands what BEFORE shows then: a still picture always the same, a video that
+is shorter played back and forth, as generate.py extends it.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from errors import BadInput
+from lipsync.cli import exit_code
+from lipsync.plan import Plan
+from video import atomic, probe, read_frames
+
+Picture = NDArray[np.uint8]  # HWC u8 RGB
+GAP = 4  # white pixels around every frame
+
+
+def moments(frames: int, count: int) -> list[int]:
+    """The middle frames of `count` equal parts of a video; every frame if it has fewer."""
+    count = min(count, frames)
+    return [(2 * part + 1) * frames // (2 * count) for part in range(count)]
+
+
+def pairs(before: Path, after: Path, count: int) -> list[tuple[Picture, Picture]]:
+    """Frames of the two videos at the same moments, `count` of them."""
+    source, result = probe(before), probe(after)
+    shown = [(k, round(k / result.fps * source.fps)) for k in moments(result.frames, count)]
+    plan = Plan(source.frames, shown[-1][1] + 1, "pingpong")
+    return [(_frame(before, plan[then]), _frame(after, k)) for k, then in shown]
+
+
+def sheet(pictures: list[tuple[Picture, Picture]], height: int) -> Picture:
+    """The pictures scaled to `height`, a column per pair, u8 [2 rows, n columns, 3] on white."""
+    tiles = [[_scaled(picture, height) for picture in pair] for pair in pictures]
+    width = max(tile.shape[1] for pair in tiles for tile in pair)
+    page = np.full((2 * height + 3 * GAP, len(tiles) * (width + GAP) + GAP, 3), 255, np.uint8)
+    for column, pair in enumerate(tiles):
+        for row, tile in enumerate(pair):
+            top, left = GAP + row * (height + GAP), GAP + column * (width + GAP) + (width - tile.shape[1]) // 2
+            page[top : top + height, left : left + tile.shape[1]] = tile
+    return page
+
+
+def write_picture(path: Path, picture: Picture) -> None:
+    """Raises BadInput if the suffix is not that of a picture, or nothing can be written there."""
+    if path.suffix.lower() not in {".png", ".jpg", ".jpeg", ".webp"}:
+        raise BadInput(f"{path}: the contact sheet is a picture; give it the ending .png, .jpg or .webp")
+    _, encoded = cv2.imencode(path.suffix, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    with atomic(path) as temporary:
+        temporary.write_bytes(encoded.tobytes())
+
+
+def _frame(path: Path, k: int) -> Picture:
+    return next(read_frames(path, start=k, stop=k + 1))
+
+
+def _scaled(picture: Picture, height: int) -> Picture:
+    width = max(1, round(picture.shape[1] * height / picture.shape[0]))
+    shrinks = height <= picture.shape[0]
+    scaled = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
+    return scaled.astype(np.uint8, copy=False)
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("before", type=Path, metavar="BEFORE", help="video or still picture")
+    parser.add_argument("after", type=Path, metavar="AFTER", help="the video made of it")
+    parser.add_argument("output", type=Path, metavar="OUTPUT", help="the contact sheet: .png, .jpg or .webp")
+    parser.add_argument("--frames", type=int, default=6, help="how many moments (%(default)s)")
+    parser.add_argument("--height", type=int, default=256, help="of each frame, in pixels (%(default)s)")
+    options = parser.parse_args()
+    if options.frames < 1 or options.height < 1:
+        parser.error("--frames and --height are at least 1")
+    return options
+
+
+def main() -> int:
+    options = arguments()
+    return exit_code(
+        lambda: write_picture(
+            options.output, sheet(pairs(options.before, options.after, options.frames), options.height)
+        )
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# All checks, as continuous integration runs them: style, types, tests.  The last lines are pytest's.
+#
+#   scripts/test.sh [flags of pytest, such as -m "not slow" or tests/video]
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+python=$("$root/scripts/setup.sh" --dev)
+cd "$root"
+
+export OPENBLAS_NUM_THREADS=1 # numpy's threads and torch's would fight over the cores
+status=0
+"$python" -m ruff check . || status=1
+"$python" -m mypy || status=1
+if ((status)); then
+    echo "test.sh: ruff or mypy found the above; this fails, whatever the tests say" >&2
+fi
+"$python" -m pytest "$@" || status=$?
+exit "$status"
