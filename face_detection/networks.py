@@ -1,0 +1,179 @@
+"""The back ends that need torch: RetinaFace, S3FD and BlazeFace, with the networks of the face-alignment package.
+
+Only the networks are that package's.  Reading the boxes off their outputs is done here, for a whole batch at once: the
+package does it image by image in Python, changes a global switch of cuDNN, and shows BlazeFace the middle square only.
+face-alignment takes seconds to import (numba, scikit-image), so it is imported when a network is built, not before.
+"""
+
+import pickle
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from itertools import product
+from pathlib import Path
+from typing import TypeVar
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torchvision.ops import nms
+
+from errors import BadInput
+from face_detection.box import Box, Detection
+from face_detection.detector import Framing, Picture, best_first
+
+RETINAFACE_FRAMING = Framing(-0.001, -0.030, 1.081)
+S3FD_FRAMING = RETINAFACE_FRAMING
+"""S3FD and RetinaFace were trained on the same boxes (WIDER FACE); not measured here, its weights are not at hand."""
+BLAZEFACE_FRAMING = Framing(0.003, -0.152, 1.329)
+
+SURE = 0.5
+OVERLAP = 0.4
+CHUNK = 8
+"""Pictures in one forward pass: keeps S3FD at 640 pixels near 1 GB."""
+MEAN_BGR = (104.0, 117.0, 123.0)
+VARIANCES = (0.1, 0.2)
+
+Heads = Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]
+"""x [b, 3, h, w] -> offsets [b, n, 4], face probability [b, n], priors [n, 4] as (cx, cy, width, height) in pixels."""
+
+Network = TypeVar("Network", bound=torch.nn.Module)
+
+
+class AnchorDetector:
+    """A single-shot detector: each prior box is a face or not, and where it lies relative to the prior."""
+
+    def __init__(self, name: str, heads: Heads, framing: Framing, device: str) -> None:
+        self.name = name
+        self._heads = heads
+        self._framing = framing
+        self._device = device
+
+    @torch.inference_mode()
+    def detect(self, frames: Sequence[Picture]) -> list[list[Detection]]:
+        """See `Detector`.  Scores lie in [0.5, 1]."""
+        return [found for chunk in _chunks(frames) for found in self._detect_chunk(chunk)]
+
+    def _detect_chunk(self, frames: Sequence[Picture]) -> Iterator[list[Detection]]:
+        x = torch.from_numpy(np.stack(frames)).to(self._device).permute(0, 3, 1, 2).flip(1).float()  # BGR, 0..255
+        offsets, scores, priors = self._heads(x - x.new_tensor(MEAN_BGR).view(1, 3, 1, 1))
+        boxes = _decode(offsets, priors)
+        for box, score in zip(boxes, scores, strict=True):
+            sure = score > SURE
+            yield _detections(box[sure], score[sure], self._framing)
+
+
+class BlazeFaceDetector:
+    """BlazeFace, front camera (Bazarevsky et al. 2019): very fast, for faces of a fifth of the picture or more."""
+
+    name = "blazeface"
+    side = 128
+
+    def __init__(self, weights: Path, device: str) -> None:
+        from face_alignment.detection.blazeface.net_blazeface import BlazeFace
+
+        self._network = _loaded(BlazeFace(), weights, device)
+        self._network.load_anchors_from_npy(_blazeface_anchors(), device)
+        self._network.min_score_thresh = SURE
+
+    def detect(self, frames: Sequence[Picture]) -> list[list[Detection]]:
+        """See `Detector`.  The picture is padded to a square and shrunk to 128 pixels.  Scores lie in [0.5, 1]."""
+        found = []
+        for chunk in _chunks(frames):
+            long = max(chunk[0].shape[:2])
+            squares = np.stack([self._square(frame, long) for frame in chunk])
+            for rows in self._network.predict_on_batch(squares):  # ymin, xmin, ymax, xmax in 0..1, 6 points, score
+                corners = rows[:, [1, 0, 3, 2]] * long
+                found.append(_detections(corners, rows[:, 16], BLAZEFACE_FRAMING))
+        return found
+
+    def _square(self, frame: Picture, long: int) -> Picture:
+        height, width = frame.shape[:2]
+        square = cv2.copyMakeBorder(frame, 0, long - height, 0, long - width, cv2.BORDER_CONSTANT)
+        return cv2.resize(square, (self.side, self.side), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+
+
+def retinaface(weights: Path, device: str) -> AnchorDetector:
+    """RetinaFace, MobileNet 0.25 (Deng et al. 2020)."""
+    from face_alignment.detection.retinaface.net_retinaface import RetinaFace
+
+    network = _loaded(RetinaFace(), weights, device)
+
+    def heads(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        offsets, probabilities, _ = network(x)
+        return offsets, probabilities[..., 1], _retinaface_priors(x.shape[2], x.shape[3]).to(x.device)
+
+    return AnchorDetector("retinaface", heads, RETINAFACE_FRAMING, device)
+
+
+def s3fd(weights: Path, device: str) -> AnchorDetector:
+    """S3FD (Zhang et al. 2017), the detector of the original release."""
+    from face_alignment.detection.sfd.net_s3fd import s3fd as S3FD
+
+    network = _loaded(S3FD(), weights, device)
+
+    def heads(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        levels = network(x)
+        scores, offsets = levels[0::2], levels[1::2]  # each [b, 2, h, w] and [b, 4, h, w], strides 4, 8 ... 128
+        priors = [_grid(level.shape[2], level.shape[3], 4 << i, [16 << i]) for i, level in enumerate(scores)]
+        probabilities = [level.softmax(dim=1)[:, 1].flatten(1) for level in scores]
+        offsets = [level.flatten(2).transpose(1, 2) for level in offsets]
+        return torch.cat(offsets, dim=1), torch.cat(probabilities, dim=1), torch.cat(priors).to(x.device)
+
+    return AnchorDetector("s3fd", heads, S3FD_FRAMING, device)
+
+
+def _loaded(network: Network, weights: Path, device: str) -> Network:
+    """The network with these weights, which are tensors only: nothing in the file is ever run."""
+    try:
+        state = torch.load(weights, map_location=device, weights_only=True)
+        network.load_state_dict({key.removeprefix("module."): value for key, value in state.items()})
+    except (pickle.UnpicklingError, RuntimeError, EOFError, AttributeError) as error:
+        raise BadInput(
+            f"{weights}: not the weights that this file name stands for; delete it and fetch it again"
+        ) from error
+    return network.to(device).eval()
+
+
+def _chunks(frames: Sequence[Picture]) -> Iterator[Sequence[Picture]]:
+    return (frames[start : start + CHUNK] for start in range(0, len(frames), CHUNK))
+
+
+def _decode(offsets: Tensor, priors: Tensor) -> Tensor:
+    """Offsets [b, n, 4] relative to priors [n, 4] (cx, cy, w, h) -> boxes [b, n, 4] XYXY (SSD, Liu et al. 2016)."""
+    centre = priors[:, :2] + offsets[..., :2] * VARIANCES[0] * priors[:, 2:]
+    size = priors[:, 2:] * torch.exp(offsets[..., 2:] * VARIANCES[1])
+    return torch.cat([centre - size / 2, centre + size / 2], dim=-1)
+
+
+def _detections(corners: Tensor, scores: Tensor, framing: Framing) -> list[Detection]:
+    """corners [n, 4] XYXY, scores [n] -> the faces that stand out of their overlaps, framed."""
+    corners, scores = corners.float(), scores.float()
+    keep = nms(corners, scores, OVERLAP)
+    found = [
+        Detection(framing.apply(Box(x0, y0, x1, y1)), score)
+        for (x0, y0, x1, y1), score in zip(corners[keep].tolist(), scores[keep].tolist(), strict=True)
+        if x1 > x0 and y1 > y0
+    ]
+    return best_first(found)
+
+
+@lru_cache(maxsize=4)
+def _retinaface_priors(height: int, width: int) -> Tensor:
+    levels = {8: [16, 32], 16: [64, 128], 32: [256, 512]}  # stride: sides of the priors at each position
+    return torch.cat([_grid(-(-height // step), -(-width // step), step, sides) for step, sides in levels.items()])
+
+
+def _grid(rows: int, columns: int, step: int, sides: Sequence[int]) -> Tensor:
+    """[rows * columns * sides, 4]: square priors in the middle of each cell, row by row."""
+    cells = [
+        ((column + 0.5) * step, (row + 0.5) * step, side, side)
+        for row, column, side in product(range(rows), range(columns), sides)
+    ]
+    return torch.tensor(cells, dtype=torch.float32).view(-1, 4)
+
+
+def _blazeface_anchors() -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    """f32 [896, 4], cx cy w h in 0..1: two at each cell of 16 x 16, six at each of 8 x 8 (MediaPipe)."""
+    anchors = torch.cat([_grid(16, 16, 8, [128] * 2), _grid(8, 8, 16, [128] * 6)]) / 128
+    return anchors.numpy()

@@ -1,0 +1,114 @@
+"""One face through one clip."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from face_detection.box import Box
+from face_detection.smoothing import local_line, running_median
+
+MAX_GAP = 12
+"""Frames without a face that are bridged by default: about half a second, a hand before the face, a turned head."""
+
+
+@dataclass(frozen=True)
+class FaceTrack:
+    """One face through one clip of n frames; methods return a new track.
+
+    boxes: f32 [n, 4] XYXY pixels, four NaN in a frame that has no usable box.
+    seen: bool [n], True where the detector saw the face (or saw it just before and after, and skipped the frame because
+        the face hardly moved); a box that is not seen was filled in.
+    shots: the first frame of every shot, rising from 0.
+    """
+
+    boxes: npt.NDArray[np.float32]
+    seen: npt.NDArray[np.bool_]
+    shots: tuple[int, ...] = (0,)
+
+    def __post_init__(self) -> None:
+        n = len(self.seen)
+        if self.boxes.shape != (n, 4) or self.boxes.dtype != np.float32 or self.seen.dtype != np.bool_:
+            raise ValueError(f"boxes are f32 [n, 4] and seen is bool [n], not {self.boxes.shape}, {self.seen.shape}")
+        if list(self.shots) != sorted({0, *self.shots}) or self.shots[-1] >= max(n, 1):
+            raise ValueError(f"the shots of {n} frames start at 0 and rise below {n}, unlike {self.shots}")
+        holes = np.isnan(self.boxes)
+        if (holes.any(axis=1) != holes.all(axis=1)).any() or (holes[:, 0] & self.seen).any():
+            raise ValueError("a box is four numbers, or four NaN where no face was seen")
+        sizes = self.boxes[:, 2:] - self.boxes[:, :2]
+        if not (sizes[self.present] > 0).all() or np.isinf(self.boxes).any():
+            raise ValueError("the boxes of a track are XYXY, finite and never empty")
+
+    @classmethod
+    def fixed(cls, frames: int, box: Box) -> "FaceTrack":
+        """The same box in every frame, as for a video that is a face crop already (see `voxceleb2_box`)."""
+        return cls(np.tile(box.array(), (frames, 1)), np.ones(frames, np.bool_))
+
+    def __len__(self) -> int:
+        return len(self.seen)
+
+    @property
+    def present(self) -> npt.NDArray[np.bool_]:
+        """bool [n]: the frames that have a usable box."""
+        return np.asarray(~np.isnan(self.boxes[:, 0]), np.bool_)
+
+    def box(self, frame: int) -> Box | None:
+        """The face in this frame, if there is one."""
+        row = self.boxes[frame]
+        return None if np.isnan(row[0]) else Box(*(float(value) for value in row))
+
+    def missing(self) -> list[tuple[int, int]]:
+        """The ranges of frames without a face, both ends included."""
+        return [(start, stop - 1) for start, stop in _runs(~self.present)]
+
+    def filled(self, max_gap: int = MAX_GAP) -> "FaceTrack":
+        """Gaps of at most max_gap frames are bridged: between two boxes by a line, at the ends of a shot by holding on.
+
+        A longer gap stays as it is, whole: half-bridging it would show a face where there is none.  A shot without any
+        box stays without.
+        """
+        boxes = self.boxes.copy()
+        for start, stop in self._spans():
+            present = self.present[start:stop]
+            where = np.flatnonzero(present)
+            for low, high in _runs(~present) if where.size else ():
+                if high - low <= max_gap:
+                    frames = np.arange(low, high)
+                    for side in range(4):
+                        boxes[start + low : start + high, side] = np.interp(
+                            frames, where, self.boxes[start + where, side]
+                        )
+        return replace(self, boxes=boxes)
+
+    def smoothed(self, centre: float = 2.0, size: float = 4.0) -> "FaceTrack":
+        """Without the tremble of the detector: a running median of 5, then a Gaussian-weighted line fit.
+
+        centre, size: the Gaussian's deviation in frames; the size of a face changes more slowly than its place.  Both
+        filters look as far ahead as back and a line passes unchanged, so a moving face does not lag, not even at the
+        first and last frame.  Nothing is mixed across a cut or a gap.
+        """
+        boxes = self.boxes.copy()
+        for start, stop in self._spans():
+            for low, high in _runs(self.present[start:stop]):
+                run = slice(start + low, start + high)
+                boxes[run] = _smooth(self.boxes[run].astype(np.float64), centre, size)
+        return replace(self, boxes=boxes)
+
+    def _spans(self) -> Iterator[tuple[int, int]]:
+        """The shots as half-open ranges."""
+        return zip(self.shots, (*self.shots[1:], len(self)), strict=True)
+
+
+def _smooth(boxes: npt.NDArray[np.float64], centre: float, size: float) -> npt.NDArray[np.float64]:
+    middles = running_median((boxes[:, :2] + boxes[:, 2:]) / 2)
+    sizes = running_median(np.log(boxes[:, 2:] - boxes[:, :2]))  # logarithms: growing and shrinking are alike
+    middles = local_line(middles, centre)
+    halves = np.exp(local_line(sizes, size)) / 2
+    return np.concatenate([middles - halves, middles + halves], axis=1)
+
+
+def _runs(flags: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """The half-open ranges in which flags are True."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))
+    return [(int(start), int(stop)) for start, stop in zip(edges[0::2], edges[1::2], strict=True)]

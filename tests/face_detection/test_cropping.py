@@ -1,0 +1,114 @@
+"""Promises of cut and paste: exact where nothing is resampled, and nothing outside the mask ever changes."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from face_detection import Box, cut, mouth_mask, paste
+
+RANDOM = np.random.default_rng(0)
+
+
+def noise(height: int, width: int) -> np.ndarray:
+    return RANDOM.integers(0, 256, (height, width, 3), np.uint8)
+
+
+def smooth(height: int, width: int) -> np.ndarray:
+    """A picture without detail: resampling barely changes it."""
+    y, x = np.mgrid[0:height, 0:width]
+    return np.stack([40 + 170 * x / width, 60 + 150 * y / height, 255 * (x + y) / (height + width)], -1).astype(
+        np.uint8
+    )
+
+
+FRACTIONAL = Box(30.25, 20.6, 171.9, 200.05)
+
+
+def test_a_whole_box_of_the_crops_size_is_copied_and_pasted_back_bit_for_bit():
+    frame, box = noise(90, 120), Box(17, 9, 81, 73)
+    crop = cut(frame, box, 64)
+    assert_array_equal(crop, frame[9:73, 17:81])
+    assert_array_equal(paste(frame, crop, box, np.ones((64, 64), np.float32)), frame)
+    assert_array_equal(paste(frame, crop, box, mouth_mask(64)), frame)
+
+
+@pytest.mark.parametrize("box", [FRACTIONAL, Box(-40, -30, 60, 90), Box(5, 5, 12, 14), Box(300, 300, 400, 400)])
+def test_nothing_changes_where_the_mask_is_zero(box):
+    frame = noise(240, 220)
+    assert_array_equal(paste(frame, noise(64, 64), box, np.zeros((64, 64), np.float32)), frame)
+
+
+@pytest.mark.parametrize(
+    "box", [FRACTIONAL, Box(-40.5, -30.2, 60.1, 90.9), Box(5.5, 5.5, 40.2, 44.9), Box(10, 10, 210, 230)]
+)
+def test_only_the_lower_half_of_the_box_changes(box):
+    frame = noise(240, 220)
+    changed = (paste(frame, noise(64, 64), box, mouth_mask(64)) != frame).any(axis=2)
+    rows, columns = np.flatnonzero(changed.any(axis=1)), np.flatnonzero(changed.any(axis=0))
+    assert changed.any()
+    assert rows[0] >= (box.y0 + box.y1) / 2 - 0.5 and rows[-1] < box.y1
+    assert columns[0] >= box.x0 - 1 and columns[-1] < box.x1
+
+
+def test_the_frame_and_the_crop_are_left_alone():
+    frame, crop = noise(100, 100), noise(32, 32)
+    before = frame.copy(), crop.copy()
+    paste(frame, crop, Box(10, 10, 80, 80), mouth_mask(32))
+    assert_array_equal(frame, before[0])
+    assert_array_equal(crop, before[1])
+
+
+@pytest.mark.parametrize("size", [32, 64, 128, 256])
+@pytest.mark.parametrize("box", [FRACTIONAL, Box(40, 40, 140, 140), Box(-20.5, -10, 150, 170)])
+def test_an_unmodified_crop_comes_back_where_it_was(box, size):
+    """A shift of half a pixel anywhere would show as an error of one or more on this ramp."""
+    frame = smooth(240, 260)
+    back = paste(frame, cut(frame, box, size), box, mouth_mask(size))
+    assert np.abs(back.astype(int) - frame).max() <= 1
+
+
+def test_moving_the_box_by_a_part_of_a_pixel_moves_the_picture_by_as_much():
+    frame = np.repeat(np.arange(0, 240, 2, dtype=np.uint8)[None, :, None], 60, axis=0).repeat(3, axis=2)
+    for shift in (0.0, 0.25, 0.5, 0.75):
+        crop = cut(frame, Box(20 + shift, 10, 52 + shift, 42), 32)
+        assert crop[16, 16, 0] == pytest.approx(2 * (36 + shift), abs=0.51)
+
+
+def test_shrinking_averages_and_does_not_alias():
+    stripes = np.zeros((200, 200, 3), np.uint8)
+    stripes[:, ::2] = 200
+    assert np.abs(cut(stripes, Box(10, 10, 170, 170), 40).astype(int) - 100).max() <= 1
+    assert np.abs(cut(stripes, Box(10.3, 10.7, 190.1, 191.9), 40).astype(int) - 100).max() <= 12
+
+
+def test_the_border_repeats_where_the_box_leaves_the_frame():
+    frame = noise(40, 40)
+    crop = cut(frame, Box(-8, -8, 24, 24), 32)
+    assert_array_equal(crop[8:, 8:], frame[:24, :24])
+    assert_array_equal(crop[:8, 8:], np.repeat(frame[:1, :24], 8, axis=0))
+    assert_array_equal(cut(frame, Box(100, 100, 110, 110), 8), np.broadcast_to(frame[-1, -1], (8, 8, 3)))
+
+
+def test_the_mouth_mask_starts_at_nothing_and_is_whole_in_the_middle():
+    mask = mouth_mask(128)
+    assert (mask[:64] == 0).all()
+    assert (mask[64] == 0).all() and (mask[-1] == 0).all() and (mask[:, 0] == 0).all() and (mask[:, -1] == 0).all()
+    assert (mask[80:112, 16:112] == 1).all()
+    hard = mouth_mask(128, feather=0)
+    assert (hard[:64] == 0).all() and (hard[64:] == 1).all()
+
+
+def test_what_makes_no_sense_is_refused():
+    frame = noise(20, 20)
+    with pytest.raises(ValueError, match="never empty"):
+        Box(5, 5, 5, 9)
+    with pytest.raises(ValueError, match="finite"):
+        Box(0, 0, float("nan"), 9)
+    with pytest.raises(ValueError, match="RGB"):
+        cut(frame.astype(np.float32), Box(0, 0, 4, 4), 4)
+    with pytest.raises(ValueError, match="one size"):
+        paste(frame, noise(8, 8), Box(0, 0, 4, 4), mouth_mask(16))
+    with pytest.raises(ValueError, match="even"):
+        mouth_mask(7)
+    with pytest.raises(ValueError, match="does not fit"):
+        mouth_mask(16, feather=9)

@@ -1,0 +1,120 @@
+"""Promises of load_detector: nothing is fetched unsaid or unchecked, and every way out is one sentence."""
+
+import dataclasses
+import hashlib
+import shutil
+from pathlib import Path
+
+import pytest
+
+from errors import BadInput
+from face_detection import NAMES, load_detector, loading, weights
+
+torch = pytest.importorskip("torch")
+SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "weights"
+
+
+@pytest.fixture
+def bare(tmp_path, monkeypatch):
+    """A machine without any weights and, as far as the addresses in the table go, without a network."""
+    monkeypatch.setattr(weights, "CHECKPOINTS", tmp_path / "checkpoints")
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    for name in weights.TABLE:
+        publish(monkeypatch, name, tmp_path / "nowhere" / name)
+    return tmp_path
+
+
+def publish(monkeypatch, name: str, file: Path, sha256: str | None = None) -> None:
+    """Let the published address of these weights be a local file."""
+    entry = weights.TABLE[name]
+    changed = dataclasses.replace(entry, url=file.as_uri(), sha256=sha256 or entry.sha256)
+    monkeypatch.setitem(weights.TABLE, name, changed)
+
+
+def test_auto_falls_back_to_haar_with_one_sentence_for_the_attempt_and_one_for_the_fall(bare):
+    said: list[str] = []
+    assert load_detector("auto", say=said.append).name == "haar"
+    assert len(said) == 2
+    assert "fetching face_detection_yunet_2023mar.onnx (0.2 MB" in said[0]
+    assert "haar" in said[1] and str(bare / "checkpoints") in said[1]
+
+
+def test_haar_needs_nothing_and_says_nothing(bare):
+    said: list[str] = []
+    assert load_detector("haar", say=said.append).name == "haar"
+    assert said == []
+
+
+@pytest.mark.parametrize("name", sorted(weights.TABLE))
+def test_a_detector_asked_for_by_name_that_cannot_be_had_says_where_to_put_what(bare, name):
+    with pytest.raises(BadInput) as caught:
+        load_detector(name, say=lambda _: None)
+    sentence = str(caught.value)
+    entry = weights.TABLE[name]
+    assert str(bare / "checkpoints" / entry.names[0]) in sentence and entry.url in sentence
+    assert "\n" not in sentence
+
+
+def test_what_is_fetched_is_checked_and_stored_under_its_name(bare, monkeypatch):
+    source = bare / "source.bin"
+    source.write_bytes(b"weights")
+    publish(monkeypatch, "yunet", source, hashlib.sha256(b"weights").hexdigest())
+    path = weights.obtain("yunet", say=lambda _: None)
+    assert path.read_bytes() == b"weights" and path.name == "face_detection_yunet_2023mar.onnx"
+    source.unlink()
+    assert weights.obtain("yunet", say=lambda sentence: pytest.fail(sentence)) == path
+
+
+def test_a_wrong_file_is_refused_and_leaves_nothing_behind(bare, monkeypatch):
+    source = bare / "source.bin"
+    source.write_bytes(b"something else")
+    publish(monkeypatch, "yunet", source)
+    with pytest.raises(BadInput, match="SHA-256"):
+        weights.obtain("yunet", say=lambda _: None)
+    assert list((bare / "checkpoints").iterdir()) == []
+
+
+def test_a_download_that_breaks_leaves_nothing_behind(bare, monkeypatch):
+    def broken(url: str, timeout: float) -> None:
+        raise TimeoutError("timed out")
+
+    monkeypatch.setattr(weights.urllib.request, "urlopen", broken)
+    with pytest.raises(BadInput, match="timed out"):
+        weights.obtain("retinaface", say=lambda _: None)
+    assert list((bare / "checkpoints").iterdir()) == []
+
+
+@pytest.mark.parametrize(("device", "best"), [("cpu", "yunet"), ("cuda", "retinaface")])
+def test_auto_takes_the_best_that_is_on_disk_without_a_word(bare, monkeypatch, device, best):
+    (bare / "checkpoints").mkdir()
+    (bare / "hub" / "checkpoints").mkdir(parents=True)
+    (bare / "checkpoints" / "face_detection_yunet.onnx").touch()
+    (bare / "hub" / "checkpoints" / "retinaface_mobilenet0.25.pth").touch()
+    monkeypatch.setattr(loading, "_build", lambda name, path, device: name)
+    assert load_detector("auto", device=device, say=lambda sentence: pytest.fail(sentence)) == best
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="no weights at hand")
+@pytest.mark.parametrize("name", ["yunet", "retinaface", "blazeface"])
+def test_every_back_end_is_loaded_from_checkpoints(bare, name):
+    (bare / "checkpoints").mkdir()
+    source = weights.TABLE[name].on_disk((SHARED,))
+    shutil.copy(source, bare / "checkpoints" / source.name)
+    assert load_detector(name).name == name
+
+
+@pytest.mark.parametrize("name", ["yunet", "retinaface"])
+def test_a_file_that_is_no_weights_is_named(bare, name):
+    if name == "retinaface":
+        pytest.importorskip("face_alignment")
+    (bare / "checkpoints").mkdir()
+    path = bare / "checkpoints" / weights.TABLE[name].names[0]
+    path.write_bytes(b"<html>rate limit exceeded</html>")
+    with pytest.raises(BadInput, match=path.name):
+        load_detector(name)
+
+
+def test_an_unknown_name_lists_the_known_ones():
+    with pytest.raises(BadInput, match="auto, haar, yunet, retinaface, blazeface, s3fd"):
+        load_detector("dlib")
+    assert set(weights.TABLE) == set(NAMES) - {"auto", "haar"}

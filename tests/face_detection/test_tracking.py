@@ -1,0 +1,180 @@
+"""Promises of track_face: one identity, cuts found, skipped frames cost nothing and change nothing."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from face_detection import Box, Detection, FaceTrack, track_face
+from face_detection.shots import ShotFinder
+
+HEIGHT, WIDTH = 90, 160
+
+
+class Painted:
+    """Finds the squares that `scene` paints: pure red is a face, pure green a false alarm or another face."""
+
+    name = "painted"
+
+    def __init__(self) -> None:
+        self.looked_at = 0
+        self.largest_batch = 0
+
+    def detect(self, frames: Sequence[np.ndarray]) -> list[list[Detection]]:
+        self.looked_at += len(frames)
+        self.largest_batch = max(self.largest_batch, len(frames))
+        return [[d for channel in (0, 1) for d in self._blob(frame, channel)] for frame in frames]
+
+    def _blob(self, frame: np.ndarray, channel: int) -> list[Detection]:
+        others = [c for c in range(3) if c != channel]
+        where = np.argwhere((frame[..., channel] > 250) & (frame[..., others] < 5).all(axis=2))
+        if not len(where):
+            return []
+        (y0, x0), (y1, x1) = where.min(axis=0), where.max(axis=0) + 1
+        return [Detection(Box(float(x0), float(y0), float(x1), float(y1)), 1.0)]
+
+
+def frame(face: tuple[int, int] | None = None, other: tuple[int, int] | None = None, *, seed: int = 0) -> np.ndarray:
+    """A grey background of its own per seed, a red face of 30 at (x, y), a green one of 20."""
+    picture = np.random.default_rng(seed).integers(60, 190, (9, 16, 3), np.uint8).repeat(10, 0).repeat(10, 1)
+    for place, size, colour in ((other, 20, (0, 255, 0)), (face, 30, (255, 0, 0))):
+        if place:
+            picture[place[1] : place[1] + size, place[0] : place[0] + size] = colour
+    return picture
+
+
+def middles(track: FaceTrack) -> np.ndarray:
+    return (track.boxes[:, 0] + track.boxes[:, 2]) / 2
+
+
+def test_a_still_face_is_looked_at_in_every_fifth_frame_only():
+    detector = Painted()
+    track = track_face((frame((50, 30)) for _ in range(201)), detector)
+    assert detector.looked_at == 41
+    assert track.present.all() and track.shots == (0,)
+    assert_allclose(track.boxes, np.tile(np.float32([50, 30, 80, 60]), (201, 1)))
+
+
+def test_a_moving_face_is_looked_at_in_every_frame_and_followed():
+    places = [10 + 4 * k if k < 25 else 110 - 3 * (k - 25) for k in range(50)]
+    detector = Painted()
+    track = track_face((frame((x, 30)) for x in places), detector)
+    assert detector.looked_at == 50
+    assert_allclose(middles(track), np.array(places) + 15)
+
+
+@pytest.mark.parametrize("batch", [1, 2, 16])
+def test_the_size_of_the_batch_changes_nothing(batch):
+    places = [40 + int(30 * np.sin(k / 9)) for k in range(83)]
+    reference = track_face((frame((x, 30)) for x in places), Painted(), batch=7)
+    track = track_face((frame((x, 30)) for x in places), Painted(), batch=batch)
+    assert_array_equal(track.boxes, reference.boxes)
+    assert track.shots == reference.shots
+
+
+def test_frames_without_the_face_are_reported_to_the_frame():
+    faces = [None if 33 <= k <= 47 else (50, 30) for k in range(80)]
+    assert track_face((frame(place) for place in faces), Painted()).missing() == [(33, 47)]
+
+
+def test_a_cut_is_found_and_the_faces_on_both_sides_are_not_mixed():
+    clip = [frame((20, 30), seed=1)] * 33 + [frame((100, 20), seed=2)] * 28
+    track = track_face(clip, Painted())
+    assert track.shots == (0, 33)
+    assert_allclose(middles(track), [35] * 33 + [115] * 28)
+    assert_allclose(middles(track.filled().smoothed()), [35] * 33 + [115] * 28, atol=1e-3)
+
+
+def test_one_identity_the_larger_face_though_the_other_comes_first():
+    clip = [frame((50, 30), (120, 10 + k // 4)) if k > 10 else frame(None, (120, 10)) for k in range(60)]
+    track = track_face(clip, Painted())
+    assert_allclose(middles(track)[track.present & (np.arange(60) > 10)], 65)
+    assert (middles(track)[11:] == 65).all()
+
+
+def test_a_chance_alarm_is_not_a_face():
+    clip = [frame(None, (20, 20) if k == 10 else None) for k in range(40)]
+    assert track_face(clip, Painted()).missing() == [(0, 39)]
+
+
+def test_a_face_that_was_away_is_taken_up_again_elsewhere():
+    clip = [frame((10, 30) if k < 30 else None if k < 50 else (110, 30)) for k in range(90)]
+    track = track_face(clip, Painted())
+    assert track.missing() == [(30, 49)]
+    assert_allclose(middles(track)[50:], 125)
+
+
+def test_another_chooser_chooses_another_face():
+    clip = [frame((50, 30), (120, 10)) for _ in range(20)]
+    smallest = track_face(clip, Painted(), choose=lambda chains, stride: min(chains, key=lambda c: c.height))
+    assert_allclose(middles(smallest), 130)
+
+
+def test_detection_sees_small_frames_and_boxes_come_back_in_full_size():
+    big = frame((50, 30)).repeat(6, 0).repeat(6, 1)
+    track = track_face([big] * 6, Painted(), longest=160)
+    assert_allclose(track.boxes, np.tile(np.float32([300, 180, 480, 360]), (6, 1)))
+
+
+def test_memory_is_bounded_frames_are_let_go():
+    alive: list[int] = []
+
+    class Counted(np.ndarray):
+        def __del__(self) -> None:
+            alive.remove(id(self))
+
+    def clip() -> Iterator[np.ndarray]:
+        for _ in range(300):
+            picture = frame((50, 30)).view(Counted)
+            alive.append(id(picture))
+            yield picture
+            del picture
+            assert len(alive) <= 2 * 4 + 2
+
+    detector = Painted()
+    track_face(clip(), detector, stride=2, batch=4)
+    assert detector.largest_batch <= 8
+
+
+def test_one_frame_and_none():
+    assert track_face([frame((50, 30))], Painted()).present.all()
+    assert len(track_face([], Painted())) == 0
+
+
+def starts(frames: Sequence[np.ndarray]) -> tuple[int, ...]:
+    finder = ShotFinder()
+    for picture in frames:
+        finder.add(picture)
+    return finder.starts()
+
+
+def test_a_flash_is_no_cut():
+    for length in (1, 2, 3):
+        clip = [frame((50, 30))] * 20 + [np.full((HEIGHT, WIDTH, 3), 250, np.uint8)] * length + [frame((50, 30))] * 20
+        assert starts(clip) == (0,)
+
+
+def test_a_waving_hand_is_no_cut():
+    clip = []
+    for k in range(60):
+        picture = frame((50, 30))
+        x = int(50 + 45 * np.sin(k))
+        picture[10:80, x : x + 50] = (225, 180, 150)
+        clip.append(picture)
+    assert starts(clip) == (0,)
+
+
+def test_quick_cuts_are_all_found():
+    clip = [frame(seed=shot) for shot in range(6) for _ in range(8)]
+    assert starts(clip) == (0, 8, 16, 24, 32, 40)
+
+
+def test_impossible_settings_are_refused():
+    with pytest.raises(ValueError, match="at least 1"):
+        track_face([], Painted(), stride=0)
+
+
+def test_the_track_is_the_same_every_time():
+    clip = [frame((40 + k, 30), (120, 10)) for k in range(30)]
+    assert_array_equal(track_face(clip, Painted()).boxes, track_face(clip, Painted()).boxes)
