@@ -19,22 +19,22 @@ from .schedule import Floats, Schedule, ScheduleName, named_schedule
 class DiffusionConfig:
     """The defaults are Diff2Lip's.
 
-    timesteps: how training draws t.  `noisy` draws u^1.5 instead of u from the noise end, over `noisy_share` of the
-    steps: the steps that decide the shape of the mouth.
+    noisy: the share of training items whose t is not drawn evenly, but as 1 - noisy_region * u^1.5 of the way to pure
+    noise: there the shape of the mouth is decided.  0 is the paper's.
     """
 
     schedule: ScheduleName = "linear"
     steps: int = 1000
     predict: Literal["eps", "x0", "v"] = "eps"
     learn_variance: bool = True
-    timesteps: Literal["uniform", "noisy"] = "uniform"
-    noisy_share: float = 0.45
+    noisy: float = 0.0
+    noisy_region: float = 0.45
 
     def __post_init__(self) -> None:
         if self.steps < 2:
             raise ValueError("a diffusion needs at least 2 steps")
-        if not 0 < self.noisy_share <= 1:
-            raise ValueError("noisy_share must be in (0, 1]")
+        if not (0 <= self.noisy <= 1 and 0 < self.noisy_region <= 1):
+            raise ValueError("noisy lies in [0, 1], noisy_region in (0, 1]")
 
 
 @dataclass(frozen=True)
@@ -70,10 +70,10 @@ class Diffusion:
         return torch.from_numpy(self.schedule.timesteps).to(step.device)[step]
 
     def draw_steps(self, count: int, generator: Generator) -> Tensor:
-        """Random training steps, int64 [count] on the CPU, as `config.timesteps` says."""
+        """Random training steps, int64 [count] on the CPU, as the config says."""
         u = torch.rand(count, generator=generator)
-        if self.config.timesteps == "noisy":
-            u = 1 - self.config.noisy_share * u**1.5
+        noisy = torch.rand(count, generator=generator) < self.config.noisy
+        u = torch.where(noisy, 1 - self.config.noisy_region * u**1.5, u)
         return (u * len(self)).long().clamp_(max=len(self) - 1)
 
     def q_sample(self, x0: Tensor, step: Tensor, noise: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from errors import BadInput
+from video import CONTAINERS
 
 
 @dataclass(frozen=True)
@@ -24,9 +25,11 @@ class Job:
                 raise BadInput(f"--output {self.output}: is the input itself; choose another name")
         if self.output.is_dir():
             raise BadInput(f"--output {self.output}: is a folder; name a file, such as {self.output / 'result.mp4'}")
+        if self.output.suffix.lower() not in CONTAINERS:
+            raise BadInput(f"--output {self.output}: choose one of the endings {', '.join(CONTAINERS)}")
+        standing = next(folder for folder in self.output.absolute().parents if folder.exists())
         try:
-            self.output.parent.mkdir(parents=True, exist_ok=True)
-            tempfile.TemporaryFile(dir=self.output.parent).close()
+            tempfile.TemporaryFile(dir=standing).close()
         except OSError as problem:
             raise BadInput(
                 f"--output {self.output}: cannot write there ({problem.strerror}); choose a folder you may write to"

@@ -91,6 +91,7 @@ class Dubber:
                 job.video, track, self.size, self.settings.reference, self.settings.seed
             )
         frames = self._spoken(info, plan, track, references, mel, watch)
+        job.output.parent.mkdir(parents=True, exist_ok=True)
         with watch("encode"):
             written = write_video(
                 job.output, frames, info.fps, sound=job.audio, crf=self.settings.crf, pixel_aspect=info.pixel_aspect
@@ -105,7 +106,8 @@ class Dubber:
             return FaceTrack.fixed(frames, voxceleb2_box(info.height, info.width))
         pictures = _progress(read_frames(info.path, stop=frames), frames, "find the face")
         track = track_face(pictures, self.detector)
-        track = track.filled(round(self.settings.max_gap * info.fps)).smoothed()
+        pace = float(info.fps / 25)  # the filters' widths are in frames of 25 fps
+        track = track.filled(round(self.settings.max_gap * info.fps)).smoothed(2 * pace, 4 * pace)
         if not track.present.any():
             raise NoFace(f"{info.path}: no face in any of {frames} frames; use a video that shows one from the front")
         if self.settings.on_no_face == "error" and (missing := track.missing()):

@@ -11,8 +11,8 @@ and on the uncropped videos under ROOT/full
 3. how the box found in a 224x224 crop differs from the one found in the whole frame.
 
 A crop ends at the forehead, a whole frame does not.  So the crops are padded by 16 repeated pixels, which is where (3)
-comes out near nothing for all detectors (1.5 % at most); unpadded, haar finds a face 2 % smaller in the crop than in the
-whole frame, and with 32 repeated pixels yunet finds it 4 % smaller.
+comes out near nothing for all detectors (1.5 % at most); unpadded, haar finds a face 2 % smaller in the crop than in
+the whole frame, and with 32 repeated pixels yunet finds it 4 % smaller.
 
 Measured 2026-11 on 142 held-out crops of 35 speakers:
 

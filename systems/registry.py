@@ -53,7 +53,7 @@ PRESETS: dict[str, tuple[str, Any]] = {
                 patch=4,
             ),
             sound=SoundConfig(res_blocks=1),
-            diffusion=DiffusionConfig(schedule="cosine", predict="v", learn_variance=False, timesteps="noisy"),
+            diffusion=DiffusionConfig(schedule="cosine", predict="v", learn_variance=False, noisy=0.8),
             sampling=SampleConfig(sampler="dpm++", spacing="8"),
             fill="zeros",
             diffusion_weight=0.1,

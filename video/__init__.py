@@ -8,6 +8,6 @@ grow with length.  Time begins at a file's first picture, frame k is at k / fps,
 from video.atomic import atomic
 from video.info import VideoInfo, probe
 from video.reading import read_frames
-from video.writing import write_video
+from video.writing import CONTAINERS, write_video
 
-__all__ = ["VideoInfo", "atomic", "probe", "read_frames", "write_video"]
+__all__ = ["CONTAINERS", "VideoInfo", "atomic", "probe", "read_frames", "write_video"]

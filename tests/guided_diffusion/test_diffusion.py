@@ -141,13 +141,18 @@ def test_at_step_0_it_is_the_likelihood_of_a_pixel() -> None:
     assert bits == pytest.approx(math.log2(spread * 127.5 * math.sqrt(2 * math.pi)), abs=0.1)
 
 
-@pytest.mark.parametrize("share", [0.1, 0.45, 1.0])
-def test_noisy_timesteps_stay_in_their_share_and_lean_to_the_noise(share: float) -> None:
-    diffusion = Diffusion(DiffusionConfig(timesteps="noisy", noisy_share=share))
+@pytest.mark.parametrize("region", [0.1, 0.45, 1.0])
+def test_noisy_timesteps_stay_in_their_region_and_lean_to_the_noise(region: float) -> None:
+    diffusion = Diffusion(DiffusionConfig(noisy=1.0, noisy_region=region))
     steps = diffusion.draw_steps(20_000, Generator().manual_seed(0))
     assert steps.dtype == torch.int64 and steps.max() == 999
-    assert 1000 * (1 - share) - 1 <= steps.min() < 1000 * (1 - share) + 20
-    assert steps.double().mean() == pytest.approx(1000 * (1 - share * 0.4), abs=5)  # E[u^1.5] = 0.4
+    assert 1000 * (1 - region) - 1 <= steps.min() < 1000 * (1 - region) + 20
+    assert steps.double().mean() == pytest.approx(1000 * (1 - region * 0.4), abs=5)  # E[u^1.5] = 0.4
+
+
+def test_a_share_of_the_timesteps_is_noisy() -> None:
+    steps = Diffusion(DiffusionConfig(noisy=0.8, noisy_region=0.25)).draw_steps(20_000, Generator().manual_seed(0))
+    assert float((steps < 750).double().mean()) == pytest.approx(0.2 * 0.75, abs=0.01)
 
 
 def test_uniform_timesteps_are_uniform_and_a_function_of_the_generator() -> None:
@@ -158,6 +163,6 @@ def test_uniform_timesteps_are_uniform_and_a_function_of_the_generator() -> None
 
 
 def test_a_config_refuses_what_cannot_be() -> None:
-    for wrong in ({"steps": 1}, {"noisy_share": 0.0}, {"noisy_share": 1.5}):
-        with pytest.raises(ValueError, match=r"steps|noisy_share"):
+    for wrong in ({"steps": 1}, {"noisy": -0.1}, {"noisy_region": 1.5}):
+        with pytest.raises(ValueError, match=r"steps|noisy"):
             DiffusionConfig(**wrong)  # type: ignore[arg-type]

@@ -21,7 +21,7 @@ UNET = UNetConfig(
 PAPER = Diff2LipConfig(unet=UNET, sound=SoundConfig(res_blocks=1))
 OURS = replace(
     PAPER, unet=replace(UNET, out_channels=3, scale_shift_norm=True), fill="zeros", reconstruction_scale="plain",
-    diffusion=DiffusionConfig(schedule="cosine", predict="v", learn_variance=False, timesteps="noisy"),
+    diffusion=DiffusionConfig(schedule="cosine", predict="v", learn_variance=False, noisy=0.8),
     mouth_weight=5.0,
 )  # fmt: skip
 BOTH = pytest.mark.parametrize("config", [PAPER, OURS], ids=["paper", "ours"])
@@ -131,19 +131,21 @@ def test_every_term_alone_teaches_the_network(config: Diff2LipConfig, term: str)
 
 @BOTH
 def test_a_weight_is_a_factor_of_its_term(config: Diff2LipConfig) -> None:
-    once = filled(config).losses(clips(), Generator().manual_seed(0))
     thrice = replace(config, **{f"{name}_weight": 3 * getattr(config, f"{name}_weight") for name in TERMS})
-    for name, value in filled(thrice).losses(clips(), Generator().manual_seed(0)).items():
-        assert float(value) == pytest.approx(3 * float(once[name]), rel=1e-5)
+    with torch.no_grad():
+        once, more = (filled(c).losses(clips(), Generator().manual_seed(0)) for c in (config, thrice))
+    assert {name: float(value) for name, value in more.items()} == pytest.approx(
+        {name: 3 * float(value) for name, value in once.items()}, rel=1e-5
+    )
 
 
 @BOTH
 def test_every_parameter_learns(config: Diff2LipConfig) -> None:
-    """Branches that start at zero wake one after another: after a few steps every parameter has a gradient."""
+    """Branches that start at zero wake one after another: at the fifth step every parameter has a gradient."""
     torch.manual_seed(0)
     model = Diff2Lip(config)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
-    for step in range(4):
+    for step in range(5):
         optimizer.zero_grad()
         sum(model.losses(clips(), Generator().manual_seed(step)).values()).backward()  # type: ignore[union-attr]
         optimizer.step()
@@ -202,19 +204,19 @@ def test_the_mouth_counts_most_where_the_mouth_is() -> None:
 
 
 def test_one_clip_is_learnt_by_heart() -> None:
-    """The masked error of the one-step prediction falls below a quarter within 60 small steps."""
+    """The masked error of the one-step prediction falls below a quarter within 50 small steps."""
     torch.manual_seed(0)
-    model = Diff2Lip(OURS)
-    batch = stack([window(talking(0), start, 4, 15) for start in (0, 4, 8)])
+    model = Diff2Lip(replace(OURS, unet=replace(OURS.unet, patch=4, attention_resolutions=())))
+    batch = window(talking(0), 0, 8, 15)
 
     def reconstruction() -> float:
         with torch.no_grad():
-            draws = [model.losses(batch, Generator().manual_seed(1000 + i))["reconstruction"] for i in range(3)]
-        return float(sum(draws)) / 3
+            draws = [model.losses(batch, Generator().manual_seed(1000 + i))["reconstruction"] for i in range(4)]
+        return float(sum(draws)) / 4
 
     before = reconstruction()
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
-    for step in range(60):
+    for step in range(50):
         optimizer.zero_grad()
         sum(model.losses(batch, Generator().manual_seed(step)).values()).backward()  # type: ignore[union-attr]
         optimizer.step()

@@ -1,0 +1,81 @@
+"""A checkpoint is all that is needed to have its model again."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from formula import fill
+from test_diff2lip import OURS, PAPER
+from test_expert import SMALL
+
+from errors import BadInput
+from guided_diffusion.checkpoint import Checkpoint, save_checkpoint
+from guided_diffusion.config import from_dict, to_dict
+from systems import registry
+from systems.registry import PRESETS, build, describe, load, load_system
+
+MODELS = pytest.mark.parametrize(("name", "config"), [("diff2lip", PAPER), ("diff2lip", OURS), ("sync", SMALL)])
+
+
+@MODELS
+def test_what_is_saved_is_what_is_loaded(tmp_path: Path, name: str, config: object) -> None:
+    model = build(name, config)
+    fill(model)
+    save_checkpoint(tmp_path / "w.safetensors", describe(name, model, 12, model.state_dict()))
+    found = load(tmp_path / "w.safetensors")
+    assert type(found) is type(model) and found.config == config
+    assert not found.training and not any(p.requires_grad for p in found.parameters())
+    assert all(torch.equal(value, model.state_dict()[key]) for key, value in found.state_dict().items())
+
+
+def test_half_precision_weights_are_loaded_in_full(tmp_path: Path) -> None:
+    model = build("sync", SMALL)
+    save_checkpoint(tmp_path / "w.safetensors", describe("sync", model, 1, model.state_dict()), torch.float16)
+    assert {value.dtype for value in load(tmp_path / "w.safetensors").state_dict().values()} == {torch.float32}
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_builds_and_survives_its_config(name: str) -> None:
+    kind, config = PRESETS[name]
+    assert from_dict(type(config), to_dict(config)) == config
+    with torch.device("meta"):
+        assert build(kind, config).size == 128
+
+
+def test_what_judges_cannot_speak(tmp_path: Path) -> None:
+    for name, config in (("sync", SMALL), ("diff2lip", OURS)):
+        model = build(name, config)
+        save_checkpoint(tmp_path / f"{name}.safetensors", describe(name, model, 1, model.state_dict()))
+    assert load_system(tmp_path / "diff2lip.safetensors").config == OURS
+    with pytest.raises(BadInput, match=r"sync\.safetensors: is a SyncExpert, which cannot speak"):
+        load_system(tmp_path / "sync.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "says"),
+    [
+        (Checkpoint("lipfix", {}, 1, {}), "holds no lip-sync model known here"),
+        (Checkpoint(None, {}, 0, {"a": torch.zeros(1)}), "holds no lip-sync model known here"),
+        (Checkpoint("sync", {"sise": 3}, 1, {}), "unknown key 'sise'"),
+        (Checkpoint("sync", to_dict(SMALL), 1, {"log_scale": torch.zeros(())}), r"lacks audio_encoder\."),
+    ],
+)
+def test_what_is_not_known_or_does_not_fit_is_refused(tmp_path: Path, checkpoint: Checkpoint, says: str) -> None:
+    save_checkpoint(tmp_path / "other.safetensors", checkpoint)
+    with pytest.raises(BadInput, match=rf"other\.safetensors: .*{says}"):
+        load(tmp_path / "other.safetensors")
+
+
+def test_the_weights_of_another_config_do_not_fit(tmp_path: Path) -> None:
+    model = build("sync", SMALL)
+    wrong = replace(describe("sync", model, 1, model.state_dict()), config=to_dict(replace(SMALL, embedding=8)))
+    save_checkpoint(tmp_path / "w.safetensors", wrong)
+    with pytest.raises(BadInput, match=r"w\.safetensors: .* has shape .*, the network needs"):
+        load(tmp_path / "w.safetensors")
+
+
+def test_the_default_checkpoint_is_where_it_ships() -> None:
+    assert registry.DEFAULT_CHECKPOINT.parent.name == "checkpoints"
+    if registry.DEFAULT_CHECKPOINT.exists():
+        assert load_system(registry.DEFAULT_CHECKPOINT).size == 128
