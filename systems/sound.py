@@ -14,9 +14,13 @@ EMBEDDING = 32  # of its own time embedding, which is always told t = 0
 
 @dataclass(frozen=True)
 class SoundConfig:
-    """The default is Diff2Lip's released encoder."""
+    """The default is Diff2Lip's released encoder.
+
+    positions: the style head tells bands and moments apart; the released one sees only their average.
+    """
 
     res_blocks: int = 2
+    positions: bool = False
 
 
 class SoundEncoder(nn.Module):
@@ -48,8 +52,7 @@ class SoundEncoder(nn.Module):
         return features
 
 
-def style_head(width: int) -> nn.Sequential:
+def style_head(width: int, config: SoundConfig) -> nn.Sequential:
     """Features [b, 128, 8, 8] -> a style vector [b, width, 1, 1], zero at the start of training."""
-    return nn.Sequential(
-        normalization(WIDTHS[-1]), nn.SiLU(), nn.AdaptiveAvgPool2d(1), zeroed(nn.Conv2d(WIDTHS[-1], width, 1))
-    )
+    pool, kernel = (nn.Identity(), 8) if config.positions else (nn.AdaptiveAvgPool2d(1), 1)
+    return nn.Sequential(normalization(WIDTHS[-1]), nn.SiLU(), pool, zeroed(nn.Conv2d(WIDTHS[-1], width, kernel)))

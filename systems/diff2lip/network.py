@@ -13,7 +13,7 @@ class Diff2LipNetwork(UNet):
     def __init__(self, config: UNetConfig, sound: SoundConfig) -> None:
         super().__init__(config)
         self.audio_encoder = SoundEncoder(sound)
-        self.audio_encoder_to_style = style_head(config.embedding)
+        self.audio_encoder_to_style = style_head(config.embedding, sound)
 
     def listen(self, mel: Tensor) -> Tensor:
         """mel [b, 80, 16] in [-4, 4] -> style [b, embedding].  Once per frame; every step reuses it."""

@@ -29,6 +29,8 @@ class Diff2LipConfig:
                            error of eps where there is nearly no signal; plain: as it is, for x0 and v prediction.
                            Which the authors used is not known.
     mouth_weight           how much more the region of the mouth counts in the two losses above; 1 as in the paper
+    train_sound_encoder    False keeps it as a sync expert left it: early in training the denoiser wants a constant of
+                           it, and makes it one
     """
 
     unet: UNetConfig = field(default_factory=UNetConfig)
@@ -42,6 +44,7 @@ class Diff2LipConfig:
     reconstruction_weight: float = 1.0
     reconstruction_scale: Literal["signal", "plain"] = "signal"
     mouth_weight: float = 1.0
+    train_sound_encoder: bool = True
 
     def __post_init__(self) -> None:
         if not 0 < self.hide < 1:
@@ -147,7 +150,8 @@ class Diff2Lip(nn.Module):
         return (error * self.emphasis).mean() / self.emphasis.mean()
 
     def objectives(self) -> dict[str, Objective[ClipBatch]]:
-        return {"network": Objective(list(self.parameters()), self.losses)}
+        fixed = () if self.config.train_sound_encoder else set(self.network.audio_encoder.parameters())
+        return {"network": Objective([p for p in self.parameters() if p not in fixed], self.losses)}
 
 
 def mouth_emphasis(size: int, weight: float) -> Tensor:

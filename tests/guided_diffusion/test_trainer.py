@@ -101,12 +101,12 @@ def test_four_steps_are_two_resume_two(tmp_path: Path, accumulate: int, precisio
 
 def test_training_lowers_the_loss_and_publishes_the_average(tmp_path: Path) -> None:
     published: list[tuple[int, dict[str, Tensor]]] = []
+
+    def publish(step: int, weights: dict[str, Tensor]) -> None:
+        published.append((step, {name: value.clone() for name, value in weights.items()}))
+
     module = Toy()
-    config = replace(FOUR, steps=200, save_every=80)
-    run = trainer(
-        tmp_path, config, module=module, publish=lambda s, w: published.append((s, {k: v.clone() for k, v in w.items()}))
-    )
-    run.run()
+    trainer(tmp_path, replace(FOUR, steps=200, save_every=80), module=module, publish=publish).run()
     log = lines(tmp_path)
     assert sum(line["first/fit"] for line in log[-20:]) < 0.2 * sum(line["first/fit"] for line in log[:20])
     assert [step for step, _ in published] == [80, 160, 200]
@@ -214,9 +214,7 @@ def test_each_optimiser_moves_its_own_parameters_alone(tmp_path: Path) -> None:
     module = Toy()
     objectives = {"first": module.objectives()["first"]}
     before = {name: value.clone() for name, value in module.state_dict().items()}
-    Trainer(
-        module, objectives, data, FOUR, tmp_path, identity={}, publish=lambda step, weights: None
-    ).run()  # fmt: skip
+    Trainer(module, objectives, data, FOUR, tmp_path, identity={}, publish=lambda step, weights: None).run()
     moved = {name for name, value in module.state_dict().items() if not torch.equal(value, before[name])}
     assert moved == {"first.weight", "first.bias"}
 
@@ -232,7 +230,8 @@ def test_the_learning_rate_rises_stays_and_falls(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"steps": 0}, {"batch": 0}, {"accumulate": 0}, {"log_every": 0}, {"steps": 10, "warmup": 6, "cooldown": 5}]
+    "wrong",
+    [{"steps": 0}, {"batch": 0}, {"accumulate": 0}, {"log_every": 0}, {"steps": 10, "warmup": 6, "cooldown": 5}],
 )
 def test_an_impossible_recipe_is_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match=r"at least 1|exceed"):

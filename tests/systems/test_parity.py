@@ -14,6 +14,7 @@ import torch
 from formula import fill, inputs
 from torch import Tensor
 
+from dataset import ClipBatch
 from errors import BadInput
 from guided_diffusion.diffusion import Diffusion, DiffusionConfig
 from guided_diffusion.samplers import SampleConfig, sample
@@ -113,8 +114,6 @@ def test_the_network_of_the_released_depth_says_what_the_original_says() -> None
 
 def test_the_system_composes_the_networks_input_as_the_original_does() -> None:
     model, given = tiny("tiny64"), inputs("tiny64", 2, 64)
-    from dataset import ClipBatch
-
     clips = ClipBatch(given["face"][None], given["reference"][None], given["mel"][None], given["mel"][:1])
     conditions = model.conditions(clips, given["noise"])
     output = model.denoise(given["noise"], torch.full((2,), 40), conditions)
@@ -153,12 +152,11 @@ def test_the_reverse_step_is_the_originals(index: int) -> None:
 
 
 def test_the_variational_term_is_the_originals() -> None:
-    given, denoise = case("tiny64", 2)
+    given, denoise = damped("tiny64", 2)
     diffusion, step = Diffusion(DiffusionConfig()), torch.tensor([7, 613])
     x_t = diffusion.q_sample(given["face"], step, given["reference"])
     assert distance(x_t, "damped/q_sample") < FORWARD
-    _, damp = damped("tiny64", 2)
-    prediction = diffusion.interpret(damp(x_t, step), x_t, step, clip=False)
+    prediction = diffusion.interpret(denoise(x_t, step), x_t, step, clip=False)
     bits = diffusion.variational_term(given["face"], x_t, prediction, step, given["mask"])
     assert distance(bits, "damped/vb_bpd") < 1e-6
 

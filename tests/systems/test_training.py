@@ -14,6 +14,7 @@ from toy import talking
 import train as program
 from dataset import save_clip
 from errors import BadInput
+from guided_diffusion.trainer import Trainer
 from systems.registry import load
 from systems.training import preset, train
 
@@ -57,31 +58,39 @@ def test_a_system_is_trained_measured_and_resumed(data: Path, tmp_path: Path) ->
     assert torch.allclose(model.network.out[2].weight, state(whole)["ema"]["network.out.2.weight"], atol=1e-3)
     log = [json.loads(line) for line in (whole / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in log] == [1, 2, 2, 3]
-    assert {"network/diffusion", "network/reconstruction", "network/gradient_norm"} <= set(log[0])
+    assert {"network/diffusion", "network/gradient_norm"} <= set(log[0])
     assert {"seen/own_db", "test/own_db", "test/hears_db"} <= set(log[2])
     strip = cv2.imread(str(whole / "strips" / "0000002.png"))
     assert strip.shape == (32, 4 * 32, 3)
 
 
-def test_an_expert_is_trained_and_lends_its_hearing(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def instead_of_running(monkeypatch: pytest.MonkeyPatch) -> dict[str, torch.Tensor]:
+    """Training ends before it begins; the table gets the weights that it would have begun with."""
+    begun: dict[str, torch.Tensor] = {}
+    monkeypatch.setattr(Trainer, "run", lambda self: begun.update(self.module.state_dict()))
+    return begun
+
+
+def test_an_expert_is_trained_and_lends_its_hearing(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings = [*EXPERT, *SHORT, "train.batch=8", "train.steps=2"]
     train("sync", data, tmp_path / "sync", overrides=settings, device="cpu")
     expert = tmp_path / "sync" / "weights.safetensors"
     log = (tmp_path / "sync" / "log.jsonl").read_text()
     assert "test/against_one" in log and "expert/find_face" in log
 
-    heard: list[torch.Tensor] = []
-    monkeypatch.setattr("systems.training.Trainer.run", lambda self: heard.extend(self.module.network.audio_encoder.parameters()))
+    begun = instead_of_running(monkeypatch)
     settings = [*MODEL, *SHORT, "train.steps=1"]
     train("diff2lip-small", data, tmp_path / "run", expert=expert, overrides=settings, device="cpu")
-    own = list(load(expert).audio_encoder.parameters())
-    assert len(heard) == len(own) and all(torch.equal(a, b) for a, b in zip(heard, own, strict=True))
-    with pytest.raises(BadInput, match="--expert .*no use for"):
+    for name, value in load(expert).audio_encoder.state_dict().items():
+        assert torch.equal(begun[f"network.audio_encoder.{name}"], value)
+    with pytest.raises(BadInput, match=r"--expert .*no use for"):
         train("sync", data, tmp_path / "x", expert=expert, overrides=[*EXPERT, *SHORT], device="cpu")
-    with pytest.raises(BadInput, match="--expert .*: lacks"):
+    with pytest.raises(BadInput, match=r"--expert .*: lacks"):
         train("diff2lip-small", data, tmp_path / "x", expert=expert, device="cpu",
               overrides=[*settings, "model.sound.res_blocks=2"])  # fmt: skip
-    with pytest.raises(BadInput, match="--init .*: is a SyncExpert; use a checkpoint of the same system"):
+    with pytest.raises(BadInput, match=r"--init .*: is a SyncExpert; use a checkpoint of the same system"):
         train("diff2lip-small", data, tmp_path / "x", init=expert, overrides=settings, device="cpu")
 
 
@@ -89,18 +98,19 @@ def test_a_run_starts_from_a_checkpoint(data: Path, tmp_path: Path, monkeypatch:
     settings = [*EXPERT, *SHORT, "train.batch=8", "train.steps=1"]
     train("sync", data, tmp_path / "first", overrides=settings, device="cpu")
     first = tmp_path / "first" / "weights.safetensors"
-    started: dict[str, torch.Tensor] = {}
-    monkeypatch.setattr("systems.training.Trainer.run", lambda self: started.update(self.module.state_dict()))
+    begun = instead_of_running(monkeypatch)
     train("sync", data, tmp_path / "second", init=first, overrides=settings, device="cpu")
-    assert all(torch.equal(value, started[name]) for name, value in load(first).state_dict().items())
+    assert all(torch.equal(value, begun[name]) for name, value in load(first).state_dict().items())
 
 
 def test_without_held_out_clips_it_says_so_once(data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     for split in ("test", "seen"):
         (data / split).rename(tmp_path / split)
+    settings = [*EXPERT, *SHORT, "train.batch=8", "train.steps=1"]
     with caplog.at_level(logging.WARNING):
-        train("sync", data, tmp_path / "run", device="cpu", overrides=[*EXPERT, *SHORT, "train.batch=8", "train.steps=1"])
-    assert [r.getMessage() for r in caplog.records] == [f"no held-out clips in {data} (seen, test): training without measurements"]
+        train("sync", data, tmp_path / "run", device="cpu", overrides=settings)
+    (record,) = caplog.records
+    assert record.getMessage() == f"no held-out clips in {data} (seen, test): training without measurements"
     assert len((tmp_path / "run" / "log.jsonl").read_text().splitlines()) == 1
 
 
@@ -121,7 +131,7 @@ def test_settings_that_only_fit_together_may_come_in_any_order() -> None:
         (["train.steps=many"], "'many' is not of type int"),
         (["train.steps=0"], "at least 1"),
         (["model.unet.image_size=33"], "does not halve"),
-        (["model.unet.head_channels=48"], "does not divide into heads"),
+        (["model.unet.head_channels=100"], "does not divide into heads"),
         ([], "is 32 px, the network takes 128; prepare the clips with --size 128"),
         ([*MODEL, "train.batch=3", "data.per_clip=2"], "a batch of 3 does not divide into 2"),
         ([*MODEL, "data.frames=12"], "no clip has more than 12 frames"),
@@ -129,9 +139,8 @@ def test_settings_that_only_fit_together_may_come_in_any_order() -> None:
     ],
 )
 def test_what_cannot_be_is_one_sentence(data: Path, tmp_path: Path, settings: list[str], says: str) -> None:
-    small = ["model.sound.res_blocks=1", *settings]
     with pytest.raises(BadInput, match=says):
-        train("diff2lip-small", data, tmp_path / "run", overrides=small if settings != ["steps=3"] else settings, device="cpu")
+        train("diff2lip-small", data, tmp_path / "run", overrides=settings, device="cpu")
     assert not (tmp_path / "run").exists()
 
 
