@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import torch
 from numpy.random import Generator
@@ -24,6 +25,8 @@ class WindowConfig:
                 and a network that is shown it copies it instead of listening.  0 is the paper's
     balance     a speaker is drawn with probability ~ frames ** balance: 0 all alike, 1 by how much there is of each
     augment     mirror half of the windows and vary brightness and contrast a little
+    zoom        show a random part of the faces, up to this share of the side smaller: detectors frame a face more or
+                less closely, and a network that has seen one framing alone fails on the others
     """
 
     frames: int = 5
@@ -31,9 +34,10 @@ class WindowConfig:
     margin: int = 0
     balance: float = 0.5
     augment: bool = True
+    zoom: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.frames < 1 or self.per_clip < 1 or self.margin < 0:
+        if self.frames < 1 or self.per_clip < 1 or self.margin < 0 or not 0 <= self.zoom < 1:
             raise ValueError("a window has at least 1 frame, a clip gives at least 1 window")
 
 
@@ -73,12 +77,16 @@ class Windows:
         mirrored, gain, offset = False, 1.0, 0.0
         if self.config.augment:
             mirrored, gain, offset = rng.random() < 0.5, rng.uniform(0.85, 1.15), rng.uniform(-12, 12)
+        side = 1 - rng.uniform(0, self.config.zoom)
+        part = (rng.uniform(0, 1 - side), rng.uniform(0, 1 - side), side)
         found = []
         for start in starts:
             reference = int(rng.choice(self._references(len(clip), int(start))))
             faces = clip.faces[[*range(start, start + length), reference]]
             if self.config.augment:
                 faces = _vary(faces, mirrored=mirrored, gain=gain, offset=offset)
+            if self.config.zoom:
+                faces = _zoomed(faces, part)
             found.append(_window(clip, int(start), to_network(faces)))
         return found
 
@@ -120,3 +128,13 @@ def _vary(faces: NDArray[np.uint8], *, mirrored: bool, gain: float, offset: floa
     table = np.clip((np.arange(256) - 128) * gain + 128 + offset, 0, 255).astype(np.uint8)
     varied: NDArray[np.uint8] = table[faces[:, :, ::-1] if mirrored else faces]
     return varied
+
+
+def _zoomed(faces: NDArray[np.uint8], part: tuple[float, float, float]) -> NDArray[np.uint8]:
+    """The square at (x, y, side), shares of the picture, enlarged to the whole.  u8 [t, s, s, 3] -> the same."""
+    size = faces.shape[1]
+    x, y, side = part
+    shift = [side / 2 - 0.5 + x * size, side / 2 - 0.5 + y * size]  # pixel centres map to pixel centres
+    matrix = np.array([[side, 0, shift[0]], [0, side, shift[1]]])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return np.stack([cv2.warpAffine(face, matrix, (size, size), flags=flags) for face in faces])

@@ -46,9 +46,9 @@ def preset(name: str) -> tuple[str, RunConfig]:
         "diff2lip-128": RunConfig(model),
         "diff2lip-small": RunConfig(
             model,
-            TrainConfig(steps=20_000, batch=16, learning_rate=4e-4, warmup=200, ema=0.999, precision="bf16",
+            TrainConfig(steps=20_000, batch=32, learning_rate=4e-4, warmup=100, ema=0.999, precision="bf16",
                         save_every=250, evaluate_every=500),
-            WindowConfig(frames=1, margin=5),
+            WindowConfig(frames=1, margin=5, balance=0.75, zoom=0.14),
         ),
         "sync": RunConfig(
             model,

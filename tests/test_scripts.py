@@ -21,7 +21,8 @@ ROOT = Path(__file__).resolve().parents[1]
 SAMPLE = ROOT / "scripts" / "demo"
 SCRIPTS = sorted([*(ROOT / "scripts").glob("*.sh"), ROOT / ".ci" / "run"])
 OWN_ENVIRONMENT = {"mediapipe"}  # what one measuring script says to install apart: it needs another OpenCV
-DISTRIBUTIONS = {"cv2": "opencv-python", "skimage": "scikit-image"}  # import names that are not the distribution's own with "-" for "_"
+# import names that are not the distribution's own with "-" for "_"
+DISTRIBUTIONS = {"cv2": "opencv-python", "skimage": "scikit-image"}
 
 
 def python_files() -> Iterator[Path]:

@@ -8,6 +8,7 @@ import torch
 from toy import counting, talking
 
 from dataset import Clip, ClipBatch, WindowConfig, Windows, to_pictures, window
+from dataset.sampling import _zoomed
 from errors import BadInput
 
 PLAIN = WindowConfig(frames=5, augment=False)
@@ -101,7 +102,7 @@ def test_balance_decides_how_much_the_amount_of_a_speaker_counts(balance: float,
 
 def test_augmentation_treats_a_whole_window_alike_and_leaves_the_picture_a_picture() -> None:
     clip = counting(25)
-    clip.faces[:, :, :2] = 250  # a bright left edge tells which way round it is
+    clip.faces[:, :, :2], clip.faces[:, :, -2:] = 250, 5  # a bright left edge tells which way round it is
     sides, levels = Counter[bool](), set()
     for step in range(20):
         batch = Windows([clip], WindowConfig(frames=5), batch=4, seed=0)[step]
@@ -123,3 +124,14 @@ def test_short_clips_are_left_out_and_none_left_is_refused() -> None:
         Windows(clips(), WindowConfig(per_clip=4), batch=6, seed=0)
     with pytest.raises(ValueError, match="at least 1"):
         WindowConfig(frames=0)
+
+
+def test_zoom_shows_a_part_of_all_faces_alike() -> None:
+    rows, columns = np.mgrid[:32, :32]
+    ramp = np.stack([4 * rows, 4 * columns, 0 * rows], 2).astype(np.uint8)
+    shown = _zoomed(np.stack([ramp, ramp]), (0.25, 0.5, 0.5))
+    assert np.array_equal(shown[0], shown[1]) and shown.shape == (2, 32, 32, 3)
+    corner, middle = shown[0, 0, 0].astype(int), shown[0, 16, 16].astype(int)
+    assert abs(corner[0] - 64) <= 3 and abs(corner[1] - 32) <= 3
+    assert abs(middle[0] - 96) <= 3 and abs(middle[1] - 64) <= 3
+    assert np.array_equal(_zoomed(ramp[None], (0.0, 0.0, 1.0))[0], ramp)
