@@ -5,7 +5,7 @@ the framing that the weights are trained on.
 """
 
 from face_detection.box import Box, Detection, voxceleb2_box
-from face_detection.cropping import cut, mouth_mask, paste
+from face_detection.cropping import cut, jaw_mask, mouth_mask, paste
 from face_detection.detector import Detector
 from face_detection.loading import NAMES, load_detector
 from face_detection.track import MAX_GAP, FaceTrack
@@ -19,6 +19,7 @@ __all__ = [
     "Detector",
     "FaceTrack",
     "cut",
+    "jaw_mask",
     "load_detector",
     "mouth_mask",
     "paste",

@@ -73,6 +73,21 @@ def mouth_mask(size: int, *, feather: int | None = None) -> Floats:
     return mask
 
 
+def jaw_mask(size: int, *, feather: int | None = None) -> Floats:
+    """`mouth_mask` within half an ellipse: mouth, cheeks and chin, but not the background beside the jaw.
+
+    A small network paints that background softly, and there is no need to show it.  The ellipse spans the lower half of
+    a face framed like VoxCeleb2's; `feather` runs inside it too.
+    """
+    half = mouth_mask(size, feather=feather)
+    feather = round(size / 12) if feather is None else feather
+    line = (np.arange(size) + 0.5) / size
+    x, y = (line - 0.5) / 0.47, (line - 0.5) / 0.5
+    inside = (1 - np.sqrt(x[None, :] ** 2 + y[:, None] ** 2)) * 0.47 * size  # pixels to the edge, roughly
+    t = np.clip(inside / max(feather, 1), 0, 1)
+    return np.minimum(half, (t * t * (3 - 2 * t)).astype(np.float32))
+
+
 def _ramp(length: int, feather: int) -> Floats:
     """f32 [length]: 0 at both ends, smoothly 1 from `feather` pixels inside."""
     from_edge = np.minimum(np.arange(length), np.arange(length)[::-1]).astype(np.float32)

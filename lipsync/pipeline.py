@@ -24,6 +24,7 @@ from face_detection import (
     Detector,
     FaceTrack,
     cut,
+    jaw_mask,
     load_detector,
     mouth_mask,
     paste,
@@ -119,7 +120,8 @@ class Dubber:
         self, info: VideoInfo, plan: Plan, track: FaceTrack, references: References, mel: Mel, watch: Stopwatch
     ) -> Iterator[Picture]:
         """The frames of the result."""
-        mask = mouth_mask(self.size, feather=round(self.settings.feather * self.size))
+        shape = {"jaw": jaw_mask, "half": mouth_mask}[self.settings.mask]
+        mask = shape(self.size, feather=round(self.settings.feather * self.size))
         pictures = watch.iterate("read", plan.read(info.path, info.height * info.width * 3))
         shown = (
             Shown(picture, plan[k], None if (box := track.box(plan[k])) is None else cut(picture, box, self.size))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from face_detection import Box, cut, mouth_mask, paste
+from face_detection import Box, cut, jaw_mask, mouth_mask, paste
 
 RANDOM = np.random.default_rng(0)
 
@@ -112,3 +112,13 @@ def test_what_makes_no_sense_is_refused():
         mouth_mask(7)
     with pytest.raises(ValueError, match="does not fit"):
         mouth_mask(16, feather=9)
+
+
+@pytest.mark.parametrize("feather", [0, 4, None])
+@pytest.mark.parametrize("size", [32, 128])
+def test_the_jaw_lies_within_the_half_and_leaves_its_corners(size, feather):
+    jaw, half = jaw_mask(size, feather=feather), mouth_mask(size, feather=feather)
+    assert (jaw <= half).all() and jaw.dtype == np.float32
+    assert (jaw[size * 3 // 4, size // 4 : size * 3 // 4] == half[size * 3 // 4, size // 4 : size * 3 // 4]).all()
+    assert not jaw[-size // 16 :, : size // 8].any() and not jaw[-size // 16 :, -size // 8 :].any()
+    assert_array_equal(jaw, jaw[:, ::-1])
