@@ -74,18 +74,21 @@ def mouth_mask(size: int, *, feather: int | None = None) -> Floats:
 
 
 def jaw_mask(size: int, *, feather: int | None = None) -> Floats:
-    """`mouth_mask` within half an ellipse: mouth, cheeks and chin, but not the background beside the jaw.
+    """`mouth_mask` within an ellipse: mouth, chin and the cheeks beside them, but neither background nor nose.
 
-    A small network paints that background softly, and there is no need to show it.  The ellipse spans the lower half of
-    a face framed like VoxCeleb2's; `feather` runs inside it too.
+    Around the mouth nothing new is to be seen, and a small network paints it softly.  The ellipse is that of a face
+    framed like VoxCeleb2's, whose mouth is a third as wide as the crop; `feather` runs inside it too.
     """
     half = mouth_mask(size, feather=feather)
     feather = round(size / 12) if feather is None else feather
     line = (np.arange(size) + 0.5) / size
-    x, y = (line - 0.5) / 0.47, (line - 0.5) / 0.5
-    inside = (1 - np.sqrt(x[None, :] ** 2 + y[:, None] ** 2)) * 0.47 * size  # pixels to the edge, roughly
+    x, y = (line - 0.5) / JAW_WIDTH, (line - JAW_ROW) / JAW_HEIGHT
+    inside = (1 - np.sqrt(x[None, :] ** 2 + y[:, None] ** 2)) * min(JAW_WIDTH, JAW_HEIGHT) * size  # pixels to the edge
     t = np.clip(inside / max(feather, 1), 0, 1)
     return np.minimum(half, (t * t * (3 - 2 * t)).astype(np.float32))
+
+
+JAW_ROW, JAW_HEIGHT, JAW_WIDTH = 0.77, 0.25, 0.36  # centre and half axes of the ellipse, as shares of the crop
 
 
 def _ramp(length: int, feather: int) -> Floats:

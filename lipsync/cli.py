@@ -49,7 +49,7 @@ def parser() -> Parser:
     face.add_argument("--max_gap", type=float, default=d.max_gap, metavar="SECONDS",
                       help="how long a face may be lost before that counts (%(default)s)")
     face.add_argument("--mask", choices=("jaw", "half"), default=d.mask,
-                      help="paste the lower half of the face without the corners beside the jaw, or all (%(default)s)")
+                      help="paste mouth and chin, or all of the lower half of the face (%(default)s)")
     face.add_argument("--feather", type=float, default=d.feather, metavar="SHARE",
                       help="width of the blend, as a share of the face (%(default).3f)")
     face.add_argument("--is_voxceleb2", type=_truth, nargs="?", const=True, default=d.fixed_crop, dest="fixed_crop",

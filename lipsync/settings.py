@@ -30,7 +30,7 @@ class Settings:
     on_no_face         frames without a face pass through untouched, or are an error
     fixed_crop         the videos are VoxCeleb2's: cut by its fixed margins, detect nothing
     max_gap            seconds without a detected face that are bridged
-    mask               what is pasted: the lower half of the face without the corners beside the jaw, or all of it
+    mask               what is pasted: mouth and chin within the lower half of the face, or all of that half
     feather            width of the blend inside the pasted half, as a share of the crop
     quality            preset of sampler and steps; sampler and steps override it one by one
     batch              frames sampled at a time; 0: 8 on a CPU, 32 elsewhere

@@ -65,7 +65,7 @@ def test_only_the_mouth_half_changes(dubber, folder, monkeypatch):
         rows, columns = np.where(changed[k])
         x0, y0, x1, y1 = track.boxes[k]
         assert (y0 + y1) / 2 <= rows.min() + 1 and rows.max() <= y1 and x0 <= columns.min() + 1 and columns.max() <= x1
-        assert len(rows) > 0.15 * (x1 - x0) * (y1 - y0)
+        assert len(rows) > 0.1 * (x1 - x0) * (y1 - y0)
 
 
 def test_the_mouth_follows_the_sound_and_the_seed(dubber, folder, tmp_path, monkeypatch):
