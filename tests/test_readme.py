@@ -40,7 +40,7 @@ def test_the_two_commands_come_first():
 @pytest.mark.skipif(not (VENV / "requirements.txt.sha256").exists(), reason="run by scripts/test.sh, which sets up")
 def test_demo():
     subprocess.run([ROOT / "scripts" / "demo.sh", "--quality", "fast"], check=True, capture_output=True, timeout=600)
-    assert probe(ROOT / "demo.mp4").frames == 120 and (ROOT / "demo.png").stat().st_size > 10_000
+    assert probe(ROOT / "demo.mp4").frames == 121 and (ROOT / "demo.png").stat().st_size > 10_000
 
 
 @pytest.mark.slow
