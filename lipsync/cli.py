@@ -56,8 +56,8 @@ def parser() -> Parser:
                       help="the video is a VoxCeleb2 face crop: use its fixed margins, detect nothing")
 
     model = p.add_argument_group("model")
-    model.add_argument("--quality", choices=tuple(QUALITIES), default=d.quality,
-                       help="sampler and steps: " + ", ".join(f"{k} = {_words(v)}" for k, v in QUALITIES.items()))
+    model.add_argument("--quality", choices=QUALITIES, default=d.quality,
+                       help="sampler and steps, as the checkpoint says (%(default)s)")
     model.add_argument("--sampler", choices=("ddim", "ddpm", "dpm++"), help="instead of the quality's")
     model.add_argument("--steps", metavar="SPACING", help="such as 8 or ddim25, instead of the quality's")
     model.add_argument("--seed", "--sampling_seed", type=int, default=d.seed,
@@ -130,7 +130,3 @@ def _truth(text: str) -> bool:
     if text.lower() in ("false", "0", "no"):
         return False
     raise argparse.ArgumentTypeError(f"{text!r} is neither True nor False")
-
-
-def _words(quality: tuple[str, str] | None) -> str:
-    return "as the checkpoint says" if quality is None else " ".join(quality)

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -40,7 +41,7 @@ from video import VideoInfo, probe, read_frames, write_video
 from .jobs import Job, Report
 from .plan import Plan, make_plan
 from .references import References, choose_references
-from .settings import QUALITIES, Settings
+from .settings import Settings
 from .stopwatch import Stopwatch
 
 Picture = NDArray[np.uint8]
@@ -65,7 +66,7 @@ class Dubber:
         system = registry.load_system(checkpoint).to(self.device)
         if self.device.type == "cuda":
             system = system.to(memory_format=torch.channels_last)
-        self.speaker = Speaker(system, sampling(system.sampling, settings), seed=settings.seed, precision=precision)
+        self.speaker = Speaker(system, sampling(system, settings), seed=settings.seed, precision=precision)
         self.size = system.size
         self.batch = settings.batch or (8 if self.device.type == "cpu" else 32)
         self._detector: Detector | None = None
@@ -166,11 +167,9 @@ class Dubber:
         return result
 
 
-def sampling(default: SampleConfig, settings: Settings) -> SampleConfig:
-    """What the checkpoint says, changed by --quality, then by --sampler and --steps."""
-    config = default
-    if chosen := QUALITIES[settings.quality]:
-        config = replace(config, sampler=chosen[0], spacing=chosen[1])
+def sampling(system: Any, settings: Settings) -> SampleConfig:
+    """What the checkpoint says for --quality, changed by --sampler and --steps."""
+    config: SampleConfig = {"balanced": system.sampling, **system.qualities}[settings.quality]
     if settings.sampler is not None:
         config = replace(config, sampler=settings.sampler)
     if settings.steps is not None:

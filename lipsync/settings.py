@@ -11,12 +11,7 @@ Reference = Literal["other", "gt", "first_frame", "random"]
 OnNoFace = Literal["keep", "error"]
 Sampler = Literal["ddim", "ddpm", "dpm++"]
 
-# Sampler and steps.  None: what the checkpoint says.
-QUALITIES: dict[str, tuple[Sampler, str] | None] = {
-    "fast": ("dpm++", "4"),
-    "balanced": None,
-    "best": ("ddim", "ddim25"),
-}
+QUALITIES = ("fast", "balanced", "best")  # which sampler and steps each is, the checkpoint says
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,9 @@ PRESETS: dict[str, tuple[str, Any]] = {
             diffusion=DiffusionConfig(
                 schedule="cosine", predict="x0", learn_variance=False, noisy=0.7, noisy_region=0.15
             ),
-            sampling=SampleConfig(sampler="dpm++", spacing="8"),
+            sampling=SampleConfig(sampler="dpm++", spacing="3"),
+            fast=SampleConfig(sampler="dpm++", spacing="2"),
+            best=SampleConfig(sampler="dpm++", spacing="4"),
             fill="zeros",
             reconstruction_weight=0.0,
             mouth_weight=15.0,

@@ -31,6 +31,9 @@ class System(Protocol[K]):
     @property
     def sampling(self) -> SampleConfig: ...
 
+    @property
+    def qualities(self) -> dict[str, SampleConfig]: ...
+
     def conditions(self, clips: ClipBatch, noise: Tensor) -> K:
         """noise [b*t, 3, s, s] fills what is hidden, in systems that fill it."""
         ...

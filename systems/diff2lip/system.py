@@ -20,6 +20,7 @@ from .network import Diff2LipNetwork
 class Diff2LipConfig:
     """The defaults are the paper's.
 
+    sampling, fast, best   how generate.py samples: by default, and with the other two qualities
     hide                   share of the rows hidden, from below
     fill                   what hides them in the condition: noise (the paper) or zeros
     diffusion_weight       the noise-prediction loss over the hidden rows
@@ -37,6 +38,8 @@ class Diff2LipConfig:
     sound: SoundConfig = field(default_factory=SoundConfig)
     diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
     sampling: SampleConfig = field(default_factory=SampleConfig)
+    fast: SampleConfig = field(default_factory=lambda: SampleConfig("dpm++", "8"))
+    best: SampleConfig = field(default_factory=lambda: SampleConfig("ddim", "ddim100"))
     hide: float = 0.5
     fill: Literal["noise", "zeros"] = "noise"
     diffusion_weight: float = 1.0
@@ -92,6 +95,11 @@ class Diff2Lip(nn.Module):
     @property
     def sampling(self) -> SampleConfig:
         return self.config.sampling
+
+    @property
+    def qualities(self) -> dict[str, SampleConfig]:
+        """The samplings besides the default one."""
+        return {"fast": self.config.fast, "best": self.config.best}
 
     def conditions(self, clips: ClipBatch, noise: Tensor) -> Conditions:
         """Listens to the mel windows and hides the lower half of the faces.  noise [b*t, 3, s, s]."""
