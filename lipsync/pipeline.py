@@ -64,8 +64,7 @@ class Dubber:
         self.device = resolve_device(settings.device)
         precision = resolve_precision(settings.precision, self.device)
         system = registry.load_system(checkpoint).to(self.device)
-        if self.device.type == "cuda":
-            system = system.to(memory_format=torch.channels_last)
+        system = system.to(memory_format=torch.channels_last)  # the quicker one everywhere (docs/speed.md)
         self.speaker = Speaker(system, sampling(system, settings), seed=settings.seed, precision=precision)
         self.size = system.size
         self.batch = settings.batch or (8 if self.device.type == "cpu" else 32)
