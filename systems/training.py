@@ -85,7 +85,7 @@ def train(
     if expert is not None:
         _adopt_hearing(model, expert)
     model.to(where)
-    if where.type == "cuda":  # oneDNN's bf16 convolutions train 1.3 times faster without (docs/speed.md)
+    if where.type == "cuda":  # oneDNN's bf16 convolutions train faster without (docs/speed.md)
         model.to(memory_format=torch.channels_last)
 
     windows = Windows(load_clips(data, "train", model.size), run.data, batch=run.train.batch, seed=run.train.seed)
