@@ -66,6 +66,17 @@ class Mel:
         window: np.ndarray = self._cut(np.array([floor(MEL_RATE * start / fps)], np.int64), columns)[0]
         return window
 
+    def revoiced(self, decibels: float, stretch: float) -> "Mel":
+        """The sound louder by `decibels`, its band m taken from band m * stretch: a longer or shorter vocal tract."""
+        if decibels == 0 and stretch == 1:
+            return self
+        bands = np.clip(np.arange(MELS) * stretch, 0, MELS - 1)
+        below = np.minimum(bands.astype(int), MELS - 2)
+        share = (bands - below).astype(np.float32)
+        columns = self.columns[:, below] * (1 - share) + self.columns[:, below + 1] * share
+        louder = np.clip(columns + decibels * 2 * LIMIT / -MIN_LEVEL_DB, -LIMIT, LIMIT)
+        return Mel(np.where(columns > SILENCE, louder, SILENCE).astype(np.float32), self.seconds)
+
     def _cut(self, opens: np.ndarray, width: int) -> np.ndarray:
         """opens [n] first columns -> f32 [n, 80, width]"""
         columns = opens[:, None] + np.arange(width)  # [n, width]

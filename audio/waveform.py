@@ -137,13 +137,13 @@ def _decoded(container: InputContainer, stream: AudioStream) -> Iterator[AudioFr
     while True:
         try:
             packet = next(packets, None)
-        except av.InvalidDataError:  # the file ends in the middle of something
+        except av.FFmpegError:  # the file ends in the middle of something
             return
         if packet is None:
             return
         try:
             yield from packet.decode()
-        except av.InvalidDataError:
+        except av.FFmpegError:  # damage is not always called invalid data
             continue
 
 

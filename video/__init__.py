@@ -1,13 +1,35 @@
 """Pictures in and out of files, through PyAV alone.
 
 `probe` says what a video is, `read_frames` yields its upright RGB frames at a constant rate, `write_video` makes a file
-of frames and a sound, and `atomic` lets any file appear whole or not at all.  Everything is a stream: memory does not
+of frames and a sound, `join` makes one of several without encoding again, `write_picture` makes a still, and `atomic`
+lets any file appear whole or not at all.  Everything is a stream: memory does not
 grow with length.  Time begins at a file's first picture, frame k is at k / fps, and fps is an exact Fraction.
 """
 
 from video.atomic import atomic
+from video.codecs import CODECS, CONTAINERS, codec_for
+from video.encoding import SEGMENT
 from video.info import VideoInfo, probe
-from video.reading import read_frames
-from video.writing import CONTAINERS, write_video
+from video.joining import join, segment_suffix
+from video.reading import pick_frames, read_frames
+from video.sound import Mono
+from video.stills import PICTURES, write_picture
+from video.writing import write_video
 
-__all__ = ["CONTAINERS", "VideoInfo", "atomic", "probe", "read_frames", "write_video"]
+__all__ = [
+    "CODECS",
+    "CONTAINERS",
+    "PICTURES",
+    "SEGMENT",
+    "Mono",
+    "VideoInfo",
+    "atomic",
+    "codec_for",
+    "join",
+    "pick_frames",
+    "probe",
+    "read_frames",
+    "segment_suffix",
+    "write_picture",
+    "write_video",
+]

@@ -1,8 +1,8 @@
 """A video file -> upright RGB frames at a constant rate."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 
 import av
@@ -15,9 +15,10 @@ from av.video.stream import VideoStream
 from errors import BadInput
 from video.opening import opened
 from video.picture import rgb
-from video.timeline import Key, Timeline, all_packets, timeline
+from video.timeline import Key, Timeline, Times, all_packets, timeline
 
 LONGEST_FREEZE = 1  # seconds for which an undecodable stretch is bridged by the picture before it
+NEAR = 8  # frames: to open a file again and seek costs about as much as decoding so many
 
 
 def read_frames(path: Path, *, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
@@ -33,11 +34,32 @@ def read_frames(path: Path, *, start: int = 0, stop: int | None = None) -> Itera
     stop = line.frames if stop is None else stop
     if not 0 <= start <= stop <= line.frames:
         raise ValueError(f"{path} has frames 0..{line.frames - 1}; {start}..{stop - 1} are not inside")
-    return _frames(path, line, start, stop)
+    return _frames(path, line, line.shown[start:stop])
 
 
-def _frames(path: Path, line: Timeline, start: int, stop: int) -> Iterator[np.ndarray]:
-    wanted = line.times[line.shown[start:stop]]  # [frames], ascending
+def pick_frames(path: Path, numbers: Sequence[int]) -> Iterator[np.ndarray]:
+    """The frames of these numbers, which never fall: the pixels of `read_frames`, as little decoded as the file allows.
+
+    Between two that lie apart it seeks, if a key frame lies there too.  Raises as `read_frames`.
+    """
+    line = timeline(path)
+    rising = all(before <= after for before, after in pairwise(numbers))
+    if not rising or not all(0 <= number < line.frames for number in numbers):
+        raise ValueError(f"{path} has frames 0..{line.frames - 1}; {list(numbers)} are not inside, or not in order")
+    shown = line.shown[np.array(numbers, np.int64)]
+    for group in np.split(shown, _leaps(line, shown)):
+        yield from _frames(path, line, group)
+
+
+def _leaps(line: Timeline, shown: Times) -> list[int]:
+    """The places in `shown`, int64 [n] rising, to which seeking is quicker than reading on."""
+    far = np.flatnonzero(np.diff(shown) > NEAR)
+    keys = [(place, line.key_before(int(line.times[shown[place + 1]]))) for place in far]
+    return [int(place) + 1 for place, key in keys if key is not None and key.pts > line.times[shown[place]]]
+
+
+def _frames(path: Path, line: Timeline, shown: Times) -> Iterator[np.ndarray]:
+    wanted = line.times[shown]  # [frames], ascending
     if not wanted.size:
         return
     with pictures(path, line, int(wanted[0])) as (size, decoded):
@@ -102,9 +124,9 @@ def _decoded(stream: VideoStream, packets: Iterator["Packet[VideoStream]"]) -> I
     """Every frame that decodes; what does not is left out."""
     for packet in packets:
         if packet.size:
-            with suppress(av.InvalidDataError):
+            with suppress(av.FFmpegError):
                 yield from stream.decode(packet)
-    with suppress(av.InvalidDataError):
+    with suppress(av.FFmpegError):
         yield from stream.decode(None)
 
 

@@ -1,11 +1,14 @@
 """The sound that goes with written pictures: the packets as they were, or AAC where the container cannot hold them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 import av
+import numpy as np
+from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.codec.codec import Codec
 from av.container import InputContainer, OutputContainer
@@ -21,6 +24,14 @@ COPIED = {  # what common players play in these containers; anything else become
     ".mp4": frozenset({"aac", "mp3", "ac3", "eac3", "alac"}),
     ".mov": frozenset({"aac", "mp3", "ac3", "eac3", "alac", "pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_f32le"}),
 }
+
+
+@dataclass(frozen=True)
+class Mono:
+    """A sound that is made while it is written: blocks f32 [n] in [-1, 1], `rate` samples per second, from time 0."""
+
+    blocks: Iterable[np.ndarray]
+    rate: int
 
 
 class Sound:
@@ -54,10 +65,13 @@ class Sound:
 
 
 @contextmanager
-def sound_of(path: Path | None, output: OutputContainer, suffix: str) -> Iterator[Sound]:
+def sound_of(path: Path | Mono | None, output: OutputContainer, suffix: str) -> Iterator[Sound]:
     """The first sound of a file as a stream of `output`; BadInput if it has none.  None is no sound at all."""
     if path is None:
         yield Sound(output, iter(()))
+        return
+    if isinstance(path, Mono):
+        yield Sound(output, _made(path, output))
         return
     if not path.is_file():
         raise BadInput(f"{path}: no such file; check the path of the sound")
@@ -147,4 +161,21 @@ def _reencoded(container: InputContainer, stream: AudioStream, encoder: AudioStr
                 if frame.pts is not None and frame.time_base:
                     frame.pts -= round(zero / frame.time_base)
                 yield from encoder.encode(frame)
+    yield from encoder.encode(None)
+
+
+def _made(sound: Mono, output: OutputContainer) -> Iterator["Packet[AudioStream]"]:
+    """As AAC, from the samples themselves."""
+    encoder = output.add_stream("aac", rate=sound.rate, bit_rate=AAC_BITS)
+    encoder.codec_context.layout = "mono"
+    return _made_packets(sound, encoder)
+
+
+def _made_packets(sound: Mono, encoder: AudioStream) -> Iterator["Packet[AudioStream]"]:
+    placed = 0
+    for block in sound.blocks:
+        frame = AudioFrame.from_ndarray(np.ascontiguousarray(block, np.float32)[None], format="fltp", layout="mono")
+        frame.sample_rate, frame.pts, frame.time_base = sound.rate, placed, Fraction(1, sound.rate)
+        placed += block.size
+        yield from encoder.encode(frame)
     yield from encoder.encode(None)

@@ -117,7 +117,7 @@ def all_packets(container: InputContainer, stream: VideoStream) -> Iterator["Pac
     while True:
         try:
             packet = next(demuxed, None)
-        except av.InvalidDataError:  # cut in the middle of a packet
+        except av.FFmpegError:  # cut in the middle of a packet
             return
         if packet is None:
             return

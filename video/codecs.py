@@ -1,0 +1,61 @@
+"""How pictures are stored: a codec, the containers that hold it, and whether it can be transparent."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from errors import BadInput
+
+CONTAINERS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
+
+
+@dataclass(frozen=True)
+class Codec:
+    """One way to store pictures.
+
+    encoder     FFmpeg's name of it
+    pixels      the pixel format; opaque pictures
+    matte       the pixel format that has alpha, None if there is none
+    suffixes    of the containers that hold it, the best first
+    grid        height and width are multiples of these: chroma is stored at half of the size
+    options     fixed ones, for opaque and for transparent pictures
+    """
+
+    encoder: str
+    pixels: str
+    matte: str | None
+    suffixes: tuple[str, ...]
+    grid: tuple[int, int] = (1, 1)
+    options: dict[str, str] = field(default_factory=dict)
+    matte_options: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def is_rgb(self) -> bool:
+        """Whether pixels are stored as red, green and blue, so that nothing is lost."""
+        return not self.pixels.startswith("yuv")
+
+
+CODECS = {
+    "h264": Codec("libx264", "yuv420p", None, (".mp4", ".mov", ".mkv"), (2, 2)),
+    "ffv1": Codec(
+        "ffv1", "bgr0", "bgra", (".mkv",),
+        options={"level": "3", "slices": "4", "g": "1"}, matte_options={"level": "3", "slices": "4", "g": "1"},
+    ),
+    "prores": Codec(
+        "prores_ks", "yuv422p10le", "yuva444p10le", (".mov",), (1, 2),
+        options={"profile": "hq", "vendor": "apl0"},
+        matte_options={"profile": "4444", "vendor": "apl0", "alpha_bits": "16"},
+    ),
+}  # fmt: skip
+"""h264 plays everywhere; ffv1 keeps every bit; prores (422 HQ, and 4444 with alpha) is what editors want."""
+
+
+def codec_for(name: str, path: Path, *, transparent: bool = False) -> Codec:
+    """The codec, if the container that the ending of `path` names holds it.  Else BadInput."""
+    if name not in CODECS:
+        raise BadInput(f"--codec {name}: there is no such codec here; choose one of {', '.join(CODECS)}")
+    codec = CODECS[name]
+    if transparent and codec.matte is None:
+        raise BadInput(f"{path}: {name} has no transparency; pass --codec prores with .mov, or --codec ffv1 with .mkv")
+    if path.suffix.lower() not in codec.suffixes:
+        raise BadInput(f"{path}: {name} is written as {', '.join(codec.suffixes)}; choose one of these endings")
+    return codec
