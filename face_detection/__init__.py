@@ -1,15 +1,20 @@
-"""Where the face is: detectors with one framing, one face tracked through a clip, cut out of it and pasted back.
+"""Where the faces are: detectors with one framing, people tracked through a video, faces cut out and pasted back.
 
 Every detector returns boxes framed as the fixed crop of VoxCeleb2 is (`voxceleb2_box`):
 the framing that the weights are trained on.
 """
 
 from face_detection.box import Box, Detection, voxceleb2_box
-from face_detection.cropping import cut, jaw_mask, mouth_mask, paste
+from face_detection.cache import default_folder
+from face_detection.cropping import Layer, cut, jaw_mask, lay, mouth_mask, paste
 from face_detection.detector import Detector
+from face_detection.faces import Faces, find_faces, track_face
+from face_detection.finding import FaceFinder
 from face_detection.loading import NAMES, load_detector
+from face_detection.searching import search
+from face_detection.selection import Selector
+from face_detection.sightings import Sightings
 from face_detection.track import MAX_GAP, FaceTrack
-from face_detection.tracking import track_face
 
 __all__ = [
     "MAX_GAP",
@@ -17,12 +22,21 @@ __all__ = [
     "Box",
     "Detection",
     "Detector",
+    "FaceFinder",
     "FaceTrack",
+    "Faces",
+    "Layer",
+    "Selector",
+    "Sightings",
     "cut",
+    "default_folder",
+    "find_faces",
     "jaw_mask",
+    "lay",
     "load_detector",
     "mouth_mask",
     "paste",
+    "search",
     "track_face",
     "voxceleb2_box",
 ]

@@ -5,6 +5,7 @@ lies, not where its rounded corners lie, so a smooth track gives a picture witho
 """
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -32,14 +33,43 @@ def paste(frame: Picture, crop: Picture, box: Box, mask: Floats) -> Picture:
     Where the enlarged mask is 0, and everywhere outside the box, the pixels of the frame are kept bit for bit.
     """
     _check_picture(frame)
+    return lay(crop, box, mask, frame.shape[0], frame.shape[1]).over(frame)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A crop at its place in a frame: colours f32 [r, c, 3], 0 to 255, opacity f32 [r, c, 1], 0 to 1."""
+
+    rows: slice
+    columns: slice
+    colours: Floats
+    opacity: Floats
+
+    def over(self, frame: Picture) -> Picture:
+        """A new frame [h, w, 3] u8 with the layer on it."""
+        pasted = frame.copy()
+        patch = frame[self.rows, self.columns].astype(np.float32)
+        patch += (self.colours - patch) * self.opacity
+        pasted[self.rows, self.columns] = _to_picture(patch)
+        return pasted
+
+    def alone(self, height: int, width: int) -> Picture:
+        """[height, width, 4] u8, RGB with straight alpha: the layer on nothing, black where there is none."""
+        picture = np.zeros((height, width, 4), np.uint8)
+        opacity = _to_picture(self.opacity * 255)
+        picture[self.rows, self.columns] = np.concatenate([_to_picture(self.colours) * (opacity > 0), opacity], axis=2)
+        return picture
+
+
+def lay(crop: Picture, box: Box, mask: Floats, height: int, width: int) -> Layer:
+    """What `paste` lays over a frame of this height and width; empty where the mask is 0 or outside the frame."""
     _check_picture(crop)
     if mask.shape != crop.shape[:2]:
         raise ValueError(f"the mask is {mask.shape}, the crop {crop.shape[:2]}: they must be of one size")
-    pasted = frame.copy()
-    rows = _touched(box.y0, box.y1, np.any(mask > 0, axis=1), frame.shape[0])
-    columns = _touched(box.x0, box.x1, np.any(mask > 0, axis=0), frame.shape[1])
+    rows = _touched(box.y0, box.y1, np.any(mask > 0, axis=1), height)
+    columns = _touched(box.x0, box.x1, np.any(mask > 0, axis=0), width)
     if rows.stop <= rows.start or columns.stop <= columns.start:
-        return pasted
+        return Layer(slice(0, 0), slice(0, 0), np.zeros((0, 0, 3), np.float32), np.zeros((0, 0, 1), np.float32))
     # The touched part of the frame as a window of the crop, in crop pixels.
     x_scale, y_scale = crop.shape[1] / box.width, crop.shape[0] / box.height
     window = Box(
@@ -51,10 +81,7 @@ def paste(frame: Picture, crop: Picture, box: Box, mask: Floats) -> Picture:
     shape = rows.stop - rows.start, columns.stop - columns.start
     opacity = _resample(mask[..., None], window, shape)
     opacity *= _coverage(box.y0, box.y1, rows)[:, None, None] * _coverage(box.x0, box.x1, columns)[None, :, None]
-    patch = frame[rows, columns].astype(np.float32)
-    patch += (_resample(crop, window, shape) - patch) * opacity
-    pasted[rows, columns] = _to_picture(patch)
-    return pasted
+    return Layer(rows, columns, _resample(crop, window, shape), opacity)
 
 
 def mouth_mask(size: int, *, feather: int | None = None) -> Floats:

@@ -1,91 +1,74 @@
-"""Which detections are the same face, and which face is meant.  Linking knows nothing of choosing."""
+"""Which sightings within one shot are the same face."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
-from face_detection.box import Box, Detection
+from face_detection.appearance import difference
+from face_detection.box import Detection
+from face_detection.sightings import Sightings
 
 SAME = 0.3
 """The least overlap (IoU) of one face in two sightings that follow each other."""
-ALIKE = 1.6
-"""How many times taller a face may come back after it was away and still count as the same person's."""
+OTHER = 12.0
+"""Looks that differ by more are two people's, though the one stands where the other stood (see identity.LOOK)."""
+
+Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Chain:
-    """One face through (part of) one shot: the frames it was sighted in, rising, and what was sighted there."""
+    """One face through (part of) one shot.
 
-    frames: tuple[int, ...]
-    sightings: tuple[Detection, ...]
+    frames i32 [c], rising; boxes f32 [c, 4]; weight: its area times how sure it is, summed over the frames it is
+    there; look f32 [60]: the median of its looks.
+    """
+
+    frames: npt.NDArray[np.int32]
+    boxes: Floats
+    weight: float
+    look: Floats
 
     @property
     def span(self) -> tuple[int, int]:
         """The first and the last frame."""
-        return self.frames[0], self.frames[-1]
+        return int(self.frames[0]), int(self.frames[-1])
 
     @property
     def height(self) -> float:
         """The median height of the face, in pixels."""
-        return float(np.median([sighting.box.height for sighting in self.sightings]))
-
-    def weight(self, stride: int) -> float:
-        """How much of the shot this face fills: its area, times how sure it is, summed over the frames it is there.
-
-        A sighting counts for the frames up to the next one, but for no more than `stride`, since at most so many were
-        skipped.
-        """
-        steps = np.minimum(np.diff([*self.frames, self.frames[-1] + 1]), stride)
-        worth = [sighting.box.area * sighting.score for sighting in self.sightings]
-        return float(steps @ np.array(worth))
+        return float(np.median(self.boxes[:, 3] - self.boxes[:, 1]))
 
 
-Chooser = Callable[[Sequence[Chain], int], Chain]
-"""Picks the face that is meant from the chains of one shot, given the stride; there is at least one."""
+def link(sightings: Sightings, start: int, stop: int, stride: int) -> list[Chain]:
+    """The sightings of frames start..stop-1, one shot -> its faces, without the chance alarms.
 
-
-def link(sightings: Mapping[int, Sequence[Detection]]) -> list[Chain]:
-    """The detections of one shot, by frame -> its faces.  Each joins the face that it overlaps most, if any."""
-    open_chains: list[list[tuple[int, Detection]]] = []
-    for frame in sorted(sightings):
-        free = list(range(len(open_chains)))
-        pairs = [
-            (chain[-1][1].box.iou(detection.box), index, detection)
-            for index, chain in enumerate(open_chains)
-            for detection in sightings[frame]
-        ]
-        placed: set[int] = set()
-        for overlap, index, detection in sorted(pairs, key=lambda pair: -pair[0]):
-            if overlap >= SAME and index in free and id(detection) not in placed:
-                open_chains[index].append((frame, detection))
-                free.remove(index)
-                placed.add(id(detection))
-        open_chains += [[(frame, detection)] for detection in sightings[frame] if id(detection) not in placed]
-    return [Chain(*zip(*chain, strict=True)) for chain in open_chains]
-
-
-def lasting(chains: Sequence[Chain], searched: int) -> list[Chain]:
-    """The chains without the chance alarms: sighted in at least 3 frames, or half of the frames searched if fewer."""
-    return [chain for chain in chains if len(chain.frames) >= min(3, (searched + 1) // 2)]
-
-
-def largest(chains: Sequence[Chain], stride: int) -> Chain:
-    """The face that fills most of the shot, in size and in time."""
-    return max(chains, key=lambda chain: chain.weight(stride))
-
-
-def reunited(chosen: Chain, chains: Sequence[Chain], stride: int) -> list[Chain]:
-    """The chosen face, and the chains that continue it after it was out of sight, in order of time.
-
-    A face that is of like height and never in the picture at the same time is taken to be the same person's.
+    Each sighting joins the face that it overlaps most, if any.  A face counts when it was sighted in at least 3 of
+    the frames searched, or in half of them if there are fewer.  A sighting weighs for the frames up to the next one,
+    but for no more than `stride`, since at most so many were skipped.
     """
-    parts = [chosen]
-    for chain in sorted(chains, key=lambda chain: -chain.weight(stride)):
-        apart = all(chain.span[1] < part.span[0] or chain.span[0] > part.span[1] for part in parts)
-        if apart and 1 / ALIKE < chain.height / chosen.height < ALIKE:
-            parts.append(chain)
-    return sorted(parts, key=lambda part: part.span)
+    chains: list[list[int]] = []
+    searched = np.flatnonzero(sightings.searched[start - sightings.start : stop - sightings.start]) + start
+    for frame in searched:
+        rows = sightings.rows(int(frame))
+        here = list(range(rows.start, rows.stop))
+        for chain, row in _matches(sightings, [chain[-1] for chain in chains], here):
+            chains[chain].append(row)
+            here.remove(row)
+        chains += [[row] for row in here]
+    least = min(3, (len(searched) + 1) // 2)
+    return [_chain(sightings, rows, stride) for rows in chains if len(rows) >= least]
+
+
+def overlaps(boxes: Floats, others: Floats) -> Floats:
+    """Intersection over union of every box [a, 4] with every other [b, 4] -> f32 [a, b]."""
+    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
+    shared = np.prod(np.clip(high - low, 0, None), axis=2)
+    areas, other_areas = (np.prod(b[:, 2:] - b[:, :2], axis=1) for b in (boxes, others))
+    return np.asarray(shared / (areas[:, None] + other_areas[None] - shared), np.float32)
 
 
 def hardly_moves(before: Sequence[Detection], after: Sequence[Detection], least: float) -> bool:
@@ -104,7 +87,30 @@ def hardly_moves(before: Sequence[Detection], after: Sequence[Detection], least:
     return matched(before, after) and matched(after, before)
 
 
-def between(before: Box, after: Box, share: float) -> Box:
-    """The box a share of the way from one to the other."""
-    pairs = zip(before.corners, after.corners, strict=True)
-    return Box(*(a + (b - a) * share for a, b in pairs))
+def between(before: Floats, after: Floats, share: npt.NDArray[np.float64]) -> Floats:
+    """The boxes [n, 4] at the shares [n] of the way from one box [4] to the other."""
+    return np.asarray(before + (after - before) * share[:, None], np.float32)
+
+
+def _matches(sightings: Sightings, last: list[int], here: list[int]) -> list[tuple[int, int]]:
+    """(chain, row) of each sighting that goes on with a chain, whose last row is given: the best overlap first."""
+    if not last or not here:
+        return []
+    table = overlaps(sightings.boxes[last], sightings.boxes[here])
+    for chain, place in np.argwhere(table >= SAME):
+        if difference(sightings.looks[last[chain]], sightings.looks[here[place]]) > OTHER:
+            table[chain, place] = 0
+    found = []
+    while (best := int(table.argmax())) >= 0 and table.flat[best] >= SAME:
+        chain, place = divmod(best, len(here))
+        found.append((chain, here[place]))
+        table[chain], table[:, place] = 0, 0
+    return found
+
+
+def _chain(sightings: Sightings, rows: list[int], stride: int) -> Chain:
+    frames, boxes = sightings.frames[rows], sightings.boxes[rows]
+    steps = np.minimum(np.diff(frames, append=frames[-1] + 1), stride)
+    areas = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
+    look = np.median(sightings.looks[rows], axis=0).astype(np.float32)
+    return Chain(frames, boxes, float((areas * sightings.scores[rows]) @ steps), look)

@@ -19,31 +19,38 @@ AROUND = 4
 FLASH = 3
 """Frames a flash may last: what looks the same before and after was no cut."""
 
+Thumbnail = npt.NDArray[np.float32]
 
-class ShotFinder:
-    """Is shown every frame in turn and says afterwards where the shots start.  Keeps a few floats per frame."""
+
+class ChangeMeter:
+    """Is shown every frame in turn and keeps how much the picture changed: a few floats per frame."""
 
     def __init__(self) -> None:
-        self._recent: deque[npt.NDArray[np.float32]] = deque(maxlen=FLASH + 1)
+        self._recent: deque[Thumbnail] = deque(maxlen=FLASH + 1)
         self._changes = array("f")  # FLASH + 1 per frame: from frame t - 1, t - 2 ... to t
 
-    @property
-    def frames(self) -> int:
-        """How many frames were shown."""
-        return len(self._changes) // (FLASH + 1)
+    def recall(self, frame: Picture) -> None:
+        """A frame from before the stretch: what follows is compared with it too."""
+        self._recent.append(_thumbnail(frame))
 
     def add(self, frame: Picture) -> float:
-        """The change from the frame before, 0 (the same; or the first frame) to 1."""
+        """The change from the frame before, 0 (the same) to 1 (nothing in common; or there was none before)."""
         thumbnail = _thumbnail(frame)
         changes = [float(np.abs(thumbnail - earlier).mean()) for earlier in reversed(self._recent)]
         self._changes.extend(changes + [1.0] * (FLASH + 1 - len(changes)))
         self._recent.append(thumbnail)
-        return changes[0] if changes else 0.0
+        return changes[0] if changes else 1.0
 
-    def starts(self) -> tuple[int, ...]:
-        """The first frame of every shot, rising from 0."""
-        changes = np.array(self._changes).reshape(-1, FLASH + 1)
-        return (0, *(t for t in range(1, len(changes)) if _is_cut(changes, t)))
+    def take(self) -> npt.NDArray[np.float32]:
+        """f32 [n, FLASH + 1] of the frames added since it was last asked."""
+        taken = np.array(self._changes, np.float32).reshape(-1, FLASH + 1)
+        self._changes = array("f")
+        return taken
+
+
+def shot_starts(changes: npt.NDArray[np.float32]) -> tuple[int, ...]:
+    """changes f32 [n, FLASH + 1] -> the first frame of every shot, rising from 0."""
+    return (0, *(t for t in range(1, len(changes)) if _is_cut(changes, t)))
 
 
 def _is_cut(changes: npt.NDArray[np.float32], t: int) -> bool:
@@ -61,7 +68,7 @@ def _is_cut(changes: npt.NDArray[np.float32], t: int) -> bool:
     return not (opened or closed)
 
 
-def _thumbnail(frame: Picture) -> npt.NDArray[np.float32]:
+def _thumbnail(frame: Picture) -> Thumbnail:
     """frame u8 RGB -> f32 [32, 48, 3] in [0, 1], blurred: place counts less than content."""
     small = cv2.resize(frame, THUMBNAIL, interpolation=cv2.INTER_AREA)
     return np.asarray(cv2.GaussianBlur(small.astype(np.float32), (0, 0), 1.0) / 255, np.float32)

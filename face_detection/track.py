@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from errors import BadInput
 from face_detection.box import Box
 from face_detection.smoothing import local_line, running_median
 
@@ -44,6 +45,11 @@ class FaceTrack:
     def fixed(cls, frames: int, box: Box) -> "FaceTrack":
         """The same box in every frame, as for a video that is a face crop already (see `voxceleb2_box`)."""
         return cls(np.tile(box.array(), (frames, 1)), np.ones(frames, np.bool_))
+
+    @classmethod
+    def nobody(cls, frames: int, shots: tuple[int, ...] = (0,)) -> "FaceTrack":
+        """The track of no one."""
+        return cls(np.full((frames, 4), np.nan, np.float32), np.zeros(frames, np.bool_), shots)
 
     def __len__(self) -> int:
         return len(self.seen)
@@ -93,6 +99,14 @@ class FaceTrack:
             for low, high in _runs(self.present[start:stop]):
                 run = slice(start + low, start + high)
                 boxes[run] = _smooth(self.boxes[run].astype(np.float64), centre, size)
+        return replace(self, boxes=boxes)
+
+    def padded(self, top: float, bottom: float, left: float, right: float) -> "FaceTrack":
+        """Every box larger by so many pixels on each side (smaller where negative).  BadInput if one would vanish."""
+        boxes = self.boxes + np.array([-left, -top, right, bottom], np.float32)
+        kept = boxes[self.present]
+        if (kept[:, 2:] <= kept[:, :2]).any():
+            raise BadInput(f"--pads {top:g},{bottom:g},{left:g},{right:g}: no face would be left; take off less")
         return replace(self, boxes=boxes)
 
     def _spans(self) -> Iterator[tuple[int, int]]:

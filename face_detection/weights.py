@@ -17,7 +17,10 @@ TIMEOUT = 10.0
 
 @dataclass(frozen=True)
 class Weights:
-    """One published file.  `names` are the file names it is known by; the first is the one it is stored under."""
+    """One published file.  `names` are the file names it is known by; the first is the one it is stored under.
+
+    sha256: all 64 digits, or as many of the first as its publisher put into its name, at least 8.
+    """
 
     names: tuple[str, ...]
     url: str
@@ -26,7 +29,7 @@ class Weights:
     licence: str
 
     def __post_init__(self) -> None:
-        if len(self.sha256) != 64 or int(self.sha256, 16) < 0:
+        if not 8 <= len(self.sha256) <= 64 or int(self.sha256, 16) < 0:
             raise ValueError(f"{self.names[0]}: a SHA-256 has 64 hexadecimal digits, not {self.sha256!r}")
 
     def on_disk(self, folders: tuple[Path, ...]) -> Path | None:
@@ -93,7 +96,7 @@ def obtain(name: str, *, say: Callable[[str], None]) -> Path:
     size = f"{weights.size / 1e6:.1f} MB, {weights.licence}"
     say(f"fetching {weights.names[0]} ({size}) from {weights.url} into {CHECKPOINTS}")
     try:
-        _fetch(weights, target)
+        fetch(weights, target)
     except OSError as error:  # URLError, timeouts and a full disk are all OSErrors
         raise BadInput(
             f"{target}: the weights of the face detector {name} are missing and cannot be fetched ({_reason(error)}); "
@@ -102,8 +105,11 @@ def obtain(name: str, *, say: Callable[[str], None]) -> Path:
     return target
 
 
-def _fetch(weights: Weights, target: Path) -> None:
-    """Download beside the target, check size and hash, then rename: a half or a wrong file never bears the name."""
+def fetch(weights: Weights, target: Path) -> None:
+    """Download beside the target, check the hash, then rename: a half or a wrong file never bears the name.
+
+    Raises OSError where the address cannot be reached, BadInput where what comes is another file.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".fetching-", dir=target.parent) as folder:
         partial = Path(folder) / target.name
@@ -112,7 +118,7 @@ def _fetch(weights: Weights, target: Path) -> None:
             while block := source.read(1 << 16):
                 digest.update(block)
                 sink.write(block)
-        if digest.hexdigest() != weights.sha256:
+        if not digest.hexdigest().startswith(weights.sha256):
             raise BadInput(
                 f"{weights.url}: what came has the SHA-256 {digest.hexdigest()}, not {weights.sha256}, and was thrown "
                 f"away; get the file elsewhere and put it at {target}"

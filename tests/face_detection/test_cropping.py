@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from face_detection import Box, cut, jaw_mask, mouth_mask, paste
+from face_detection import Box, cut, jaw_mask, lay, mouth_mask, paste
 
 RANDOM = np.random.default_rng(0)
 
@@ -123,3 +123,16 @@ def test_the_jaw_lies_within_the_half_and_leaves_its_corners(size, feather):
     assert (jaw[mouth] == 1).all()
     assert not jaw[-size // 16 :, : size // 8].any() and not jaw[-size // 16 :, -size // 8 :].any()
     assert_array_equal(jaw, jaw[:, ::-1])
+
+
+def test_a_layer_alone_composited_by_an_editor_is_what_paste_gives():
+    rng = np.random.default_rng(3)
+    frame = rng.integers(0, 256, (90, 120, 3), np.uint8)
+    crop = rng.integers(0, 256, (32, 32, 3), np.uint8)
+    for box in (Box(20.3, 10.8, 77.1, 66.6), Box(-20, 50, 40, 110), Box(200, 200, 240, 240)):
+        layer = lay(crop, box, mouth_mask(32), 90, 120)
+        alone = layer.alone(90, 120)
+        alpha = alone[..., 3:].astype(np.float64) / 255
+        composed = frame * (1 - alpha) + alone[..., :3] * alpha
+        assert np.abs(composed - paste(frame, crop, box, mouth_mask(32))).max() <= 1.5
+        assert not alone[alone[..., 3] == 0].any()

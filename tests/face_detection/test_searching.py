@@ -1,47 +1,21 @@
-"""Promises of track_face: one identity, cuts found, skipped frames cost nothing and change nothing."""
+"""Promises of a search and of the one track it gives: cuts found, skipped frames cost nothing and change nothing."""
 
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from painted import HEIGHT, WIDTH, Painted, scene
 
-from face_detection import Box, Detection, FaceTrack, track_face
-from face_detection.shots import ShotFinder
-
-HEIGHT, WIDTH = 90, 160
-
-
-class Painted:
-    """Finds the squares that `scene` paints: pure red is a face, pure green a false alarm or another face."""
-
-    name = "painted"
-
-    def __init__(self) -> None:
-        self.looked_at = 0
-        self.largest_batch = 0
-
-    def detect(self, frames: Sequence[np.ndarray]) -> list[list[Detection]]:
-        self.looked_at += len(frames)
-        self.largest_batch = max(self.largest_batch, len(frames))
-        return [[d for channel in (0, 1) for d in self._blob(frame, channel)] for frame in frames]
-
-    def _blob(self, frame: np.ndarray, channel: int) -> list[Detection]:
-        others = [c for c in range(3) if c != channel]
-        where = np.argwhere((frame[..., channel] > 250) & (frame[..., others] < 5).all(axis=2))
-        if not len(where):
-            return []
-        (y0, x0), (y1, x1) = where.min(axis=0), where.max(axis=0) + 1
-        return [Detection(Box(float(x0), float(y0), float(x1), float(y1)), 1.0)]
+from face_detection import FaceTrack, track_face
+from face_detection.searching import search
+from face_detection.shots import ChangeMeter, shot_starts
+from face_detection.sightings import Sightings
 
 
 def frame(face: tuple[int, int] | None = None, other: tuple[int, int] | None = None, *, seed: int = 0) -> np.ndarray:
     """A grey background of its own per seed, a red face of 30 at (x, y), a green one of 20."""
-    picture = np.random.default_rng(seed).integers(60, 190, (9, 16, 3), np.uint8).repeat(10, 0).repeat(10, 1)
-    for place, size, colour in ((other, 20, (0, 255, 0)), (face, 30, (255, 0, 0))):
-        if place:
-            picture[place[1] : place[1] + size, place[0] : place[0] + size] = colour
-    return picture
+    return scene(seed=seed, green=other and (*other, 20), red=face and (*face, 30))
 
 
 def middles(track: FaceTrack) -> np.ndarray:
@@ -51,7 +25,7 @@ def middles(track: FaceTrack) -> np.ndarray:
 def test_a_still_face_is_looked_at_in_every_fifth_frame_only():
     detector = Painted()
     track = track_face((frame((50, 30)) for _ in range(201)), detector)
-    assert detector.looked_at == 41
+    assert detector.looked_at == 17 + 17 + 9  # each block of 80 frames closes with a look
     assert track.present.all() and track.shots == (0,)
     assert_allclose(track.boxes, np.tile(np.float32([50, 30, 80, 60]), (201, 1)))
 
@@ -105,15 +79,9 @@ def test_a_face_that_was_away_is_taken_up_again_elsewhere():
     assert_allclose(middles(track)[50:], 125)
 
 
-def test_another_chooser_chooses_another_face():
-    clip = [frame((50, 30), (120, 10)) for _ in range(20)]
-    smallest = track_face(clip, Painted(), choose=lambda chains, stride: min(chains, key=lambda c: c.height))
-    assert_allclose(middles(smallest), 130)
-
-
 def test_detection_sees_small_frames_and_boxes_come_back_in_full_size():
-    big = frame((50, 30)).repeat(6, 0).repeat(6, 1)
-    track = track_face([big] * 6, Painted(), longest=160)
+    big = frame((50, 30)).repeat(6, 0).repeat(6, 1)  # 960 wide, looked at with 640
+    track = track_face([big] * 6, Painted())
     assert_allclose(track.boxes, np.tile(np.float32([300, 180, 480, 360]), (6, 1)))
 
 
@@ -130,11 +98,11 @@ def test_memory_is_bounded_frames_are_let_go():
             alive.append(id(picture))
             yield picture
             del picture
-            assert len(alive) <= 2 * 4 + 2
+            assert len(alive) <= 80 + 2
 
     detector = Painted()
-    track_face(clip(), detector, stride=2, batch=4)
-    assert detector.largest_batch <= 8
+    track_face(clip(), detector, batch=4)
+    assert detector.largest_batch <= 4
 
 
 def test_one_frame_and_none():
@@ -143,10 +111,10 @@ def test_one_frame_and_none():
 
 
 def starts(frames: Sequence[np.ndarray]) -> tuple[int, ...]:
-    finder = ShotFinder()
+    meter = ChangeMeter()
     for picture in frames:
-        finder.add(picture)
-    return finder.starts()
+        meter.add(picture)
+    return shot_starts(meter.take())
 
 
 def test_a_flash_is_no_cut():
@@ -170,9 +138,25 @@ def test_quick_cuts_are_all_found():
     assert starts(clip) == (0, 8, 16, 24, 32, 40)
 
 
+def test_a_search_may_be_shared_out_block_by_block():
+    clip = [frame((20 + k % 40, 30), seed=k // 100) for k in range(203)]
+    whole = Sightings.joined(list(search(clip, Painted())))
+    parts = [
+        block
+        for start, stop in ((0, 80), (80, 160), (160, 203))
+        for block in search(clip[start:stop], Painted(), start=start, before=clip[max(start - 4, 0) : start])
+    ]
+    shared = Sightings.joined(parts)
+    for name in ("searched", "frames", "boxes", "scores", "looks"):
+        assert_array_equal(getattr(shared, name), getattr(whole, name))
+    assert_array_equal(shared.changes, whole.changes)
+
+
 def test_impossible_settings_are_refused():
-    with pytest.raises(ValueError, match="at least 1"):
-        track_face([], Painted(), stride=0)
+    with pytest.raises(ValueError, match="multiple of 80"):
+        list(search([], Painted(), start=7))
+    with pytest.raises(ValueError, match="follow each other"):
+        Sightings.joined([*search([frame()], Painted()), *search([frame()], Painted(), start=80)])
 
 
 def test_the_track_is_the_same_every_time():

@@ -1,0 +1,81 @@
+"""The people of a video: one track each."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from face_detection.detector import Detector, Picture
+from face_detection.identity import people
+from face_detection.linking import Chain, between, link
+from face_detection.searching import BATCH, STRIDE, search
+from face_detection.shots import shot_starts
+from face_detection.sightings import Sightings
+from face_detection.track import FaceTrack
+
+MOST = 16
+"""People that are kept, those that fill most of the video: 17 bytes a frame each, 25 MB an hour in all."""
+CHAINS = 512
+"""Chains that are told apart, the heaviest ones: each is compared with each, and an hour has thousands of alarms."""
+
+
+@dataclass(frozen=True)
+class Faces:
+    """The people seen, as tracks as seen, neither filled nor smoothed; the one who fills most of the video is first.
+
+    All tracks count their frames from the start of the video and have the same shots; in frames that were not
+    searched there is nobody.
+    """
+
+    tracks: tuple[FaceTrack, ...]
+    frames: int
+    shots: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.tracks)
+
+
+def find_faces(sightings: Sightings) -> Faces:
+    """Who is to be seen: sightings are linked to chains within each shot, chains to people across them."""
+    start, stop = sightings.start, sightings.stop
+    starts = [start + shot for shot in shot_starts(sightings.changes)]
+    chains = [
+        chain for first, last in pairwise([*starts, stop]) for chain in link(sightings, first, last, STRIDE)
+    ]
+    shots = tuple(sorted({0, *starts})) if stop else (0,)
+    chains = sorted(chains, key=lambda chain: -chain.weight)[:CHAINS]
+    groups = sorted(people(chains), key=lambda group: (-sum(chain.weight for chain in group), group[0].span))
+    searches = np.concatenate([np.zeros(start, np.int64), np.cumsum(sightings.searched)])
+    tracks = tuple(_track(group, stop, shots, searches) for group in groups[:MOST])
+    return Faces(tracks, stop, shots)
+
+
+def track_face(frames: Iterable[Picture], detector: Detector, *, batch: int = BATCH) -> FaceTrack:
+    """The person who fills most of a whole clip: HWC u8 RGB frames of one size -> the track as seen.
+
+    Frames where the person was searched for and not found, have no box.
+    """
+    parts = list(search(frames, detector, batch=batch))
+    if not parts:
+        return FaceTrack.nobody(0)
+    faces = find_faces(Sightings.joined(parts))
+    return faces.tracks[0] if faces.tracks else FaceTrack.nobody(faces.frames, faces.shots)
+
+
+def _track(
+    chains: Sequence[Chain], frames: int, shots: tuple[int, ...], searches: npt.NDArray[np.int64]
+) -> FaceTrack:
+    """The boxes of the chains, and between two sightings those of the frames that were skipped.
+
+    searches i64 [frames]: how many frames were searched up to each one, that one included.
+    """
+    boxes = np.full((frames, 4), np.nan, np.float32)
+    for chain in chains:
+        boxes[chain.frames] = chain.boxes
+        for place, (start, stop) in enumerate(pairwise(chain.frames.tolist())):
+            if searches[stop - 1] == searches[start]:
+                share = np.arange(1, stop - start) / (stop - start)
+                boxes[start + 1 : stop] = between(chain.boxes[place], chain.boxes[place + 1], share)
+    return FaceTrack(boxes, ~np.isnan(boxes[:, 0]), shots)

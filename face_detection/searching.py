@@ -1,0 +1,122 @@
+"""From frames to sightings: one pass, bounded memory, in blocks that know nothing of each other.
+
+Every fifth frame is looked at, and the frames between two of those as well where a face moved, appeared or vanished or
+the picture changed at once.  A block of 80 frames is searched by itself, so any stretch of blocks can be searched
+anywhere, at any time, and the joined sightings are the same.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from face_detection.appearance import LENGTH, Look, look
+from face_detection.box import Detection
+from face_detection.detector import Detector, Picture
+from face_detection.linking import hardly_moves
+from face_detection.shots import LEAST, ChangeMeter
+from face_detection.sightings import Sightings
+
+LONGEST = 640
+"""Detection sees frames whose longer side is at most this many pixels."""
+STRIDE = 5
+"""Every so many frames are looked at while the faces hardly move: a fifth of a second at 25 fps."""
+STILL = 0.75
+"""Faces whose boxes overlap at least this much (IoU) across a stride hardly moved: about 8 % of their size and
+position, within which a line is a good guess at what lies between."""
+BLOCK = 16 * STRIDE
+"""Frames searched by themselves; as many shrunken frames are in memory, 55 MB at 640x360."""
+BATCH = 16
+"""Pictures handed to the detector at once."""
+
+Found = tuple[Detection, Look]
+
+
+def search(
+    frames: Iterable[Picture],
+    detector: Detector,
+    *,
+    start: int = 0,
+    before: Iterable[Picture] = (),
+    batch: int = BATCH,
+) -> Iterator[Sightings]:
+    """HWC u8 RGB frames of one size, `start` the first one's number, a multiple of BLOCK -> sightings block by block.
+
+    before: up to FLASH + 1 frames that precede them, so that a cut at the very start is seen too.
+    """
+    if start % BLOCK or batch < 1:
+        raise ValueError(f"a search starts at a multiple of {BLOCK} with batches of 1 or more, not {start}, {batch}")
+    meter = ChangeMeter()
+    for frame in before:
+        meter.recall(frame)
+    block: list[_Small] = []
+    for number, frame in enumerate(frames, start):
+        block.append(_shrunken(number, frame, changed=meter.add(frame) >= LEAST))
+        if (number + 1) % BLOCK == 0:
+            yield _searched(block, meter.take(), detector, batch)
+            block = []
+    if block:
+        yield _searched(block, meter.take(), detector, batch)
+
+
+@dataclass(frozen=True)
+class _Small:
+    """A frame made small for detection; to_frame scales (x, y) its pixels to those of the frame."""
+
+    number: int
+    picture: Picture = field(repr=False)
+    to_frame: tuple[float, float]
+    changed: bool  # whether the picture changed at once, as it does at a cut
+
+
+def _shrunken(number: int, frame: Picture, *, changed: bool) -> _Small:
+    height, width = frame.shape[:2]
+    scale = min(1.0, LONGEST / max(height, width))
+    size = max(round(width * scale), 1), max(round(height * scale), 1)
+    small = frame if scale == 1 else cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
+    return _Small(number, np.asarray(small, np.uint8), (width / size[0], height / size[1]), changed)
+
+
+def _searched(
+    block: Sequence[_Small], changes: npt.NDArray[np.float32], detector: Detector, batch: int
+) -> Sightings:
+    """The frames that STRIDE divides, and the last, then what lies between two that differ."""
+    anchors = [place for place, small in enumerate(block) if small.number % STRIDE == 0 or small is block[-1]]
+    found = _detect([block[anchor] for anchor in anchors], detector, batch)
+    doubtful: list[_Small] = []
+    for opened, closed in pairwise(anchors):
+        last, here = ([detection for detection, _ in found[block[place].number]] for place in (opened, closed))
+        if not hardly_moves(last, here, STILL) or any(small.changed for small in block[opened + 1 : closed + 1]):
+            doubtful += block[opened + 1 : closed]
+    found |= _detect(doubtful, detector, batch)
+    return _stacked(block, found, changes)
+
+
+def _detect(smalls: Sequence[_Small], detector: Detector, batch: int) -> dict[int, list[Found]]:
+    """The detections in pixels of the frames, with their looks, by frame."""
+    found: dict[int, list[Found]] = {}
+    for first in range(0, len(smalls), batch):
+        part = smalls[first : first + batch]
+        for small, detections in zip(part, detector.detect([small.picture for small in part]), strict=True):
+            found[small.number] = [
+                (detection.scaled(*small.to_frame), look(small.picture, detection.box)) for detection in detections
+            ]
+    return found
+
+
+def _stacked(
+    block: Sequence[_Small], found: dict[int, list[Found]], changes: npt.NDArray[np.float32]
+) -> Sightings:
+    rows = [(frame, detection, seen) for frame in sorted(found) for detection, seen in found[frame]]
+    return Sightings(
+        start=block[0].number,
+        searched=np.array([small.number in found for small in block], np.bool_),
+        changes=changes,
+        frames=np.array([frame for frame, _, _ in rows], np.int32),
+        boxes=np.array([detection.box.corners for _, detection, _ in rows], np.float32).reshape(-1, 4),
+        scores=np.array([detection.score for _, detection, _ in rows], np.float32),
+        looks=np.array([seen for _, _, seen in rows], np.uint8).reshape(-1, LENGTH),
+    )

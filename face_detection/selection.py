@@ -1,0 +1,90 @@
+"""Which of the people is meant: `largest`, `center`, `index:N` or `point:x,y[@t]`."""
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from errors import BadInput, NoFace
+from face_detection.faces import Faces
+from face_detection.track import FaceTrack
+
+FORMS = "largest, center, index:N or point:x,y[@seconds]"
+NUMBER = r"-?\d+(?:\.\d*)?"
+POINT = re.compile(rf"point:({NUMBER}),({NUMBER})(?:@({NUMBER}))?")
+
+
+@dataclass(frozen=True)
+class Selector:
+    """Says which face is meant.
+
+    largest  who fills most of the video, in size and in time
+    center   who is the nearest to the middle of the picture in most frames
+    index    number `index` of the contact sheet (--list_faces), the largest is 0
+    point    who covers the pixel (x, y) of the upright picture in most frames, or who is nearest to it at `seconds`
+    """
+
+    how: Literal["largest", "center", "index", "point"]
+    index: int = 0
+    point: tuple[float, float] = (0.0, 0.0)
+    seconds: float | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> "Selector":
+        """BadInput if it is none of the four forms."""
+        if text in ("largest", "center"):
+            return cls("largest" if text == "largest" else "center")
+        if match := re.fullmatch(r"index:(\d+)", text):
+            return cls("index", int(match[1]))
+        if match := POINT.fullmatch(text):
+            return cls("point", 0, (float(match[1]), float(match[2])), float(match[3]) if match[3] else None)
+        raise BadInput(f"--face {text}: choose {FORMS}; the video itself is passed with --video")
+
+    @property
+    def needs_all(self) -> bool:
+        """Whether the whole video must be searched: the numbers of a contact sheet are those of all its frames."""
+        return self.how == "index"
+
+    def choose(self, faces: Faces, size: tuple[int, int], fps: Fraction) -> FaceTrack:
+        """The track that is meant; size: (height, width) of the picture.  NoFace if there is none."""
+        if not faces.tracks:
+            raise NoFace("no face was found; use a video that shows one from the front, or say where with --box")
+        if self.how == "index":
+            if self.index >= len(faces):
+                raise NoFace(f"--face index:{self.index}: the highest number is {len(faces) - 1}; see --list_faces")
+            return faces.tracks[self.index]
+        if self.how == "point":
+            return self._pointed_at(faces, fps)
+        if self.how == "center":
+            distances = np.stack([_distances(track, (size[1] / 2, size[0] / 2)) for track in faces.tracks])
+            nearest = distances.argmin(axis=0)[np.isfinite(distances).any(axis=0)]
+            return faces.tracks[int(np.bincount(nearest).argmax())]
+        return faces.tracks[0]
+
+    def _pointed_at(self, faces: Faces, fps: Fraction) -> FaceTrack:
+        if self.seconds is None:
+            covered = [_covers(track, self.point).sum() for track in faces.tracks]
+            if not max(covered):
+                raise NoFace("--face point: no face is ever there; see --list_faces for who is where")
+            return faces.tracks[int(np.argmax(covered))]
+        frame = min(max(round(self.seconds * fps), 0), faces.frames - 1)
+        distances = [_distances(track, self.point)[frame] for track in faces.tracks]
+        if not np.isfinite(distances).any():
+            raise NoFace(f"--face point: no face at {self.seconds:g} s; see --list_faces for who is there when")
+        return faces.tracks[int(np.argmin(distances))]
+
+
+def _distances(track: FaceTrack, point: tuple[float, float]) -> npt.NDArray[np.float64]:
+    """f64 [n]: pixels from the middle of the face to the point, infinite where there is none."""
+    middles = (track.boxes[:, :2].astype(np.float64) + track.boxes[:, 2:]) / 2
+    apart = np.hypot(middles[:, 0] - point[0], middles[:, 1] - point[1])
+    return np.asarray(np.nan_to_num(apart, nan=np.inf), np.float64)
+
+
+def _covers(track: FaceTrack, point: tuple[float, float]) -> npt.NDArray[np.bool_]:
+    """bool [n]: whether the point is in the box."""
+    inside = (track.boxes[:, :2] <= point) & (track.boxes[:, 2:] > point)
+    return np.asarray(inside.all(axis=1), np.bool_)
