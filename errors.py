@@ -3,6 +3,7 @@
 An error's text is one sentence that says where, what, and what to do about it.
 The exit codes of every program here:
     0 ok    1 our bug    2 bad usage or input    3 no face at all    4 out of memory    5 some of a batch failed
+    130 stopped by Ctrl-C or another signal
 """
 
 
@@ -32,3 +33,9 @@ class BatchFailed(LipSyncError):
     """Some jobs of a batch failed; the others are done."""
 
     exit_code = 5
+
+
+class Stopped(LipSyncError):
+    """A signal asked to stop; what was done is saved."""
+
+    exit_code = 130

@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import re
 import tempfile
 import warnings
 import zipfile
@@ -19,6 +20,7 @@ from torch import Tensor
 from errors import BadInput
 
 FORMAT = "lipsync-1"
+UNFINISHED = re.compile(r"\..+\.[a-z0-9_]{8}\.(pt|safetensors|jsonl)")  # a name of tempfile's, an ending of ours
 NOT_WEIGHTS = (
     pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, EOFError, OSError,
     ValueError, IndexError, KeyError, TypeError, AttributeError,
@@ -38,7 +40,7 @@ class Checkpoint:
     weights: dict[str, Tensor] = field(repr=False)
 
 
-def save_atomically(path: Path, write: Callable[[Path], None]) -> None:
+def save_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Lets `write` fill a file beside the target, flushes it to the disk and renames it over the target."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
@@ -52,6 +54,13 @@ def save_atomically(path: Path, write: Callable[[Path], None]) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Removes what `save_atomically` left in a folder when a process was killed while it wrote there."""
+    for path in folder.glob(".*"):
+        if UNFINISHED.fullmatch(path.name):
+            path.unlink()
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint, dtype: torch.dtype | None = None) -> None:
@@ -102,6 +111,8 @@ def _load_pickle(path: Path) -> Checkpoint:
             weights = torch.load(path, map_location="cpu", weights_only=True)
     except NOT_WEIGHTS as problem:
         raise BadInput(f"{path}: not a file of weights alone; nothing in it was run, use another") from problem
+    if isinstance(weights, dict) and isinstance(weights.get("state_dict"), dict):
+        weights = weights["state_dict"]  # many projects put the weights beside an optimiser's state
     if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
         raise BadInput(f"{path}: holds something other than one table of weights; use a weights-only checkpoint")
     return Checkpoint(None, {}, 0, weights)

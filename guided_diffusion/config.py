@@ -39,6 +39,8 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     if dataclasses.is_dataclass(hint) and isinstance(value, dict):
         return from_dict(hint, value, where)  # type: ignore[arg-type]
     if origin is tuple:
+        if not isinstance(value, (list, tuple)):
+            raise BadInput(f"{where}: {value!r} is not a list; write it as [{value}]")
         return tuple(_convert(arguments[0], item, where) for item in value)
     if origin is typing.Literal:
         if value not in arguments:

@@ -1,5 +1,7 @@
 """Device and precision, decided once, at the edge."""
 
+import sys
+
 import torch
 from torch import nn
 
@@ -46,3 +48,14 @@ def store_weights(module: nn.Module, precision: torch.dtype) -> None:
     for part in module.modules():
         if isinstance(part, (nn.Conv1d, nn.Conv2d, nn.Linear)):
             part.to(precision)
+
+
+def peak_memory(device: torch.device) -> float:
+    """The most memory that was in use so far, GB: of the GPU for CUDA, else of this process (0 on Windows)."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e9
+    if sys.platform == "win32":
+        return 0.0
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9

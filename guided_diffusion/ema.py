@@ -24,7 +24,9 @@ class Ema:
         for name, value in module.state_dict().items():
             self.weights[name].lerp_(value.detach().float(), 1 - rate if name in self.averaged else 1.0)
 
+    @torch.no_grad()
     def load(self, weights: dict[str, Tensor], updates: int) -> None:
-        """Goes on from a saved average.  Raises KeyError if a name is missing."""
-        self.weights = {name: weights[name].float().clone() for name in self.weights}
+        """Goes on from a saved average, on the device of this one.  Raises KeyError if a name is missing."""
+        for name, value in self.weights.items():
+            value.copy_(weights[name])
         self.updates = updates

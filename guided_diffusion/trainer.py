@@ -1,217 +1,202 @@
 """Training, for any system: data in, weights out; the same command goes on where it stopped.
 
 Knows nothing of faces or sound: what it trains is a `Trainable`, what it feeds is whatever `batches` yields.
-Randomness is a function of (seed, step), so "4 steps" equals "2 steps, resume, 2 steps", bit for bit on the CPU.
+Randomness and data are functions of (seed, step, process), so "4 steps" equals "2 steps, resume, 2 steps", bit for bit
+on the CPU.
 """
 
+import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, Generic, Literal, Protocol, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 from tqdm import tqdm
 
-from errors import BadInput
+from errors import BadInput, Stopped
 
-from .checkpoint import save_atomically
+from .checkpoint import remove_unfinished, save_atomically
 from .config import to_dict
+from .device import peak_memory
+from .distributed import Group
 from .ema import Ema
-from .log import Log
+from .interrupt import Interrupt
+from .log import NAMES, Evaluation, Log
+from .pace import Pace
+from .store import Store
+from .train_config import TrainConfig
+from .unet import UNet
+from .update import Outcome, Trainable, Update, micro_batches
+
+__all__ = ["Evaluation", "TrainConfig", "Trainable", "Trainer"]
 
 B = TypeVar("B")
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """How to train.  The learning rate rises over `warmup` steps and falls to 0 over the last `cooldown`."""
-
-    steps: int = 300_000
-    batch: int = 32
-    accumulate: int = 1
-    learning_rate: float = 1e-4
-    weight_decay: float = 0.0
-    warmup: int = 0
-    cooldown: int = 0
-    clip_norm: float = 1.0
-    ema: float = 0.9999
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    seed: int = 0
-    save_every: int = 1000
-    log_every: int = 50
-    evaluate_every: int = 1000
-
-    def __post_init__(self) -> None:
-        if min(self.steps, self.batch, self.accumulate, self.save_every, self.log_every, self.evaluate_every) < 1:
-            raise ValueError("steps, batch, accumulate and every interval must be at least 1")
-        if self.warmup + self.cooldown > self.steps:
-            raise ValueError(f"warmup {self.warmup} + cooldown {self.cooldown} exceed {self.steps} steps")
-
-    def rate(self, step: int) -> float:
-        """The learning rate of a 0-based step."""
-        rise = (step + 1) / self.warmup if step < self.warmup else 1.0
-        fall = (self.steps - step) / self.cooldown if step > self.steps - self.cooldown else 1.0
-        return self.learning_rate * min(rise, fall)
-
-
-@dataclass(frozen=True)
-class Objective(Generic[B]):
-    """What one optimiser minimises: the sum of the named terms, each already weighted."""
-
-    parameters: list[nn.Parameter]
-    losses: Callable[[B, Generator], Mapping[str, Tensor]]
-
-
-class Trainable(Protocol[B]):
-    """A module with one or more objectives, each with an optimiser of its own."""
-
-    def objectives(self) -> dict[str, Objective[B]]: ...
+VERSION = 2  # of the layout of state.pt
+Batches = Callable[[range], Iterator[B]]
+Publish = Callable[[Path, int, dict[str, Tensor]], None]
+Evaluate = Callable[[int, dict[str, Tensor]], Evaluation]
 
 
 class Trainer(Generic[B]):
     """Runs a Trainable from the last saved step to `config.steps`.
 
-    batches   (first micro-step) -> an endless iterator, the same for the same first micro-step
-    folder    gets state.pt (atomic) and log.jsonl
+    batches   (indices) -> the micro-batches with these indices, in this order; each the same whoever asks for it
+    folder    a run's own: a path on a disk, or gs://... or az://... as a path.  Gets
+                  state.pt                      all that the same command needs to go on
+                  weights.safetensors           the average of the first rate, by `publish`
+                  weights-RATE.safetensors      of each other rate
+                  history/STEP.safetensors      the first rate's of the last `config.keep` saves
+                  log.jsonl tensorboard/ strips/
+    averaged  the part of the trainable (or all of it) whose averages are kept and published
     identity  what the state belongs to (system and config); another one's state is refused
-    publish   (step, EMA weights) -> None, called whenever state is saved
-    evaluate  (step, EMA weights) -> figures to log, called every config.evaluate_every steps
+    publish   (path, step, EMA weights) -> None: writes a checkpoint, whole or not at all
+    evaluate  (step, EMA weights of the first rate) -> what was measured, every config.evaluate_every steps
+
+    Of several processes only rank 0 averages, evaluates, logs and writes; all of them read the folder when they start.
+    Raises BadInput if the folder holds another run's state, or the processes do not see the same one.
     """
 
     def __init__(
         self,
-        module: nn.Module,
-        objectives: dict[str, Objective[B]],
-        batches: Callable[[int], Iterator[B]],
+        trainable: Trainable[B],
+        batches: Batches[B],
         config: TrainConfig,
         folder: Path,
         *,
+        averaged: nn.Module,
         identity: dict[str, Any],
-        publish: Callable[[int, dict[str, Tensor]], None],
-        evaluate: Callable[[int, dict[str, Tensor]], Mapping[str, float]] | None = None,
+        publish: Publish,
+        evaluate: Evaluate | None = None,
         device: torch.device | str = "cpu",
+        group: Group = Group(),  # noqa: B008
     ) -> None:
-        self.module, self.config, self.folder = module, config, folder
+        self.config, self.group, self.averaged = config, group, averaged
         self.batches, self.publish, self.evaluate = batches, publish, evaluate
-        self.identity, self.device = identity, torch.device(device)
-        self.objectives = objectives
-        self.ema = Ema(module, config.ema)
-        self.optimizers = {
-            name: torch.optim.AdamW(o.parameters, lr=config.learning_rate, weight_decay=config.weight_decay)
-            for name, o in objectives.items()
-        }
-        self.scaler = torch.amp.GradScaler(self.device.type, enabled=config.precision == "fp16")
+        self.identity = {"version": VERSION} | identity
+        self.device = torch.device(device)
+        self.store = Store(folder)
+        self._arrange(cast(nn.Module, trainable))
+        self.update = Update(trainable, config, self.device, group)
+        self.emas = [Ema(averaged, rate) for rate in config.ema] if group.main else []
         self.step = 0
-        self._whole = True  # False while a step is half done
         self._resume()
 
-    @property
-    def state_path(self) -> Path:
-        return self.folder / "state.pt"
+    def _arrange(self, module: nn.Module) -> None:
+        """What the config says about how, not what, the UNets compute."""
+        if not any(part is self.averaged for part in module.modules()):
+            raise ValueError("what is averaged must be a part of what is trained")
+        for part in module.modules():
+            if isinstance(part, UNet):
+                part.gradient_checkpointing = self.config.gradient_checkpointing
+                if self.config.compile:
+                    part.compile()
 
     def run(self) -> None:
-        """Trains to the end; saves on the way, at the end, and when interrupted; never what a failed step left."""
-        log = Log(self.folder / "log.jsonl", self.step)
-        batches = self.batches(self.step * self.config.accumulate)
-        bar = tqdm(total=self.config.steps, initial=self.step, unit="step", disable=None)
-        steps, spent, waited = 0, 0.0, 0.0                              # since the last line of the log
-        try:
+        """Trains to the end; saves on the way and at the end; never what a failed step left.
+
+        A signal to stop lets the running step finish, on all processes, saves it and raises Stopped.
+        """
+        with Interrupt() as interrupt, self._log() as log, self._bar() as bar:
+            batches = self.batches(micro_batches(self.config, self.group, self.step))
+            pace = self._pace()
             while self.step < self.config.steps:
                 begin = time.monotonic()
-                waited += self._step(batches, log)
-                steps, spent = steps + 1, spent + time.monotonic() - begin
+                outcome = self.update(batches, self.step, interrupt)
+                self.step += 1
+                for ema in self.emas:
+                    ema.update(self.averaged)
+                pace.add(time.monotonic() - begin, outcome.waited)
                 bar.update()
+                if log is not None:
+                    self._tell(log, outcome, pace, bar)
                 if self.step % self.config.log_every == 0:
-                    speed = {"steps_per_second": steps / spent, "data_wait": waited / spent}
-                    bar.set_postfix(log.flush(self.step, speed))
-                    steps, spent, waited = 0, 0.0, 0.0
-                if self.evaluate is not None and self.step % self.config.evaluate_every == 0:
-                    log.write(self.step, self.evaluate(self.step, self.ema.weights))
-                if self.step % self.config.save_every == 0:
-                    self.save()
-        except KeyboardInterrupt:
-            if self._whole:
-                self.save()
-            raise
-        finally:
-            bar.close()
-        self.save()
+                    pace = self._pace()
+                if self._due(self.config.save_every) or outcome.stopping:
+                    self.save(log)
+                if outcome.stopping and self.step < self.config.steps:
+                    raise Stopped(f"stopped and saved after step {self.step}; the same command goes on from there")
 
-    def _step(self, batches: Iterator[B], log: Log) -> float:
-        """One optimiser step of every objective.  Returns the seconds spent waiting for data."""
-        waited = 0.0
-        for optimizer in self.optimizers.values():
-            optimizer.zero_grad(set_to_none=True)
-            for group in optimizer.param_groups:
-                group["lr"] = self.config.rate(self.step)
-        for i in range(self.config.accumulate):
-            begin = time.monotonic()
-            batch = next(batches)
-            waited += time.monotonic() - begin
-            for name, objective in self.objectives.items():
-                self._backward(name, objective, batch, self.step * self.config.accumulate + i, log)
-        for name, objective in self.objectives.items():
-            self.scaler.unscale_(self.optimizers[name])
-            norm = nn.utils.clip_grad_norm_(objective.parameters, self.config.clip_norm)
-            if norm.isfinite():
-                log.add({f"{name}/gradient_norm": float(norm)})
-            elif self.config.precision != "fp16":                       # where the scaler skips the step and backs off
-                raise self._diverged(f"gradient of {name}")
-        self._whole = False
-        for optimizer in self.optimizers.values():
-            self.scaler.step(optimizer)
-        self.scaler.update()
-        self.step += 1
-        self.ema.update(self.module)
-        self._whole = True
-        return waited
+    def _due(self, every: int) -> bool:
+        return self.step % every == 0 or self.step == self.config.steps
 
-    def _backward(self, name: str, objective: Objective[B], batch: B, micro_step: int, log: Log) -> None:
-        generator = Generator().manual_seed(self.config.seed * 1_000_003 + micro_step)
-        with torch.autocast(
-            self.device.type, PRECISIONS[self.config.precision], enabled=self.config.precision != "fp32"
-        ):
-            terms = objective.losses(batch, generator)
-        for term, value in terms.items():
-            if not value.isfinite():
-                raise self._diverged(f"loss {name}/{term}")
-        log.add({f"{name}/{term}": float(value.detach()) for term, value in terms.items()})
-        total = torch.stack(list(terms.values())).sum() / self.config.accumulate
-        self.scaler.scale(total).backward()  # type: ignore[no-untyped-call]
+    def _log(self) -> "Log | nullcontext[None]":
+        if not self.group.main:
+            return nullcontext()
+        self.store.fetch(NAMES[0])
+        return Log(self.store.folder, self.step)
 
-    def _diverged(self, what: str) -> BadInput:
-        return BadInput(
-            f"step {self.step}: the {what} is not finite; go on from the last saved step"
-            f" with a lower --set train.learning_rate than {self.config.learning_rate:g}"
-        )
+    def _bar(self) -> "tqdm[Any]":
+        quiet = None if self.group.main else True
+        return tqdm(total=self.config.steps, initial=self.step, unit="step", disable=quiet)
 
-    def save(self) -> None:
-        """Writes state.pt atomically and publishes the EMA weights."""
+    def _pace(self) -> Pace:
+        return Pace(self.config.batch * self.config.accumulate * self.group.size)
+
+    def _tell(self, log: Log, outcome: Outcome, pace: Pace, bar: "tqdm[Any]") -> None:
+        log.add(outcome.figures)
+        if self.step % self.config.log_every == 0:
+            bar.set_postfix(log.flush(self.step, pace.figures() | {"memory_gb": peak_memory(self.device)}))
+        if self.evaluate is not None and self.step % self.config.evaluate_every == 0:
+            log.evaluation(self.step, self.evaluate(self.step, self.emas[0].weights))
+
+    def save(self, log: Log | None = None) -> None:
+        """Publishes the averages, then writes state.pt atomically: what is published is never older than the state."""
+        if not self.group.main:
+            return
+        names = ["weights.safetensors", *(f"weights-{rate}.safetensors" for rate in self.config.ema[1:])]
+        for name, ema in zip(names, self.emas, strict=True):
+            self.publish(self.store.folder / name, self.step, ema.weights)
+            self.store.keep(name)
+        self._remember(names[0])
+        if log is not None:
+            log.sync()
+            for name in NAMES:
+                self.store.keep(name)
         state = {
             "step": self.step,
             "identity": self.identity,
             "config": to_dict(self.config),
-            "weights": self.module.state_dict(),
-            "ema": self.ema.weights,
-            "ema_updates": self.ema.updates,
-            "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
-            "scaler": self.scaler.state_dict(),
-        }
-        save_atomically(self.state_path, lambda path: torch.save(state, path))
-        self.publish(self.step, self.ema.weights)
+            "emas": {str(ema.rate): {"weights": ema.weights, "updates": ema.updates} for ema in self.emas},
+        } | self.update.state()
+        save_atomically(self.store.folder / "state.pt", lambda path: torch.save(state, path))
+        self.store.keep("state.pt")
+
+    def _remember(self, name: str) -> None:
+        """Copies published weights into history/, where the last `config.keep` stay."""
+        if not self.config.keep:
+            return
+        copy = f"history/{self.step:07d}.safetensors"
+        save_atomically(self.store.folder / copy, lambda path: shutil.copyfile(self.store.folder / name, path))
+        self.store.keep(copy)
+        for old in self.store.names("history")[: -self.config.keep]:
+            self.store.remove(f"history/{old}")
 
     def _resume(self) -> None:
-        if not self.state_path.exists():
-            return
-        state = torch.load(self.state_path, map_location=self.device, weights_only=True)
+        path = self.store.fetch("state.pt")
+        if self.group.main:
+            remove_unfinished(self.store.folder)
+            remove_unfinished(self.store.folder / "history")
+        if path.exists():
+            self._load(torch.load(path, map_location="cpu", weights_only=True))
+        if self.group.total(self.step) != self.step * self.group.size:
+            raise BadInput(
+                f"{self.store.place}: the processes find different steps there; choose an --output that all of them see"
+            )
+
+    def _load(self, state: dict[str, Any]) -> None:
+        where = self.store.place / "state.pt"
         if state["identity"] != self.identity:
-            raise BadInput(f"{self.state_path}: was made with another system or config; choose another --output")
-        self.module.load_state_dict(state["weights"])
-        self.ema.load(state["ema"], state["ema_updates"])
-        for name, optimizer in self.optimizers.items():
-            optimizer.load_state_dict(state["optimizers"][name])
-        self.scaler.load_state_dict(state["scaler"])
+            raise BadInput(
+                f"{where}: was made with another system, config or version of this program; choose another --output"
+            )
+        for ema in self.emas:
+            if str(ema.rate) not in state["emas"]:
+                raise BadInput(
+                    f"{where}: holds no average of rate {ema.rate}; keep train.ema among {', '.join(state['emas'])}"
+                )
+            ema.load(**state["emas"][str(ema.rate)])
+        self.update.load(state, str(where))
         self.step = state["step"]

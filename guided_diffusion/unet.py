@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from .blocks import (
     AttentionBlock,
@@ -64,7 +65,13 @@ class UNetConfig:
 
 
 class UNet(nn.Module):
-    """x [b, in, s, s], t [b] -> [b, out, s, s]."""
+    """x [b, in, s, s], t [b] -> [b, out, s, s].
+
+    With `gradient_checkpointing` set, what a block computes inside is computed again for its gradient instead of kept.
+    It is no part of the config: results and checkpoints do not depend on it.
+    """
+
+    gradient_checkpointing = False
 
     def __init__(self, config: UNetConfig) -> None:
         super().__init__()
@@ -136,11 +143,23 @@ class UNet(nn.Module):
         if style is not None:
             embedding = embedding + style
         h = F.pixel_unshuffle(x, self.config.patch)                     # [b, in p^2, s/p, s/p]
-        skips = []
+        skips: list[Tensor] = []
         for block in self.input_blocks:                                 # down
-            h = block(h, embedding, context)
+            h = self._through(block, embedding, context, h)
             skips.append(h)
-        h = self.middle_block(h, embedding, context)
+        h = self._through(self.middle_block, embedding, context, h)
         for block in self.output_blocks:                                # up, each with its skip
-            h = block(torch.cat([h, skips.pop()], dim=1), embedding, context)
+            h = self._through(block, embedding, context, h, skips.pop())
         return F.pixel_shuffle(self.out(h), self.config.patch)          # [b, out, s, s]
+
+    def _through(self, block: nn.Module, embedding: Tensor, context: Tensor | None, *inputs: Tensor) -> Tensor:
+        """A block's output for its inputs, which are joined on channels."""
+
+        def run(embedding: Tensor, context: Tensor | None, *inputs: Tensor) -> Tensor:
+            return block(torch.cat(inputs, dim=1) if len(inputs) > 1 else inputs[0], embedding, context)  # type: ignore[no-any-return]
+
+        if not (self.gradient_checkpointing and torch.is_grad_enabled()):
+            return run(embedding, context, *inputs)
+        return checkpoint(
+            run, embedding, context, *inputs, use_reentrant=False, preserve_rng_state=self.config.dropout > 0
+        )

@@ -14,6 +14,7 @@ from guided_diffusion.checkpoint import (
     Checkpoint,
     load_checkpoint,
     load_strictly,
+    remove_unfinished,
     save_atomically,
     save_checkpoint,
 )
@@ -89,6 +90,15 @@ def test_a_write_replaces_the_old_file_and_leaves_nothing_else(tmp_path: Path) -
     assert path.read_bytes() == b"new" and names(tmp_path) == ["state.pt"]
 
 
+def test_what_a_killed_writer_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    kept = [".hidden", ".state.pt", "state.pt", "weights.safetensors", ".notes.abcdefgh.txt"]
+    for name in [*kept, ".state.ab_4efgh.pt", ".weights-0.99.abcdefgh.safetensors"]:
+        (tmp_path / name).write_bytes(b"")
+    remove_unfinished(tmp_path)
+    remove_unfinished(tmp_path / "none")
+    assert names(tmp_path) == sorted(kept)
+
+
 @pytest.mark.parametrize("how", ["torch", "pickle"])
 def test_a_malicious_pickle_is_refused_and_nothing_runs(tmp_path: Path, how: str) -> None:
     path, target = tmp_path / "evil.pt", tmp_path / "pwned"
@@ -130,11 +140,16 @@ def test_what_is_not_there_is_refused_with_the_remedy(tmp_path: Path) -> None:
             load_checkpoint(path)
 
 
-@pytest.mark.parametrize("content", [[torch.zeros(1)], {"epoch": 3}, {"state_dict": {"a": torch.zeros(1)}}])
+@pytest.mark.parametrize("content", [[torch.zeros(1)], {"epoch": 3}, {"state_dict": {"a": 1}}])
 def test_a_file_that_holds_more_than_weights_is_refused(tmp_path: Path, content: object) -> None:
     torch.save(content, tmp_path / "other.pt")
     with pytest.raises(BadInput, match="other than one table of weights"):
         load_checkpoint(tmp_path / "other.pt")
+
+
+def test_weights_beside_an_optimisers_state_are_found(tmp_path: Path) -> None:
+    torch.save({"state_dict": WEIGHTS, "optimizer": {"lr": 0.1}}, tmp_path / "other.pt")
+    assert load_checkpoint(tmp_path / "other.pt").weights.keys() == WEIGHTS.keys()
 
 
 @pytest.mark.parametrize("metadata", [{}, {"system": "sync", "step": "1", "config": "{"}, {"system": "sync"}])

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from errors import BadInput
-from guided_diffusion.device import autocast, resolve_device, resolve_precision
+from guided_diffusion.device import autocast, peak_memory, resolve_device, resolve_precision
 
 CPU = torch.device("cpu")
 
@@ -46,3 +46,9 @@ def test_autocast_lowers_products_and_fp32_changes_nothing() -> None:
         with autocast(CPU, resolve_precision(name, CPU)):
             product[name] = (torch.ones(2, 2) @ torch.ones(2, 2)).dtype
     assert product == {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+
+def test_peak_memory_counts_what_was_in_use_once() -> None:
+    before = peak_memory(CPU)
+    torch.ones(75_000_000)                                              # 0.3 GB, gone at once
+    assert before > 0.05 and peak_memory(CPU) >= max(before, 0.3)

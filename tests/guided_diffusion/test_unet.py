@@ -148,3 +148,35 @@ def test_attention_does_not_care_where_a_pixel_stands() -> None:
     block = fill(AttentionBlock(32, 16)).requires_grad_(False)
     x = random(1, 32, 4, 4)
     assert torch.allclose(block(x.flip(2)), block(x).flip(2), atol=1e-5)
+
+
+def gradients(unet: UNet) -> tuple[dict[str, Tensor], int]:
+    """The gradient of each parameter, and how many bytes were kept for them."""
+    kept: dict[int, int] = {}
+
+    def keep(value: Tensor) -> Tensor:
+        kept[value.untyped_storage().data_ptr()] = value.untyped_storage().nbytes()
+        return value
+
+    torch.manual_seed(0)
+    unet.zero_grad()
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda value: value):
+        output = unet(random(2, 4, 16, 16), torch.tensor([10, 500]), context=random(2, 5, 7, seed=2))
+    (output**2).sum().backward()
+    return {name: value.grad.clone() for name, value in unet.named_parameters() if value.grad is not None}, sum(
+        kept.values()
+    )
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_gradient_checkpointing_keeps_less_and_changes_nothing(dropout: float) -> None:
+    unet = network(replace(SMALL, res_blocks=2, context_channels=7, dropout=dropout)).train().requires_grad_(True)
+    expected, plain = gradients(unet)
+    keys = unet.state_dict().keys()
+    unet.gradient_checkpointing = True
+    found, kept = gradients(unet)
+    assert expected.keys() == found.keys() == dict(unet.named_parameters()).keys() and keys == unet.state_dict().keys()
+    assert all(torch.equal(value, found[name]) for name, value in expected.items())
+    assert kept < 0.5 * plain
+    with torch.no_grad():
+        assert unet(random(1, 4, 16, 16), torch.tensor([10])).shape == (1, 3, 16, 16)

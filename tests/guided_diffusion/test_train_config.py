@@ -1,0 +1,36 @@
+"""A recipe that cannot be followed is refused before anything is trained."""
+
+from typing import Any
+
+import pytest
+
+from errors import BadInput
+from guided_diffusion.config import from_dict, to_dict, with_overrides
+from guided_diffusion.train_config import TrainConfig
+
+
+def test_the_learning_rate_rises_stays_and_falls() -> None:
+    config = TrainConfig(steps=10, warmup=4, cooldown=3, learning_rate=1.0)
+    rates = [config.rate(step) for step in range(10)]
+    assert rates == pytest.approx([0.25, 0.5, 0.75, 1, 1, 1, 1, 1, 2 / 3, 1 / 3])
+    assert {TrainConfig(steps=10, learning_rate=0.5).rate(step) for step in range(10)} == {0.5}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"steps": 0}, {"batch": 0}, {"accumulate": 0}, {"log_every": 0}, {"steps": 10, "warmup": 6, "cooldown": 5},
+        {"keep": -1}, {"ema": ()}, {"ema": (1.0,)}, {"ema": (-0.1,)}, {"ema": (0.9, 0.9)},
+    ],
+)  # fmt: skip
+def test_an_impossible_recipe_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"at least|exceed|different rates in \[0, 1\)"):
+        TrainConfig(**wrong)
+
+
+def test_it_comes_back_from_its_values_and_takes_several_rates() -> None:
+    config = with_overrides(TrainConfig(), ["ema=[0.9999, 0.999]", "precision=bf16", "compile=true"])
+    assert config.ema == (0.9999, 0.999) and config.compile
+    assert from_dict(TrainConfig, to_dict(config)) == config
+    with pytest.raises(BadInput, match=r"ema: 0\.999 is not a list; write it as \[0\.999\]"):
+        with_overrides(TrainConfig(), ["ema=0.999"])
