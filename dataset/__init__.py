@@ -1,15 +1,23 @@
-"""Where training clips come from."""
+"""Where training clips come from: folders made by `dataset.prepare`, VoxCeleb2 and LRW as they are published."""
 
 from .clip import Clip, ClipBatch, to_network, to_pictures
-from .prepared import Entry, entries, load_clip, save_clip
+from .corpus import corpus
+from .footage import Footage
+from .prepared import Entry, PreparedClip, entries, load_clip, save_clip
 from .sampling import WindowConfig, Windows, stack, window
+from .video_clip import VideoClip, VideoTree
 
 __all__ = [
     "Clip",
     "ClipBatch",
     "Entry",
+    "Footage",
+    "PreparedClip",
+    "VideoClip",
+    "VideoTree",
     "WindowConfig",
     "Windows",
+    "corpus",
     "entries",
     "load_clip",
     "save_clip",

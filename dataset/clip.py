@@ -1,5 +1,6 @@
 """What training clips are made of, aligned by construction."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -13,7 +14,7 @@ from audio import Mel
 
 @dataclass(frozen=True)
 class Clip:
-    """One talking face.  faces u8 [t, s, s, 3] RGB, cut and resized; mel of the whole clip; fps exact."""
+    """Footage in memory.  faces u8 [t, s, s, 3] RGB, cut and resized; mel of the whole clip; fps exact."""
 
     name: str
     speaker: str
@@ -28,6 +29,14 @@ class Clip:
     def __len__(self) -> int:
         return len(self.faces)
 
+    @property
+    def amount(self) -> int:
+        return len(self.faces)
+
+    def pictures(self, numbers: Sequence[int]) -> NDArray[np.uint8]:
+        """u8 [len(numbers), s, s, 3] RGB"""
+        return self.faces[list(numbers)]
+
 
 @dataclass(frozen=True)
 class ClipBatch:
@@ -37,16 +46,19 @@ class ClipBatch:
     reference  [b, t, 3, s, s]  for each frame, another one of the same face
     mel        [b, t, 80, 16]   the window of each frame, as `Mel.windows` opens it
     speech     [b, 80, 16]      what is heard with the sequence, as `Mel.span` opens it
+    clip       [b] int64        sequences of one clip have the same number; None: each is of another
     """
 
     faces: Tensor
     reference: Tensor
     mel: Tensor
     speech: Tensor
+    clip: Tensor | None = None
 
     def __post_init__(self) -> None:
         b, t = self.faces.shape[:2]
-        if self.reference.shape != self.faces.shape or self.mel.shape[:2] != (b, t) or len(self.speech) != b:
+        apart = self.mel.shape[:2] != (b, t) or len(self.speech) != b
+        if apart or self.reference.shape != self.faces.shape or (self.clip is not None and self.clip.shape != (b,)):
             raise ValueError(
                 f"faces {tuple(self.faces.shape)}, reference {tuple(self.reference.shape)}, mel {tuple(self.mel.shape)}"
                 f" and speech {tuple(self.speech.shape)} do not belong together"
@@ -58,6 +70,7 @@ class ClipBatch:
             self.reference.to(device, non_blocking=True),
             self.mel.to(device, non_blocking=True),
             self.speech.to(device, non_blocking=True),
+            None if self.clip is None else self.clip.to(device, non_blocking=True),
         )
 
 

@@ -1,96 +1,128 @@
-"""Face crops framed like VoxCeleb2's -> a prepared folder for train.py.
+"""Videos -> a prepared folder for train.py: split/speaker/name.npz, and report.jsonl, which says what became of each.
 
-    python -m dataset.prepare --list clips.csv --output DIR [--size 128] [--workers 2]
+    python -m dataset.prepare --videos FOLDER --output DIR     any videos, however deep; a folder a speaker
+    python -m dataset.prepare --list clips.csv --output DIR    face crops framed like VoxCeleb2's: one clip each
 
-The list is a CSV with the columns file (relative to the list), split and speaker.  Clips that are there already are
-skipped, so the same command goes on after an interruption; clips that cannot be read are named and left out.
+Any videos are cut at their shots; every stretch that shows one large enough face for long enough becomes a clip of 25
+frames per second, or several of at most 20 seconds.  The list is a CSV with the columns file (relative to the list),
+split (train, seen or test) and speaker.  What is there already is skipped, so the same command goes on after an
+interruption; videos that cannot be read are named and left out, and the exit code is 5.
 """
 
 import argparse
-import csv
+import logging
+import multiprocessing
 import sys
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from pathlib import Path
 
-import numpy as np
+import cv2
 from tqdm import tqdm
 
-from audio import read_mel
 from errors import BadInput, BatchFailed, LipSyncError
-from face_detection.box import voxceleb2_box
-from face_detection.cropping import cut
-from video import probe, read_frames
+from face_detection import NAMES, load_detector
 
-from .clip import Clip
-from .prepared import save_clip
+from .cutting import Cutting, prepare_source
+from .report import Line, Report
+from .source import Source, found, listed
+from .span import Least
+from .sync_filter import Scorer, SyncFilter
 
-
-@dataclass(frozen=True)
-class Source:
-    """One video of the list and where its prepared clip goes."""
-
-    video: Path
-    speaker: str
-    target: Path
+NOTES = logging.getLogger(__name__)
+Outcome = tuple[Source, "list[Line] | LipSyncError"]
 
 
-def sources(listing: Path, output: Path) -> list[Source]:
-    """The rows of a list.  Raises BadInput if it lacks a value, or two rows would become the same clip."""
-    try:
-        with listing.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError) as problem:
-        raise BadInput(f"{listing}: not a readable list ({problem}); pass a CSV file with --list") from problem
-    if not rows or not all(row.get(column) for row in rows for column in ("file", "split", "speaker")):
-        raise BadInput(f"{listing}: needs at least one row, and file, split and speaker in every one")
-    found = [
-        Source(
-            listing.parent / row["file"],
-            row["speaker"],
-            output / row["split"] / row["speaker"] / (Path(row["file"]).stem + ".npz"),
-        )
-        for row in rows
-    ]
-    owners: dict[Path, Path] = {}
-    for source in found:
-        other = owners.setdefault(source.target, source.video)
-        if other != source.video:
-            raise BadInput(f"{listing}: {other} and {source.video} would both become {source.target}; rename one")
-    return found
+def prepare(
+    sources: Sequence[Source], output: Path, cutting: Cutting, *, workers: int = 0, scorer: Scorer | None = None
+) -> None:
+    """Makes the clips of all sources, in so many processes besides this one, or in this one if 0.
 
-
-def prepare(source: Source, size: int) -> None:
-    """Decodes, cuts by the VoxCeleb2 margins, resizes to size x size, and writes the clip."""
-    info = probe(source.video)
-    box = voxceleb2_box(info.height, info.width)
-    faces = np.stack([cut(frame, box, size) for frame in read_frames(source.video)])
-    save_clip(source.target, Clip(source.video.stem, source.speaker, faces, read_mel(source.video), info.fps))
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--list", type=Path, required=True, metavar="CSV")
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--size", type=int, default=128)
-    parser.add_argument("--workers", type=int, default=2)
-    arguments = parser.parse_args()
-    todo = [source for source in sources(arguments.list, arguments.output) if not source.target.exists()]
+    Raises BatchFailed, after all the others are done, if some could not be used, and BadInput if `output` holds clips
+    of another size.
+    """
+    report = Report(output, cutting.size)
+    todo = [source for source in sources if not _is_done(source, report)]
+    if any(not source.framed for source in todo):
+        load_detector(cutting.detector)  # what is to be fetched is fetched once, and refused at once
     failures = []
-    with ProcessPoolExecutor(arguments.workers) as pool:
-        jobs = {pool.submit(prepare, source, arguments.size): source for source in todo}
-        for job in tqdm(as_completed(jobs), total=len(jobs), unit="clip", disable=None):
-            try:
-                job.result()
-            except LipSyncError as problem:
-                failures.append(str(problem))
+    outcomes = _in_processes(todo, cutting, scorer, workers) if workers else _here(todo, cutting, scorer)
+    for source, outcome in tqdm(outcomes, total=len(todo), unit="video", disable=None):
+        if isinstance(outcome, LipSyncError):
+            report.fail(source.name, str(outcome))
+            failures.append(str(outcome))
+        else:
+            report.finish(source.name, outcome)
     if failures:
-        raise BatchFailed(f"{len(failures)} of {len(todo)} clips left out: " + "; ".join(failures))
+        raise BatchFailed(f"{len(failures)} of {len(todo)} videos left out: " + "; ".join(failures))
+
+
+def _is_done(source: Source, report: Report) -> bool:
+    return source.name in report.finished or (source.framed and source.target.exists())
+
+
+def _here(sources: Sequence[Source], cutting: Cutting, scorer: Scorer | None) -> Iterator[Outcome]:
+    for source in sources:
+        try:
+            yield source, prepare_source(source, cutting, scorer)
+        except LipSyncError as problem:
+            yield source, problem
+
+
+def _in_processes(
+    sources: Sequence[Source], cutting: Cutting, scorer: Scorer | None, workers: int
+) -> Iterator[Outcome]:
+    fresh = multiprocessing.get_context("spawn")  # a fork of a process that has threads may hang
+    with ProcessPoolExecutor(workers, fresh, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
+        jobs: dict[Future[list[Line]], Source] = {
+            pool.submit(prepare_source, source, cutting, scorer): source for source in sources
+        }
+        for job in as_completed(jobs):
+            try:
+                yield jobs[job], job.result()
+            except LipSyncError as problem:
+                yield jobs[job], problem
+
+
+def parser() -> argparse.ArgumentParser:
+    """What `run` understands."""
+    flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    what = flags.add_mutually_exclusive_group(required=True)
+    what.add_argument("--videos", type=Path, metavar="FOLDER")
+    what.add_argument("--list", type=Path, metavar="CSV")
+    flags.add_argument("--output", type=Path, required=True, metavar="DIR")
+    flags.add_argument("--size", type=int, default=128, help="pixels of a face (default 128)")
+    flags.add_argument("--workers", type=int, default=2, help="processes (default 2); 0: this one")
+    flags.add_argument("--face_detector", "--face-detector", choices=NAMES, default="auto")
+    flags.add_argument("--held_out", "--held-out", type=float, default=0.0, metavar="SHARE",
+                       help="share of the speakers of --videos that becomes the split test (default 0)")  # fmt: skip
+    flags.add_argument("--min_seconds", "--min-seconds", type=float, default=Least.seconds,
+                       help="shortest clip (default 1)")  # fmt: skip
+    flags.add_argument("--min_face", "--min-face", type=float, default=Least.face, metavar="PIXELS",
+                       help="lowest face, from forehead to chin (default 96)")  # fmt: skip
+    return flags
+
+
+def run(options: argparse.Namespace, *, sync: SyncFilter | None = None, scorer: Scorer | None = None) -> None:
+    """The program, with somebody who can tell how far the sound is off, or without.  Raises as `prepare`."""
+    try:
+        cutting = Cutting(
+            options.size, options.face_detector, Least(options.min_seconds, options.min_face), sync or SyncFilter()
+        )
+    except ValueError as problem:
+        raise BadInput(f"--size, --min_seconds or --min_face: {problem}") from problem
+    if not 0 <= options.held_out < 1:
+        raise BadInput(f"--held_out {options.held_out}: is a share of the speakers, 0 or more and below 1")
+    if options.list is not None:
+        sources = listed(options.list, options.output)
+    else:
+        sources = found(options.videos, options.output, options.held_out)
+    prepare(sources, options.output, cutting, workers=options.workers, scorer=scorer)
 
 
 if __name__ == "__main__":
     try:
-        main()
+        run(parser().parse_args())
     except LipSyncError as problem:
         sys.stderr.write(f"error: {problem}\n")
         sys.exit(problem.exit_code)

@@ -4,9 +4,13 @@
         faces u8 (the JPEGs, end to end), ends i64 [t], mel f16 [c, 80], seconds f64, fps i64 [2]
 """
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import NamedTuple
 from zipfile import BadZipFile
 
 import cv2
@@ -18,9 +22,11 @@ from errors import BadInput
 from video import atomic
 
 from .clip import Clip
+from .splits import SPLITS
 
 JPEG_QUALITY = 93
 UNREADABLE = (OSError, EOFError, BadZipFile, ValueError, KeyError, ZeroDivisionError, cv2.error)
+KEPT = 16  # clips whose JPEGs stay in memory, in each process: 5 MB for 20 seconds of 128 px; files are not to change
 
 
 @dataclass(frozen=True)
@@ -31,12 +37,91 @@ class Entry:
     speaker: str
 
 
+class Contents(NamedTuple):
+    """What a file holds, the pictures still as JPEGs: picture k is faces[ends[k - 1] : ends[k]]."""
+
+    faces: NDArray[np.uint8]
+    ends: NDArray[np.int64]
+    mel: Mel
+    fps: Fraction
+
+    def pictures(self, numbers: Sequence[int]) -> NDArray[np.uint8]:
+        """u8 [len(numbers), s, s, 3] RGB.  ValueError or cv2.error if one cannot be decoded."""
+        starts = np.concatenate([[0], self.ends[:-1]])
+        decoded = {k: _picture(self.faces[starts[k] : self.ends[k]]) for k in set(numbers)}
+        return np.stack([decoded[k] for k in numbers])
+
+
+@dataclass(frozen=True)
+class PreparedClip:
+    """Footage on disk, of which only the pictures that are asked for are decoded.  size: of its faces, in pixels.
+
+    Raises BadInput, when asked for what is in the file, if that is none of a prepared clip.
+    """
+
+    entry: Entry
+    size: int
+
+    @property
+    def name(self) -> str:
+        return self.entry.path.stem
+
+    @property
+    def speaker(self) -> str:
+        return self.entry.speaker
+
+    @cached_property
+    def amount(self) -> int:
+        with _readable(self.entry.path), np.load(self.entry.path, allow_pickle=False) as file:
+            return len(file["ends"])
+
+    def __len__(self) -> int:
+        return self.amount
+
+    @property
+    def fps(self) -> Fraction:
+        return _contents(self.entry.path).fps
+
+    @property
+    def mel(self) -> Mel:
+        return _contents(self.entry.path).mel
+
+    def pictures(self, numbers: Sequence[int]) -> NDArray[np.uint8]:
+        """u8 [len(numbers), s, s, 3] RGB"""
+        with _readable(self.entry.path):
+            faces = _contents(self.entry.path).pictures(numbers)
+        if faces.shape[1:3] != (self.size, self.size):
+            raise BadInput(
+                f"{self.entry.path}: is {faces.shape[1]} px, the network takes {self.size};"
+                f" prepare the clips with --size {self.size}"
+            )
+        return faces
+
+
+def is_prepared(folder: Path) -> bool:
+    """Whether any split of this folder has prepared clips."""
+    return any(next((folder / split).glob("*/*.npz"), None) for split in SPLITS)
+
+
+def prepared(folder: Path, size: int) -> dict[str, list[PreparedClip]]:
+    """The clips of each split, in a fixed order.  Raises BadInput if the first of one is of another size."""
+    found = {split: [PreparedClip(entry, size) for entry in _entries(folder, split)] for split in SPLITS}
+    for clips in found.values():
+        for first in clips[:1]:
+            first.pictures([0])
+    return found
+
+
 def entries(folder: Path, split: str) -> list[Entry]:
     """The clips of a split, in a fixed order.  Raises BadInput if there are none."""
-    found = [Entry(path, path.parent.name) for path in sorted((folder / split).glob("*/*.npz"))]
+    found = _entries(folder, split)
     if not found:
         raise BadInput(f"{folder / split}: no prepared clips; make them with python -m dataset.prepare")
     return found
+
+
+def _entries(folder: Path, split: str) -> list[Entry]:
+    return [Entry(path, path.parent.name) for path in sorted((folder / split).glob("*/*.npz"))]
 
 
 def save_clip(path: Path, clip: Clip) -> None:
@@ -56,19 +141,32 @@ def save_clip(path: Path, clip: Clip) -> None:
 
 
 def load_clip(entry: Entry) -> Clip:
-    """Reads a clip back.  Raises BadInput if the file is not one."""
+    """Reads a clip back, all of it decoded.  Raises BadInput if the file is not one."""
+    with _readable(entry.path):
+        contents = _read(entry.path)
+        faces = contents.pictures(range(len(contents.ends)))
+    return Clip(entry.path.stem, entry.speaker, faces, contents.mel, contents.fps)
+
+
+@lru_cache(maxsize=KEPT)
+def _contents(path: Path) -> Contents:
+    with _readable(path):
+        return _read(path)
+
+
+def _read(path: Path) -> Contents:
+    with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+        mel = Mel(file["mel"].astype(np.float32), float(file["seconds"]))
+        return Contents(file["faces"], file["ends"], mel, Fraction(*map(int, file["fps"])))
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Turns what is wrong with a file into one sentence."""
     try:
-        with entry.path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            faces = _decode(file["faces"], file["ends"])
-            mel = Mel(file["mel"].astype(np.float32), float(file["seconds"]))
-            fps = Fraction(*map(int, file["fps"]))
+        yield
     except UNREADABLE as problem:
-        raise BadInput(f"{entry.path}: not a prepared clip ({problem}); delete it and prepare it again") from problem
-    return Clip(entry.path.stem, entry.speaker, faces, mel, fps)
-
-
-def _decode(pictures: NDArray[np.uint8], ends: NDArray[np.int64]) -> NDArray[np.uint8]:
-    return np.stack([_picture(part) for part in np.split(pictures, ends[:-1])])
+        raise BadInput(f"{path}: not a prepared clip ({problem}); delete it and prepare it again") from problem
 
 
 def _picture(jpeg: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -1,8 +1,10 @@
 """Which windows of which clips make a batch: a function of (seed, step), so that training resumes exactly."""
 
+import logging
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
 
 import cv2
 import numpy as np
@@ -10,9 +12,14 @@ import torch
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from audio import Mel
 from errors import BadInput
 
-from .clip import Clip, ClipBatch, to_network
+from .clip import ClipBatch, to_network
+from .footage import Footage
+
+NOTES = logging.getLogger(__name__)
+PATIENCE = 100  # clips that may be drawn in place of a broken one before the data as a whole is taken to be broken
 
 
 @dataclass(frozen=True)
@@ -25,6 +32,8 @@ class WindowConfig:
                 and a network that is shown it copies it instead of listening.  0 is the paper's
     balance     a speaker is drawn with probability ~ frames ** balance: 0 all alike, 1 by how much there is of each
     augment     mirror half of the windows and vary brightness and contrast a little
+    voices      vary the loudness of the sound by up to this many dB, and the length of the vocal tract by up to a
+                hundredth of it as a share (Jaitly and Hinton 2013), so that few speakers stand for many
     zoom        show a random part of the faces, up to this share of the side smaller: detectors frame a face more or
                 less closely, and a network that has seen one framing alone fails on the others
     """
@@ -34,29 +43,37 @@ class WindowConfig:
     margin: int = 0
     balance: float = 0.5
     augment: bool = True
+    voices: float = 0.0
     zoom: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.frames < 1 or self.per_clip < 1 or self.margin < 0 or not 0 <= self.zoom < 1:
+        if self.frames < 1 or self.per_clip < 1 or min(self.margin, self.voices) < 0 or not 0 <= self.zoom < 1:
             raise ValueError("a window has at least 1 frame, a clip gives at least 1 window")
 
 
 class Windows:
-    """Draws batches from clips that lie in memory.  Clips shorter than a window and a reference are left out."""
+    """Draws batches from footage.  What is too short for a window and a reference is left out.
 
-    def __init__(self, clips: list[Clip], config: WindowConfig, *, batch: int, seed: int) -> None:
+    Footage whose length is not known before it is opened counts as one frame, so that its speakers are balanced by
+    their number of clips.  If it turns out to be too short or broken, a warning names it, once a process, and another
+    clip takes its place: which one is a function of (seed, step) too, so that workers and resumed runs agree.
+    """
+
+    def __init__(self, clips: Sequence[Footage], config: WindowConfig, *, batch: int, seed: int) -> None:
         if batch % config.per_clip:
             raise BadInput(f"a batch of {batch} does not divide into {config.per_clip} windows a clip")
-        usable = [clip for clip in clips if len(clip) > config.frames]
-        if not usable:
+        known = [(i, clip.speaker, clip.amount or 1) for i, clip in enumerate(clips) if _may_serve(clip, config.frames)]
+        if not known:
             raise BadInput(f"no clip has more than {config.frames} frames; prepare longer ones")
         self.config, self.batch, self.seed = config, batch, seed
-        self.clips = usable
+        self.clips = clips
+        self.usable = np.array([i for i, _, _ in known])
         total = Counter[str]()
-        for clip in usable:
-            total[clip.speaker] += len(clip)
-        weights = np.array([len(c) * total[c.speaker] ** (config.balance - 1) for c in usable])
+        for _, speaker, frames in known:
+            total[speaker] += frames
+        weights = np.array([frames * total[speaker] ** (config.balance - 1) for _, speaker, frames in known])
         self.weights = weights / weights.sum()
+        self._left_out: set[int] = set()
 
     def from_step(self, step: int) -> Iterator[ClipBatch]:
         """Batches from a step on, without end."""
@@ -65,30 +82,55 @@ class Windows:
             step += 1
 
     def __getitem__(self, step: int) -> ClipBatch:
+        """Raises BadInput if clip after clip is broken."""
         rng = np.random.default_rng([self.seed, step])
-        chosen = rng.choice(len(self.clips), self.batch // self.config.per_clip, p=self.weights)
-        windows = [window for i in chosen for window in self._draw(self.clips[i], rng)]
-        return stack(windows)
+        chosen = rng.choice(len(self.usable), self.batch // self.config.per_clip, p=self.weights)
+        windows, numbers = [], []
+        for place, number in enumerate(chosen):
+            number, drawn = self._served(int(number), rng, [self.seed, step, place])
+            windows += drawn
+            numbers += [number] * len(drawn)
+        return replace(stack(windows), clip=torch.tensor(numbers))
 
-    def _draw(self, clip: Clip, rng: Generator) -> list[ClipBatch]:
+    def _served(self, number: int, rng: Generator, key: list[int]) -> tuple[int, list[ClipBatch]]:
+        """The windows of this clip, or of the first sound one among those drawn by `key` in its place.
+
+        What a broken clip took from `rng` is given back: whether it was known to be broken changes nothing.
+        """
+        spare = np.random.default_rng(key)
+        for _ in range(PATIENCE):
+            if number not in self._left_out:
+                before = rng.bit_generator.state
+                try:
+                    return number, self._draw(self.clips[self.usable[number]], rng)
+                except BadInput as problem:
+                    rng.bit_generator.state = before
+                    self._left_out.add(number)
+                    NOTES.warning("left out: %s", problem)
+            number, rng = int(spare.choice(len(self.usable), p=self.weights)), spare
+        raise BadInput(f"none of {PATIENCE} clips drawn one after another can be used; see the warnings before this")
+
+    def _draw(self, clip: Footage, rng: Generator) -> list[ClipBatch]:
         length, count = self.config.frames, self.config.per_clip
         room = len(clip) - length + 1
-        starts = rng.choice(room, count, replace=room < count)
+        if room < 2:
+            raise BadInput(f"{clip.name}: its {len(clip)} frames are too few for a window of {length} and a reference")
+        starts = rng.choice(room, count, replace=room < count).tolist()
         mirrored, gain, offset = False, 1.0, 0.0
         if self.config.augment:
             mirrored, gain, offset = rng.random() < 0.5, rng.uniform(0.85, 1.15), rng.uniform(-12, 12)
         side = 1 - rng.uniform(0, self.config.zoom)
         part = (rng.uniform(0, 1 - side), rng.uniform(0, 1 - side), side)
-        found = []
-        for start in starts:
-            reference = int(rng.choice(self._references(len(clip), int(start))))
-            faces = clip.faces[[*range(start, start + length), reference]]
-            if self.config.augment:
-                faces = _vary(faces, mirrored=mirrored, gain=gain, offset=offset)
-            if self.config.zoom:
-                faces = _zoomed(faces, part)
-            found.append(_window(clip, int(start), to_network(faces)))
-        return found
+        voices = self.config.voices
+        voice = clip.mel.revoiced(rng.uniform(-voices, voices), 1 + rng.uniform(-voices, voices) / 100)
+        references = [int(rng.choice(self._references(len(clip), start))) for start in starts]
+        faces = clip.pictures(_numbers(starts, length, references))
+        if self.config.augment:
+            faces = _vary(faces, mirrored=mirrored, gain=gain, offset=offset)
+        if self.config.zoom:
+            faces = _zoomed(faces, part)
+        pictures = to_network(faces.reshape(count, length + 1, *faces.shape[1:]))
+        return [_window(voice, clip.fps, start, shown) for start, shown in zip(starts, pictures, strict=True)]
 
     def _references(self, frames: int, start: int) -> list[int]:
         """The frames that a window's reference may be; in a clip too short for the margin, all outside the window."""
@@ -97,9 +139,9 @@ class Windows:
         return far or [k for k in range(frames) if not start <= k < stop]
 
 
-def window(clip: Clip, start: int, frames: int, reference: int) -> ClipBatch:
+def window(clip: Footage, start: int, frames: int, reference: int) -> ClipBatch:
     """Frames start..start+frames-1 of a clip, with frame `reference` as the reference of each: a batch of one."""
-    return _window(clip, start, to_network(clip.faces[[*range(start, start + frames), reference]]))
+    return _window(clip.mel, clip.fps, start, to_network(clip.pictures(_numbers([start], frames, [reference]))))
 
 
 def stack(batches: list[ClipBatch]) -> ClipBatch:
@@ -112,15 +154,24 @@ def stack(batches: list[ClipBatch]) -> ClipBatch:
     )
 
 
-def _window(clip: Clip, start: int, pictures: torch.Tensor) -> ClipBatch:
+def _may_serve(clip: Footage, frames: int) -> bool:
+    return clip.amount is None or clip.amount > frames
+
+
+def _numbers(starts: list[int], length: int, references: list[int]) -> list[int]:
+    """The frames of windows, one window after the other, each followed by its reference."""
+    return [k for start, other in zip(starts, references, strict=True) for k in (*range(start, start + length), other)]
+
+
+def _window(mel: Mel, fps: Fraction, start: int, pictures: torch.Tensor) -> ClipBatch:
     """pictures [frames + 1, 3, s, s], the reference last."""
     faces, reference = pictures[None, :-1], pictures[None, -1:]
     frames = faces.shape[1]
     return ClipBatch(
         faces=faces,
         reference=reference.expand_as(faces),
-        mel=torch.from_numpy(clip.mel.windows(start, start + frames, clip.fps))[None],
-        speech=torch.from_numpy(clip.mel.span(start, frames, clip.fps))[None],
+        mel=torch.from_numpy(mel.windows(start, start + frames, fps))[None],
+        speech=torch.from_numpy(mel.span(start, frames, fps))[None],
     )
 
 

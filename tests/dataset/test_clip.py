@@ -61,3 +61,9 @@ def test_a_stack_holds_its_parts_in_order() -> None:
     for i, part in enumerate(parts):
         for name in ("faces", "reference", "mel", "speech"):
             assert torch.equal(getattr(whole, name)[i : i + 1], getattr(part, name))
+
+
+def test_a_clip_in_memory_is_footage() -> None:
+    clip = counting(12)
+    assert clip.amount == len(clip) == 12
+    assert clip.pictures([7, 0, 7])[:, 0, 0, 0].tolist() == [70, 0, 70]

@@ -1,35 +1,35 @@
-"""From a list of videos to a prepared folder; what cannot be read is named, and the same command goes on."""
+"""From videos to a prepared folder; what cannot be read is named, and the same command goes on."""
 
+import json
 import os
 import subprocess
 import sys
-import wave
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+from painted_films import Judge, Painted, film, scene
+from talking_head import PORTRAIT
+from tiny_videos import noise
 
 from audio import read_mel
-from dataset import entries, load_clip, prepare
+from dataset import corpus, cutting, entries, load_clip, prepare
+from dataset.sync_filter import Offset, SyncFilter
 from errors import BadInput, BatchFailed
-from face_detection.box import voxceleb2_box
+from face_detection import voxceleb2_box
 from video import write_video
 
 ROOT = Path(__file__).parents[2]
 FPS = Fraction(30000, 1001)
 
 
-def video(path: Path, *, frames: int = 8) -> Path:
+def framed(path: Path, *, frames: int = 8) -> Path:
     """Frame k is grey level 20 + 20 k where VoxCeleb2's crop is, and bright around it; 16 kHz sound that rises."""
     path.parent.mkdir(exist_ok=True)
-    sound = path.with_suffix(".wav")
-    samples = np.linspace(0, 1, frames * 16_000 // 30) * np.random.default_rng(0).uniform(-1, 1, frames * 16_000 // 30)
-    with wave.open(str(sound), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(16_000)
-        file.writeframes((samples * 20_000).astype("<i2").tobytes())
+    sound = noise(path.with_suffix(".wav"), frames / 30)
     box = voxceleb2_box(96, 96)
     pictures = np.full((frames, 96, 96, 3), 230, np.uint8)
     for k, picture in enumerate(pictures):
@@ -42,32 +42,39 @@ def video(path: Path, *, frames: int = 8) -> Path:
 @pytest.fixture
 def listing(tmp_path: Path) -> Path:
     """A list of two videos, one of them in a folder with a space."""
-    video(tmp_path / "a.mp4")
-    video(tmp_path / "some folder" / "b.mp4", frames=6)
+    framed(tmp_path / "a.mp4")
+    framed(tmp_path / "some folder" / "b.mp4", frames=6)
     path = tmp_path / "clips.csv"
     path.write_text("speaker,file,split,note\nann,a.mp4,train,x\nbob,some folder/b.mp4,test,y\n")
     return path
 
 
-def run(listing: Path, output: Path, monkeypatch: pytest.MonkeyPatch, *more: str) -> None:
-    arguments = ["prepare", "--list", str(listing), "--output", str(output), "--size", "32", "--workers", "1", *more]
-    monkeypatch.setattr(sys, "argv", arguments)
-    prepare.main()
+@pytest.fixture
+def films(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of two films and a broken one; whoever detects finds red rectangles."""
+    monkeypatch.setattr(cutting, "_detector", lambda _: Painted())
+    monkeypatch.setattr(prepare, "load_detector", lambda _: Painted())
+    folder = tmp_path / "films"
+    (folder / "ann").mkdir(parents=True)
+    film(folder / "ann" / "one.mp4", scene(range(30), 40), seconds=1.2)
+    film(folder / "bob.mp4", scene(range(10), 40, face=None), scene(range(10, 38), 120), seconds=1.5)
+    (folder / "ann" / "broken.mp4").write_bytes(b"no video at all")
+    return folder
 
 
-@pytest.fixture(autouse=True)
-def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Workers are threads here: a fork of a process that has torch's threads may hang."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    monkeypatch.setattr(prepare, "ProcessPoolExecutor", ThreadPoolExecutor)
+def run(output: Path, *words: str, **more: object) -> None:
+    flags = [*words, "--output", str(output), "--size", "32", "--workers", "0", "--face-detector", "haar"]
+    prepare.run(prepare.parser().parse_args(flags), **more)  # type: ignore[arg-type]
 
 
-def test_clips_are_cut_resized_and_filed(listing: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def made(output: Path) -> list[str]:
+    return sorted(str(path.relative_to(output)) for path in output.rglob("*.npz"))
+
+
+def test_framed_clips_are_cut_resized_and_filed(listing: Path, tmp_path: Path) -> None:
     output = tmp_path / "prepared"
-    run(listing, output, monkeypatch)
-    files = sorted(str(path.relative_to(output)) for path in output.rglob("*") if path.is_file())
-    assert files == ["test/bob/b.npz", "train/ann/a.npz"]
+    run(output, "--list", str(listing))
+    assert made(output) == ["test/bob/b.npz", "train/ann/a.npz"]
     (entry,) = entries(output, "train")
     clip = load_clip(entry)
     assert clip.faces.shape == (8, 32, 32, 3) and clip.fps == FPS and clip.speaker == "ann"
@@ -78,54 +85,100 @@ def test_clips_are_cut_resized_and_filed(listing: Path, tmp_path: Path, monkeypa
     assert load_clip(entries(output, "test")[0]).faces.shape[0] == 6
 
 
-def test_the_same_command_goes_on_and_names_what_is_broken(
-    listing: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_same_command_goes_on_and_names_what_is_broken(listing: Path, tmp_path: Path) -> None:
     output = tmp_path / "prepared"
     (tmp_path / "broken.mp4").write_bytes(b"no video at all")
     with listing.open("a") as file:
         file.write("eve,broken.mp4,train,z\neve,gone.mp4,train,z\n")
-    with pytest.raises(BatchFailed, match=r"2 of 4 clips left out: .*(broken|gone)\.mp4.*(broken|gone)\.mp4") as caught:
-        run(listing, output, monkeypatch)
+    with pytest.raises(BatchFailed, match=r"2 of 4 videos left out: .*broken\.mp4.*gone\.mp4") as caught:
+        run(output, "--list", str(listing))
     assert caught.value.exit_code == 5
-    made = {path: path.stat().st_mtime_ns for path in output.rglob("*.npz")}
-    assert len(made) == 2
+    times = {path: path.stat().st_mtime_ns for path in output.rglob("*.npz")}
+    assert len(times) == 2
 
-    video(tmp_path / "broken.mp4", frames=4)
-    with pytest.raises(BatchFailed, match=r"1 of 2 clips left out: .*gone\.mp4"):
-        run(listing, output, monkeypatch)
-    assert all(path.stat().st_mtime_ns == time for path, time in made.items())
+    framed(tmp_path / "broken.mp4", frames=4)
+    with pytest.raises(BatchFailed, match=r"1 of 2 videos left out: .*gone\.mp4"):
+        run(output, "--list", str(listing))
+    assert all(path.stat().st_mtime_ns == time for path, time in times.items())
     assert len(entries(output, "train")) == 2
 
 
+def test_what_was_prepared_before_there_were_reports_is_not_done_again(listing: Path, tmp_path: Path) -> None:
+    output = tmp_path / "prepared"
+    run(output, "--list", str(listing))
+    (output / "report.jsonl").unlink()
+    for name in made(output):
+        (output / name).write_bytes(b"untouched")
+    run(output, "--list", str(listing))
+    assert all((output / name).read_bytes() == b"untouched" for name in made(output))
+
+
+def test_any_videos_become_clips_that_can_be_trained_on(films: Path, tmp_path: Path) -> None:
+    output = tmp_path / "prepared"
+    with pytest.raises(BatchFailed, match=r"1 of 3 videos left out: .*broken\.mp4"):
+        run(output, "--videos", str(films))
+    assert made(output) == ["train/ann/one__000.npz", "train/bob/bob__000.npz"]
+    assert [len(clip) for clip in corpus(output, 32)["train"]] == [30, 28]
+    lines = [json.loads(line) for line in (output / "report.jsonl").read_text().splitlines()]
+    assert [line["source"] for line in lines if "failed" in line] == ["ann/broken.mp4"]
+    assert [line["skipped"] for line in lines if "skipped" in line] == ["no face"]
+
+
+def test_finished_videos_are_skipped_those_without_a_clip_too(films: Path, tmp_path: Path) -> None:
+    output = tmp_path / "prepared"
+    (films / "ann" / "broken.mp4").unlink()
+    run(output, "--videos", str(films), "--min_seconds", "1.15")
+    assert made(output) == ["train/ann/one__000.npz"]
+    (films / "ann" / "one.mp4").write_bytes(b"gone")
+    (films / "bob.mp4").write_bytes(b"gone")
+    run(output, "--videos", str(films))
+    assert made(output) == ["train/ann/one__000.npz"]
+
+
+def test_a_scorer_that_is_handed_in_judges_every_clip(films: Path, tmp_path: Path) -> None:
+    (films / "ann" / "broken.mp4").unlink()
+    judge = Judge(Offset(0, 1.0))
+    run(tmp_path / "none", "--videos", str(films), sync=SyncFilter(min_confidence=2), scorer=judge)
+    assert made(tmp_path / "none") == []
+    run(tmp_path / "all", "--videos", str(films), sync=SyncFilter(min_confidence=0.5), scorer=judge)
+    assert len(made(tmp_path / "all")) == 2
+
+
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("words", "says"),
     [
-        ("file,split\na.mp4,train\n", "file, split and speaker"),
-        ("file,split,speaker\n", "at least one row"),
-        ("file,split,speaker\na.mp4,train\n", "file, split and speaker"),
-        ("file,split,speaker\nx/a.mp4,train,ann\ny/a.mp4,train,ann\n", "would both become .*; rename one"),
+        (["--size", "0"], "--size, --min_seconds or --min_face: .*at least 8 pixels"),
+        (["--min-seconds", "0"], "--min_seconds .*a clip has a length"),
+        (["--held-out", "1"], "--held_out 1.0: is a share"),
     ],
 )
-def test_a_list_that_says_too_little_is_refused(tmp_path: Path, text: str, says: str) -> None:
-    (tmp_path / "clips.csv").write_text(text)
-    with pytest.raises(BadInput, match=rf"clips\.csv: .*{says}"):
-        prepare.sources(tmp_path / "clips.csv", tmp_path)
-
-
-def test_a_list_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"gone\.csv: not a readable list"):
-        prepare.sources(tmp_path / "gone.csv", tmp_path)
+def test_impossible_flags_are_one_sentence(tmp_path: Path, words: list[str], says: str) -> None:
+    flags = ["--videos", str(tmp_path), "--output", str(tmp_path / "out"), *words]
+    with pytest.raises(BadInput, match=says):
+        prepare.run(prepare.parser().parse_args(flags))
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.slow
-def test_the_program_answers_a_problem_with_one_sentence_and_its_exit_code(tmp_path: Path) -> None:
-    """As a program, with real worker processes."""
-    (tmp_path / "broken.mp4").write_bytes(b"no video at all")
-    (tmp_path / "clips.csv").write_text("file,split,speaker\nbroken.mp4,train,ann\n")
-    command = [sys.executable, "-m", "dataset.prepare", "--list", "clips.csv", "--output", "prepared"]
+def test_as_a_program_with_processes_it_finds_real_faces_and_says_what_is_broken(tmp_path: Path) -> None:
+    folder = tmp_path / "my films" / "ann"
+    folder.mkdir(parents=True)
+    still = noise(tmp_path / "sound.wav", 1.2)
+    write_video(folder / "für dich.mp4", portraits(30), Fraction(25), sound=still, preset="ultrafast")
+    (folder / "broken.mp4").write_bytes(b"no video at all")
+    command = [
+        sys.executable, "-m", "dataset.prepare", "--videos", "my films", "--output", "prepared",
+        "--face_detector", "haar", "--workers", "1",
+    ]  # fmt: skip
     done = subprocess.run(
         command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
     )
     assert done.returncode == 5, done.stderr
     assert done.stderr.count("\n") == 1 and "broken.mp4" in done.stderr and "Traceback" not in done.stderr
+    (clip,) = corpus(tmp_path / "prepared", 128)["train"]
+    assert clip.name == "für dich__000" and clip.amount == 30
+
+
+def portraits(count: int) -> Iterator[np.ndarray]:
+    portrait = cv2.imread(str(PORTRAIT))[:384, :, ::-1]
+    return (np.ascontiguousarray(portrait) for _ in range(count))

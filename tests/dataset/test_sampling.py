@@ -1,13 +1,17 @@
 """A batch is a function of (seed, step); its pictures and its sound are of the same moment."""
 
+import logging
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from toy import counting, talking
 
-from dataset import Clip, ClipBatch, WindowConfig, Windows, to_pictures, window
+from dataset import Clip, ClipBatch, WindowConfig, Windows, corpus, entries, load_clip, save_clip, to_pictures, window
 from dataset.sampling import _zoomed
 from errors import BadInput
 
@@ -117,7 +121,8 @@ def test_augmentation_treats_a_whole_window_alike_and_leaves_the_picture_a_pictu
 
 def test_short_clips_are_left_out_and_none_left_is_refused() -> None:
     windows = Windows([counting(5), counting(6, speaker="bob")], PLAIN, batch=2, seed=0)
-    assert [clip.speaker for clip in windows.clips] == ["bob"]
+    assert windows.usable.tolist() == [1] and windows.weights.tolist() == [1]
+    assert frame_numbers(windows[0].faces).max() <= 5
     with pytest.raises(BadInput, match="no clip has more than 5 frames; prepare longer ones"):
         Windows([counting(5)], PLAIN, batch=2, seed=0)
     with pytest.raises(BadInput, match="a batch of 6 does not divide into 4 windows a clip"):
@@ -135,3 +140,110 @@ def test_zoom_shows_a_part_of_all_faces_alike() -> None:
     assert abs(corner[0] - 64) <= 3 and abs(corner[1] - 32) <= 3
     assert abs(middle[0] - 96) <= 3 and abs(middle[1] - 64) <= 3
     assert np.array_equal(_zoomed(ramp[None], (0.0, 0.0, 1.0))[0], ramp)
+
+
+def test_the_same_seed_draws_what_it_has_always_drawn() -> None:
+    """Runs that were begun with an earlier version go on with the same batches."""
+    mine = [counting(speaker=speaker) for speaker in "aab"] + [counting(4)]
+    batch = Windows(mine, PLAIN, batch=6, seed=3)[5]
+    assert batch.clip is not None and batch.clip.tolist() == [0, 2, 2, 1, 2, 0]
+    assert frame_numbers(batch.faces)[:, 0].tolist() == [2, 2, 10, 6, 11, 7]
+    assert frame_numbers(batch.reference)[:, 0].tolist() == [8, 15, 8, 11, 6, 5]
+
+
+def test_sequences_of_one_clip_have_its_number() -> None:
+    batch = Windows(clips(), WindowConfig(frames=2, per_clip=3, augment=False), batch=12, seed=1)[0]
+    assert batch.clip is not None and batch.clip.dtype == torch.int64
+    assert torch.equal(batch.clip, batch.clip[::3].repeat_interleave(3)) and len(batch.clip.unique()) > 1
+    moved = batch.to("cpu")
+    assert moved.clip is not None and torch.equal(moved.clip, batch.clip)
+    with pytest.raises(ValueError, match="do not belong together"):
+        ClipBatch(batch.faces, batch.reference, batch.mel, batch.speech, batch.clip[:5])
+
+
+def test_voices_vary_what_is_heard_and_nothing_that_is_seen() -> None:
+    plain, varied = (
+        Windows(clips(), WindowConfig(frames=2, per_clip=2, voices=voices), batch=4, seed=0)[3] for voices in (0.0, 6.0)
+    )
+    assert torch.equal(plain.faces, varied.faces) and torch.equal(plain.reference, varied.reference)
+    changes = varied.speech - plain.speech
+    heard = [{round(float(change), 4) for change in changes[rows].unique()} for rows in ([0, 1], [2, 3])]
+    assert heard[0] != {0.0} and heard[0] != heard[1]  # each clip speaks in a voice of its own
+    with pytest.raises(ValueError, match="at least 1"):
+        WindowConfig(voices=-1)
+
+
+def test_prepared_clips_on_disk_give_the_batches_of_clips_in_memory(tmp_path: Path) -> None:
+    for number in range(4):
+        save_clip(tmp_path / "train" / "ab"[number % 2] / f"{number}.npz", talking(number, frames=9 + number, size=16))
+    config = WindowConfig(frames=3, margin=1, voices=3, zoom=0.1)
+    on_disk = Windows(corpus(tmp_path, 16)["train"], config, batch=6, seed=2)
+    in_memory = Windows([load_clip(entry) for entry in entries(tmp_path, "train")], config, batch=6, seed=2)
+    for step in range(3):
+        assert equal(on_disk[step], in_memory[step])
+
+
+@dataclass
+class Unopened:
+    """A clip of which nothing is known before it is opened, and that may turn out to be broken."""
+
+    clip: Clip
+    broken: bool = False
+    amount: None = None
+    opened: list[int] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        self.opened.append(1)
+        if self.broken:
+            raise BadInput(f"{self.clip.name} of {self.clip.speaker}: broken")
+        return len(self.clip)
+
+    def pictures(self, numbers: Sequence[int]) -> np.ndarray:
+        return self.clip.pictures(numbers)
+
+    name = property(lambda self: self.clip.name)
+    speaker = property(lambda self: self.clip.speaker)
+    fps = property(lambda self: self.clip.fps)
+    mel = property(lambda self: self.clip.mel)
+
+
+def unopened(broken: tuple[int, ...] = (1, 4)) -> list[Unopened]:
+    return [Unopened(talking(n, size=8, speaker=f"speaker{n}"), n in broken) for n in range(6)]
+
+
+def test_broken_clips_are_named_once_and_replaced_whoever_knows_of_them(caplog: pytest.LogCaptureFixture) -> None:
+    config = WindowConfig(frames=3, voices=3)
+    experienced = Windows(unopened(), config, batch=8, seed=0)
+    with caplog.at_level(logging.WARNING):
+        batches = [experienced[step] for step in range(6)]
+    assert sorted(record.getMessage() for record in caplog.records) == [
+        "left out: clip1 of speaker1: broken", "left out: clip4 of speaker4: broken",
+    ]  # fmt: skip
+    assert {int(number) for batch in batches if batch.clip is not None for number in batch.clip} == {0, 2, 3, 5}
+    for step, batch in enumerate(batches):  # another process, and one that has just resumed
+        assert equal(batch, Windows(unopened(), config, batch=8, seed=0)[step])
+
+
+def test_a_broken_clip_leaves_the_others_of_its_batch_as_they_were() -> None:
+    whole, partly = (Windows(unopened(broken), PLAIN, batch=8, seed=0)[0] for broken in ((), (1, 4)))
+    assert whole.clip is not None and partly.clip is not None
+    same = ~torch.isin(whole.clip, torch.tensor([1, 4]))
+    assert 0 < same.sum() < 8
+    assert torch.equal(whole.clip[same], partly.clip[same])
+
+
+def test_clips_too_short_to_serve_are_found_when_they_are_opened(caplog: pytest.LogCaptureFixture) -> None:
+    mine = [Unopened(counting(5)), Unopened(counting(6, speaker="bob"))]
+    with caplog.at_level(logging.WARNING):
+        batch = Windows(mine, PLAIN, batch=8, seed=0)[0]  # type: ignore[arg-type]
+    assert batch.clip is not None and batch.clip.tolist() == [1] * 8
+    assert "its 5 frames are too few for a window of 5 and a reference" in caplog.text
+
+
+def test_nothing_is_opened_before_it_is_drawn_and_all_broken_is_an_error() -> None:
+    mine = unopened(broken=tuple(range(6)))
+    windows = Windows(mine, PLAIN, batch=2, seed=0)
+    assert not any(clip.opened for clip in mine)
+    with pytest.raises(BadInput, match="none of 100 clips drawn one after another can be used"):
+        windows[0]
+    assert all(len(clip.opened) <= 1 for clip in mine)

@@ -1,0 +1,39 @@
+"""What a folder of training data is: prepared, VoxCeleb2 or LRW, told by its shape, so that nobody has to say."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from errors import BadInput
+
+from .footage import Footage
+from .lrw import is_lrw, lrw
+from .prepared import is_prepared, prepared
+from .splits import SPLITS
+from .voxceleb2 import is_voxceleb2, voxceleb2
+
+
+def corpus(data: Path, size: int) -> Mapping[str, Sequence[Footage]]:
+    """The footage of each split that has any, of faces size x size: split -> clips, in a fixed order.
+
+    Nothing is decoded yet.  Raises BadInput if the folder is of no known shape, has nothing to train on, or has been
+    prepared for another size.
+    """
+    found = _found(data, size)
+    if not found.get("train"):
+        raise BadInput(f"{data}: has no clips to train on (split train); prepare some with python -m dataset.prepare")
+    return {split: found[split] for split in SPLITS if found.get(split)}
+
+
+def _found(data: Path, size: int) -> Mapping[str, Sequence[Footage]]:
+    if not data.is_dir():
+        raise BadInput(f"{data}: no such folder; check the path of the data")
+    if is_prepared(data):
+        return prepared(data, size)
+    if is_voxceleb2(data):
+        return voxceleb2(data, size)
+    if is_lrw(data):
+        return lrw(data, size)
+    raise BadInput(
+        f"{data}: no prepared clips, and neither VoxCeleb2 (id00012/VIDEO/00001.mp4) nor LRW"
+        " (WORD/train/WORD_00001.mp4); prepare the videos with python -m dataset.prepare --videos"
+    )

@@ -1,0 +1,110 @@
+"""Test lists of one's own: which videos shall say which sound.
+
+    python -m dataset.filelists.make reconstruction --root DATA --output list.txt [--videos 5000]
+    python -m dataset.filelists.make cross --root DATA --output list.txt --videos 71
+    python -m dataset.filelists.make cross --root DATA --output list.txt --pairs 5000
+
+reconstruction   every video with its own sound
+cross            with another's: every ordered pair of --videos videos, as the original's list of 71 has it, or --pairs
+                 different pairs drawn from all of them.  Sound and video are of two speakers wherever a folder says who
+                 speaks (SPEAKER/VIDEO/CLIP)
+
+What is drawn depends on --seed and the names in the folder alone.
+"""
+
+import argparse
+import random
+import sys
+from itertools import permutations
+from pathlib import Path, PurePosixPath
+
+from dataset.filelist import Pair, write_filelist
+from dataset.folders import VIDEO_SUFFIXES, files_below
+from errors import BadInput, LipSyncError
+
+ATTEMPTS = 1000  # draws for each pair before the data is taken to have too few
+
+
+def names(root: Path) -> list[str]:
+    """The videos below a folder, without their endings, in a fixed order.  Raises BadInput if there is none."""
+    if not root.is_dir():
+        raise BadInput(f"--root {root}: no such folder; check the path of the data")
+    found = sorted({str(PurePosixPath(name).with_suffix("")) for name in files_below(root, VIDEO_SUFFIXES)})
+    if not found:
+        raise BadInput(f"--root {root}: no video below it; choose the folder that holds the data")
+    return found
+
+
+def reconstruction(videos: list[str]) -> list[Pair]:
+    """Every video with its own sound."""
+    return [Pair(name, name) for name in videos]
+
+
+def every_pair(videos: list[str]) -> list[Pair]:
+    """Every ordered pair of two different videos: n (n - 1)."""
+    return [Pair(sound, video) for sound, video in permutations(videos, 2)]
+
+
+def drawn_pairs(videos: list[str], count: int, seed: int) -> list[Pair]:
+    """Different pairs of two videos of two speakers.  Raises BadInput if there are too few to be found."""
+    rng = random.Random(seed)
+    found: dict[Pair, None] = {}
+    for _ in range(ATTEMPTS * count):
+        if len(found) == count:
+            break
+        sound, video = rng.choice(videos), rng.choice(videos)
+        if sound != video and (speaker(sound) is None or speaker(sound) != speaker(video)):
+            found[Pair(sound, video)] = None
+    if len(found) < count:
+        raise BadInput(f"--pairs {count}: only {len(found)} pairs of different speakers were found; ask for fewer")
+    return list(found)
+
+
+def chosen(videos: list[str], count: int | None, seed: int) -> list[str]:
+    """`count` of the videos, drawn, in their order; all if None.  Raises BadInput if there are fewer."""
+    if count is None:
+        return videos
+    if not 1 <= count <= len(videos):
+        raise BadInput(f"--videos {count}: there are {len(videos)} videos; ask for 1 to so many")
+    return sorted(random.Random(seed).sample(videos, count))
+
+
+def speaker(name: str) -> str | None:
+    """Who is seen in SPEAKER/VIDEO/CLIP; None if the path does not say."""
+    parts = name.split("/")
+    return "/".join(parts[:-2]) if len(parts) > 2 else None
+
+
+def pairs(options: argparse.Namespace) -> list[Pair]:
+    """What the command line asks for."""
+    found = names(options.root)
+    if options.kind == "cross" and options.pairs is not None:
+        return drawn_pairs(chosen(found, options.videos, options.seed), options.pairs, options.seed)
+    if options.kind == "cross" and options.videos is None:
+        raise BadInput(f"--root {options.root}: has {len(found)} videos; say how many with --videos or --pairs")
+    if options.kind == "cross" and options.videos == 1:
+        raise BadInput("--videos 1: one video has no other to take its sound from; ask for 2 or more")
+    if options.kind == "cross":
+        return every_pair(chosen(found, options.videos, options.seed))
+    return reconstruction(chosen(found, options.videos, options.seed))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("kind", choices=("reconstruction", "cross"))
+    parser.add_argument("--root", type=Path, required=True, metavar="DATA", help="folder that the names are below of")
+    parser.add_argument("--output", type=Path, required=True, metavar="LIST")
+    parser.add_argument("--videos", type=int, help="how many videos to draw (default: all)")
+    parser.add_argument("--pairs", type=int, help="cross: how many pairs to draw (default: all)")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    count = write_filelist(options.output, pairs(options))
+    sys.stderr.write(f"{options.output}: {count} pairs\n")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except LipSyncError as problem:
+        sys.stderr.write(f"error: {problem}\n")
+        sys.exit(problem.exit_code)

@@ -1,0 +1,15 @@
+"""Who is trained on and who is kept for measuring: a property of the speaker, which more data never changes."""
+
+from hashlib import blake2b
+
+SPLITS = ("train", "seen", "test")
+"""train: for training.  seen: other clips, of speakers who may be in train.  test: for measuring."""
+
+
+def is_held_out(speaker: str, share: float) -> bool:
+    """Whether a speaker is among the `share` (0 to 1) kept for measuring: by a hash of the name.
+
+    The same on every machine and in every run, whoever else is in the data.
+    """
+    number = int.from_bytes(blake2b(speaker.encode(), digest_size=8).digest(), "big")
+    return number < share * 2**64
