@@ -1,9 +1,12 @@
 """Train one of the systems, or the sync expert.
 
-    python train.py --system diff2lip-small --data PREPARED --output runs/small
-    python train.py --system sync --data PREPARED --output runs/sync
+    python train.py --system sync --data DATA --output runs/sync
+    python train.py --system diff2lip-small --data DATA --output runs/small --hearing runs/sync/weights.safetensors
+    torchrun --nproc_per_node=8 train.py --system diff2lip-128 --data DATA --output runs/paper \
+        --expert runs/sync/weights.safetensors
 
-The same command goes on where it stopped.  PREPARED is a folder made by `python -m dataset.prepare`.
+The same command goes on where it stopped.  DATA is VoxCeleb2 or LRW as published, or a folder made by
+`python -m dataset.prepare`.
 """
 
 import os
@@ -20,15 +23,16 @@ from errors import LipSyncError
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--system", default="diff2lip-small", help="preset: diff2lip-128, diff2lip-small, sync")
-    parser.add_argument("--data", type=Path, required=True, help="prepared folder")
-    parser.add_argument("--output", type=Path, required=True, help="run folder: state, log, weights, sample strips")
+    parser.add_argument("--data", type=Path, required=True, help="VoxCeleb2, LRW, or a prepared folder")
+    parser.add_argument("--output", type=Path, required=True, help="run folder, or gs:// or az://: state, log, weights")
     parser.add_argument("--init", type=Path, help="checkpoint of the same system to start from")
-    parser.add_argument("--expert", type=Path, help="sync expert whose sound encoder to start from")
+    parser.add_argument("--hearing", type=Path, help="sync expert whose sound encoder to start from")
+    parser.add_argument("--expert", type=Path, help="sync expert that judges, for the sync term; Wav2Lip's fits too")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     parser.add_argument("--workers", type=int, default=0, help="processes that prepare batches")
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE",
-        help="any setting, such as train.steps=1000, train.learning_rate=2e-4, model.mouth_weight=3, data.frames=1",
+        help="any setting, such as train.steps=1000, train.learning_rate=2e-4, loss.sync=0.03, data.frames=5",
     )  # fmt: skip
     return parser.parse_args()
 
@@ -38,8 +42,8 @@ def main() -> int:
         options = arguments()
         from systems.training import train  # torch loads after --help has answered
 
-        train(options.system, options.data, options.output, init=options.init, expert=options.expert,
-              device=options.device, workers=options.workers, overrides=options.set)  # fmt: skip
+        train(options.system, options.data, options.output, init=options.init, hearing=options.hearing,
+              expert=options.expert, device=options.device, workers=options.workers, settings=options.set)  # fmt: skip
         return 0
     except LipSyncError as problem:
         print(problem, file=sys.stderr)

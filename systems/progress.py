@@ -1,6 +1,9 @@
 """How training goes, measured on held-out clips: does it hear, and what does it look like?"""
 
-from collections.abc import Mapping
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,32 +11,51 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dataset import Clip, ClipBatch, stack, to_pictures, window
+from dataset import ClipBatch, Footage, stack, to_pictures, window
 from errors import BadInput
 from guided_diffusion.samplers import SampleConfig
 
 from .sync import SyncExpert
 from .system import Speaker, System
 
+NOTES = logging.getLogger(__name__)
 ONE_STEP = SampleConfig(sampler="ddim", spacing="1")
 
 
-def held_out_windows(clips: list[Clip], *, frames: int, count: int) -> ClipBatch:
-    """One window from the middle of each of `count` clips, spread over all; the reference is the clip's first frame.
+def held_out_windows(clips: Sequence[Footage], *, frames: int, count: int, per_clip: int = 1) -> ClipBatch:
+    """Windows of `count` clips, spread over all, and evenly over each; the reference is the clip's first frame.
 
-    Raises BadInput if all clips are too short for that.
+    Raises BadInput if all of these clips are too short for that.
     """
-    usable = [clip for clip in clips if len(clip) > frames + 2]
-    if not usable:
+    spread = np.linspace(0, len(clips) - 1, min(count, len(clips))).astype(int)
+    chosen = [clips[i] for i in spread if _is_long_enough(clips[i], frames + 2)]
+    if not chosen:
         raise BadInput(f"no held-out clip has more than {frames + 2} frames; prepare longer ones or leave them out")
-    chosen = [usable[i] for i in np.linspace(0, len(usable) - 1, min(count, len(usable))).astype(int)]
-    return stack([window(clip, (len(clip) - frames) // 2, frames, 0) for clip in chosen])
+    windows = [
+        window(clip, int((len(clip) - frames) * (i + 0.5) / per_clip), frames, 0)
+        for clip in chosen
+        for i in range(per_clip)
+    ]
+    return replace(stack(windows), clip=torch.arange(len(chosen)).repeat_interleave(per_clip))
+
+
+def _is_long_enough(clip: Footage, least: int) -> bool:
+    try:
+        return len(clip) > least
+    except BadInput as problem:
+        NOTES.warning("left out: %s", problem)
+        return False
+
+
+def every(clips: ClipBatch, nth: int) -> ClipBatch:
+    """Every nth sequence."""
+    return ClipBatch(clips.faces[::nth], clips.reference[::nth], clips.mel[::nth], clips.speech[::nth])
 
 
 def with_other_sound(clips: ClipBatch) -> ClipBatch:
     """Each sequence with the sound of one half a batch away."""
     shift = len(clips.mel) // 2
-    return ClipBatch(clips.faces, clips.reference, clips.mel.roll(shift, 0), clips.speech.roll(shift, 0))
+    return replace(clips, mel=clips.mel.roll(shift, 0), speech=clips.speech.roll(shift, 0))
 
 
 def psnr_of_mouth_half(faces: Tensor, truth: Tensor) -> float:
@@ -57,15 +79,23 @@ def hearing(system: System[Any], clips: ClipBatch) -> Mapping[str, float]:
 
 @torch.inference_mode()
 def matching(expert: SyncExpert, clips: ClipBatch) -> Mapping[str, float]:
-    """How often a window's own sound is nearer than one other sound, and is the nearest of all."""
+    """Among the windows of each clip: how often a window's own sound is nearer than one other, and the nearest of all.
+
+    Chance is 0.5 and 1 / (windows a clip).  ValueError if no clip has two windows.
+    """
+    if clips.clip is None or (distinct := len(set(clips.clip.tolist()))) == len(clips.clip):
+        raise ValueError("matching needs several windows of a clip")
     cosines = expert.embed_faces(clips.faces) @ expert.embed_sound(clips.speech).T
     own = cosines.diagonal()[:, None]
-    n = len(cosines)
+    others = clips.clip[:, None] == clips.clip[None, :]
+    others.fill_diagonal_(False)
     return {
-        "against_one": float((own > cosines).float().sum() / (n * (n - 1))),
-        "nearest_of_all": float((own >= cosines).all(dim=1).float().mean()),
+        "against_one": float((own > cosines)[others].float().mean()),
+        "nearest_of_all": float(((own > cosines) | ~others).all(dim=1).float().mean()),
         "own_cosine": float(own.mean()),
-        "other_cosine": float((cosines.sum() - own.sum()) / (n * (n - 1))),
+        "other_cosine": float(cosines[others].mean()),
+        "loss": float(sum(expert.losses(clips, torch.Generator())["expert"].values())),
+        "chance": math.log(len(clips.clip) / distinct),
     }
 
 

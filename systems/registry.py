@@ -1,4 +1,4 @@
-"""The only file that sees all systems: by name, by preset, by checkpoint."""
+"""The only file that sees all systems: by name, by checkpoint.  (`recipes.py` says how each is trained.)"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,62 +10,29 @@ import torch
 from errors import BadInput
 from guided_diffusion.checkpoint import Checkpoint, load_checkpoint, load_strictly
 from guided_diffusion.config import from_dict, to_dict
-from guided_diffusion.diffusion import DiffusionConfig
-from guided_diffusion.samplers import SampleConfig
-from guided_diffusion.unet import UNetConfig
 
 from .diff2lip import Diff2Lip, Diff2LipConfig
-from .sound import SoundConfig
-from .sync import SyncConfig, SyncExpert
+from .sync import SyncConfig, SyncExpert, Wav2LipExpert, Wav2LipExpertConfig
 
 ROOT = Path(__file__).resolve().parent.parent
 DEFAULT_CHECKPOINT = ROOT / "checkpoints" / "diff2lip-small.safetensors"
 
-
-Model = Diff2Lip | SyncExpert  # whatever can be trained and loaded
+Expert = SyncExpert | Wav2LipExpert  # what can judge
+Model = Diff2Lip | Expert  # whatever can be loaded
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A trainable thing and the type of its config."""
+    """A kind of model and the type of its config."""
 
     config: type[Any]
     build: Callable[[Any], Model]
 
 
-KINDS = {"diff2lip": Kind(Diff2LipConfig, Diff2Lip), "sync": Kind(SyncConfig, SyncExpert)}
-SPEAKS = {"diff2lip"}  # the kinds that are Systems
-
-# The paper's network is the default of its config; `small` is ours, and what ships.
-PRESETS: dict[str, tuple[str, Any]] = {
-    "diff2lip-128": ("diff2lip", Diff2LipConfig()),
-    "diff2lip-small": (
-        "diff2lip",
-        Diff2LipConfig(
-            unet=UNetConfig(
-                channels=64,
-                channel_mult=(1, 2, 3),
-                res_blocks=1,
-                attention_resolutions=(8,),
-                out_channels=3,
-                scale_shift_norm=True,
-                residual_resampling=False,
-                patch=4,
-            ),
-            sound=SoundConfig(res_blocks=1, positions=True),
-            diffusion=DiffusionConfig(
-                schedule="cosine", predict="x0", learn_variance=False, noisy=0.7, noisy_region=0.15
-            ),
-            sampling=SampleConfig(sampler="dpm++", spacing="3"),
-            fast=SampleConfig(sampler="dpm++", spacing="2"),
-            best=SampleConfig(sampler="dpm++", spacing="4"),
-            fill="zeros",
-            reconstruction_weight=0.0,
-            mouth_weight=15.0,
-            train_sound_encoder=False,
-        ),
-    ),
-    "sync": ("sync", SyncConfig()),
+KINDS = {
+    "diff2lip": Kind(Diff2LipConfig, Diff2Lip),
+    "sync": Kind(SyncConfig, SyncExpert),
+    "wav2lip-expert": Kind(Wav2LipExpertConfig, Wav2LipExpert),
 }
 
 
@@ -90,17 +57,27 @@ def load(path: Path) -> Model:
 def load_system(path: Path) -> Diff2Lip:
     """As `load`, for a checkpoint that can speak.  Raises BadInput for one that only judges, such as a sync expert."""
     model = load(path)
-    if isinstance(model, SyncExpert):
+    if not isinstance(model, Diff2Lip):
         raise BadInput(f"{path}: is a {type(model).__name__}, which cannot speak; pass a lip-sync checkpoint")
     return model
 
 
+def load_expert(path: Path) -> Expert:
+    """As `load`, for a checkpoint that judges.  Raises BadInput for one that speaks."""
+    model = load(path)
+    if isinstance(model, Diff2Lip):
+        raise BadInput(f"{path}: not a sync expert; train one with train.py --system sync")
+    return model
+
+
 def identify(checkpoint: Checkpoint, path: Path) -> tuple[str, Any]:
-    """Which kind a checkpoint is, and its config; the original release's weights are recognised by their keys."""
+    """Which kind a checkpoint is, and its config; the published weights of others are recognised by their keys."""
     if checkpoint.system in KINDS:
         return checkpoint.system, from_dict(KINDS[checkpoint.system].config, checkpoint.config, str(path))
     if checkpoint.system is None and "audio_encoder_to_style.3.weight" in checkpoint.weights:
         return "diff2lip", Diff2LipConfig()
+    if checkpoint.system is None and "face_encoder.0.conv_block.0.weight" in checkpoint.weights:
+        return "wav2lip-expert", Wav2LipExpertConfig()
     raise BadInput(
         f"{path}: holds no lip-sync model known here ({', '.join(sorted(KINDS))}); pass one with --model_path"
     )

@@ -9,13 +9,12 @@ from dataset import ClipBatch
 from guided_diffusion.device import autocast, store_weights
 from guided_diffusion.diffusion import Diffusion
 from guided_diffusion.samplers import SampleConfig, sample
-from guided_diffusion.trainer import Objective
 
 K = TypeVar("K")
 
 
 class System(Protocol[K]):
-    """A lip-sync model: what it lets the denoiser see, how it denoises, what it minimises.
+    """A lip-sync model: what it lets the denoiser see, how it denoises.
 
     size is the side of its square crops.  K is its Conditions: b clips of t frames as b*t independent items.
     """
@@ -43,10 +42,6 @@ class System(Protocol[K]):
     def finish(self, sample: Tensor, conditions: K) -> Tensor:
         """A sample as a face [b*t, 3, s, s] in [-1, 1], what was visible put back."""
         ...
-
-    def losses(self, clips: ClipBatch, generator: Generator) -> dict[str, Tensor]: ...
-
-    def objectives(self) -> dict[str, Objective[ClipBatch]]: ...
 
 
 class Speaker(Generic[K]):

@@ -1,63 +1,34 @@
-"""From a preset and a prepared folder to trained weights: what train.py runs."""
+"""From a recipe and a folder of data to trained weights: what train.py runs."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-import cv2
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from tqdm import tqdm
 
-from dataset import Clip, ClipBatch, WindowConfig, Windows, entries, load_clip
+from dataset import ClipBatch, Footage, Windows, corpus
 from errors import BadInput
 from guided_diffusion.checkpoint import load_strictly, save_checkpoint
-from guided_diffusion.config import to_dict, with_overrides
-from guided_diffusion.device import resolve_device
-from guided_diffusion.trainer import TrainConfig, Trainer
+from guided_diffusion.config import to_dict
+from guided_diffusion.distributed import Group, group
+from guided_diffusion.interrupt import stay
+from guided_diffusion.trainer import Evaluation, Trainable, Trainer
 
 from . import progress
-from .diff2lip import Diff2Lip
-from .registry import PRESETS, Model, build, describe, load
+from .diff2lip import Diff2Lip, Diff2LipTraining, Judges
+from .judge import FRAMES
+from .perceptual import load_lpips
+from .recipes import Recipe, recipe
+from .registry import Expert, Model, build, describe, load, load_expert
 from .sync import SyncExpert
 
 NOTES = logging.getLogger(__name__)
 HELD_OUT = ("seen", "test")  # splits that are measured, never trained on
-
-
-@dataclass(frozen=True)
-class RunConfig:
-    """Everything a run is made of besides its data."""
-
-    model: Any
-    train: TrainConfig = field(default_factory=TrainConfig)
-    data: WindowConfig = field(default_factory=WindowConfig)
-
-
-def preset(name: str) -> tuple[str, RunConfig]:
-    """The kind of system and the settings that a preset stands for.  Raises BadInput on an unknown name."""
-    if name not in PRESETS:
-        raise BadInput(f"--system {name}: unknown; choose from {', '.join(PRESETS)}")
-    kind, model = PRESETS[name]
-    recipes = {
-        "diff2lip-128": RunConfig(model),
-        "diff2lip-small": RunConfig(
-            model,
-            TrainConfig(steps=20_000, batch=32, learning_rate=4e-4, warmup=100, ema=0.999, precision="bf16",
-                        save_every=250, evaluate_every=500),
-            WindowConfig(frames=1, margin=5, balance=0.75, zoom=0.14),
-        ),
-        "sync": RunConfig(
-            model,
-            TrainConfig(steps=2_000, batch=128, learning_rate=5e-4, warmup=50, cooldown=500, ema=0.99, precision="bf16",
-                        save_every=100, log_every=20, evaluate_every=100, weight_decay=0.05),
-            WindowConfig(frames=5, per_clip=8),
-        ),
-    }  # fmt: skip
-    return kind, recipes[name]
+MEASURED = 64                # clips of each
+MOMENTS = 8                  # windows of each clip that an expert has to tell apart
 
 
 def train(
@@ -66,81 +37,109 @@ def train(
     output: Path,
     *,
     init: Path | None = None,
+    hearing: Path | None = None,
     expert: Path | None = None,
     device: str = "auto",
     workers: int = 0,
-    overrides: Iterable[str] = (),
+    settings: Iterable[str] = (),
 ) -> None:
-    """Trains a preset on the `train` split of a prepared folder, measuring on its held-out splits if it has any.
+    """Trains a preset on the `train` split of the data, measuring on its held-out splits if it has any.
 
-    `output` gets state.pt, log.jsonl, weights.safetensors (the EMA) and strips/STEP.png.
+    data     a prepared folder, or VoxCeleb2 or LRW as published
+    output   what `Trainer` writes; the same call goes on where it stopped
+    init     a checkpoint of the same kind to start from
+    hearing  a sync expert whose sound encoder to start from
+    expert   the sync expert that judges, for the sync term
+    Alone, or as one of the processes that torchrun, mpiexec or srun started.
+    Raises BadInput for what cannot be, before anything is written.
     """
-    kind, run = preset(name)
-    run = _overridden(run, overrides)
-    where = resolve_device(device)
-    torch.manual_seed(run.train.seed)
-    model = build(kind, run.model)
-    if init is not None:
-        _start_from(model, init)
-    if expert is not None:
-        _adopt_hearing(model, expert)
-    model.to(where)
+    chosen = recipe(name).changed(settings)
+    with group() as processes:
+        where = processes.device(device)
+        torch.manual_seed(chosen.train.seed)
+        model = build(chosen.kind, chosen.model)
+        if init is not None:
+            _start_from(model, init)
+        if hearing is not None:
+            _adopt_hearing(model, hearing)
+        _run(chosen, model, _trainable(chosen, model, expert, where), data, output, workers, where, processes)
+
+
+def _run(
+    chosen: Recipe,
+    model: Model,
+    trainable: nn.Module,
+    data: Path,
+    output: Path,
+    workers: int,
+    where: torch.device,
+    processes: Group,
+) -> None:
+    trainable.to(where)
     if where.type == "cuda":  # oneDNN's bf16 convolutions train faster without (docs/speed.md)
-        model.to(memory_format=torch.channels_last)
+        trainable.to(memory_format=torch.channels_last)
+    splits = corpus(data, model.size)
+    windows = Windows(splits["train"], chosen.data, batch=chosen.train.batch, seed=chosen.train.seed)
+    evaluate = Evaluate(chosen, splits, where) if processes.main else None
 
-    windows = Windows(load_clips(data, "train", model.size), run.data, batch=run.train.batch, seed=run.train.seed)
-    averaged = build(kind, run.model).to(where).eval().requires_grad_(False)
+    def batches(indices: range) -> Iterator[ClipBatch]:
+        return (batch.to(where) for batch in _batches(windows, indices, workers))
 
-    def publish(step: int, weights: dict[str, Tensor]) -> None:
-        save_checkpoint(output / "weights.safetensors", describe(kind, model, step, weights), torch.float16)
+    def publish(path: Path, step: int, weights: dict[str, Tensor]) -> None:
+        save_checkpoint(path, describe(chosen.kind, model, step, weights), torch.float16)
 
-    trainer = Trainer(
-        model,
-        model.objectives(),
-        lambda first: (batch.to(where) for batch in _batches(windows, first, workers)),
-        run.train,
+    Trainer(
+        cast(Trainable[ClipBatch], trainable),
+        batches,
+        chosen.train,
         output,
-        identity={"system": kind, "config": to_dict(run.model)},
+        averaged=model,
+        identity={"system": chosen.kind, "config": to_dict(chosen.model)},
         publish=publish,
-        evaluate=_evaluation(averaged, data, run.data.frames, output),
+        evaluate=evaluate if evaluate is not None and evaluate.batches else None,
         device=where,
-    )
-    trainer.run()
+        group=processes,
+    ).run()
 
 
-def load_clips(data: Path, split: str, size: int) -> list[Clip]:
-    """All clips of a split, decoded into memory: 1.2 MB a second of 128 px faces.
-
-    Raises BadInput if the faces of one are not size x size.
-    """
-    listed = tqdm(entries(data, split), desc=f"load {split}", unit="clip", disable=None)
-    clips = [load_clip(entry) for entry in listed]
-    for clip in clips:
-        if clip.faces.shape[1:3] != (size, size):
-            raise BadInput(
-                f"{data / split}: {clip.name} is {clip.faces.shape[1]} px, the network takes {size};"
-                f" prepare the clips with --size {size}"
-            )
-    return clips
-
-
-def _overridden(run: RunConfig, overrides: Iterable[str]) -> RunConfig:
-    """`model.x=1`, `train.y=2`, `data.z=3`, applied to the part that they name."""
-    given: dict[str, list[str]] = {"model": [], "train": [], "data": []}
-    for override in overrides:
-        part, _, rest = override.partition(".")
-        if part not in given or not rest:
-            raise BadInput(f"--set {override}: begin with model., train. or data.")
-        given[part].append(rest)
-    return RunConfig(**{part: with_overrides(getattr(run, part), settings) for part, settings in given.items()})
-
-
-def _batches(windows: Windows, first: int, workers: int) -> Iterator[ClipBatch]:
+def _batches(windows: Windows, indices: range, workers: int) -> Iterator[ClipBatch]:
     """The same batches, made here or by worker processes ahead of time."""
     if not workers:
-        return windows.from_step(first)
-    sampler = range(first, first + 10**9)
-    return iter(DataLoader(windows, batch_size=None, sampler=sampler, num_workers=workers, pin_memory=False))  # type: ignore[arg-type]
+        return (windows[index] for index in indices)
+    loader: DataLoader[ClipBatch] = DataLoader(
+        windows, batch_size=None, sampler=indices, num_workers=workers, worker_init_fn=stay  # type: ignore[arg-type]
+    )
+    return iter(loader)
+
+
+def _trainable(chosen: Recipe, model: Model, expert: Path | None, where: torch.device) -> nn.Module:
+    """The model with what its objective needs.  Raises BadInput if a term lacks something."""
+    if isinstance(model, SyncExpert):
+        if chosen.data.frames != FRAMES or chosen.data.per_clip < 2:
+            raise BadInput(f"an expert learns from several windows of {FRAMES} frames a clip; set data. accordingly")
+        return model
+    if not isinstance(model, Diff2Lip):
+        raise BadInput(f"a {type(model).__name__} is not trained here, only loaded")
+    loss, frames = chosen.loss, chosen.data.frames
+    if loss.sync and frames != FRAMES:
+        raise BadInput(f"the sync term judges {FRAMES} frames at once; use --set data.frames={FRAMES} or loss.sync=0")
+    if loss.adversarial and frames != loss.discriminator.frames:
+        raise BadInput(
+            f"the discriminator sees {loss.discriminator.frames} frames at once, the data has {frames};"
+            " make data.frames and loss.discriminator.frames equal, or use --set loss.adversarial=0"
+        )
+    judge = _judge(expert).to(where) if loss.sync else None
+    lpips = load_lpips().to(where) if loss.perceptual else None
+    return Diff2LipTraining(model, loss, Judges(None if judge is None else judge.agreement, lpips))
+
+
+def _judge(path: Path | None) -> Expert:
+    if path is None:
+        raise BadInput(
+            "the sync term needs a sync expert: train one with --system sync and pass it with --expert,"
+            " or leave the term out with --set loss.sync=0"
+        )
+    return load_expert(path)
 
 
 def _start_from(model: Model, path: Path) -> None:
@@ -152,46 +151,54 @@ def _start_from(model: Model, path: Path) -> None:
 
 def _adopt_hearing(model: Model, path: Path) -> None:
     """The sound encoder of a sync expert becomes the model's."""
-    expert = load(path)
+    expert = load_expert(path)
     if not isinstance(expert, SyncExpert):
-        raise BadInput(f"--expert {path}: not a sync expert; train one with --system sync")
+        raise BadInput(f"--hearing {path}: its sound encoder is of another kind; train one with --system sync")
     if not isinstance(model, Diff2Lip):
-        raise BadInput(f"--expert {path}: what is trained has no use for an expert's hearing; leave the flag out")
-    load_strictly(model.network.audio_encoder, expert.audio_encoder.state_dict(), f"--expert {path}")
+        raise BadInput(f"--hearing {path}: what is trained has no use for an expert's hearing; leave the flag out")
+    load_strictly(model.network.audio_encoder, expert.audio_encoder.state_dict(), f"--hearing {path}")
 
 
-Evaluate = Callable[[int, dict[str, Tensor]], Mapping[str, float]]
+class Evaluate:
+    """(step, EMA weights) -> figures on the held-out splits, and a strip of samples if the model can speak."""
 
+    def __init__(self, chosen: Recipe, splits: Mapping[str, Sequence[Footage]], where: torch.device) -> None:
+        self.model = build(chosen.kind, chosen.model).to(where).eval().requires_grad_(False)
+        moments = MOMENTS if isinstance(self.model, SyncExpert) else 1
+        self.batches = {
+            split: progress.held_out_windows(
+                splits[split], frames=chosen.data.frames, count=MEASURED, per_clip=moments
+            ).to(where)
+            for split in HELD_OUT
+            if split in splits
+        }
+        if not self.batches:
+            NOTES.warning("no held-out clips (%s): training without measurements", ", ".join(HELD_OUT))
 
-def _evaluation(model: Model, data: Path, frames: int, output: Path) -> Evaluate | None:
-    """(step, EMA weights) -> figures on the held-out splits that are there; None if there are none."""
-    splits = [split for split in HELD_OUT if (data / split).is_dir()]
-    if not splits:
-        NOTES.warning("no held-out clips in %s (%s): training without measurements", data, ", ".join(HELD_OUT))
-        return None
-    device = next(model.parameters()).device
-    batches = {
-        split: progress.held_out_windows(load_clips(data, split, model.size), frames=frames, count=64).to(device)
-        for split in splits
-    }
+    def __call__(self, step: int, weights: dict[str, Tensor]) -> Evaluation:
+        self.model.load_state_dict(weights)
+        figures = {
+            f"{split}/{name}": value
+            for split, batch in self.batches.items()
+            for name, value in self._measured(batch).items()
+        }
+        if isinstance(self.model, SyncExpert):
+            self._warn_of_chance(step, figures)
+            return Evaluation(figures)
+        last = self.batches[max(self.batches)]
+        return Evaluation(figures, progress.strip(cast(Any, self.model), progress.every(last, 8)))
 
-    def evaluate(step: int, weights: dict[str, Tensor]) -> Mapping[str, float]:
-        model.load_state_dict(weights)
-        figures: dict[str, float] = {}
-        for split, batch in batches.items():
-            figures |= {f"{split}/{name}": value for name, value in _measured(model, batch).items()}
-        if not isinstance(model, SyncExpert):
-            few = ClipBatch(*(getattr(batches[splits[-1]], f)[::8] for f in ("faces", "reference", "mel", "speech")))
-            _save_picture(output / "strips" / f"{step:07d}.png", progress.strip(model, few))
-        return figures
+    def _measured(self, batch: ClipBatch) -> Mapping[str, float]:
+        if isinstance(self.model, SyncExpert):
+            return progress.matching(self.model, batch)
+        return progress.hearing(cast(Any, self.model), batch)
 
-    return evaluate
-
-
-def _measured(model: Model, batch: ClipBatch) -> Mapping[str, float]:
-    return progress.matching(model, batch) if isinstance(model, SyncExpert) else progress.hearing(model, batch)
-
-
-def _save_picture(path: Path, picture: Any) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(path), picture[..., ::-1])
+    def _warn_of_chance(self, step: int, figures: Mapping[str, float]) -> None:
+        stuck = [figures[f"{split}/loss"] >= 0.99 * figures[f"{split}/chance"] for split in self.batches]
+        if all(stuck):
+            NOTES.warning(
+                "step %d: the expert still does no better than chance (%s); if it stays so, give it more clips a step"
+                " (train.accumulate) and data whose sound is in sync",
+                step,
+                ", ".join(f"{figures[f'{split}/loss']:.3f}" for split in self.batches),
+            )

@@ -1,8 +1,8 @@
 """An expert of Wav2Lip's kind (Prajwal et al. 2020): five lower-half faces against one mel window, by cosine.
 
-Trained by telling each window's own sound from the sounds of the rest of the batch, other moments of the same clip
-among them (InfoNCE, van den Oord et al. 2018; our choice): with one negative at a time and small batches such experts
-are known to stay at ln 2 for long.
+Trained by telling each window's own sound from those of other moments of the same clip (InfoNCE, van den Oord et al.
+2018; our choice).  Wav2Lip's one negative at a time is the case of two windows a clip, and is known to stay at ln 2
+for long; sounds of other clips would teach who speaks instead of what.
 """
 
 import math
@@ -14,11 +14,9 @@ from torch import Generator, Tensor, nn
 
 from dataset import ClipBatch
 from guided_diffusion.blocks import normalization
-from guided_diffusion.trainer import Objective
 
+from ..judge import FRAMES
 from ..sound import WIDTHS, SoundConfig, SoundEncoder
-
-FRAMES = 5
 
 
 @dataclass(frozen=True)
@@ -71,22 +69,30 @@ class SyncExpert(nn.Module):
         """speech [b, 80, 16] in [-4, 4] -> unit vectors [b, d]."""
         return F.normalize(self.audio_head(self.audio_encoder(speech)).float(), dim=1)
 
-    def forward(self, faces: Tensor, speech: Tensor) -> Tensor:
-        """The cosine of each pair, [b] in [-1, 1]."""
-        return (self.embed_faces(faces) * self.embed_sound(speech)).sum(dim=1)
+    def agreement(self, faces: Tensor, speech: Tensor) -> Tensor:
+        """The cosine of each pair, mapped to [0, 1].  [b]"""
+        return ((self.embed_faces(faces) * self.embed_sound(speech)).sum(dim=1) + 1) / 2
 
-    def losses(self, clips: ClipBatch, generator: Generator) -> dict[str, Tensor]:
-        """Both directions of InfoNCE over the batch; ln(batch) is chance."""
+    def losses(self, clips: ClipBatch, generator: Generator) -> dict[str, dict[str, Tensor]]:
+        """Both directions of InfoNCE among the windows of each clip; ln(windows a clip) is chance.
+
+        ValueError if the batch does not say which windows are of one clip.
+        """
+        if clips.clip is None:
+            raise ValueError("an expert learns from windows of the same clip; let the batch number its clips")
         cosines = self.embed_faces(clips.faces) @ self.embed_sound(clips.speech).T
         logits = cosines * self.log_scale.clamp(max=math.log(100)).exp()
+        logits = logits.masked_fill(clips.clip[:, None] != clips.clip[None, :], -torch.inf)
         own = torch.arange(len(logits), device=logits.device)
         return {
-            "find_sound": 0.5 * F.cross_entropy(logits, own),
-            "find_face": 0.5 * F.cross_entropy(logits.T, own),
+            "expert": {
+                "find_sound": 0.5 * F.cross_entropy(logits, own),
+                "find_face": 0.5 * F.cross_entropy(logits.T, own),
+            }
         }
 
-    def objectives(self) -> dict[str, Objective[ClipBatch]]:
-        return {"expert": Objective(list(self.parameters()), self.losses)}
+    def objectives(self) -> dict[str, list[nn.Parameter]]:
+        return {"expert": list(self.parameters())}
 
 
 def _conv(width: int, out: int, *, stride: int) -> list[nn.Module]:

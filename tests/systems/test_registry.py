@@ -13,7 +13,8 @@ from errors import BadInput
 from guided_diffusion.checkpoint import Checkpoint, save_checkpoint
 from guided_diffusion.config import from_dict, to_dict
 from systems import registry
-from systems.registry import PRESETS, build, describe, load, load_system
+from systems.recipes import RECIPES
+from systems.registry import build, describe, load, load_system
 
 MODELS = pytest.mark.parametrize(("name", "config"), [("diff2lip", PAPER), ("diff2lip", OURS), ("sync", SMALL)])
 
@@ -35,10 +36,11 @@ def test_half_precision_weights_are_loaded_in_full(tmp_path: Path) -> None:
     assert {value.dtype for value in load(tmp_path / "w.safetensors").state_dict().values()} == {torch.float32}
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", RECIPES)
 def test_every_preset_builds_and_survives_its_config(name: str) -> None:
-    kind, config = PRESETS[name]
+    kind, config = RECIPES[name].kind, RECIPES[name].model
     assert from_dict(type(config), to_dict(config)) == config
+    assert RECIPES[name].changed([]) == RECIPES[name]
     with torch.device("meta"):
         assert build(kind, config).size == 128
 

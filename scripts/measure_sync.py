@@ -1,0 +1,136 @@
+"""What a sync expert is worth on held-out clips, and what it thinks of a checkpoint.
+
+    python scripts/measure_sync.py --data PREPARED --expert EXPERT [--model_path CHECKPOINT] [--clips 40]
+
+accuracy  among 8 moments of a clip: how often a moment's own sound is nearer than one other (chance 50 %), and the
+          nearest of all (chance 12.5 %).  The loss is that of training, ln 8 = 2.079 is chance
+shifts    the sound is moved by -5..5 frames and the expert asked by how many: how often it is right, and within 1.
+          The clips' own offset, as the expert finds it, is counted in
+scores    cosines of 5 frames in the middle of each clip with their sound: the real face, the checkpoint's with the own
+          sound, and with the sound of another clip.  95 % bootstrap intervals over speakers
+"""
+
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import argparse
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from audio import MEL_RATE, MELS, SILENCE, Mel
+from dataset import Footage, corpus
+from errors import LipSyncError
+from guided_diffusion.device import resolve_device, resolve_precision
+from systems import progress, registry
+from systems.judge import FRAMES, Judge
+from systems.sync import SyncExpert, find_offset
+from systems.system import Speaker
+
+SPLITS = ("seen", "test")
+SHIFTS = range(-5, 6)
+
+
+def shifted(mel: Mel, columns: int) -> Mel:
+    """The sound later by so many columns, or earlier if below 0."""
+    silence = np.full((max(columns, 0), MELS), SILENCE, np.float32)
+    moved = np.concatenate([silence, mel.columns[max(-columns, 0) :]])
+    return Mel(moved, len(moved) / MEL_RATE)
+
+
+def some(clips: list[Footage], count: int) -> list[Footage]:
+    return [clips[i] for i in np.linspace(0, len(clips) - 1, min(count, len(clips))).astype(int)]
+
+
+def accuracy(expert: SyncExpert, clips: list[Footage], split: str) -> str:
+    batch = progress.held_out_windows(clips, frames=FRAMES, count=len(clips), per_clip=8)
+    f = progress.matching(expert, batch)
+    return (
+        f"| {split} | {len(set(batch.clip.tolist()))} | {f['against_one']:.1%} | {f['nearest_of_all']:.1%}"
+        f" | {f['loss']:.3f} |"
+    )
+
+
+def shifts(judge: Judge, clips: list[Footage], split: str) -> str:
+    errors = []
+    for clip in tqdm(clips, desc=f"shifts, {split}", unit="clip", disable=None):
+        faces = clip.pictures(range(len(clip)))
+        own = find_offset(judge, faces, clip.mel, clip.fps).frames
+        for shift in SHIFTS:
+            columns = round(shift * MEL_RATE / float(clip.fps))
+            found = find_offset(judge, faces, shifted(clip.mel, columns), clip.fps).frames
+            errors.append((abs(own), abs(found - shift - own)))
+    own_offset, error = np.array(errors).T
+    return (
+        f"| {split} | {len(clips)} | {(own_offset <= 1).mean():.0%} | {(error == 0).mean():.0%}"
+        f" | {(error <= 1).mean():.0%} |"
+    )
+
+
+def scores(judge: Judge, speaker: Speaker, clips: list[Footage], split: str, device: torch.device) -> str:
+    batch = progress.held_out_windows(clips, frames=FRAMES, count=len(clips)).to(device)
+    other = progress.with_other_sound(batch)
+    cosines = {
+        name: (judge.embed_faces(faces) * judge.embed_sound(batch.speech)).sum(dim=1)
+        for name, faces in (("real", batch.faces), ("own", speaker(batch)), ("wrong", speaker(other)))
+    }
+    cells = []
+    speakers = [clip.speaker for clip in clips if len(clip) > FRAMES + 2]
+    for values in (*cosines.values(), cosines["own"] - cosines["wrong"]):
+        mean, low, high = interval(values.tolist(), speakers)
+        cells.append(f"{mean:+.3f} [{low:+.3f}, {high:+.3f}]")
+    return f"| {split} | {len(batch.faces)} | " + " | ".join(cells) + " |"
+
+
+def interval(values: list[float], speakers: list[str]) -> tuple[float, float, float]:
+    """Mean over speakers of their means, with a 95 % bootstrap interval."""
+    by_speaker = defaultdict(list)
+    for value, speaker in zip(values, speakers, strict=True):
+        by_speaker[speaker].append(value)
+    means = np.array([np.mean(found) for found in by_speaker.values()])
+    draws = np.random.default_rng(0).choice(means, (10_000, len(means))).mean(axis=1)
+    low, high = np.percentile(draws, [2.5, 97.5])
+    return float(means.mean()), float(low), float(high)
+
+
+@torch.inference_mode()
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="data with the splits seen and test")
+    parser.add_argument("--expert", type=Path, required=True)
+    parser.add_argument("--model_path", type=Path, help="a checkpoint to judge")
+    parser.add_argument("--clips", type=int, default=40, help="of each split, for the shifts")
+    parser.add_argument("--device", default="auto")
+    options = parser.parse_args()
+    device = resolve_device(options.device)
+    expert = registry.load_expert(options.expert).to(device)
+    splits = {split: list(clips) for split, clips in corpus(options.data, expert.size).items() if split in SPLITS}
+    if options.model_path is not None:
+        system = registry.load_system(options.model_path).to(device)
+        speaker = Speaker(system, precision=resolve_precision("auto", device))
+        print("| split | clips | real | own sound | wrong sound | own - wrong |\n|---|---|---|---|---|---|")
+        for split, clips in splits.items():
+            print(scores(expert, speaker, clips, split, device))
+        return
+    if isinstance(expert, SyncExpert):
+        print("| split | clips | against one | nearest of 8 | loss |\n|---|---|---|---|---|")
+        for split, clips in splits.items():
+            print(accuracy(expert, clips, split))
+    print("\n| split | clips | own offset within 1 frame | shift found | within 1 frame |\n|---|---|---|---|---|")
+    for split, clips in splits.items():
+        print(shifts(expert, some(clips, options.clips), split))
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except LipSyncError as problem:
+        print(problem, file=sys.stderr)
+        sys.exit(problem.exit_code)

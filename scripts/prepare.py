@@ -1,0 +1,71 @@
+"""As `python -m dataset.prepare`, with a sync expert that leaves out clips whose sound is not of these lips.
+
+    python scripts/prepare.py --videos FOLDER --output DIR --expert runs/sync/weights.safetensors
+
+Sound that comes more than --max_offset frames late or early is shifted; clips about which the expert is less sure than
+--min_confidence (best cosine over all shifts less the median one) are left out, and report.jsonl says so.
+"""
+
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import sys
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from audio import Mel
+from dataset.prepare import parser, run
+from dataset.sync_filter import Offset, SyncFilter
+from errors import BadInput, LipSyncError
+from systems.judge import FRAMES, Judge
+from systems.registry import load_expert
+from systems.sync import find_offset
+
+
+@dataclass(frozen=True)
+class ExpertScorer:
+    """A dataset.Scorer; each process loads the expert at its first call."""
+
+    expert: Path
+
+    def __call__(self, faces: NDArray[np.uint8], mel: Mel, fps: Fraction) -> Offset:
+        if len(faces) < FRAMES:
+            return Offset(0, 0)  # too short to tell
+        found = find_offset(_judge(self.expert), faces, mel, fps)
+        return Offset(found.frames, found.confidence)
+
+
+@cache
+def _judge(path: Path) -> Judge:
+    return load_expert(path)
+
+
+def main() -> None:
+    flags = parser()
+    flags.add_argument("--expert", type=Path, required=True, help="sync expert, ours or Wav2Lip's")
+    flags.add_argument("--max_offset", "--max-offset", type=float, default=SyncFilter.max_offset, metavar="FRAMES",
+                       help="sound further off is shifted (default 1)")  # fmt: skip
+    flags.add_argument("--min_confidence", "--min-confidence", type=float, default=0.1, metavar="COSINE",
+                       help="clips found with less are left out (default 0.1)")  # fmt: skip
+    options = flags.parse_args()
+    if options.size != _judge(options.expert).size:
+        raise BadInput(f"--expert {options.expert}: judges {_judge(options.expert).size} px faces, not {options.size}")
+    if options.max_offset < 0:
+        raise BadInput(f"--max_offset {options.max_offset}: a number of frames is 0 or more")
+    run(options, sync=SyncFilter(options.min_confidence, options.max_offset), scorer=ExpertScorer(options.expert))
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except LipSyncError as problem:
+        sys.stderr.write(f"error: {problem}\n")
+        sys.exit(problem.exit_code)

@@ -1,0 +1,160 @@
+"""What training Diff2Lip minimises (its equation 9): the diffusion's own loss, and four terms on the predicted face."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Generator, Tensor, nn
+
+from dataset import ClipBatch
+
+from .discriminator import Discriminator, DiscriminatorConfig
+from .system import Diff2Lip
+from .terms import Agreement, Distance, adversarial_loss, discriminator_loss, perceptual_loss, sync_loss
+
+# Where pixels change most within the training clips (docs/architecture.md), as shares of the crop.
+MOUTH_ROW, MOUTH_HEIGHT, MOUTH_WIDTH = 0.78, 0.13, 0.2
+
+
+@dataclass(frozen=True)
+class ObjectiveConfig:
+    """The weight of each term, 0 leaves it out; the defaults are the paper's, where it gives any.
+
+    diffusion       error of what the network predicts, over the hidden rows
+    variational     the term that trains the learned variance, over the hidden rows (its share is our choice)
+    reconstruction  L2 between the face and its one-step prediction x0, over the hidden rows
+    sync            -log of a sync expert's agreement with the predicted sequence
+    perceptual      LPIPS between the face and the predicted one
+    adversarial     the sequence GAN's hinge loss
+    x0_scale        signal: the four terms on x0 count by alpha_bar, because x0 made from eps is off by up to 150 times
+                    the error of eps where there is nearly no signal; plain: alike at every timestep, for networks that
+                    predict x0 or v.  Which timesteps the authors used is not known.
+    shared_step     the frames of a sequence get one timestep, so that the terms on sequences see 5 alike
+    mouth           how much more the region of the mouth counts in diffusion and reconstruction
+    train_sound_encoder  False keeps it as it is: early in training the denoiser wants a constant of it, and makes it so
+    """
+
+    diffusion: float = 1.0
+    variational: float = 1.0
+    reconstruction: float = 1.0
+    sync: float = 0.1
+    perceptual: float = 0.25
+    adversarial: float = 0.5
+    x0_scale: Literal["signal", "plain"] = "signal"
+    shared_step: bool = True
+    mouth: float = 1.0
+    train_sound_encoder: bool = True
+    discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
+
+    def __post_init__(self) -> None:
+        weights = (self.diffusion, self.variational, self.reconstruction, self.sync, self.perceptual, self.adversarial)
+        if min(weights) < 0:
+            raise ValueError("the weight of a term is 0 or more")
+        if not any(weights):
+            raise ValueError("with all weights 0 there is nothing to learn")
+
+
+@dataclass(frozen=True)
+class Judges:
+    """What measures a predicted face for the sync and the perceptual term: fixed, and no part of what is trained."""
+
+    agreement: Agreement | None = None
+    distance: Distance | None = None
+
+
+class Diff2LipTraining(nn.Module):
+    """A Diff2Lip as a Trainable, with the discriminator it plays against if there is one.
+
+    ValueError if a term with a weight has nothing to measure it with.
+    """
+
+    emphasis: Tensor  # [1, 1, s, s] what each pixel counts in the losses, 0 where it is visible
+
+    def __init__(self, model: Diff2Lip, config: ObjectiveConfig, judges: Judges) -> None:
+        super().__init__()
+        if (config.sync and judges.agreement is None) or (config.perceptual and judges.distance is None):
+            raise ValueError("the sync term needs an expert, the perceptual term LPIPS")
+        self.model, self.config, self.judges = model, config, judges
+        self.discriminator = Discriminator(config.discriminator) if config.adversarial else None
+        emphasis = model.mask * mouth_emphasis(model.size, config.mouth)
+        self.register_buffer("emphasis", emphasis, persistent=False)
+        model.network.audio_encoder.requires_grad_(config.train_sound_encoder)
+
+    def objectives(self) -> dict[str, list[nn.Parameter]]:
+        groups = {"network": [p for p in self.model.parameters() if p.requires_grad]}
+        if self.discriminator is not None:
+            groups["discriminator"] = list(self.discriminator.parameters())
+        return groups
+
+    def losses(self, clips: ClipBatch, generator: Generator) -> Mapping[str, Mapping[str, Tensor]]:
+        """The weighted terms, each a scalar.  The noise of the condition is independent of x_t's."""
+        diffusion, device = self.model.diffusion, clips.faces.device
+        x0 = clips.faces.flatten(0, 1)                                  # [b*t, 3, s, s]
+        filling = torch.randn(x0.shape, generator=generator).to(device)
+        noise = torch.randn(x0.shape, generator=generator).to(device)
+        step = self._draw_steps(clips, generator).to(device)            # [b*t]
+        conditions = self.model.conditions(clips, filling)
+        x_t = diffusion.q_sample(x0, step, noise)
+        output = self.model.denoise(x_t, diffusion.timesteps(step), conditions)
+        predicted = diffusion.interpret(output, x_t, step, clip=False).x0
+
+        counts = diffusion.signal(step, x0).flatten()                   # [b*t]
+        if self.config.x0_scale == "plain":
+            counts = torch.ones_like(counts)
+        network = self._denoising_terms(x0, x_t, noise, step, output)
+        if self.config.reconstruction:
+            error = self._hidden_mean((predicted - x0) ** 2)
+            network["reconstruction"] = self.config.reconstruction * (counts * error).mean()
+        faces = self.model.finish(predicted.clamp(-1, 1), conditions).reshape(clips.faces.shape)
+        counts = counts.reshape(clips.faces.shape[:2])
+        network |= self._judged_terms(faces, clips, counts)
+        if self.discriminator is None:
+            return {"network": network}
+        judging = discriminator_loss(self.discriminator, faces, clips.faces, counts)
+        return {"network": network, "discriminator": {"hinge": judging}}
+
+    def _draw_steps(self, clips: ClipBatch, generator: Generator) -> Tensor:
+        """The timestep of each frame, int64 [b*t] on the CPU."""
+        b, t = clips.faces.shape[:2]
+        if self.config.shared_step:
+            return self.model.diffusion.draw_steps(b, generator).repeat_interleave(t)
+        return self.model.diffusion.draw_steps(b * t, generator)
+
+    def _denoising_terms(
+        self, x0: Tensor, x_t: Tensor, noise: Tensor, step: Tensor, output: Tensor
+    ) -> dict[str, Tensor]:
+        diffusion, terms = self.model.diffusion, {}
+        mean, variance = diffusion.split(output)
+        if self.config.diffusion:
+            error = self._hidden_mean((mean - diffusion.target(x0, step, noise)) ** 2)
+            terms["diffusion"] = self.config.diffusion * error.mean()
+        if self.config.variational and variance is not None:
+            # The mean is detached: this term trains the variance alone (iDDPM, section 4).
+            frozen = torch.cat([mean.detach(), variance], dim=1)
+            prediction = diffusion.interpret(frozen, x_t, step, clip=False)
+            bits = diffusion.variational_term(x0, x_t, prediction, step, self.model.mask)
+            terms["variational"] = self.config.variational * bits.mean()
+        return terms
+
+    def _judged_terms(self, faces: Tensor, clips: ClipBatch, counts: Tensor) -> dict[str, Tensor]:
+        c, judges, terms = self.config, self.judges, {}
+        if c.sync and judges.agreement is not None:
+            terms["sync"] = c.sync * sync_loss(judges.agreement, faces, clips.speech, counts)
+        if c.perceptual and judges.distance is not None:
+            terms["perceptual"] = c.perceptual * perceptual_loss(judges.distance, faces, clips.faces, counts)
+        if self.discriminator is not None:
+            terms["adversarial"] = c.adversarial * adversarial_loss(self.discriminator, faces, counts)
+        return terms
+
+    def _hidden_mean(self, error: Tensor) -> Tensor:
+        """Means over the hidden rows of each item, the mouth counting more.  [n, 3, s, s] -> [n]"""
+        return (error * self.emphasis).mean(dim=(1, 2, 3)) / self.emphasis.mean()
+
+
+def mouth_emphasis(size: int, weight: float) -> Tensor:
+    """[1, 1, s, s]: 1, rising smoothly to `weight` where a face framed like VoxCeleb2's has its mouth."""
+    line = (torch.arange(size) + 0.5) / size
+    rows, columns = (line - MOUTH_ROW) / MOUTH_HEIGHT, (line - 0.5) / MOUTH_WIDTH
+    distance = rows[:, None] ** 2 + columns[None, :] ** 2
+    return (1 + (weight - 1) * torch.exp(-0.5 * distance**2)).view(1, 1, size, size)

@@ -1,0 +1,45 @@
+"""The terms of Diff2Lip's objective that judge a predicted sequence; each a scalar, smaller is better.
+
+counts [b, t] says how much each prediction counts: there is little to judge in one made from nearly pure noise.
+"""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.func import functional_call
+
+from .discriminator import Discriminator
+
+Agreement = Callable[[Tensor, Tensor], Tensor]  # faces [b, 5, 3, s, s], speech [b, 80, 16] -> [b] in (0, 1)
+Distance = Callable[[Tensor, Tensor], Tensor]   # two pictures [n, 3, s, s] in [-1, 1] -> [n] >= 0
+SURELY_NOT = 1e-4                               # the least agreement whose logarithm is taken
+
+
+def sync_loss(agreement: Agreement, faces: Tensor, speech: Tensor, counts: Tensor) -> Tensor:
+    """-log of the expert's agreement (Wav2Lip, eq. 3).  faces [b, 5, 3, s, s]."""
+    return -(counts.mean(dim=1) * agreement(faces, speech).float().clamp_min(SURELY_NOT).log()).mean()
+
+
+def perceptual_loss(distance: Distance, faces: Tensor, truth: Tensor, counts: Tensor) -> Tensor:
+    """LPIPS, frame by frame."""
+    return (counts.flatten() * distance(faces.flatten(0, 1), truth.flatten(0, 1)).float()).mean()
+
+
+def adversarial_loss(discriminator: Discriminator, faces: Tensor, counts: Tensor) -> Tensor:
+    """What the network pays for a sequence seen through (hinge); its gradient does not reach the discriminator."""
+    fixed = {name: weight.detach() for name, weight in discriminator.named_parameters()}
+    logits: Tensor = functional_call(discriminator, fixed, (faces,))
+    return -_weighed(logits, counts)
+
+
+def discriminator_loss(discriminator: Discriminator, faces: Tensor, truth: Tensor, counts: Tensor) -> Tensor:
+    """What the discriminator pays: the hinge on both sides; its gradient does not reach the network."""
+    real, fake = discriminator(torch.cat([truth, faces.detach()])).chunk(2)
+    return _weighed(F.relu(1 - real), counts) + _weighed(F.relu(1 + fake), counts)
+
+
+def _weighed(logits: Tensor, counts: Tensor) -> Tensor:
+    """The mean over the patches of each sequence, then over sequences.  [b, 1, h, w] -> scalar"""
+    return (counts.mean(dim=1) * logits.mean(dim=(1, 2, 3))).mean()

@@ -1,0 +1,101 @@
+"""How each system is trained: its presets, which train.py knows by name."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from dataset import WindowConfig
+from errors import BadInput
+from guided_diffusion.config import with_overrides
+from guided_diffusion.diffusion import DiffusionConfig
+from guided_diffusion.samplers import SampleConfig
+from guided_diffusion.train_config import TrainConfig
+from guided_diffusion.unet import UNetConfig
+
+from .diff2lip import Diff2LipConfig, ObjectiveConfig
+from .sound import SoundConfig
+from .sync import SyncConfig
+
+PARTS = ("model", "loss", "train", "data")
+
+
+@dataclass(frozen=True)
+class Nothing:
+    """The settings of an objective that has none."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """kind: of the model, as the registry names it; loss: what the objective is made of."""
+
+    kind: str
+    model: Any
+    loss: Any = field(default_factory=Nothing)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    data: WindowConfig = field(default_factory=WindowConfig)
+
+    def changed(self, settings: Iterable[str]) -> "Recipe":
+        """With settings such as model.x=1, loss.y=2, train.z=3, data.w=4.  Raises BadInput on one that cannot be."""
+        given: dict[str, list[str]] = {part: [] for part in PARTS}
+        for setting in settings:
+            part, _, rest = setting.partition(".")
+            if part not in given or not rest:
+                raise BadInput(f"--set {setting}: begin with {', '.join(f'{part}.' for part in PARTS)}")
+            given[part].append(rest)
+        parts = {name: with_overrides(getattr(self, name), changes) for name, changes in given.items()}
+        return replace(self, **parts)
+
+
+def recipe(name: str) -> Recipe:
+    """The recipe of a preset.  Raises BadInput on an unknown name."""
+    if name not in RECIPES:
+        raise BadInput(f"--system {name}: unknown; choose from {', '.join(RECIPES)}")
+    return RECIPES[name]
+
+
+# The paper's network and objective are the defaults of their configs; `small` is ours, and what ships.
+RECIPES = {
+    "diff2lip-128": Recipe("diff2lip", Diff2LipConfig(), ObjectiveConfig()),
+    "diff2lip-small": Recipe(
+        "diff2lip",
+        Diff2LipConfig(
+            unet=UNetConfig(
+                channels=64,
+                channel_mult=(1, 2, 3),
+                res_blocks=1,
+                attention_resolutions=(8,),
+                out_channels=3,
+                scale_shift_norm=True,
+                residual_resampling=False,
+                patch=4,
+            ),
+            sound=SoundConfig(res_blocks=1, positions=True),
+            diffusion=DiffusionConfig(
+                schedule="cosine", predict="x0", learn_variance=False, noisy=0.7, noisy_region=0.15
+            ),
+            sampling=SampleConfig(sampler="dpm++", spacing="3"),
+            fast=SampleConfig(sampler="dpm++", spacing="2"),
+            best=SampleConfig(sampler="dpm++", spacing="4"),
+            fill="zeros",
+        ),
+        ObjectiveConfig(
+            reconstruction=0.0, sync=0.0, perceptual=0.0, adversarial=0.0, x0_scale="plain", shared_step=False,
+            mouth=15.0, train_sound_encoder=False,
+        ),
+        TrainConfig(
+            steps=20_000, batch=32, learning_rate=4e-4, warmup=100, ema=(0.999,), precision="bf16",
+            save_every=250, evaluate_every=500,
+        ),
+        WindowConfig(frames=1, margin=5, balance=0.75, zoom=0.14, voices=6),
+    ),
+    "sync": Recipe(
+        "sync",
+        SyncConfig(),
+        train=TrainConfig(
+            steps=2_000, batch=160, learning_rate=5e-4, warmup=50, cooldown=500, ema=(0.99,), precision="bf16",
+            weight_decay=0.05, save_every=100, log_every=20, evaluate_every=100,
+        ),
+        data=WindowConfig(frames=5, per_clip=8, balance=0.5, voices=6, zoom=0.14),
+    ),
+}  # fmt: skip
+

@@ -1,0 +1,229 @@
+"""Each term of Diff2Lip's objective teaches what it is for, and nothing that it should not touch."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+import torch
+from formula import fill
+from tiny import OURS, PAPER
+from torch import Generator, Tensor
+from toy import talking
+
+from dataset import ClipBatch, stack, window
+from systems.diff2lip import Diff2Lip, Diff2LipConfig, Diff2LipTraining, Judges, ObjectiveConfig
+from systems.diff2lip.discriminator import DiscriminatorConfig
+from systems.diff2lip.objective import mouth_emphasis
+from systems.perceptual import Lpips
+from systems.sound import SoundConfig
+from systems.sync import SyncConfig, SyncExpert
+
+PAPER_LOSS = ObjectiveConfig(discriminator=DiscriminatorConfig(widths=(32, 32)))
+OUR_LOSS = replace(PAPER_LOSS, x0_scale="plain", mouth=5.0, shared_step=False)
+BOTH = pytest.mark.parametrize(("config", "loss"), [(PAPER, PAPER_LOSS), (OURS, OUR_LOSS)], ids=["paper", "ours"])
+TERMS = ("diffusion", "variational", "reconstruction", "sync", "perceptual", "adversarial")
+HIDDEN = slice(16, None)
+
+
+def clips() -> ClipBatch:
+    return stack([window(talking(n), 3, 5, 10) for n in range(2)])
+
+
+def expert() -> SyncExpert:
+    torch.manual_seed(1)
+    judge = SyncExpert(SyncConfig(size=32, shrink=1, widths=(32, 32), embedding=16, sound=SoundConfig(res_blocks=1)))
+    return judge.requires_grad_(False)
+
+
+def training(config: Diff2LipConfig, loss: ObjectiveConfig, *, filled: bool = True) -> Diff2LipTraining:
+    torch.manual_seed(0)
+    model = Diff2Lip(config)
+    if filled:
+        fill(model.network)
+    return Diff2LipTraining(model, loss, Judges(expert().agreement, Lpips(None)))
+
+
+def only(loss: ObjectiveConfig, term: str) -> ObjectiveConfig:
+    return replace(loss, **{name: float(name == term) for name in TERMS})  # type: ignore[arg-type]
+
+
+def total(losses: Mapping[str, Mapping[str, Tensor]]) -> Tensor:
+    return torch.stack([value for terms in losses.values() for value in terms.values()]).sum()
+
+
+def seed(number: int = 0) -> Generator:
+    return Generator().manual_seed(number)
+
+
+@pytest.mark.parametrize(
+    ("config", "loss", "term"),
+    [(PAPER, PAPER_LOSS, term) for term in TERMS] + [(OURS, OUR_LOSS, term) for term in TERMS if term != "variational"],
+)
+def test_every_term_alone_teaches_the_network(config: Diff2LipConfig, loss: ObjectiveConfig, term: str) -> None:
+    trained = training(config, only(loss, term))
+    terms = trained.losses(clips(), seed())["network"]
+    assert list(terms) == [term] and terms[term].shape == () and terms[term].isfinite()
+    terms[term].backward()  # type: ignore[no-untyped-call]
+    parameters = dict(trained.model.named_parameters())
+    for name in ("input_blocks.0.0", "audio_encoder.input_block.0", "out.2"):
+        gradient = parameters[f"network.{name}.weight"].grad
+        assert gradient is not None and gradient.abs().sum() > 0
+    rival = trained.discriminator
+    assert rival is None or all(p.grad is None for p in rival.parameters())  # the network's terms never reach it
+
+
+@BOTH
+def test_a_weight_is_a_factor_of_its_term(config: Diff2LipConfig, loss: ObjectiveConfig) -> None:
+    thrice = replace(loss, **{name: 3 * getattr(loss, name) for name in TERMS})
+    with torch.no_grad():
+        once, more = (training(config, chosen).losses(clips(), seed())["network"] for chosen in (loss, thrice))
+    assert set(once) == set(TERMS) - (set() if config.diffusion.learn_variance else {"variational"})
+    assert {name: float(value) for name, value in more.items()} == pytest.approx(
+        {name: 3 * float(value) for name, value in once.items()}, rel=1e-4
+    )
+
+
+@BOTH
+def test_every_parameter_of_every_network_learns(config: Diff2LipConfig, loss: ObjectiveConfig) -> None:
+    """Branches that start at zero wake one after another: at the fifth step every parameter has a gradient."""
+    trained = training(config, loss, filled=False)
+    groups = trained.objectives()
+    assert set(groups) == {"network", "discriminator"}
+    assert {p for group in groups.values() for p in group} == set(trained.parameters())
+    optimizer = torch.optim.AdamW(trained.parameters(), lr=1e-2)
+    for step in range(5):
+        optimizer.zero_grad()
+        total(trained.losses(clips(), seed(step))).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    assert [name for name, p in trained.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0] == []
+
+
+def test_a_fixed_sound_encoder_is_in_no_objective() -> None:
+    trained = training(OURS, replace(OUR_LOSS, train_sound_encoder=False))
+    heard = set(trained.model.network.audio_encoder.parameters())
+    assert heard.isdisjoint(trained.objectives()["network"])
+    assert set(trained.model.network.audio_encoder_to_style.parameters()) <= set(trained.objectives()["network"])
+
+
+def test_what_judges_is_no_part_of_the_state() -> None:
+    names = set(training(PAPER, PAPER_LOSS).state_dict())
+    assert all(name.startswith(("model.", "discriminator.")) for name in names)
+
+
+def test_the_discriminator_learns_to_tell_and_does_not_teach_the_network() -> None:
+    trained = training(OURS, only(OUR_LOSS, "adversarial"))
+    judged = trained.losses(clips(), seed())["discriminator"]["hinge"]
+    judged.backward()  # type: ignore[no-untyped-call]
+    assert all(p.grad is None for p in trained.model.parameters())
+    optimizer = torch.optim.Adam(trained.objectives()["discriminator"], lr=4e-3)
+    for _ in range(20):
+        optimizer.zero_grad()
+        now = trained.losses(clips(), seed())["discriminator"]["hinge"]
+        now.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    assert now < 0.5 * judged
+
+
+@BOTH
+def test_the_losses_ignore_the_visible_half(
+    config: Diff2LipConfig, loss: ObjectiveConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = training(config, loss)
+    plain = trained.losses(clips(), seed())["network"]
+    denoise, mask = trained.model.denoise, trained.model.mask
+    monkeypatch.setattr(trained.model, "denoise", lambda x, t, c: denoise(x, t, c) + 9 * (1 - mask))
+    visible = trained.losses(clips(), seed())["network"]
+    monkeypatch.setattr(trained.model, "denoise", lambda x, t, c: denoise(x, t, c) + 9 * mask)
+    hidden = trained.losses(clips(), seed())["network"]
+    assert all(torch.allclose(visible[name], value, rtol=1e-4) for name, value in plain.items())
+    assert all(not torch.allclose(hidden[name], value, rtol=1e-3) for name, value in plain.items())
+
+
+@BOTH
+def test_losses_are_a_function_of_the_generator(config: Diff2LipConfig, loss: ObjectiveConfig) -> None:
+    trained = training(config, loss)
+    one, same, other = (trained.losses(clips(), seed(number))["network"] for number in (0, 0, 1))
+    assert all(torch.equal(one[name], same[name]) and not torch.equal(one[name], other[name]) for name in one)
+
+
+def test_the_variational_term_trains_the_variance_alone() -> None:
+    trained = training(PAPER, only(PAPER_LOSS, "variational"))
+    trained.losses(clips(), seed())["network"]["variational"].backward()  # type: ignore[no-untyped-call]
+    gradient = trained.model.network.out[2].weight.grad
+    assert gradient is not None and (gradient[:3] == 0).all() and gradient[3:].abs().sum() > 0
+
+
+def test_made_from_eps_an_x0_counts_as_far_as_there_is_signal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the last timestep, where x0 made from eps is noise, the terms on x0 say next to nothing."""
+    trained = training(PAPER, PAPER_LOSS)
+    diffusion = trained.model.diffusion
+    terms = {}
+    for step in (200, len(diffusion) - 1):
+        monkeypatch.setattr(diffusion, "draw_steps", lambda count, _, step=step: torch.full((count,), step))
+        terms[step] = trained.losses(clips(), seed())["network"]
+    for name in ("sync", "perceptual"):
+        assert 0 < terms[len(diffusion) - 1][name] < 0.01 * terms[200][name]
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_the_frames_of_a_sequence_may_share_their_timestep(shared: bool) -> None:
+    trained = training(OURS, replace(OUR_LOSS, shared_step=shared))
+    steps = trained._draw_steps(clips(), seed()).view(2, 5)
+    assert (steps == steps[:, :1]).all().item() is shared
+
+
+@BOTH
+def test_a_perfect_answer_costs_nothing(
+    config: Diff2LipConfig, loss: ObjectiveConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained, batch = training(config, loss), clips()
+    diffusion, x0 = trained.model.diffusion, batch.faces.flatten(0, 1)
+
+    def perfect(x_t: Tensor, t: Tensor, conditions: object) -> Tensor:
+        a = diffusion.signal(t, x0)
+        true_noise = (x_t - a.sqrt() * x0) / (1 - a).sqrt()
+        output = diffusion.target(x0, t, true_noise)
+        return torch.cat([output, torch.full_like(output, -1)], 1) if config.diffusion.learn_variance else output
+
+    monkeypatch.setattr(trained.model, "denoise", perfect)
+    terms = trained.losses(batch, seed())["network"]
+    assert all(float(terms[name]) < 1e-4 for name in ("diffusion", "reconstruction", "perceptual"))
+
+
+def test_the_mouth_counts_most_where_the_mouth_is() -> None:
+    emphasis = mouth_emphasis(128, 5.0)[0, 0]
+    row, column = divmod(int(emphasis.argmax()), 128)
+    assert (row, column) == (pytest.approx(0.78 * 128, abs=2), pytest.approx(64, abs=2))
+    assert emphasis.max() == pytest.approx(5, abs=0.01) and emphasis.min() == pytest.approx(1, abs=0.01)
+    assert torch.equal(emphasis, emphasis.flip(1))
+    assert (mouth_emphasis(32, 1.0) == 1).all()
+
+
+def test_one_clip_is_learnt_by_heart() -> None:
+    """The masked error of the one-step prediction falls below a third within 30 small steps."""
+    unet = replace(OURS.unet, patch=2, attention_resolutions=())
+    config = replace(OURS, unet=unet, diffusion=replace(OURS.diffusion, predict="x0"))
+    trained = training(config, replace(OUR_LOSS, sync=0, perceptual=0, adversarial=0), filled=False)
+    batch = window(talking(0), 0, 4, 15)
+
+    def reconstruction() -> float:
+        with torch.no_grad():
+            draws = [trained.losses(batch, seed(1000 + i))["network"]["reconstruction"] for i in range(4)]
+        return float(sum(draws)) / 4
+
+    before = reconstruction()
+    optimizer = torch.optim.AdamW(trained.parameters(), lr=3e-3)
+    for step in range(30):
+        optimizer.zero_grad()
+        total(trained.losses(batch, seed(step))).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    assert reconstruction() < before / 3
+
+
+def test_a_term_without_its_judge_is_refused() -> None:
+    with pytest.raises(ValueError, match="needs an expert"):
+        Diff2LipTraining(Diff2Lip(OURS), OUR_LOSS, Judges())
+    with pytest.raises(ValueError, match="0 or more"):
+        replace(OUR_LOSS, sync=-1)
+    with pytest.raises(ValueError, match="nothing to learn"):
+        only(OUR_LOSS, "none")

@@ -1,0 +1,99 @@
+"""A judge that knows the truth finds by how many frames sound and picture lie apart."""
+
+import json
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from audio import Mel
+from errors import BadInput
+from systems.registry import load, load_expert
+from systems.sync import Wav2LipExpert, Wav2LipExpertConfig, find_offset
+
+FPS = Fraction(25)
+SHARED = Path(__file__).parents[2].parent / "shared"
+
+
+class Knowing:
+    """Embeds both sides as the moment they are of, which `footage` writes into picture and sound."""
+
+    size = 32
+
+    def embed_faces(self, faces: Tensor) -> Tensor:
+        return _circle((faces[:, 0, 0, -1, -1] + 1) * 127.5)
+
+    def embed_sound(self, speech: Tensor) -> Tensor:
+        return _circle(speech[:, 0, 0] * 20 + 20)
+
+    def agreement(self, faces: Tensor, speech: Tensor) -> Tensor:
+        return (self.embed_faces(faces) * self.embed_sound(speech)).sum(dim=1)
+
+
+def _circle(moment: Tensor) -> Tensor:
+    """Moments of 20 apart are opposite."""
+    angle = moment * torch.pi / 20
+    return F.normalize(torch.stack([angle.cos(), angle.sin()], dim=1), dim=1)
+
+
+def footage(late: int, frames: int = 40) -> tuple[np.ndarray, Mel]:
+    """Frame k is k bright, and sounds of k come `late` frames after it."""
+    faces = np.broadcast_to(np.arange(frames, dtype=np.uint8)[:, None, None, None], (frames, 32, 32, 3))
+    columns = np.zeros((int(frames * 3.2) + 64, 80), np.float32)
+    columns[:] = ((np.arange(len(columns)) / 3.2 - late) / 20 - 1)[:, None]
+    return np.ascontiguousarray(faces), Mel(columns, len(columns) / 80)
+
+
+@pytest.mark.parametrize("late", range(-5, 6))
+def test_the_shift_is_found(late: int) -> None:
+    found = find_offset(Knowing(), *footage(late), FPS)
+    assert found.frames == late and found.confidence > 0.3
+    assert (found.score > 0.995) == (late == 0)
+
+
+def test_at_another_rate_a_shift_is_still_counted_in_frames() -> None:
+    faces, mel = footage(0)
+    stretched = Mel(np.repeat(mel.columns, 2, axis=0), 2 * mel.seconds)  # the same at 12.5 frames a second
+    assert find_offset(Knowing(), faces, stretched, Fraction(25, 2)).frames == 0
+
+
+def test_what_a_judge_cannot_look_at_is_refused() -> None:
+    faces, mel = footage(0)
+    for wrong in (faces[:4], faces[:, :16, :16]):
+        with pytest.raises(ValueError, match="at least 5 frames of 32 px"):
+            find_offset(Knowing(), wrong, mel, FPS)
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the published layout lies in ../shared")
+def test_wav2lips_expert_has_the_published_keys_and_shapes() -> None:
+    published = json.loads((SHARED / "parity" / "wav2lip_expert_state_dict.json").read_text())
+    own = Wav2LipExpert(Wav2LipExpertConfig()).state_dict()
+    assert {key: list(value.shape) for key, value in own.items()} == {key: list(s) for key, s in published.items()}
+
+
+def test_wav2lips_expert_is_known_by_its_keys(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    made = Wav2LipExpert(Wav2LipExpertConfig()).eval()
+    torch.save({"state_dict": made.state_dict(), "optimizer": None, "global_step": 1}, tmp_path / "expert.pth")
+    found = load_expert(tmp_path / "expert.pth")
+    assert isinstance(found, Wav2LipExpert) and not found.training
+    faces, speech = torch.rand(2, 5, 3, 96, 96) * 2 - 1, torch.randn(2, 80, 16)
+    with torch.no_grad():
+        agreement = found.agreement(faces, speech)
+        assert torch.equal(agreement, made.agreement(faces, speech)) and ((agreement >= 0) & (agreement <= 1)).all()
+        upper = faces.clone()
+        upper[..., :48, :] = 0
+        assert torch.equal(found.agreement(upper, speech), agreement)
+        assert not torch.allclose(found.agreement(faces.flip(2), speech), agreement)  # colours have an order
+
+
+def test_who_speaks_does_not_judge() -> None:
+    from systems.registry import DEFAULT_CHECKPOINT
+
+    assert load(DEFAULT_CHECKPOINT) is not None
+    with pytest.raises(BadInput, match=r"not a sync expert; train one with train\.py --system sync"):
+        load_expert(DEFAULT_CHECKPOINT)

@@ -1,0 +1,104 @@
+"""The scripts around training run as a user runs them, on clips of a tenth of a second and networks of a thumbnail."""
+
+import os
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+import torch
+from toy import talking
+
+from dataset import load_clip, save_clip
+from dataset.prepared import entries
+from guided_diffusion.checkpoint import save_checkpoint
+from scripts.prepare import ExpertScorer
+from systems.registry import build, describe
+from systems.sound import SoundConfig
+from systems.sync import SyncConfig
+from video import write_video
+
+ROOT = Path(__file__).resolve().parents[1]
+VENV = Path(os.environ.get("VENV", ROOT / ".venv"))
+EXPERT = SyncConfig(size=32, shrink=1, widths=(32, 32), embedding=16, sound=SoundConfig(res_blocks=1))
+TINY = [
+    "model.unet.image_size=32", "model.unet.channels=32", "model.unet.head_channels=32",
+    "model.unet.channel_mult=[1]", "model.unet.res_blocks=1",
+    "model.unet.attention_resolutions=[]", "model.sound.res_blocks=1", "model.sampling.spacing=1",
+    "loss.perceptual=0", "loss.discriminator.widths=[32,32]",
+    "train.steps=1", "train.batch=1", "train.evaluate_every=1",
+]  # fmt: skip
+
+
+@pytest.fixture
+def expert(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    model = build("sync", EXPERT)
+    save_checkpoint(tmp_path / "expert.safetensors", describe("sync", model, 0, model.state_dict()))
+    return tmp_path / "expert.safetensors"
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    for number, split in enumerate(["train", "train", "test", "test", "seen", "seen"]):
+        save_clip(tmp_path / "data" / split / "ann" / f"clip{number}.npz", talking(number))
+    return tmp_path / "data"
+
+
+def run(*command: str | Path, **environment: str) -> str:
+    done = subprocess.run(
+        list(map(str, command)), env=os.environ | environment, capture_output=True, text=True, timeout=600, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_an_expert_is_measured_and_measures(data: Path, expert: Path) -> None:
+    script = [sys.executable, ROOT / "scripts" / "measure_sync.py", "--data", data, "--expert", expert, "--clips", "1"]
+    printed = run(*script)
+    assert "| seen | 2 |" in printed and "shift found" in printed
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (VENV / "requirements.txt.sha256").exists(), reason="run by scripts/test.sh, which sets up")
+def test_train_sh_trains_with_every_term_but_lpips(data: Path, expert: Path, tmp_path: Path) -> None:
+    flags = [word for setting in TINY for word in ("--set", setting)]
+    run(ROOT / "scripts" / "train.sh", "--device", "cpu", *flags, real_video_root=str(data), workers="0",
+        expert=str(expert), output=str(tmp_path / "run"), NUM_GPUS="1", VENV=str(VENV))  # fmt: skip
+    log = (tmp_path / "run" / "network" / "log.jsonl").read_text()
+    assert all(term in log for term in ("network/sync", "network/adversarial", "discriminator/hinge"))
+
+
+@pytest.mark.slow
+def test_two_processes_do_what_one_does_that_accumulates(data: Path, expert: Path, tmp_path: Path) -> None:
+    """The whole of Diff2Lip's objective, GAN and expert included, started by torchrun."""
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    ways = {"two": (torchrun, []), "one": ([sys.executable], ["train.accumulate=2"])}
+    for name, (launcher, settings) in ways.items():
+        settings = [*TINY, *settings, "train.steps=2", "train.learning_rate=1e-3"]
+        flags = [word for setting in settings for word in ("--set", setting)]
+        run(*launcher, ROOT / "train.py", "--system", "diff2lip-128", "--data", data, "--output", tmp_path / name,
+            "--expert", expert, "--device", "cpu", *flags, OMP_NUM_THREADS="1")  # fmt: skip
+    one, two = (torch.load(tmp_path / name / "state.pt", weights_only=True)["weights"] for name in ("one", "two"))
+    assert any(key.startswith("discriminator.") for key in one)
+    assert all(torch.allclose(one[key], two[key], atol=2e-4) for key in one)
+
+
+def test_prepare_leaves_out_what_the_expert_is_unsure_of(expert: Path, tmp_path: Path) -> None:
+    """An expert that has learnt nothing is sure of nothing."""
+    from talking_head import tone
+
+    clip = talking(0, frames=30, size=128)
+    write_video(tmp_path / "a.mp4", iter(clip.faces), Fraction(25), sound=tone(tmp_path / "t.wav", 1.2))
+    (tmp_path / "list.csv").write_text("file,split,speaker\na.mp4,train,ann\n")
+    script = [sys.executable, ROOT / "scripts" / "prepare.py", "--list", tmp_path / "list.csv", "--expert", expert]
+    settings = ["--size", "32", "--workers", "0", "--min_seconds", "0.4"]
+    run(*script, *settings, "--output", tmp_path / "strict", "--min_confidence", "1.9")
+    run(*script, *settings, "--output", tmp_path / "lax", "--min_confidence", "-1")
+    assert not list((tmp_path / "strict").glob("*/*/*.npz"))
+    (entry,) = entries(tmp_path / "lax", "train")
+    kept = load_clip(entry)
+    assert ExpertScorer(expert)(kept.faces, kept.mel, kept.fps).confidence < 1.9
+    assert ExpertScorer(expert)(kept.faces[:3], kept.mel, kept.fps).confidence == 0
