@@ -5,46 +5,78 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from errors import BadInput
-from video import CONTAINERS
+from video import codec_for
+
+from .settings import Settings
 
 
 @dataclass(frozen=True)
 class Job:
-    """One video that shall say one sound."""
+    """One video that shall say something.
+
+    audio     the words; None if segments name all of them
+    segments  a file that says who speaks when, and what (see segments.py)
+    heard     the sound of the result, if it is another than the one that drives the mouth
+    """
 
     video: Path
-    audio: Path
+    audio: Path | None
     output: Path
+    segments: Path | None = None
+    heard: Path | None = None
 
-    def check(self) -> None:
+    def check(self, settings: Settings) -> None:
         """Raises BadInput, before any work, if the inputs are not there or the output cannot be."""
-        for flag, path in (("--video", self.video), ("--audio", self.audio)):
+        self.check_inputs()
+        codec_for(settings.codec, self.output, transparent=settings.patch)
+
+    def check_inputs(self) -> None:
+        """Raises BadInput if an input is not there, or nothing can be written at the output's place."""
+        if self.audio is None and self.segments is None:
+            raise BadInput(f"{self.video}: there are no words for it; pass --audio, or --segments")
+        given = {"--video": self.video, "--audio": self.audio, "--segments": self.segments, "--mux_audio": self.heard}
+        for flag, path in given.items():
+            if path is None:
+                continue
             if not path.exists():
                 raise BadInput(f"{flag} {path}: no such file; check the path")
             if self.output.exists() and self.output.samefile(path):
                 raise BadInput(f"--output {self.output}: is the input itself; choose another name")
-        if self.output.is_dir():
-            raise BadInput(f"--output {self.output}: is a folder; name a file, such as {self.output / 'result.mp4'}")
-        if self.output.suffix.lower() not in CONTAINERS:
-            raise BadInput(f"--output {self.output}: choose one of the endings {', '.join(CONTAINERS)}")
-        standing = next(folder for folder in self.output.absolute().parents if folder.exists())
-        try:
-            tempfile.TemporaryFile(dir=standing).close()
-        except OSError as problem:
-            raise BadInput(
-                f"--output {self.output}: cannot write there ({problem.strerror}); choose a folder you may write to"
-            ) from problem
+        check_place(self.output)
+
+
+def check_place(output: Path) -> None:
+    """Raises BadInput if no file can be written there."""
+    if output.is_dir():
+        raise BadInput(f"--output {output}: is a folder; name a file, such as {output / 'result.mp4'}")
+    standing = next(folder for folder in output.absolute().parents if folder.exists())
+    try:
+        tempfile.TemporaryFile(dir=standing).close()
+    except OSError as problem:
+        raise BadInput(
+            f"--output {output}: cannot write there ({problem.strerror}); choose a folder you may write to"
+        ) from problem
 
 
 @dataclass(frozen=True)
 class Report:
-    """What happened to a job.  missing: inclusive ranges of source frames without a face; seconds per stage."""
+    """What happened to a job.
+
+    frames, edited  of the result; source_frames of it were searched or shown, in so many shots
+    missing         inclusive ranges of source frames that were to speak and had no face
+    seconds         per stage; peak_memory in bytes
+    batch           frames sampled at a time in the end: less than the grid if memory was too small, and then the
+                    frames are no longer, bit for bit, those of a run that had enough
+    """
 
     frames: int
     edited: int
     missing: list[tuple[int, int]]
     seconds: dict[str, float] = field(default_factory=dict)
     peak_memory: int = 0
+    source_frames: int = 0
+    shots: int = 1
+    batch: int = 0
 
     def table(self) -> str:
         """A few aligned lines for a person to read."""
@@ -54,11 +86,18 @@ class Report:
             ("edited", f"{self.edited}"),
             ("passed through", f"{self.frames - self.edited}"),
         ]
+        if self.shots > 1:
+            rows.append(("shots", f"{self.shots}"))
         if self.missing:
             rows.append(("no face in", ", ".join(f"{a}-{b}" if b > a else f"{a}" for a, b in self.missing)))
         rows += [(stage, f"{spent:.1f} s") for stage, spent in self.seconds.items()]
         rows += [("total", f"{total:.1f} s, {self.frames / max(total, 1e-9):.2f} frames/s")]
         if self.peak_memory:
             rows.append(("peak memory", f"{self.peak_memory / 2**20:.0f} MiB"))
-        width = max(len(name) for name, _ in rows)
-        return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
+        return aligned(rows)
+
+
+def aligned(rows: list[tuple[str, str]]) -> str:
+    """Names and values in two columns."""
+    width = max(len(name) for name, _ in rows)
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)

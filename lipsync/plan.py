@@ -14,21 +14,32 @@ from .settings import Extend, Settings
 
 REVERSE_BYTES = 256 * 2**20  # of frames held in memory to play a stretch backwards
 
+Picture = NDArray[np.uint8]
+
 
 @dataclass(frozen=True)
 class Plan:
-    """`frames` frames made of a video's first `source` frames, in the order that `extend` says."""
+    """`frames` frames at `fps` made of a video's first `source` frames, in the order that `extend` says.
+
+    rate: how many source frames pass from one frame of the result to the next; 1 keeps the video's own speed.
+    """
 
     source: int
     frames: int
     extend: Extend
+    fps: Fraction = Fraction(25)
+    rate: Fraction = Fraction(1)
 
     def __post_init__(self) -> None:
-        if self.source < 1 or self.frames < 1:
+        if self.source < 1 or self.frames < 1 or self.fps <= 0 or self.rate <= 0:
             raise ValueError(f"a result of {self.frames} frames from {self.source} cannot be")
 
     def __getitem__(self, k: int) -> int:
-        """The source frame that frame k of the result shows."""
+        """The source frame that frame k of the result shows: the one on screen at its time."""
+        return self._extended(int(k * self.rate))
+
+    def _extended(self, k: int) -> int:
+        """Frame k of the video that goes on forever, at its own rate."""
         if k < self.source or self.source == 1:
             return min(k, self.source - 1)
         if self.extend == "hold":
@@ -38,14 +49,31 @@ class Plan:
         phase = k % (2 * self.source - 2)
         return min(phase, 2 * self.source - 2 - phase)
 
-    @property
-    def used(self) -> int:
-        """How many of the source frames appear: always the first ones."""
-        return min(self.source, self.frames)
+    def sources(self, start: int, stop: int) -> tuple[int, int]:
+        """The half-open range of source frames that frames start..stop-1 show."""
+        shown = {self[k] for k in range(start, min(stop, start + int(2 * self.source / self.rate) + 2))}
+        return min(shown), max(shown) + 1
 
-    def read(self, path: Path, frame_bytes: int) -> Iterator[NDArray[np.uint8]]:
-        """The frames of the result, in order.  Memory: one frame, or REVERSE_BYTES where it runs backwards."""
-        for direction, first, count in self._runs():
+    def frame_at(self, seconds: float) -> int:
+        """The frame of the result that begins nearest to a moment, at most the end."""
+        return min(max(round(Fraction(seconds) * self.fps), 0), self.frames)
+
+    def read(self, path: Path, frame_bytes: int, start: int = 0, stop: int | None = None) -> Iterator[Picture]:
+        """Frames start..stop-1 of the result.  Memory: one frame, or REVERSE_BYTES where it runs backwards."""
+        stop = self.frames if stop is None else stop
+        if start >= stop:
+            return
+        first, last = int(start * self.rate), int((stop - 1) * self.rate)
+        source = enumerate(self._endless(path, frame_bytes, first, last + 1), first)
+        place, picture = next(source)
+        for k in range(start, stop):
+            while place < int(k * self.rate):
+                place, picture = next(source)
+            yield picture
+
+    def _endless(self, path: Path, frame_bytes: int, start: int, stop: int) -> Iterator[Picture]:
+        """Frames start..stop-1 of the video that goes on forever."""
+        for direction, first, count in self._runs(start, stop):
             if direction == 0:
                 frame = next(read_frames(path, start=first, stop=first + 1))
                 yield from (frame for _ in range(count))
@@ -54,19 +82,19 @@ class Plan:
             else:
                 yield from _backwards(path, first - count + 1, first + 1, max(1, REVERSE_BYTES // frame_bytes))
 
-    def _runs(self) -> Iterator[tuple[int, int, int]]:
+    def _runs(self, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
         """Stretches of constant direction: (step, first source frame, how many frames)."""
-        k = 0
-        while k < self.frames:
-            step = self[k + 1] - self[k] if k + 1 < self.frames else 1
+        k = start
+        while k < stop:
+            step = self._extended(k + 1) - self._extended(k) if k + 1 < stop else 1
             count = 1
-            while k + count < self.frames and self[k + count] - self[k + count - 1] == step:
+            while k + count < stop and self._extended(k + count) - self._extended(k + count - 1) == step:
                 count += 1
-            yield step, self[k], count
+            yield step, self._extended(k), count
             k += count
 
 
-def _backwards(path: Path, start: int, stop: int, block: int) -> Iterator[NDArray[np.uint8]]:
+def _backwards(path: Path, start: int, stop: int, block: int) -> Iterator[Picture]:
     """Frames stop-1, stop-2, ... start, read forwards a block at a time."""
     while stop > start:
         low = max(start, stop - block)
@@ -76,6 +104,8 @@ def _backwards(path: Path, start: int, stop: int, block: int) -> Iterator[NDArra
 
 def make_plan(info: VideoInfo, sound_seconds: float, settings: Settings) -> Plan:
     """The plan for a video and a sound of `sound_seconds`; a result has at least one frame."""
-    heard = max(1, round(Fraction(sound_seconds) * info.fps))
-    frames = {"audio": heard, "video": info.frames, "shortest": min(heard, info.frames)}[settings.length]
-    return Plan(1 if settings.first_frame else info.frames, frames, settings.extend)
+    fps = settings.fps or info.fps
+    heard = max(1, round(Fraction(sound_seconds) * fps))
+    seen = max(1, round(info.seconds * fps))
+    frames = {"audio": heard, "video": seen, "shortest": min(heard, seen)}[settings.length]
+    return Plan(1 if settings.first_frame else info.frames, frames, settings.extend, fps, info.fps / fps)

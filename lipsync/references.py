@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from face_detection import FaceTrack, cut
-from video import read_frames
+from video import pick_frames
 
 from .settings import Reference
 
@@ -76,4 +76,5 @@ def _sharpest(video: Path, track: FaceTrack, frames: NDArray[np.int64], size: in
 
 def _faces(video: Path, track: FaceTrack, frames: list[int], size: int) -> Pictures:
     boxes = {k: box for k in frames if (box := track.box(k)) is not None}
-    return np.stack([cut(next(read_frames(video, start=k, stop=k + 1)), box, size) for k, box in boxes.items()])
+    pictures = zip(pick_frames(video, list(boxes)), boxes.values(), strict=True)
+    return np.stack([cut(picture, box, size) for picture, box in pictures])

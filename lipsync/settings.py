@@ -1,6 +1,8 @@
 """What a user may choose, with the defaults.  Imports nothing heavy, so that --help answers at once."""
 
 from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
 from typing import Literal
 
 from errors import BadInput
@@ -10,6 +12,8 @@ Length = Literal["audio", "video", "shortest"]
 Reference = Literal["other", "gt", "first_frame", "random"]
 OnNoFace = Literal["keep", "error"]
 Sampler = Literal["ddim", "ddpm", "dpm++"]
+Silence = Literal["model", "close", "original"]
+Sides = tuple[float, float, float, float]
 
 QUALITIES = ("fast", "balanced", "best")  # which sampler and steps each is, the checkpoint says
 
@@ -20,35 +24,66 @@ class Settings:
 
     length             the result is as long as the sound, as the video, or as the shorter of the two
     extend             how a video that is too short goes on: back and forth, from its start again, or frozen
+    fps                frames per second of the result; None keeps the video's own
+    start, end         seconds of the result between which the face is edited; end None: to the end
     first_frame        animate the still first frame instead of the video
-    reference          which other frame shows the network the mouth (see references.py)
-    on_no_face         frames without a face pass through untouched, or are an error
+
+    face               who speaks: largest, center, index:N or point:x,y[@t] (see face_detection.selection)
+    detector           which face detector; detector_batch: pictures it is handed at once
     fixed_crop         the videos are VoxCeleb2's: cut by its fixed margins, detect nothing
+    box                top, bottom, left, right of the face in every frame, in pixels: detect nothing
+    pads               pixels by which the face is cut larger: top, bottom, left, right
+    on_no_face         frames without a face pass through untouched, or are an error
     max_gap            seconds without a detected face that are bridged
-    mask               what is pasted: mouth and chin within the lower half of the face, or all of that half
-    feather            width of the blend inside the pasted half, as a share of the crop
+    cache              the folder in which detections are kept, None for nowhere, "default" for the user's own
+
+    silence            the mouth while nobody speaks: as the model has it, closed on silence, or the original's
+    reference          which other frame shows the network the mouth (see references.py)
     quality            preset of sampler and steps; sampler and steps override it one by one
     batch              frames sampled at a time; 0: 8 on a CPU, 32 elsewhere
+
+    mask               what is pasted: mouth and chin within the lower half of the face, or all of that half
+    feather            width of the blend inside the pasted half, as a share of the crop
+    codec, crf         how the result is stored (see video.codecs)
+    compare            show the frame before beside the frame after
+    debug_mask         show where the face was found and what was pasted
+    patch              store the pasted patch alone, on nothing
     """
 
     length: Length = "audio"
     extend: Extend = "pingpong"
+    fps: Fraction | None = None
+    start: float = 0.0
+    end: float | None = None
     first_frame: bool = False
-    reference: Reference = "other"
-    on_no_face: OnNoFace = "keep"
+
+    face: str = "largest"
+    detector: str = "auto"
+    detector_batch: int = 16
     fixed_crop: bool = False
+    box: Sides | None = None
+    pads: Sides = (0.0, 0.0, 0.0, 0.0)
+    on_no_face: OnNoFace = "keep"
     max_gap: float = 0.5
-    mask: Literal["jaw", "half"] = "jaw"
-    feather: float = 1 / 12
+    cache: Path | Literal["default"] | None = "default"
+
+    silence: Silence = "model"
+    reference: Reference = "other"
     quality: str = "balanced"
     sampler: Sampler | None = None
     steps: str | None = None
     seed: int = 7
     batch: int = 0
-    crf: int = 16
-    detector: str = "auto"
     device: str = "auto"
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+
+    mask: Literal["jaw", "half"] = "jaw"
+    feather: float = 1 / 12
+    codec: str = "h264"
+    crf: int = 16
+    compare: bool = False
+    debug_mask: bool = False
+    patch: bool = False
 
     def __post_init__(self) -> None:
         if self.quality not in QUALITIES:
@@ -57,5 +92,17 @@ class Settings:
             raise BadInput(f"--feather {self.feather}: a share of the crop from 0 to 0.25")
         if not 0 <= self.crf <= 51:
             raise BadInput(f"--crf {self.crf}: from 0 (lossless) to 51; 16 is visually lossless")
-        if self.batch < 0 or self.max_gap < 0:
-            raise BadInput("--batch and --max_gap cannot be negative")
+        if self.batch < 0 or self.max_gap < 0 or self.start < 0 or self.detector_batch < 1:
+            raise BadInput("--batch, --max_gap and --start cannot be negative, nor --face_det_batch_size less than 1")
+        if self.end is not None and self.end <= self.start:
+            raise BadInput(f"--end {self.end:g}: the edit starts at {self.start:g} s; give a later end")
+        if self.fps is not None and not 1 <= self.fps <= 240:
+            raise BadInput(f"--fps {self.fps}: from 1 to 240 frames per second")
+        if self.box is not None and (self.box[1] <= self.box[0] or self.box[3] <= self.box[2]):
+            raise BadInput(f"--box {_sides(self.box)}: give top, bottom, left, right; top < bottom and left < right")
+        if sum((self.compare, self.debug_mask, self.patch)) > 1:
+            raise BadInput("--compare, --debug_mask and --patch show different things; choose one of them")
+
+
+def _sides(sides: Sides) -> str:
+    return ",".join(f"{side:g}" for side in sides)

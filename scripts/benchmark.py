@@ -149,7 +149,8 @@ def detectors(video: Path, device: torch.device) -> None:
 def end_to_end(checkpoint: Path, video: Path, audio: Path, device: str) -> None:
     """generate.py on the sample: seconds a frame, and each stage's share."""
     with tempfile.TemporaryDirectory() as folder:
-        report = Dubber(checkpoint, Settings(device=device)).dub(Job(video, audio, Path(folder) / "result.mp4"))
+        job = Job(video, audio, Path(folder) / "result.mp4")
+        report = Dubber(checkpoint, Settings(device=device, cache=None)).dub(job)
     total = sum(report.seconds.values())
     shares = ", ".join(f"{stage} {100 * spent / total:.0f} %" for stage, spent in report.seconds.items())
     print(f"\nend to end: {report.frames} frames, {total / report.frames:.3f} s a frame ({shares});"

@@ -23,7 +23,7 @@ COMMANDS = [
     for line in block.splitlines()
     if line.strip()
 ]
-SETTINGS = ("train.steps=2", "train.batch=2", "train.evaluate_every=2", "train.warmup=0")
+SETTINGS = ("train.steps=2", "train.batch=8", "train.evaluate_every=2", "train.warmup=0", "train.cooldown=0")
 SMALLER = {
     "train.py": [word for setting in SETTINGS for word in ("--set", setting)],
     "scripts/measure.py": ["--frames", "1"],

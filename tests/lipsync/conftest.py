@@ -28,6 +28,11 @@ TINY = Diff2LipConfig(
 )  # fmt: skip
 
 
+@pytest.fixture(autouse=True)
+def no_cache_of_the_user(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path.parent / f"{tmp_path.name}-cache"))
+
+
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Diff2Lip of 32 px whose weights are random everywhere, so that its mouth depends on all it is given."""

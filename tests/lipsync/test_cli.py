@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,8 +14,12 @@ import numpy as np
 import pytest
 from talking_head import talking
 
-from lipsync.cli import generate, parser, settings, spelled
-from video import write_video
+from face_detection.haar import HaarDetector
+from lipsync.cli import generate
+from lipsync.flags import parser, settings
+from lipsync.originals import unused
+from lipsync.settings import Settings
+from video import probe, write_video
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -69,6 +74,7 @@ def run(files, capsys, *extra, **changes):
         ("missing checkpoint", {"model": "absent.safetensors"}, 2, "--model_path"),
         ("a random pickle", {"model": "pickle.pt"}, 2, "nothing in it was run"),
         ("a text checkpoint", {"model": "text.mp4"}, 2, "weights"),
+        ("a still without --preview", {"output": "result.png"}, 2, ".mp4"),
     ],
 )
 def test_bad_input(files, capsys, what, changes, code, words):
@@ -99,7 +105,41 @@ def test_a_face_in_half_the_frames(files, capsys, tmp_path):
     assert code == 0 and files["output"].exists()
 
 
-@pytest.mark.parametrize("args", [["--unknown"], ["--vide", "x"], [], ["--quality", "worst"], ["--crf", "99"]])
+@pytest.mark.parametrize(
+    ("args", "code", "words"),
+    [
+        (["--codec", "ffv1"], 2, ".mkv"),
+        (["--patch"], 2, "transparency"),
+        (["--patch", "--compare"], 2, "choose one"),
+        (["--face", "person.mp4"], 2, "passed with --video"),
+        (["--face", "index:7"], 3, "--list_faces"),
+        (["--preview", "0.5"], 2, ".png"),
+        (["--list-faces"], 2, ".png"),
+        (["--start", "3"], 2, "--start"),
+        (["--segments", "gone.csv"], 2, "gone.csv"),
+        (["--mux-audio", "gone.wav"], 2, "gone.wav"),
+    ],
+)
+def test_flags_that_cannot_be_used_say_why(files, capsys, args, code, words):
+    got, said = run(files, capsys, *args)
+    assert (got, words in said, len(said.splitlines())) == (code, True, 1), said
+    assert not files["output"].exists()
+
+
+def test_without_words_there_is_nothing_to_say(files, capsys):
+    code = generate(["--video", str(files["video"]), "--output", str(files["output"])])
+    assert code == 2 and "--audio" in capsys.readouterr().err
+
+
+BAD_USAGE = [
+    ["--unknown"], ["--vide", "x"], [], ["--quality", "worst"], ["--crf", "99"], ["--pads", "1,2"],
+    ["--box", "a b c d"],
+    ["--start", "soon"], ["--start", "3", "--end", "2"], ["--fps", "0"], ["--compare", "maybe"], ["--use_ddim", "x"],
+    ["--box", "9,1,0,5"],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("args", BAD_USAGE)
 def test_bad_usage(args, capsys):
     needed = ["--video", "v", "--audio", "a", "--output", "o.mp4"] if args else []
     try:
@@ -110,13 +150,92 @@ def test_bad_usage(args, capsys):
     assert code == 2 and len(said.strip().splitlines()) == 1
 
 
-def test_old_and_new_spellings():
-    given = (
-        ["--video_path", "v", "--audio-path", "a", "--out_path=o-1.mp4", "--is_voxceleb2", "True",
-         "--sampling-batch-size", "4", "--sampling_seed=3", "--sampling_input_type", "first_frame"]
-    )  # fmt: skip
-    chosen = settings(parser().parse_args([spelled(token) for token in given]))
-    assert (chosen.fixed_crop, chosen.batch, chosen.seed, chosen.first_frame) == (True, 4, 3, True)
+def chosen(*args):
+    """The settings that flags say."""
+    return settings(parser().parse(["--video", "v", "--audio", "a", "--output", "o-1.mp4", *args]))
+
+
+def test_nothing_said_is_the_defaults():
+    assert chosen() == Settings()
+
+
+@pytest.mark.parametrize(
+    ("args", "expected"),
+    [
+        (["--is_voxceleb2", "True", "--sampling-batch-size", "4", "--sampling_seed=3"],
+         {"fixed_crop": True, "batch": 4, "seed": 3}),
+        (["--is-voxceleb2", "--no-is-voxceleb2"], {"fixed_crop": False}),
+        (["--is_voxceleb2", "False", "--compare"], {"fixed_crop": False, "compare": True}),
+        (["--no_compare", "False"], {"compare": True}),
+        (["--sampling_input_type", "first_frame"], {"first_frame": True}),
+        (["--pads", "0,10,-3,0.5"], {"pads": (0, 10, -3, 0.5)}),
+        (["--pads", "0", "9", "0", "0", "--box", "1", "2", "3", "4"], {"pads": (0, 9, 0, 0), "box": (1, 2, 3, 4)}),
+        (["--start", "1:02.5", "--end", "1:00:00"], {"start": 62.5, "end": 3600}),
+        (["--fps", "29.97"], {"fps": Fraction(30000, 1001)}),
+        (["--video_fps", "25"], {"fps": 25}),
+        (["--timestep_respacing", "ddim25", "--use_ddim", "True"], {"steps": "ddim25", "sampler": "ddim"}),
+        (["--use_ddim", "False", "--use_fp16", "False"], {"sampler": "ddpm", "precision": "fp32"}),
+        (["--use_fp16", "True"], {"precision": "auto"}),
+        (["--no-cache"], {"cache": None}),
+        (["--cache-dir", "there"], {"cache": Path("there")}),
+        (["--face_det_batch_size", "64"], {"detector_batch": 64}),
+    ],
+)  # fmt: skip
+def test_flags_new_and_old(args, expected):
+    assert chosen(*args) == replace(Settings(), **expected)
+
+
+ORIGINAL = """
+--attention_resolutions 32,16,8 --class_cond False --learn_sigma True --num_channels 128 --num_head_channels
+64 --num_res_blocks 2 --resblock_updown True --use_fp16 True --use_scale_shift_norm False --predict_xstart
+False --diffusion_steps 1000 --noise_schedule linear --rescale_timesteps False --sampling_seed 7
+--sampling_input_type gt --sampling_ref_type gt --timestep_respacing ddim25 --use_ddim True --model_path m.pt
+--sample_path out --nframes 5 --nrefer 1 --image_size 128 --sampling_batch_size 32 --face_hide_percentage 0.5
+--use_ref True --use_audio True --audio_as_style True --generate_from_filelist 0 --test_video_dir d --filelist
+f --video_path v --audio_path a --out_path o.mp4 --save_orig False --face_det_batch_size 64 --pads 0,0,0,0
+--is_voxceleb2 False --video_fps 25 --sample_rate 16000
+"""
+
+
+def test_a_command_of_the_original_is_understood_and_what_means_nothing_says_so_once():
+    options = parser().parse(ORIGINAL.split())
+    expected = {
+        "reference": "gt", "steps": "ddim25", "sampler": "ddim", "batch": 32, "detector_batch": 64, "fps": Fraction(25),
+    }  # fmt: skip
+    assert settings(options) == replace(Settings(), **expected)
+    assert (options.video, options.output, options.model_path) == (Path("v"), Path("o.mp4"), Path("m.pt"))
+    sentences = unused(options)
+    assert len(sentences) == 4 and all("not used here, because" in sentence for sentence in sentences)
+    assert "--num_channels" in sentences[0] and "--nframes, --nrefer" in " ".join(sentences)
+    assert unused(parser().parse(["--video", "v", "--output", "o"])) == []
+
+
+def test_the_programs_that_only_look(files, capsys, tmp_path):
+    still = tmp_path / "new" / "still.png"
+    assert run(files, capsys, "--preview", "0.4", output=still)[0] == 0
+    assert probe(still).width == 512
+    assert run(files, capsys, "--list-faces", output=tmp_path / "who.png")[0] == 0
+    assert probe(tmp_path / "who.png").still
+    files["output"].unlink(missing_ok=True)
+    assert run(files, capsys, "--dry-run")[0] == 0 and not files["output"].exists()
+
+
+def test_a_patch_for_editors_and_a_comparison(files, capsys, tmp_path):
+    assert run(files, capsys, "--codec", "prores", "--patch", output=tmp_path / "patch.mov")[0] == 0
+    assert probe(tmp_path / "patch.mov").frames == 25
+    assert run(files, capsys, "--compare", "--codec", "ffv1", output=tmp_path / "both.mkv")[0] == 0
+    assert probe(tmp_path / "both.mkv").width == 512
+
+
+def test_a_second_run_searches_nothing(files, capsys, tmp_path, monkeypatch):
+    cache = tmp_path / "cache"
+    assert run(files, capsys, "--cache-dir", str(cache))[0] == 0
+    first = files["output"].read_bytes()
+    monkeypatch.setattr(HaarDetector, "detect", None)
+    assert run(files, capsys, "--cache-dir", str(cache))[0] == 0
+    assert files["output"].read_bytes() == first
+    with pytest.raises(TypeError):
+        run(files, capsys, "--no-cache")
 
 
 def test_ctrl_c_leaves_nothing(files, tmp_path):

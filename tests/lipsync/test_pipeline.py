@@ -1,6 +1,6 @@
 """From files to files: every promise that a result makes."""
 
-from dataclasses import replace
+import wave
 from fractions import Fraction
 
 import numpy as np
@@ -9,15 +9,17 @@ from talking_head import PORTRAIT, picture, talking, tone
 
 from audio import read_sound
 from errors import BadInput, NoFace
-from face_detection import FaceTrack
+from face_detection import Box, FaceTrack
 from lipsync import pipeline
 from lipsync.jobs import Job
 from lipsync.pipeline import Dubber
+from lipsync.plan import Plan
 from lipsync.references import References
 from lipsync.settings import Settings
-from video import probe, read_frames, write_video
+from lipsync.turns import Turn
+from video import SEGMENT, join, probe, read_frames, write_video
 
-SETTINGS = Settings(detector="haar", device="cpu", precision="fp32", batch=8)
+SETTINGS = Settings(detector="haar", device="cpu", precision="fp32", batch=8, cache=None)
 
 
 @pytest.fixture(scope="module")
@@ -25,18 +27,12 @@ def dubber(checkpoint):
     return Dubber(checkpoint, SETTINGS)
 
 
-def spoken(dubber, video, audio, monkeypatch, **changes):
+def spoken(dubber, video, audio, **changes):
     """The result's frames before they are encoded, the frames of the video, the report."""
-    frames = []
-
-    def record(path, generator, fps, **options):
-        frames.extend(generator)
-        return len(frames)
-
-    monkeypatch.setattr(pipeline, "write_video", record)
-    monkeypatch.setattr(dubber, "settings", replace(SETTINGS, **changes))
-    report = dubber.dub(Job(video, audio, video.parent / "unused.mp4"))
-    return np.stack(frames), np.stack(list(read_frames(video))), report
+    dubber = dubber.adjusted(**changes)
+    dubbing = dubber.prepare(Job(video, audio, video.parent / "unused.mp4"))
+    frames = np.stack(list(dubbing.frames()))
+    return frames, np.stack(list(read_frames(video))), dubber.report(dubbing, len(frames))
 
 
 def test_frames_sound_and_time(dubber, folder, tmp_path):
@@ -44,22 +40,25 @@ def test_frames_sound_and_time(dubber, folder, tmp_path):
     report = dubber.dub(Job(folder / "person.mp4", folder / "words.wav", output))
     info = probe(output)
     assert (info.frames, info.fps, info.audio) == (25, 25, True)
-    assert (report.frames, report.edited, report.missing) == (25, 25, [])
+    assert (report.frames, report.edited, report.missing, report.batch) == (25, 25, [], 8)
+    assert "edited" in report.table()
     before, after = read_sound(folder / "words.wav").samples, read_sound(output).samples
     assert 0 <= len(after) - len(before) < 1024  # AAC comes in packets of 1024
     assert np.corrcoef(before, after[: len(before)])[0, 1] > 0.99
 
 
-def test_native_rate_is_kept(dubber, folder, tmp_path):
-    video = tmp_path / "ntsc.mp4"
-    write_video(video, talking(10), Fraction(30000, 1001))
+def test_native_rate_is_kept_and_another_one_keeps_the_time(dubber, folder, tmp_path):
+    video, ntsc = tmp_path / "ntsc.mp4", Fraction(30000, 1001)
+    write_video(video, talking(10), ntsc)
     dubber.dub(Job(video, folder / "words.wav", tmp_path / "out.mp4"))
-    assert (probe(tmp_path / "out.mp4").fps, probe(tmp_path / "out.mp4").frames) == (Fraction(30000, 1001), 30)
+    assert (probe(tmp_path / "out.mp4").fps, probe(tmp_path / "out.mp4").frames) == (ntsc, 30)
+    dubber.adjusted(fps=Fraction(25)).dub(Job(video, folder / "words.wav", tmp_path / "pal.mp4"))
+    assert (probe(tmp_path / "pal.mp4").fps, probe(tmp_path / "pal.mp4").frames) == (25, 25)
 
 
-def test_only_the_mouth_half_changes(dubber, folder, monkeypatch):
-    after, before, _ = spoken(dubber, folder / "person.mp4", folder / "words.wav", monkeypatch, length="video")
-    track = dubber._track(probe(folder / "person.mp4"), 20)
+def test_only_the_mouth_half_changes(dubber, folder):
+    after, before, _ = spoken(dubber, folder / "person.mp4", folder / "words.wav", length="video")
+    track = dubber.casting(probe(folder / "person.mp4")).track("largest", 0, 20)
     changed = (after != before).any(axis=3)
     for k in range(20):
         rows, columns = np.where(changed[k])
@@ -68,31 +67,82 @@ def test_only_the_mouth_half_changes(dubber, folder, monkeypatch):
         assert len(rows) > 0.1 * (x1 - x0) * (y1 - y0)
 
 
-def test_the_mouth_follows_the_sound_and_the_seed(dubber, folder, tmp_path, monkeypatch):
+def test_the_mouth_follows_the_sound_and_the_seed(dubber, folder, tmp_path):
     other = tone(tmp_path / "other.wav", 1.0, pitch=900)
-    one, _, _ = spoken(dubber, folder / "person.mp4", folder / "words.wav", monkeypatch, length="video")
-    again, _, _ = spoken(dubber, folder / "person.mp4", folder / "words.wav", monkeypatch, length="video")
-    two, _, _ = spoken(dubber, folder / "person.mp4", other, monkeypatch, length="video")
+    one, _, _ = spoken(dubber, folder / "person.mp4", folder / "words.wav", length="video")
+    again, _, _ = spoken(dubber, folder / "person.mp4", folder / "words.wav", length="video")
+    two, _, _ = spoken(dubber, folder / "person.mp4", other, length="video")
     assert np.array_equal(one, again)
     assert not np.array_equal(one, two)
 
 
-def test_padding_and_position_do_not_matter(dubber, folder, monkeypatch):
-    """The last, padded batch gives what a full one gives: 20 frames are 8 + 8 + 4."""
-    full, _, _ = spoken(dubber, folder / "person.mp4", folder / "words.wav", monkeypatch, length="audio")
-    short, _, _ = spoken(dubber, folder / "person.mp4", folder / "words.wav", monkeypatch, length="video")
-    assert np.array_equal(full[:20], short)
+def test_a_stretch_is_the_same_wherever_the_work_begins(dubber, folder):
+    dubbing = dubber.prepare(Job(folder / "person.mp4", folder / "words.wav", folder / "unused.mp4"))
+    whole = np.stack(list(dubbing.frames()))
+    for start, stop in ((0, 3), (3, 17), (16, 25), (20, 21)):
+        assert np.array_equal(np.stack(list(dubbing.frames(start, stop))), whole[start:stop])
 
 
-def test_frames_without_a_face_pass_untouched_and_are_reported(dubber, folder, tmp_path, monkeypatch):
+def test_segments_joined_are_the_whole(dubber, folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("video.encoding.SEGMENT", 8)
+    assert SEGMENT % 8 == 0
+    job = Job(folder / "person.mp4", folder / "words.wav", tmp_path / "whole.mp4")
+    dubber.dub(job)
+    dubbing = dubber.prepare(job)
+    parts = [tmp_path / f"{start}.mp4" for start in (0, 8, 24)]
+    for part, (start, stop) in zip(parts, ((0, 8), (8, 24), (24, 25)), strict=True):
+        dubbing.write(part, start, stop)
+    assert join(parts, tmp_path / "joined.mp4", dubbing.plan.fps, sound=dubbing.sound) == 25
+    pairs = zip(read_frames(tmp_path / "joined.mp4"), read_frames(tmp_path / "whole.mp4"), strict=True)
+    assert all(np.array_equal(a, b) for a, b in pairs)
+
+
+def test_frames_without_a_face_pass_untouched_and_are_reported(dubber, folder, tmp_path):
     video = tmp_path / "gap.mp4"
     write_video(video, talking(40, range(10, 30)), Fraction(25))
-    after, before, report = spoken(dubber, video, folder / "words.wav", monkeypatch, length="video")
+    after, before, report = spoken(dubber, video, folder / "words.wav", length="video")
     assert report.missing == [(10, 29)] and report.edited == 20
     assert np.array_equal(after[10:30], before[10:30])
     assert (after[:10] != before[:10]).any() and (after[30:] != before[30:]).any()
     with pytest.raises(NoFace, match="10-29"):
-        spoken(dubber, video, folder / "words.wav", monkeypatch, length="video", on_no_face="error")
+        spoken(dubber, video, folder / "words.wav", length="video", on_no_face="error")
+
+
+def test_only_the_edit_from_start_to_end_is_touched(dubber, folder):
+    after, before, report = spoken(
+        dubber, folder / "person.mp4", folder / "words.wav", length="video", start=0.2, end=0.52
+    )
+    changed = (after != before).any(axis=(1, 2, 3))
+    assert np.flatnonzero(changed).tolist() == list(range(5, 13)) and report.edited == 8
+    whole, _, _ = spoken(dubber, folder / "person.mp4", folder / "words.wav", length="video")
+    assert np.array_equal(after[5:13], whole[5:13])
+    with pytest.raises(BadInput, match="--start"):
+        spoken(dubber, folder / "person.mp4", folder / "words.wav", start=3.0)
+
+
+def test_only_what_is_edited_is_searched(dubber, folder, tmp_path, monkeypatch):
+    video = tmp_path / "long.mp4"
+    write_video(video, talking(170), Fraction(25), preset="ultrafast")
+    info = probe(video)
+    casting = dubber.casting(info)
+    casting.track("largest", 100, 102)
+    assert casting.finder.missing(0, 170) == [(0, 80), (160, 170)]
+
+
+def test_the_search_may_be_shared_out(dubber, folder, tmp_path):
+    video = tmp_path / "long.mp4"
+    write_video(video, talking(170), Fraction(25), preset="ultrafast")
+    job = Job(video, folder / "words.wav", tmp_path / "o.mp4")
+    one, other = (dubber.adjusted(cache=tmp_path / "cache", face="index:0") for _ in range(2))
+    blocks = one.unsearched(job)
+    assert blocks == [(0, 80), (80, 160), (160, 170)]
+    one.search(video, blocks[::2])
+    assert other.unsearched(job) == blocks[1:2]
+    other.search(video, blocks[1::2])
+    assert one.unsearched(job) == []
+    shared = one.prepare(job).turns[0].track
+    assert np.array_equal(shared.boxes, dubber.adjusted(face="index:0").prepare(job).turns[0].track.boxes)
+    assert dubber.adjusted(box=(0.0, 9.0, 0.0, 9.0)).unsearched(job) == []
 
 
 def test_a_still_picture_is_a_video_of_one_frame(dubber, folder, tmp_path):
@@ -100,24 +150,70 @@ def test_a_still_picture_is_a_video_of_one_frame(dubber, folder, tmp_path):
     assert probe(tmp_path / "out.mp4").frames == 25
 
 
-def test_the_fixed_crop_needs_no_detector(checkpoint, folder, tmp_path, monkeypatch):
+def test_a_fixed_box_needs_no_detector(dubber, folder, tmp_path, monkeypatch):
     monkeypatch.setattr(pipeline, "load_detector", None)
-    dubber = Dubber(checkpoint, replace(SETTINGS, fixed_crop=True))
     video = tmp_path / "crop.mp4"
     write_video(video, (picture()[:160, 60:220] for _ in range(5)), Fraction(25))
-    dubber.dub(Job(video, folder / "words.wav", tmp_path / "out.mp4"))
-    assert probe(tmp_path / "out.mp4").frames == 25
+    for changes in ({"fixed_crop": True}, {"box": (10.0, 120.0, 30.0, 120.0)}):
+        fixed = dubber.adjusted(**changes)
+        fixed._detector = None
+        fixed.dub(Job(video, folder / "words.wav", tmp_path / "out.mp4"))
+        assert probe(tmp_path / "out.mp4").frames == 25
+    track = fixed.casting(probe(video)).track("largest", 0, 5)
+    assert track.box(0) == Box(30, 10, 120, 120)
+
+
+def test_pads_make_the_cut_larger(dubber, folder):
+    info = probe(folder / "person.mp4")
+    plain = dubber.casting(info).track("largest", 0, 20)
+    padded = dubber.adjusted(pads=(1.0, 10.0, 3.0, 4.0)).casting(info).track("largest", 0, 20)
+    assert np.allclose(padded.boxes - plain.boxes, [-3, -1, 4, 10], atol=1e-3)
+    with pytest.raises(BadInput, match="--pads"):
+        dubber.adjusted(pads=(-90.0, -90.0, 0.0, 0.0)).casting(info).track("largest", 0, 20)
+
+
+def test_what_is_heard_may_be_another_sound(dubber, folder, tmp_path):
+    heard = tone(tmp_path / "heard.wav", 0.6, pitch=500)
+    job = Job(folder / "person.mp4", folder / "words.wav", tmp_path / "out.mov", heard=heard)
+    dubber.dub(job)
+    assert probe(job.output).frames == 25
+    assert np.allclose(read_sound(job.output).samples[:9600], read_sound(heard).samples, atol=1e-3)
+
+
+@pytest.mark.parametrize("silence", ["model", "close", "original"])
+def test_the_mouth_in_silence(dubber, folder, tmp_path, silence):
+    """Words for 0.4 s, then a second of silence; the face stands still."""
+    tone(tmp_path / "words.wav", 0.4)
+    with wave.open(str(tmp_path / "words.wav")) as file:
+        words = file.readframes(file.getnframes())
+    with wave.open(str(tmp_path / "padded.wav"), "wb") as file:
+        file.setparams((1, 2, 16000, 0, "NONE", ""))
+        file.writeframes(words + bytes(2 * 16000))
+    after, before, report = spoken(
+        dubber, folder / "person.mp4", tmp_path / "padded.wav", first_frame=True, silence=silence
+    )
+    untouched = [bool((frame == before[0]).all()) for frame in after]
+    assert len(after) == 35 and not any(untouched[:10])
+    assert all(untouched[20:]) == any(untouched) == (silence == "original")
+    assert report.edited == 35 - sum(untouched)
+    assert np.array_equal(after[25], after[30])
 
 
 def test_no_picture_is_never_written(dubber, folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(dubber, "speaker", lambda clips: clips.faces * float("nan"))
-    with pytest.raises(BadInput, match="--precision fp32"):
+    monkeypatch.setattr(dubber.synthesizer, "speaker", lambda clips: clips.faces * float("nan"))
+    with pytest.raises(BadInput, match="gives no picture"):
         dubber.dub(Job(folder / "person.mp4", folder / "words.wav", tmp_path / "out.mp4"))
     assert not any(tmp_path.iterdir())
 
 
+def test_settings_of_the_loaded_model_cannot_be_adjusted(dubber):
+    assert dubber.adjusted(seed=7, length="video").synthesizer is dubber.synthesizer
+    with pytest.raises(ValueError, match="seed"):
+        dubber.adjusted(seed=8)
+
+
 def test_memory_is_bounded(dubber, folder, monkeypatch):
-    """However long the result, at most one batch of frames is alive."""
+    """However long the result, at most two batches of frames are alive."""
     alive, most = 0, 0
 
     class Counted(np.ndarray):
@@ -134,15 +230,13 @@ def test_memory_is_bounded(dubber, folder, monkeypatch):
             most = max(most, alive)
             yield frame
 
-    def count(path, generator, fps, **options):
-        return sum(1 for _ in generator)
-
+    dubbing = dubber.prepare(Job(folder / "person.mp4", folder / "words.wav", folder / "unused.mp4"))
     monkeypatch.setattr("lipsync.plan.read_frames", frames)
-    monkeypatch.setattr(pipeline, "write_video", count)
-    box = FaceTrack.fixed(200, pipeline.voxceleb2_box(192, 256))
-    monkeypatch.setattr(dubber, "_track", lambda info, frames: box)
-    none = References(np.zeros((0, 32, 32, 3), np.uint8), np.full(200, -1))
-    monkeypatch.setattr(pipeline, "choose_references", lambda *_: none)
-    monkeypatch.setattr("lipsync.pipeline.make_plan", lambda info, seconds, settings: pipeline.Plan(200, 200, "hold"))
-    dubber.dub(Job(folder / "person.mp4", folder / "words.wav", folder / "unused.mp4"))
-    assert most <= 2 * dubber.batch + 2
+    monkeypatch.setattr(type(dubber.synthesizer), "__call__", lambda self, slots, faces, references, windows: faces)
+    turn = dubbing.turns[0]
+    box = FaceTrack.fixed(200, Box(20, 20, 90, 90))
+    dubbing.plan = Plan(200, 200, "hold")
+    own = References(turn.references.crops[:0], np.full(200, -1))
+    dubbing.turns = [Turn(0, 200, 0, box, own, turn.mel)]
+    assert sum(1 for _ in dubbing.frames()) == 200
+    assert most <= 2 * dubber.synthesizer.grid + 2

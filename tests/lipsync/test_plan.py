@@ -8,7 +8,7 @@ import pytest
 
 from lipsync.plan import Plan, make_plan
 from lipsync.settings import Settings
-from video import VideoInfo, read_frames, write_video
+from video import VideoInfo, probe, read_frames, write_video
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,9 @@ from video import VideoInfo, read_frames, write_video
 def test_order(extend, source, expected):
     plan = Plan(source, 11, extend)
     assert [plan[k] for k in range(11)] == expected
-    assert plan.used == len(set(expected))
+    for start, stop in ((0, 11), (2, 5), (9, 11)):
+        shown = set(expected[start:stop])
+        assert plan.sources(start, stop) == (min(shown), max(shown) + 1)
 
 
 @pytest.mark.parametrize("extend", ["pingpong", "loop", "hold"])
@@ -41,6 +43,8 @@ def test_frames_are_read_in_that_order(tmp_path, monkeypatch, extend, source, bl
     read = list(plan.read(video, 1))
     assert len(read) == 23
     assert all(np.array_equal(frame, stored[plan[k]]) for k, frame in enumerate(read))
+    part = list(plan.read(video, 1, 9, 15))
+    assert len(part) == 6 and all(np.array_equal(frame, stored[plan[k]]) for k, frame in enumerate(part, 9))
 
 
 @pytest.mark.parametrize(
@@ -50,6 +54,23 @@ def test_frames_are_read_in_that_order(tmp_path, monkeypatch, extend, source, bl
 def test_length(length, seconds, frames):
     info = VideoInfo(Path("x"), Fraction(30000, 1001), 40, 10, 10, audio=True, still=False)
     assert make_plan(info, seconds, Settings(length=length)).frames == frames
+
+
+@pytest.mark.parametrize(("source", "result"), [(50, 25), (24, 25), (25, 60), (30, 25)])
+def test_another_rate_shows_what_is_on_screen_at_each_moment(tmp_path, source, result):
+    video = tmp_path / "clip.mp4"
+    write_video(video, (np.full((16, 16, 3), 10 * k, np.uint8) for k in range(20)), Fraction(source), crf=0)
+    stored = list(read_frames(video))
+    plan = make_plan(probe(video), 9.0, Settings(length="video", fps=Fraction(result)))
+    assert plan.frames == round(20 * result / source) and plan.fps == result
+    for start in (0, 3):
+        for k, frame in enumerate(plan.read(video, 1, start), start):
+            assert plan[k] == min(k * source // result, 19) and np.array_equal(frame, stored[plan[k]])
+
+
+def test_moments_are_frames():
+    plan = Plan(100, 50, "hold", Fraction(25))
+    assert [plan.frame_at(seconds) for seconds in (-1, 0, 0.5, 1.99, 7)] == [0, 0, 12, 50, 50]
 
 
 def test_a_still_first_frame_is_a_video_of_one_frame():

@@ -1,0 +1,99 @@
+"""Whose face: from a video and a selector to a track that is ready to be cut by."""
+
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+
+from tqdm import tqdm
+
+from errors import NoFace
+from face_detection import Box, Detector, FaceFinder, Faces, FaceTrack, Selector, default_folder, find_faces
+from face_detection import voxceleb2_box as voxceleb2_margins
+from video import VideoInfo
+
+from .settings import Settings
+
+Span = tuple[int, int]
+
+
+class Casting:
+    """The faces of one video: searched once, chosen as often as asked."""
+
+    def __init__(self, info: VideoInfo, settings: Settings, detector: Callable[[], Detector]) -> None:
+        """detector: called when something must be searched, and not before."""
+        self.info = info
+        self.settings = settings
+        self._detector = detector
+        self._faces: dict[Span, Faces] = {}
+
+    @cached_property
+    def finder(self) -> FaceFinder:
+        """Knows which blocks of the video were searched already."""
+        return FaceFinder(
+            self.info, self._detector(), cache_folder(self.settings), batch=self.settings.detector_batch
+        )
+
+    @property
+    def fixed(self) -> Box | None:
+        """The one box that the settings name for all frames, if they do."""
+        if self.settings.box is not None:
+            top, bottom, left, right = self.settings.box
+            return Box(left, top, right, bottom)
+        return voxceleb2_margins(self.info.height, self.info.width) if self.settings.fixed_crop else None
+
+    def span(self, face: str, start: int, stop: int) -> Span | None:
+        """What must be searched to know this face in frames start..stop-1: those, or all, or None for nothing."""
+        if self.fixed is not None:
+            return None
+        return (0, self.info.frames) if Selector.parse(face).needs_all else (start, stop)
+
+    def faces(self, start: int, stop: int) -> Faces:
+        """Everybody in frames start..stop-1, and in what else of their blocks had to be searched."""
+        if (start, stop) not in self._faces:
+            missing = sum(last - first for first, last in self.finder.missing(start, stop))
+            with tqdm(total=missing, desc="find faces", unit="frame", disable=None if missing else True) as bar:
+                self._faces[start, stop] = find_faces(self.finder.find(start, stop, bar.update))
+        return self._faces[start, stop]
+
+    def track(self, face: str, start: int, stop: int) -> FaceTrack:
+        """The face that is meant, among those in frames start..stop-1: gaps bridged, smoothed, padded.
+
+        NoFace if it is in none of these frames, or is lacking in one and the settings do not allow that.
+        """
+        if self.fixed is not None:
+            return FaceTrack.fixed(self.info.frames, self.fixed)
+        span = self.span(face, start, stop) or (start, stop)
+        try:
+            track = Selector.parse(face).choose(self.faces(*span), (self.info.height, self.info.width), self.info.fps)
+        except NoFace as problem:
+            raise NoFace(f"{self.info.path}: {problem}") from problem
+        pace = float(self.info.fps / 25)  # the filters' widths are in frames of 25 fps
+        track = track.filled(round(self.settings.max_gap * self.info.fps)).smoothed(2 * pace, 4 * pace)
+        track = track.padded(*self.settings.pads)
+        self._check(track, face, start, stop)
+        return track
+
+    def _check(self, track: FaceTrack, face: str, start: int, stop: int) -> None:
+        missing = missing_in(track, start, stop)
+        if missing == [(start, stop - 1)]:
+            raise NoFace(
+                f"{self.info.path}: {face} has no face in any of frames {start}-{stop - 1}; choose another with --face "
+                "or another time with --start and --end"
+            )
+        if missing and self.settings.on_no_face == "error":
+            first, last = missing[0]
+            raise NoFace(
+                f"{self.info.path}: no face in frames {first}-{last}; trim them or pass --on_no_face keep"
+            )
+
+
+def missing_in(track: FaceTrack, start: int, stop: int) -> list[tuple[int, int]]:
+    """The ranges of frames start..stop-1 without a face, both ends included."""
+    return [
+        (max(first, start), min(last, stop - 1)) for first, last in track.missing() if first < stop and last >= start
+    ]
+
+
+def cache_folder(settings: Settings) -> Path | None:
+    """Where detections are kept, None for nowhere."""
+    return default_folder() if settings.cache == "default" else settings.cache

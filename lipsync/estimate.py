@@ -1,0 +1,115 @@
+"""What a job will do, how long it will take and how much memory: from a probe of a few seconds."""
+
+import resource
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+
+from audio import MELS, WINDOW
+from face_detection import search
+from video import VideoInfo, read_frames
+
+from .jobs import Job, aligned
+from .pipeline import Dubber
+from .plan import REVERSE_BYTES, Plan
+from .turns import frames_of
+
+PIXELS_PER_SECOND = {"h264": 20e6, "ffv1": 25e6, "prores": 12e6}
+"""What an encoder stores in a second of one core: ten 1080x1920 frames of a real clip, a one-off measurement on a busy
+EPYC.  More cores are quicker, and it is a small share of the whole."""
+HELD = 60  # frames that an encoder holds back, 1.5 bytes a pixel
+PROBED = 8  # frames that are decoded and searched to measure by
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A job that was not done.  seconds per stage; memory: bytes at the peak."""
+
+    info: VideoInfo
+    plan: Plan
+    edited: tuple[int, int]
+    settings: tuple[tuple[str, str], ...]
+    seconds: dict[str, float]
+    memory: int
+
+    def table(self) -> str:
+        """A few aligned lines for a person to read."""
+        info, plan = self.info, self.plan
+        first, stop, seconds = (float(frame / plan.fps) for frame in (*self.edited, plan.frames))
+        rows = [
+            ("video", f"{info.width}x{info.height}, {info.frames} frames at {float(info.fps):.3f} a second"),
+            ("result", f"{plan.frames} frames at {float(plan.fps):.3f} a second, {seconds:.2f} s"),
+            ("edited", f"from {first:.2f} s to {stop:.2f} s, where there is a face"),
+            *self.settings,
+            *((stage, f"about {spent:.1f} s") for stage, spent in self.seconds.items()),
+            ("total", f"about {sum(self.seconds.values()):.0f} s"),
+            ("memory", f"about {self.memory / 2**20:.0f} MiB"),
+        ]
+        return aligned(rows)
+
+
+def estimate(dubber: Dubber, job: Job) -> Estimate:
+    """Decodes and searches a few frames and generates a batch; the rest is arithmetic.  Writes nothing."""
+    job.check(dubber.settings)
+    settings, synthesizer = dubber.settings, dubber.synthesizer
+    draft = dubber.draft(job)
+    info, plan = draft.info, draft.plan
+    turns = [frames_of(segment, plan) for segment in draft.segments]
+    first, stop = min(start for start, _ in turns), max(end for _, end in turns)
+    low, high = plan.sources(first, stop)
+    decode, detect = _look(dubber, info)
+    pixels = info.height * info.width * (2 if settings.compare else 1)
+    seconds = {
+        "detect": detect * (high - low),
+        "read": decode * plan.frames,
+        "generate": _speak(dubber) * sum(end - start for start, end in turns),
+        "encode": pixels * plan.frames / PIXELS_PER_SECOND[settings.codec],
+    }
+    said = (
+        ("detector", "none: the box is fixed" if not detect else dubber.detector.name),
+        ("device", f"{synthesizer.device}, {synthesizer.precision}".replace("torch.", "")),
+        ("sampling", f"{synthesizer.sampling.sampler} {synthesizer.sampling.spacing}, {synthesizer.grid} at a time"),
+        ("stored as", settings.codec),
+    )
+    return Estimate(info, plan, (first, stop), said, seconds, _peak() + _in_flight(info, plan, synthesizer.grid))
+
+
+def _look(dubber: Dubber, info: VideoInfo) -> tuple[float, float]:
+    """Seconds a frame: to decode it, and to decode and search it (0 where nothing is searched)."""
+    frames: list[np.ndarray] = []
+    count = min(PROBED, info.frames)
+    decode = _seconds(lambda: frames.extend(islice(read_frames(info.path), count))) / count
+    if dubber.casting(info).fixed is not None:
+        return decode, 0.0
+    detector = dubber.detector
+    return decode, decode + _seconds(lambda: list(search(frames, detector))) / count
+
+
+def _speak(dubber: Dubber) -> float:
+    """Seconds a frame of the network; the first batch, which pays for what is built once, does not count."""
+    grid, size = dubber.synthesizer.grid, dubber.synthesizer.size
+    crops = np.random.default_rng(0).integers(0, 256, (grid, size, size, 3), np.uint8)
+    windows = np.zeros((grid, MELS, WINDOW), np.float32)
+    return min(_seconds(lambda: dubber.synthesizer(range(grid), crops, crops, windows)) for _ in range(2)) / grid
+
+
+def _in_flight(info: VideoInfo, plan: Plan, grid: int) -> int:
+    """Bytes of frames on their way: a batch before and after, what the encoder holds, what plays backwards."""
+    pixels = info.height * info.width
+    backwards = plan.extend == "pingpong" and plan.frames * plan.rate > plan.source > 1
+    reverse = min(REVERSE_BYTES, plan.source * pixels * 3) if backwards else 0
+    return 2 * grid * pixels * 3 + int(HELD * 1.5 * pixels) + reverse
+
+
+def _peak() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    begin = time.perf_counter()
+    work()
+    return time.perf_counter() - begin

@@ -1,0 +1,84 @@
+"""Flags of the original release that its users' scripts pass: accepted with their meaning, or with a word why not.
+
+Those that have another name here are in flags.py beside it (--timestep_respacing is --steps).  Here are --use_ddim and
+--use_fp16, which say what --sampler and --precision say, and all that have no meaning.
+"""
+
+import argparse
+
+CHECKPOINT = "the checkpoint says that itself"
+INDEPENDENT = "frames are generated independently of each other"
+LISTS = "it is for lists of clips"
+MEANINGLESS = {
+    "attention_resolutions": CHECKPOINT,
+    "audio_as_style": CHECKPOINT,
+    "class_cond": CHECKPOINT,
+    "diffusion_steps": CHECKPOINT,
+    "face_hide_percentage": CHECKPOINT,
+    "image_size": CHECKPOINT,
+    "learn_sigma": CHECKPOINT,
+    "noise_schedule": CHECKPOINT,
+    "num_channels": CHECKPOINT,
+    "num_head_channels": CHECKPOINT,
+    "num_heads": CHECKPOINT,
+    "num_res_blocks": CHECKPOINT,
+    "predict_xstart": CHECKPOINT,
+    "rescale_timesteps": CHECKPOINT,
+    "resblock_updown": CHECKPOINT,
+    "use_audio": CHECKPOINT,
+    "use_ref": CHECKPOINT,
+    "use_scale_shift_norm": CHECKPOINT,
+    "nframes": INDEPENDENT,
+    "nrefer": INDEPENDENT,
+    "sample_rate": "networks listen at 16000 samples a second, and what is heard keeps its own rate",
+    "generate_from_filelist": LISTS,
+    "test_video_dir": LISTS,
+    "filelist": LISTS,
+    "sample_path": LISTS,
+    "save_orig": LISTS,
+}
+ABSENT = object()
+
+
+def add_originals(parser: argparse.ArgumentParser) -> None:
+    """Adds them, unseen in --help but for a line."""
+    group = parser.add_argument_group(
+        "the original's flags", "Flags of the original release are accepted; those without a meaning here say so."
+    )
+    group.add_argument("--use_ddim", action=_Sampler, metavar="BOOL", help=argparse.SUPPRESS)
+    group.add_argument("--use_fp16", action=_Precision, metavar="BOOL", help=argparse.SUPPRESS)
+    for name in MEANINGLESS:
+        group.add_argument(f"--{name}", dest=f"original_{name}", default=ABSENT, help=argparse.SUPPRESS)
+
+
+def unused(options: argparse.Namespace) -> list[str]:
+    """One sentence for all flags of each kind that were given and mean nothing here."""
+    given: dict[str, list[str]] = {}
+    for name, why in MEANINGLESS.items():
+        if getattr(options, f"original_{name}", ABSENT) is not ABSENT:
+            given.setdefault(why, []).append(f"--{name}")
+    return [f"{', '.join(names)}: not used here, because {why}" for why, names in given.items()]
+
+
+class _Sampler(argparse.Action):
+    """True: DDIM; False: DDPM."""
+
+    def __call__(
+        self, parser: object, namespace: argparse.Namespace, values: object, option: str | None = None
+    ) -> None:
+        namespace.sampler = "ddim" if _true(self, values) else "ddpm"
+
+
+class _Precision(argparse.Action):
+    """True: the half precision that the device computes in, if it does; False: float32."""
+
+    def __call__(
+        self, parser: object, namespace: argparse.Namespace, values: object, option: str | None = None
+    ) -> None:
+        namespace.precision = "auto" if _true(self, values) else "fp32"
+
+
+def _true(action: argparse.Action, value: object) -> bool:
+    if str(value) not in ("True", "False", "true", "false", "1", "0"):
+        raise argparse.ArgumentError(action, f"{value!r} is neither True nor False")
+    return str(value) in ("True", "true", "1")

@@ -1,0 +1,85 @@
+"""Who speaks when: ranges of time, each with a face and a sound.
+
+A CSV with a header line, or JSON lines, one object each:
+
+    start,end,face,sound
+    0,4.5,index:0,anna.wav
+    4.0,9,"point:900,300",bert.wav
+
+start and end are seconds of the result (end may be left out: to the end); face is a selector as of --face (left out:
+that of --face); sound is a file, relative to the list, that begins at `start` (left out: the sound of --audio, at its
+own time).  Ranges may overlap where their faces differ.
+"""
+
+import csv
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from errors import BadInput
+
+COLUMNS = ("start", "end", "face", "sound")
+
+
+@dataclass(frozen=True)
+class Segment:
+    """From start to end, in seconds of the result (None: to the end), this face says this sound.
+
+    sound None: what is said is the sound of the job, at its own time; else the sound begins at `start`.
+    """
+
+    start: float
+    end: float | None
+    face: str
+    sound: Path | None
+
+    def __post_init__(self) -> None:
+        if self.start < 0 or (self.end is not None and self.end <= self.start):
+            raise ValueError(
+                f"it lasts from {self.start:g} to {self.end}; a start is 0 or later and an end comes after it"
+            )
+
+
+def read_segments(listing: Path, face: str, audio: Path | None) -> list[Segment]:
+    """The segments of a list.  Raises BadInput with the row that cannot be used."""
+    segments = []
+    for number, row in _rows(listing):
+        where = f"{listing}, row {number}"
+        if unknown := set(row) - set(COLUMNS):
+            raise BadInput(f"{where}: unknown column {sorted(unknown)[0]!r}; there are {', '.join(COLUMNS)}")
+        try:
+            start, end = (float(row[name]) if row.get(name) else None for name in ("start", "end"))
+            sound = listing.parent / row["sound"] if row.get("sound") else None
+            segments.append(Segment(start or 0.0, end, row.get("face") or face, sound))
+        except ValueError as problem:
+            raise BadInput(f"{where}: {problem}; correct that row") from problem
+        if sound is not None and not sound.exists():
+            raise BadInput(f"{where}: there is no file {sound}; check its path, relative to the list")
+        if sound is None and audio is None:
+            raise BadInput(f"{where}: it names no sound; give it one, or pass --audio for all that have none")
+    if not segments:
+        raise BadInput(f"{listing}: it is empty; give one row per stretch of speech")
+    return segments
+
+
+def _rows(listing: Path) -> list[tuple[int, dict[str, str]]]:
+    """The rows with their numbers, as text; blank lines do not count."""
+    try:
+        text = listing.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as problem:
+        raise BadInput(f"{listing}: not a readable list ({problem}); pass a CSV or JSON lines file") from problem
+    lines = text.splitlines()
+    if text.lstrip().startswith("{"):
+        return [(number, _object(listing, number, line)) for number, line in enumerate(lines, 1) if line.strip()]
+    rows = csv.DictReader(lines, restkey="beyond the last", restval="")
+    return [(rows.line_num, {name.strip(): str(value).strip() for name, value in row.items()}) for row in rows]
+
+
+def _object(listing: Path, number: int, line: str) -> dict[str, str]:
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as problem:
+        raise BadInput(f"{listing}, row {number}: not JSON ({problem}); write one object per line") from problem
+    if not isinstance(row, dict):
+        raise BadInput(f"{listing}, row {number}: not an object; write {{\"start\": 0, \"face\": ...}}")
+    return {name: "" if value is None else str(value) for name, value in row.items()}

@@ -1,0 +1,144 @@
+"""The network, from crops to crops: in batches of one size, and what to do when memory or the picture fails."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dataset import ClipBatch, to_network, to_pictures
+from errors import BadInput, OutOfMemory
+from guided_diffusion.device import resolve_device, resolve_precision
+from guided_diffusion.samplers import SampleConfig
+from systems import registry
+from systems.system import Speaker
+
+from .settings import Settings
+
+Pictures = NDArray[np.uint8]
+Windows = NDArray[np.float32]
+
+FULL = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory")
+BLANK = 2 / 127.5
+"""A patch that varies by no more than one grey level either way is all one colour."""
+
+
+class Synthesizer:
+    """A loaded system that makes faces speak, a batch at a time.
+
+    grid   frames of a whole batch.  Frame k of a result is always computed in slot k % grid of a batch of one size, so
+           that its numbers do not depend on where the work began.
+    batch  frames computed at once: the grid, or less once memory did not suffice.
+    """
+
+    def __init__(self, checkpoint: Path, settings: Settings, say: Callable[[str], None]) -> None:
+        """say: told, in a sentence, what a user should know."""
+        self.checkpoint = checkpoint
+        self.device = resolve_device(settings.device)
+        self.precision = resolve_precision(settings.precision, self.device)
+        self.seed = settings.seed
+        system = self._load()
+        self.sampling = sampling(system, settings)
+        self.size = system.size
+        self.speaker = Speaker(system, self.sampling, seed=self.seed, precision=self.precision)
+        self.grid = settings.batch or (8 if self.device.type == "cpu" else 32)
+        self.batch = self.grid
+        self._exact: Speaker[Any] | None = None
+        self._say = say
+
+    def __call__(self, slots: Sequence[int], faces: Pictures, references: Pictures, windows: Windows) -> Pictures:
+        """faces, references u8 [n, s, s, 3], windows f32 [n, 80, 16] -> the faces saying it, u8 [n, s, s, 3].
+
+        slots: the place of each in the batch, rising, below `grid`.  OutOfMemory if even one does not fit.
+        """
+        spoken = np.empty_like(faces)
+        done = 0
+        while done < len(slots):
+            part = slots[done] // self.batch
+            stop = done + sum(slot // self.batch == part for slot in slots[done:])
+            group = slice(done, stop)
+            places = [slot % self.batch for slot in slots[group]]
+            try:
+                spoken[group] = self._speak(places, faces[group], references[group], windows[group])
+            except (MemoryError, RuntimeError) as problem:
+                if not is_out_of_memory(problem):
+                    raise
+                self._halve(problem)
+            else:
+                done = stop
+        return spoken
+
+    def _speak(self, places: list[int], faces: Pictures, references: Pictures, windows: Windows) -> Pictures:
+        """One batch, the places that are free filled up with the first item."""
+        index = np.zeros(self.batch, np.int64)
+        index[places] = np.arange(len(places))
+        mel = torch.from_numpy(windows[index])
+        clips = ClipBatch(to_network(faces[index])[None], to_network(references[index])[None], mel[None], mel[:1])
+        clips = clips.to(self.device)
+        spoken = self.speaker(clips)[0]
+        if not is_picture(spoken, clips.faces[0]):
+            spoken = self._repeated(clips)
+        return to_pictures(spoken[places])
+
+    def _repeated(self, clips: ClipBatch) -> Tensor:
+        """The same in float32.  BadInput if that gives no picture either."""
+        if self.precision != torch.float32:
+            if self._exact is None:
+                self._say(f"the network gave no picture in {self.precision}; repeating such batches in float32")
+                self._exact = Speaker(self._load(), self.sampling, seed=self.seed)
+            spoken = self._exact(clips)[0]
+            if is_picture(spoken, clips.faces[0]):
+                return spoken
+        raise BadInput(f"{self.checkpoint}: this network gives no picture; pass another checkpoint with --model_path")
+
+    def _halve(self, problem: BaseException) -> None:
+        if self.batch == 1:
+            raise OutOfMemory(
+                f"out of memory on {self.device}, even for one frame at a time; close other programs, or pass another "
+                "--device or a smaller checkpoint"
+            ) from problem
+        self.batch //= 2
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        self._say(
+            f"out of memory: going on with {self.batch} frames at a time (--batch {self.batch} starts so); the frames "
+            "are no longer, bit for bit, those of a run with enough memory"
+        )
+
+    def _load(self) -> Any:
+        """The system in float32 on the device; channels-last is the quicker layout everywhere (docs/speed.md)."""
+        return registry.load_system(self.checkpoint).to(self.device).to(memory_format=torch.channels_last)
+
+
+def sampling(system: Any, settings: Settings) -> SampleConfig:
+    """What the checkpoint says for --quality, changed by --sampler and --steps."""
+    config: SampleConfig = {"balanced": system.sampling, **system.qualities}[settings.quality]
+    if settings.sampler is not None:
+        config = replace(config, sampler=settings.sampler)
+    if settings.steps is not None:
+        config = replace(config, spacing=settings.steps)
+    return config
+
+
+def is_out_of_memory(problem: BaseException) -> bool:
+    """CUDA has an exception for it; MPS and the CPU say it in words."""
+    if isinstance(problem, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    return isinstance(problem, RuntimeError) and any(words in str(problem).lower() for words in FULL)
+
+
+def is_picture(spoken: Tensor, faces: Tensor) -> bool:
+    """Whether every one of the [n, 3, s, s] is finite, and none has a lower half of one colour that the face lacks."""
+    if not bool(torch.isfinite(spoken).all()):
+        return False
+    lower = spoken.shape[-2] // 2
+
+    def flat(pictures: Tensor) -> Tensor:
+        half = pictures[..., lower:, :].flatten(2)
+        return ((half.amax(2) - half.amin(2)) <= BLANK).all(1)
+
+    return not bool((flat(spoken) & ~flat(faces)).any())

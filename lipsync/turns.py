@@ -1,0 +1,121 @@
+"""A turn: one face says one sound in one stretch of the result."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audio import Mel
+from audio.activity import Activity, speech_activity
+from errors import BadInput
+from face_detection import FaceTrack
+
+from .casting import Casting, missing_in
+from .plan import Plan
+from .references import References
+from .segments import Segment
+from .settings import Settings
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Frames first..stop-1 of the result: who speaks, and what is heard from frame `origin` on.
+
+    gate: when the mouth is generated, elsewhere it is the original's; None: always.
+    """
+
+    first: int
+    stop: int
+    origin: int
+    track: FaceTrack
+    references: References
+    mel: Mel
+    gate: Activity | None = None
+
+    def windows(self, frames: Sequence[int], plan: Plan) -> NDArray[np.float32]:
+        """What is heard with these frames of the result: f32 [n, 80, 16]."""
+        low, high = min(frames), max(frames) + 1
+        windows = self.mel.windows(low - self.origin, high - self.origin, plan.fps)
+        return np.asarray(windows[np.array(frames) - low], np.float32)
+
+    def strength(self, start: int, stop: int, plan: Plan) -> NDArray[np.float32]:
+        """f32 [stop - start]: how much of the generated mouth is seen, 0 where none is and none need be made."""
+        frames = np.arange(start, stop)
+        inside = ((frames >= self.first) & (frames < self.stop)).astype(np.float32)
+        if self.gate is None or not inside.any():
+            return np.asarray(inside, np.float32)
+        early = max(self.origin - start, 0)
+        gate = self.gate.gate(start + early - self.origin, max(stop, start + early) - self.origin, plan.fps)
+        return np.asarray(inside * np.concatenate([np.zeros(early), gate])[: stop - start], np.float32)
+
+
+def make_turns(
+    segments: Sequence[Segment],
+    plan: Plan,
+    casting: Casting,
+    mel_of: Callable[[Segment], Mel],
+    references_of: Callable[[FaceTrack], References],
+    *,
+    within: tuple[int, int] | None = None,
+) -> list[Turn]:
+    """The segments as turns, those of frames `within` alone if given (what lies outside is then not searched).
+
+    mel_of: what a segment says; references_of: what the network is shown of a face.
+    BadInput: a segment lies outside the result, or two that overlap in time mean the same face.
+    """
+    low, high = within or (0, plan.frames)
+    turns = []
+    for segment in segments:
+        first, stop = frames_of(segment, plan)
+        if max(first, low) < min(stop, high):
+            shown = plan.sources(max(first, low), min(stop, high))
+            track, mel = casting.track(segment.face, *shown), mel_of(segment)
+            activity = None if casting.settings.silence == "model" else speech_activity(mel)
+            if activity is not None and casting.settings.silence == "close":
+                mel, activity = activity.hushed(mel), None
+            origin = 0 if segment.sound is None else first
+            turns.append(Turn(first, stop, origin, track, references_of(track), mel, activity))
+    _check_apart(turns, plan)
+    return turns
+
+
+def frames_of(segment: Segment, plan: Plan) -> tuple[int, int]:
+    """The half-open range of result frames.  BadInput if it lies outside the result."""
+    first = plan.frame_at(segment.start)
+    stop = plan.frames if segment.end is None else plan.frame_at(segment.end)
+    if first >= stop:
+        raise BadInput(
+            f"the edit from {segment.start:g} s lies outside the result, which ends at "
+            f"{float(plan.frames / plan.fps):.2f} s; give an earlier --start, or --length video"
+        )
+    return first, stop
+
+
+def missing(turns: Sequence[Turn], plan: Plan) -> list[tuple[int, int]]:
+    """The source frames that were to speak and have no face: inclusive ranges, in order."""
+    found = {gap for turn in turns for gap in missing_in(turn.track, *plan.sources(turn.first, turn.stop))}
+    return sorted(found)
+
+
+def _check_apart(turns: Sequence[Turn], plan: Plan) -> None:
+    """BadInput if one face is to say two things at once: two boxes that overlap by half in a frame of both turns."""
+    for place, turn in enumerate(turns):
+        for other in turns[:place]:
+            for k in range(max(turn.first, other.first), min(turn.stop, other.stop)):
+                one, two = turn.track.box(plan[k]), other.track.box(plan[k])
+                if one is not None and two is not None and one.iou(two) > 0.5:
+                    raise BadInput(
+                        f"--segments: one face is to say two things at {float(k / plan.fps):.2f} s; let the one end "
+                        "before the other starts, or choose another face"
+                    )
+
+
+def segments_of(audio: Path | None, listed: Sequence[Segment] | None, settings: Settings) -> list[Segment]:
+    """What was listed, else one segment: the face of the settings says the sound, from their start to their end."""
+    if listed is not None:
+        return list(listed)
+    if audio is None:
+        raise BadInput("there are no words; pass --audio, or --segments")
+    return [Segment(settings.start, settings.end, settings.face, None)]
