@@ -1,0 +1,5 @@
+"""Every figure of the papers for a folder of results, with the real video beside it: python -m evaluation.
+
+A `Protocol` says what is compared, a `Talker` is one video as the metrics see it, a `Metric` is fed clip by clip, a
+`Column` is a metric or why it cannot be had here, and `evaluate` makes of them an `Evaluation`, which `report` writes.
+"""

@@ -1,0 +1,85 @@
+"""Where in each picture a protocol looks."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dataset.lrw import lrw_box
+from errors import NoFace
+from face_detection import Box, Detector, track_face, voxceleb2_box
+from face_detection.networks import S3FD_FRAMING
+from video import VideoInfo, read_frames
+
+from .protocol import Framing
+
+
+def whole_box(height: int, width: int) -> Box:
+    """All of a picture."""
+    return Box(0, 0, width, height)
+
+
+FIXED = {"voxceleb2": voxceleb2_box, "lrw": lrw_box, "whole": whole_box}
+
+
+@dataclass(frozen=True)
+class View:
+    """What is cut out of one picture: the face, and what SyncNet and the landmark finders see."""
+
+    face: Box
+    wide: Box
+
+    def scaled(self, x: float, y: float) -> "View":
+        """The same in a picture whose axes were scaled by x and y."""
+        return View(self.face.scaled(x, y), self.wide.scaled(x, y))
+
+    def place(self, size: int) -> Box:
+        """Where the face is in `wide`, cut out at size x size."""
+        x, y = size / self.wide.width, size / self.wide.height
+        face = self.face
+        return Box(
+            (face.x0 - self.wide.x0) * x,
+            (face.y0 - self.wide.y0) * y,
+            (face.x1 - self.wide.x0) * x,
+            (face.y1 - self.wide.y0) * y,
+        )
+
+
+def views(info: VideoInfo, framing: Framing, numbers: list[int], detector: Detector | None) -> list[View]:
+    """What to look at in the frames of these numbers, which rise.  A detector is needed for the framing `face`.
+
+    Raises NoFace if that finds none at all; where it finds none for a while, the nearest place is held.
+    """
+    if framing != "face":
+        view = View(FIXED[framing](info.height, info.width), Box(0, 0, info.width, info.height))
+        return [view] * len(numbers)
+    if detector is None:
+        raise ValueError("faces are detected by a detector")
+    boxes = _boxes(info.path, numbers[-1] + 1, detector)
+    faces = [Box(*(float(side) for side in boxes[number])) for number in numbers]
+    return [View(face, syncnet_box(face)) for face in faces]
+
+
+def syncnet_box(face: Box) -> Box:
+    """The crop of SyncNet's program around a face that is framed as VoxCeleb2's.
+
+    It takes the box of S3FD, half of whose longer side is s: the square from s above its middle to 1.8 s below, and
+    1.4 s to either side.  Where that leaves the picture theirs is grey and ours repeats the border.
+    """
+    height = face.height / S3FD_FRAMING.height
+    x, y = face.centre
+    x, y = x - S3FD_FRAMING.x * height, y - S3FD_FRAMING.y * height
+    s = max(height, face.width / S3FD_FRAMING.height) / 2
+    return Box(x - 1.4 * s, y - s, x + 1.4 * s, y + 1.8 * s)
+
+
+def _boxes(path: Path, stop: int, detector: Detector) -> NDArray[np.float32]:
+    """f32 [stop, 4], one for every frame."""
+    track = track_face(read_frames(path, stop=stop), detector).filled().smoothed()
+    seen = np.flatnonzero(track.present)
+    if not seen.size:
+        raise NoFace(f"{path}: no face in it; leave the clip out, or choose a protocol with a fixed framing")
+    nearest = seen[np.abs(np.arange(stop)[:, None] - seen[None, :]).argmin(axis=1)]
+    boxes: NDArray[np.float32] = track.boxes[nearest]
+    return boxes

@@ -1,0 +1,76 @@
+"""MediaPipe's landmarks, found by a program in another environment (see mediapipe_points.py)."""
+
+import subprocess
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from errors import BadInput
+from face_detection import Box
+
+from .mediapipe_points import POINTS, READY
+from .talker import Pictures, Points
+
+PROGRAM = Path(__file__).with_name("mediapipe_points.py")
+
+
+class MediaPipe:
+    """The landmarker at work, as a context: the program ends with it."""
+
+    name = "MediaPipe"
+
+    def __init__(self, python: Path, weights: Path) -> None:
+        """python: an interpreter that has mediapipe.  Raises BadInput if that cannot be started or has not."""
+        command = [str(python), "-I", str(PROGRAM), str(weights)]  # -I: our folder is not on its path
+        try:
+            self._program = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+            )
+        except OSError as problem:
+            raise BadInput(
+                f"--mediapipe_python {python}: cannot be run ({problem.strerror}); give the python of an environment"
+                " that has mediapipe"
+            ) from problem
+        if self._read(len(READY)) != READY:
+            self._end()
+            raise BadInput(
+                f"{python}: mediapipe does not run there with {weights.name}; pip install mediapipe in an environment"
+                " of its own (it needs another OpenCV) and pass its python with --mediapipe_python"
+            )
+
+    def find(self, pictures: Pictures, place: Box) -> Points:
+        """See `Landmarks`; it finds the face itself.  Raises BadInput if the program has died."""
+        count, height, width, _ = pictures.shape
+        try:
+            self._send(np.array([count, height, width], np.int32).tobytes())
+            self._send(np.ascontiguousarray(pictures).tobytes())
+        except BrokenPipeError as problem:
+            raise BadInput("MediaPipe's program has ended early; see what mediapipe says when run by hand") from problem
+        size = count * POINTS * 2 * 4
+        answer = self._read(size)
+        if len(answer) < size:
+            raise BadInput("MediaPipe's program has ended early; see what mediapipe says when run by hand")
+        return np.frombuffer(answer, np.float32).reshape(count, POINTS, 2).copy()
+
+    def _send(self, message: bytes) -> None:
+        assert self._program.stdin is not None
+        self._program.stdin.write(message)
+        self._program.stdin.flush()
+
+    def _read(self, size: int) -> bytes:
+        assert self._program.stdout is not None
+        return self._program.stdout.read(size)
+
+    def _end(self) -> None:
+        self._program.kill()
+        self._program.communicate()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end()

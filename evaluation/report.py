@@ -1,0 +1,31 @@
+"""The files that an evaluation leaves behind."""
+
+from pathlib import Path
+
+from errors import BatchFailed
+from video import atomic
+
+from .page import as_page
+from .results import Evaluation
+from .tables import as_csv, as_json, as_markdown
+
+NAMED = 5  # clips that were left out, in the sentence that says so
+
+
+def write(evaluation: Evaluation, folder: Path) -> None:
+    """report.json, .csv, .md and .html, each whole or not at all.  Raises BadInput if they cannot be written."""
+    written = {"json": as_json, "csv": as_csv, "md": as_markdown, "html": as_page}
+    for ending, text in written.items():
+        with atomic(folder / f"report.{ending}") as temporary:
+            temporary.write_text(text(evaluation), encoding="utf-8", newline="")
+
+
+def check(evaluation: Evaluation) -> None:
+    """Raises BatchFailed that names them if clips were left out."""
+    if problems := evaluation.problems:
+        named = ", ".join(f"{problem.name} ({problem.flaw})" for problem in problems[:NAMED])
+        more = f" and {len(problems) - NAMED} more" if len(problems) > NAMED else ""
+        raise BatchFailed(
+            f"{len(problems)} of {len(problems) + len(evaluation.clips)} clips are in no figure: {named}{more};"
+            " the reports say why"
+        )

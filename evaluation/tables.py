@@ -1,0 +1,105 @@
+"""An evaluation as JSON, CSV and Markdown."""
+
+import csv
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from .metric import Figure
+from .results import RESULT, SUBJECTS, Cell, Evaluation, Problem, Row
+
+FETCH = "python scripts/download_weights.py fetches them"
+BETTER = {"up": "↑", "down": "↓", "real": "≈ real"}
+
+
+def title(figure: Figure) -> str:
+    """Name, unit and what is better: `PSNR, dB ↑`."""
+    return f"{figure.name}{', ' if figure.unit else ''}{figure.unit} {BETTER[figure.better]}"
+
+
+def shown(cell: Cell, digits: int) -> str:
+    """`24.45 [23.72, 25.12]`, or the note."""
+    if cell.value is None:
+        return cell.note
+    bounds = "" if cell.bounds is None else " [" + ", ".join(f"{bound:.{digits}f}" for bound in cell.bounds) + "]"
+    return f"{cell.value:.{digits}f}{bounds}"
+
+
+def cells(row: Row) -> list[str]:
+    """The row's text for each subject; what nobody measured is said once."""
+    texts = [shown(row.cells[subject], row.figure.digits) for subject in SUBJECTS]
+    return texts if row.cells[RESULT].value is not None else [texts[0], *("" for _ in SUBJECTS[1:])]
+
+
+def summary(evaluation: Evaluation) -> str:
+    """How much was evaluated: `12 clips, 900 frames; left out: 1 missing`."""
+    flaws = [problem.flaw for problem in evaluation.problems]
+    counts = ", ".join(f"{flaws.count(flaw)} {flaw}" for flaw in dict.fromkeys(flaws))
+    clips = len(evaluation.clips)
+    return f"{clips} clip{'' if clips == 1 else 's'}, {evaluation.frames} frames; left out: {counts or 'none'}"
+
+
+def as_markdown(evaluation: Evaluation) -> str:
+    """The table with all that is needed to make it again."""
+    lines = [f"- {what}: {how}" for what, how in evaluation.protocol.lines()]
+    lines += [f"- weights: {name} (SHA-256 {digest})" for name, digest in evaluation.weights.items()]
+    lines += [f"- evaluated: {summary(evaluation)}", ""]
+    lines += [_line(["", *SUBJECTS, "clips"]), _line(["---"] * (len(SUBJECTS) + 2))]
+    lines += [_line([title(row.figure), *cells(row), str(row.clips or "")]) for row in evaluation.rows]
+    lines += ["", "Sources:", ""]
+    lines += [f"- {row.figure.name}: {row.figure.source}" for row in evaluation.rows]
+    if evaluation.lacking:
+        lines += ["", f"Weights that were not there ({FETCH}):", ""]
+        lines += [f"- {name}: {where}" for name, where in evaluation.lacking.items()]
+    if evaluation.problems:
+        lines += ["", "Left out:", ""]
+        lines += [f"- {problem.name}: {problem.flaw} ({problem.reason})" for problem in evaluation.problems]
+    return "\n".join(lines) + "\n"
+
+
+def as_json(evaluation: Evaluation) -> str:
+    """Everything but pictures and curves."""
+    content = {
+        "protocol": {"name": evaluation.protocol.name, **dict(evaluation.protocol.lines())},
+        "weights": dict(evaluation.weights),
+        "weights_lacking": dict(evaluation.lacking),
+        "frames": evaluation.frames,
+        "figures": [_figure(row) for row in evaluation.rows],
+        "clips": [{"name": clip.name, "frames": clip.frames, **_plain(clip.values)} for clip in evaluation.clips],
+        "left_out": [asdict(problem) for problem in evaluation.problems],
+    }
+    return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def as_csv(evaluation: Evaluation) -> str:
+    """A line for each clip and subject, and one for each clip that was left out."""
+    names = [row.figure.name for row in evaluation.rows]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["clip", "state", "subject", "frames", *names])
+    for clip in evaluation.clips:
+        for subject in SUBJECTS:
+            values = clip.values[subject]
+            figures = ["" if (value := values.get(name)) is None else repr(float(value)) for name in names]
+            writer.writerow([clip.name, "evaluated", subject, clip.frames, *figures])
+    writer.writerows([_left_out(problem, len(names)) for problem in evaluation.problems])
+    return text.getvalue()
+
+
+def _line(texts: list[str]) -> str:
+    return "| " + " | ".join(text.replace("|", "\\|") for text in texts) + " |"
+
+
+def _figure(row: Row) -> dict[str, Any]:
+    figure = {key: value for key, value in asdict(row.figure).items() if key not in ("digits", "settings", "paired")}
+    return {**figure, "clips": row.clips, **{subject: asdict(row.cells[subject]) for subject in SUBJECTS}}
+
+
+def _plain(values: Mapping[str, Mapping[str, float | None]]) -> dict[str, dict[str, float | None]]:
+    return {subject: dict(values[subject]) for subject in SUBJECTS}
+
+
+def _left_out(problem: Problem, figures: int) -> list[str]:
+    return [problem.name, problem.flaw, "", "", *[""] * figures]

@@ -1,0 +1,50 @@
+"""A sync expert's figures: sound that is shifted moves its offset by as much."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from talkers import noise, talker
+from torch import Tensor
+
+from audio import Mel
+from evaluation.expert import ExpertScore, resized
+
+
+class Knowing:
+    """Embeds both sides as the moment they are of, which `footage` writes into picture and sound."""
+
+    size = 32
+
+    def embed_faces(self, faces: Tensor) -> Tensor:
+        return _circle((faces[:, 0, 0, -1, -1] + 1) * 127.5)
+
+    def embed_sound(self, speech: Tensor) -> Tensor:
+        return _circle(speech[:, 0, 0] * 20 + 20)
+
+    def agreement(self, faces: Tensor, speech: Tensor) -> Tensor:
+        return (self.embed_faces(faces) * self.embed_sound(speech)).sum(dim=1)
+
+
+def _circle(moment: Tensor) -> Tensor:
+    angle = moment * torch.pi / 20
+    return F.normalize(torch.stack([angle.cos(), angle.sin()], dim=1), dim=1)
+
+
+@pytest.mark.parametrize("late", [-3, 0, 4])
+def test_the_shift_is_found(late: int) -> None:
+    shades = np.arange(40, dtype=np.uint8)[:, None, None, None] + np.zeros((1, 64, 64, 3), np.uint8)
+    columns = np.repeat((((np.arange(200) / 3.2 - late) / 20) - 1)[:, None], 80, axis=1).astype(np.float32)
+    said = replace(talker(shades), mel=Mel(columns, 2.5))
+    cosine, offset = (column.make() for column in ExpertScore(Knowing(), "knowing").columns())
+    assert offset.update(said, said) == abs(late)
+    assert (cosine.update(said, said) > 0.99) == (late == 0)
+
+
+def test_what_is_too_short_has_none_and_faces_are_fitted_to_the_expert() -> None:
+    short = talker(noise(4))
+    assert [column.make().update(short, short) for column in ExpertScore(Knowing(), "knowing").columns()] == [None] * 2
+    faces = noise(2, 64)
+    assert resized(faces, 32).shape == (2, 32, 32, 3) and resized(faces, 64) is faces
