@@ -22,11 +22,11 @@ from errors import LipSyncError
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--system", default="diff2lip-small", help="preset: diff2lip-128, diff2lip-small, sync")
+    parser.add_argument("--system", default="diff2lip-small", help="preset: {diff2lip,syncdiff}-{128,small}, or sync")
     parser.add_argument("--data", type=Path, required=True, help="VoxCeleb2, LRW, or a prepared folder")
     parser.add_argument("--output", type=Path, required=True, help="run folder, or gs:// or az://: state, log, weights")
     parser.add_argument("--init", type=Path, help="checkpoint of the same system to start from")
-    parser.add_argument("--hearing", type=Path, help="sync expert whose sound encoder to start from")
+    parser.add_argument("--hearing", type=Path, help="ears to start from: a sync expert's, or AV-HuBERT as published")
     parser.add_argument("--expert", type=Path, help="sync expert that judges, for the sync term; Wav2Lip's fits too")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     parser.add_argument("--workers", type=int, default=0, help="processes that prepare batches")

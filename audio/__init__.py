@@ -4,20 +4,26 @@
 Time begins at a file's first picture if it has moving pictures (as in `video`), else at its first sound.
 """
 
+from audio.filterbank import BANK_RATE, ROW, FilterBanks, log_filterbanks, read_filterbanks
 from audio.mel import HOP, LEAD, MEL_RATE, MELS, SILENCE, WINDOW, Mel, log_mel, read_mel
 from audio.waveform import SAMPLE_RATE, Waveform, read_sound, sound_blocks
 
 __all__ = [
+    "BANK_RATE",
     "HOP",
     "LEAD",
     "MELS",
     "MEL_RATE",
+    "ROW",
     "SAMPLE_RATE",
     "SILENCE",
     "WINDOW",
+    "FilterBanks",
     "Mel",
     "Waveform",
+    "log_filterbanks",
     "log_mel",
+    "read_filterbanks",
     "read_mel",
     "read_sound",
     "sound_blocks",

@@ -107,11 +107,11 @@ def _mel(blocks: Iterable[np.ndarray]) -> Mel:
             length += block.size
             yield block
 
-    columns = np.concatenate([_columns(part) for part in _parts(_pre_emphasised(counted()))])
+    columns = np.concatenate([_columns(part) for part in _parts(pre_emphasised(counted()))])
     return Mel(columns, length / SAMPLE_RATE)
 
 
-def _pre_emphasised(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+def pre_emphasised(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
     """y[n] = x[n] - 0.97 x[n-1] over the whole sound, in float64."""
     before = np.zeros(1)
     for block in blocks:

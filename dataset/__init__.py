@@ -1,6 +1,6 @@
 """Where training clips come from: folders made by `dataset.prepare`, VoxCeleb2 and LRW as they are published."""
 
-from .clip import Clip, ClipBatch, to_network, to_pictures
+from .clip import Clip, ClipBatch, Needs, to_network, to_pictures
 from .corpus import corpus
 from .footage import Footage
 from .prepared import Entry, PreparedClip, entries, load_clip, save_clip
@@ -12,6 +12,7 @@ __all__ = [
     "ClipBatch",
     "Entry",
     "Footage",
+    "Needs",
     "PreparedClip",
     "VideoClip",
     "VideoTree",

@@ -9,18 +9,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from audio import Mel
+from audio import ROW, FilterBanks, Mel
 
 
 @dataclass(frozen=True)
 class Clip:
-    """Footage in memory.  faces u8 [t, s, s, 3] RGB, cut and resized; mel of the whole clip; fps exact."""
+    """Footage in memory.  faces u8 [t, s, s, 3] RGB, cut and resized; mel of the whole clip; fps exact.
+
+    banks: of the same sound, which only AV-HuBERT needs; None if nobody made them.
+    """
 
     name: str
     speaker: str
     faces: NDArray[np.uint8]
     mel: Mel
     fps: Fraction
+    banks: FilterBanks | None = None
 
     def __post_init__(self) -> None:
         if self.faces.ndim != 4 or self.faces.shape[3] != 3 or self.faces.dtype != np.uint8 or not len(self.faces):
@@ -39,6 +43,18 @@ class Clip:
 
 
 @dataclass(frozen=True)
+class Needs:
+    """What a network must be shown besides faces, references and mel.
+
+    before  the frame before each: in training the real one, in generation the one that was just made
+    rows    of filter banks around each frame, which AV-HuBERT hears; 0 for none
+    """
+
+    before: bool = False
+    rows: int = 0
+
+
+@dataclass(frozen=True)
 class ClipBatch:
     """b sequences of t consecutive frames with their sound.  RGB in [-1, 1], mel in [-4, 4], float32.
 
@@ -47,6 +63,8 @@ class ClipBatch:
     mel        [b, t, 80, 16]   the window of each frame, as `Mel.windows` opens it
     speech     [b, 80, 16]      what is heard with the sequence, as `Mel.span` opens it
     clip       [b] int64        sequences of one clip have the same number; None: each is of another
+    before     [b, 3, s, s]     the frame before the first; None: there is none, or nobody needs it
+    banks      [b, t, r, 104]   around each frame, as `FilterBanks.windows` gives them; None: nobody needs them
     """
 
     faces: Tensor
@@ -54,6 +72,8 @@ class ClipBatch:
     mel: Tensor
     speech: Tensor
     clip: Tensor | None = None
+    before: Tensor | None = None
+    banks: Tensor | None = None
 
     def __post_init__(self) -> None:
         b, t = self.faces.shape[:2]
@@ -63,14 +83,42 @@ class ClipBatch:
                 f"faces {tuple(self.faces.shape)}, reference {tuple(self.reference.shape)}, mel {tuple(self.mel.shape)}"
                 f" and speech {tuple(self.speech.shape)} do not belong together"
             )
+        if self.before is not None and self.before.shape != (b, *self.faces.shape[2:]):
+            raise ValueError(f"a frame {tuple(self.before.shape)} is not before faces {tuple(self.faces.shape)}")
+        if self.banks is not None and (self.banks.shape[:2] != (b, t) or self.banks.shape[3:] != (ROW,)):
+            raise ValueError(f"banks {tuple(self.banks.shape)} are not of faces {tuple(self.faces.shape)}")
+
+    def frame(self, k: int, before: Tensor | None) -> "ClipBatch":
+        """Frame k of each sequence, after the frames `before` [b, 3, s, s]."""
+        at = slice(k, k + 1)
+        banks = None if self.banks is None else self.banks[:, at]
+        return ClipBatch(
+            self.faces[:, at], self.reference[:, at], self.mel[:, at], self.speech, self.clip, before, banks
+        )
+
+    def rows(self, chosen: Tensor | slice) -> "ClipBatch":
+        """Some of the sequences: by number, by a mask [b] bool, or a slice of them."""
+
+        def picked(value: Tensor | None) -> Tensor | None:
+            return None if value is None else value[chosen]
+
+        return ClipBatch(
+            self.faces[chosen], self.reference[chosen], self.mel[chosen], self.speech[chosen],
+            picked(self.clip), picked(self.before), picked(self.banks),
+        )  # fmt: skip
 
     def to(self, device: torch.device | str) -> "ClipBatch":
+        def moved(value: Tensor | None) -> Tensor | None:
+            return None if value is None else value.to(device, non_blocking=True)
+
         return ClipBatch(
             self.faces.to(device, non_blocking=True),
             self.reference.to(device, non_blocking=True),
             self.mel.to(device, non_blocking=True),
             self.speech.to(device, non_blocking=True),
-            None if self.clip is None else self.clip.to(device, non_blocking=True),
+            moved(self.clip),
+            moved(self.before),
+            moved(self.banks),
         )
 
 

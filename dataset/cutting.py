@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from audio import Mel, read_mel
+from audio import FilterBanks, Mel, read_filterbanks, read_mel
 from face_detection import (
     Detector,
     Faces,
@@ -50,11 +50,15 @@ class Cutting:
 
 @dataclass(frozen=True)
 class Take:
-    """A stretch of a video, its clip if it can be used, and the sound of the whole video, in which it begins there."""
+    """A stretch of a video, its clip if it can be used, and the sound of the whole video, in which it begins there.
+
+    The clip's filter banks are cut from `banks` when it is known whether the sound must be shifted.
+    """
 
     span: Span
     clip: Clip | None
     sound: Mel
+    banks: FilterBanks
 
 
 def prepare_source(source: Source, cutting: Cutting, scorer: Scorer | None) -> list[Line]:
@@ -73,22 +77,22 @@ def prepare_source(source: Source, cutting: Cutting, scorer: Scorer | None) -> l
 
 
 def _takes(source: Source, cutting: Cutting) -> Iterator[Take]:
-    info, sound = probe(source.video), read_mel(source.video)
+    info, sound, banks = probe(source.video), read_mel(source.video), read_filterbanks(source.video)
     if source.framed:
-        yield _whole(source, info, sound, cutting.size)
+        yield Take(*_whole(source, info, sound, cutting.size), sound, banks)
         return
     track = _track(info, _detector(cutting.detector))
     for span in spans(track, info.fps, cutting.least):
         clip = None if span.flaw else _clip(source, info, track, span, sound, cutting.size)
-        yield Take(span, clip, sound)
+        yield Take(span, clip, sound, banks)
 
 
-def _whole(source: Source, info: VideoInfo, sound: Mel, size: int) -> Take:
+def _whole(source: Source, info: VideoInfo, sound: Mel, size: int) -> tuple[Span, Clip]:
     """A face crop as it is, at its own rate."""
     box = voxceleb2_box(info.height, info.width)
     faces = np.stack([cut(frame, box, size) for frame in read_frames(source.video)])
     span = Span(Fraction(0), info.frames, 0, info.frames, box.height)
-    return Take(span, Clip(source.target.stem, source.speaker, faces, sound, info.fps), sound)
+    return span, Clip(source.target.stem, source.speaker, faces, sound, info.fps)
 
 
 def _track(info: VideoInfo, detector: Detector) -> FaceTrack:
@@ -132,17 +136,18 @@ def _judged(take: Take, sync: SyncFilter, scorer: Scorer | None) -> tuple[Clip |
     }
     if clip is None:
         return None, line | {"skipped": span.flaw}
+    seconds = span.frames / fps
     if scorer is None:
-        return clip, line
+        return replace(clip, banks=take.banks.excerpt(span.begin, seconds)), line
     offset = scorer(clip.faces, clip.mel, fps)
     line |= {"offset": offset.frames, "confidence": offset.confidence}
     shift = sync.correction(offset)
     if shift is None:
         return None, line | {"skipped": f"sync confidence below {sync.min_confidence:g}"}
+    begin = span.begin + Fraction(shift) / fps
     if shift:
-        begin = span.begin + Fraction(shift) / fps
-        clip = replace(clip, mel=excerpt(take.sound, begin, span.frames / fps))
-    return clip, line
+        clip = replace(clip, mel=excerpt(take.sound, begin, seconds))
+    return replace(clip, banks=take.banks.excerpt(begin, seconds)), line
 
 
 @cache

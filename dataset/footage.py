@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from audio import Mel
+from audio import FilterBanks, Mel
 
 
 class Footage(Protocol):
@@ -32,6 +32,11 @@ class Footage(Protocol):
     @property
     def mel(self) -> Mel:
         """Of the whole clip; frame k is seen at k / fps seconds of it."""
+        ...
+
+    @property
+    def banks(self) -> FilterBanks | None:
+        """The same sound as AV-HuBERT hears it; None where it was not kept."""
         ...
 
     def pictures(self, numbers: Sequence[int]) -> NDArray[np.uint8]:

@@ -1,7 +1,8 @@
 """A prepared folder: one .npz a clip with JPEG faces and the mel as fp16; read with numpy and OpenCV alone.
 
     folder/SPLIT/SPEAKER/NAME.npz
-        faces u8 (the JPEGs, end to end), ends i64 [t], mel f16 [c, 80], seconds f64, fps i64 [2]
+        faces u8 (the JPEGs, end to end), ends i64 [t], mel f16 [c, 80], seconds f64, fps i64 [2],
+        banks f16 [d, 26] (not in older folders)
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,7 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from audio import Mel
+from audio import FilterBanks, Mel
 from errors import BadInput
 from video import atomic
 
@@ -44,6 +45,7 @@ class Contents(NamedTuple):
     ends: NDArray[np.int64]
     mel: Mel
     fps: Fraction
+    banks: FilterBanks | None
 
     def pictures(self, numbers: Sequence[int]) -> NDArray[np.uint8]:
         """u8 [len(numbers), s, s, 3] RGB.  ValueError or cv2.error if one cannot be decoded."""
@@ -85,6 +87,10 @@ class PreparedClip:
     @property
     def mel(self) -> Mel:
         return _contents(self.entry.path).mel
+
+    @property
+    def banks(self) -> FilterBanks | None:
+        return _contents(self.entry.path).banks
 
     def pictures(self, numbers: Sequence[int]) -> NDArray[np.uint8]:
         """u8 [len(numbers), s, s, 3] RGB"""
@@ -128,6 +134,7 @@ def save_clip(path: Path, clip: Clip) -> None:
     """Writes a clip, whole or not at all; chroma is not subsampled."""
     options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, 0x111111]
     pictures = [cv2.imencode(".jpg", face[..., ::-1], options)[1] for face in clip.faces]
+    banks = {} if clip.banks is None else {"banks": clip.banks.columns.astype(np.float16)}
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic(path) as temporary, temporary.open("wb") as file:
         np.savez(
@@ -137,6 +144,7 @@ def save_clip(path: Path, clip: Clip) -> None:
             mel=clip.mel.columns.astype(np.float16),
             seconds=np.float64(clip.mel.seconds),
             fps=np.array([clip.fps.numerator, clip.fps.denominator]),
+            **banks,  # type: ignore[arg-type]
         )
 
 
@@ -145,7 +153,7 @@ def load_clip(entry: Entry) -> Clip:
     with _readable(entry.path):
         contents = _read(entry.path)
         faces = contents.pictures(range(len(contents.ends)))
-    return Clip(entry.path.stem, entry.speaker, faces, contents.mel, contents.fps)
+    return Clip(entry.path.stem, entry.speaker, faces, contents.mel, contents.fps, contents.banks)
 
 
 @lru_cache(maxsize=KEPT)
@@ -157,7 +165,8 @@ def _contents(path: Path) -> Contents:
 def _read(path: Path) -> Contents:
     with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
         mel = Mel(file["mel"].astype(np.float32), float(file["seconds"]))
-        return Contents(file["faces"], file["ends"], mel, Fraction(*map(int, file["fps"])))
+        banks = FilterBanks(file["banks"].astype(np.float32)) if "banks" in file else None
+        return Contents(file["faces"], file["ends"], mel, Fraction(*map(int, file["fps"])), banks)
 
 
 @contextmanager

@@ -4,18 +4,18 @@ import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
 
 import cv2
 import numpy as np
 import torch
 from numpy.random import Generator
 from numpy.typing import NDArray
+from torch import Tensor
 
 from audio import Mel
 from errors import BadInput
 
-from .clip import ClipBatch, to_network
+from .clip import ClipBatch, Needs, to_network
 from .footage import Footage
 
 NOTES = logging.getLogger(__name__)
@@ -33,7 +33,8 @@ class WindowConfig:
     balance     a speaker is drawn with probability ~ frames ** balance: 0 all alike, 1 by how much there is of each
     augment     mirror half of the windows and vary brightness and contrast a little
     voices      vary the loudness of the sound by up to this many dB, and the length of the vocal tract by up to a
-                hundredth of it as a share (Jaitly and Hinton 2013), so that few speakers stand for many
+                hundredth of it as a share (Jaitly and Hinton 2013), so that few speakers stand for many; in the mel
+                alone, filter banks stay as they are: what hears them was trained on many voices
     zoom        show a random part of the faces, up to this share of the side smaller: detectors frame a face more or
                 less closely, and a network that has seen one framing alone fails on the others
     """
@@ -59,13 +60,16 @@ class Windows:
     clip takes its place: which one is a function of (seed, step) too, so that workers and resumed runs agree.
     """
 
-    def __init__(self, clips: Sequence[Footage], config: WindowConfig, *, batch: int, seed: int) -> None:
+    def __init__(
+        self, clips: Sequence[Footage], config: WindowConfig, *, batch: int, seed: int, needs: Needs = Needs()  # noqa: B008
+    ) -> None:
         if batch % config.per_clip:
             raise BadInput(f"a batch of {batch} does not divide into {config.per_clip} windows a clip")
-        known = [(i, clip.speaker, clip.amount or 1) for i, clip in enumerate(clips) if _may_serve(clip, config.frames)]
+        least = config.frames + needs.before
+        known = [(i, clip.speaker, clip.amount or 1) for i, clip in enumerate(clips) if _may_serve(clip, least)]
         if not known:
-            raise BadInput(f"no clip has more than {config.frames} frames; prepare longer ones")
-        self.config, self.batch, self.seed = config, batch, seed
+            raise BadInput(f"no clip has more than {least} frames; prepare longer ones")
+        self.config, self.batch, self.seed, self.needs = config, batch, seed, needs
         self.clips = clips
         self.usable = np.array([i for i, _, _ in known])
         total = Counter[str]()
@@ -111,11 +115,11 @@ class Windows:
         raise BadInput(f"none of {PATIENCE} clips drawn one after another can be used; see the warnings before this")
 
     def _draw(self, clip: Footage, rng: Generator) -> list[ClipBatch]:
-        length, count = self.config.frames, self.config.per_clip
-        room = len(clip) - length + 1
+        length, count, lead = self.config.frames, self.config.per_clip, int(self.needs.before)
+        room = len(clip) - length - lead + 1
         if room < 2:
             raise BadInput(f"{clip.name}: its {len(clip)} frames are too few for a window of {length} and a reference")
-        starts = rng.choice(room, count, replace=room < count).tolist()
+        starts = (lead + rng.choice(room, count, replace=room < count)).tolist()
         mirrored, gain, offset = False, 1.0, 0.0
         if self.config.augment:
             mirrored, gain, offset = rng.random() < 0.5, rng.uniform(0.85, 1.15), rng.uniform(-12, 12)
@@ -124,13 +128,14 @@ class Windows:
         voices = self.config.voices
         voice = clip.mel.revoiced(rng.uniform(-voices, voices), 1 + rng.uniform(-voices, voices) / 100)
         references = [int(rng.choice(self._references(len(clip), start))) for start in starts]
-        faces = clip.pictures(_numbers(starts, length, references))
+        faces = clip.pictures(_numbers(starts, length, references, lead))
         if self.config.augment:
             faces = _vary(faces, mirrored=mirrored, gain=gain, offset=offset)
         if self.config.zoom:
             faces = _zoomed(faces, part)
-        pictures = to_network(faces.reshape(count, length + 1, *faces.shape[1:]))
-        return [_window(voice, clip.fps, start, shown) for start, shown in zip(starts, pictures, strict=True)]
+        pictures = to_network(faces.reshape(count, lead + length + 1, *faces.shape[1:]))
+        windows = zip(starts, pictures, strict=True)
+        return [_window(clip, voice, start, shown, self.needs) for start, shown in windows]
 
     def _references(self, frames: int, start: int) -> list[int]:
         """The frames that a window's reference may be; in a clip too short for the margin, all outside the window."""
@@ -139,9 +144,17 @@ class Windows:
         return far or [k for k in range(frames) if not start <= k < stop]
 
 
-def window(clip: Footage, start: int, frames: int, reference: int) -> ClipBatch:
-    """Frames start..start+frames-1 of a clip, with frame `reference` as the reference of each: a batch of one."""
-    return _window(clip.mel, clip.fps, start, to_network(clip.pictures(_numbers([start], frames, [reference]))))
+def window(
+    clip: Footage, start: int, frames: int, reference: int, needs: Needs = Needs()  # noqa: B008
+) -> ClipBatch:
+    """Frames start..start+frames-1 of a clip, with frame `reference` as the reference of each: a batch of one.
+
+    ValueError if the frame before is needed and there is none.
+    """
+    if start < needs.before:
+        raise ValueError("before the first frame of a clip there is none")
+    numbers = _numbers([start], frames, [reference], int(needs.before))
+    return _window(clip, clip.mel, start, to_network(clip.pictures(numbers)), needs)
 
 
 def stack(batches: list[ClipBatch]) -> ClipBatch:
@@ -151,28 +164,50 @@ def stack(batches: list[ClipBatch]) -> ClipBatch:
         torch.cat([b.reference for b in batches]),
         torch.cat([b.mel for b in batches]),
         torch.cat([b.speech for b in batches]),
+        before=_joined([b.before for b in batches]),
+        banks=_joined([b.banks for b in batches]),
     )
+
+
+def _joined(parts: list[Tensor | None]) -> Tensor | None:
+    """What every one of the batches has."""
+    there = [part for part in parts if part is not None]
+    return torch.cat(there) if len(there) == len(parts) else None
 
 
 def _may_serve(clip: Footage, frames: int) -> bool:
     return clip.amount is None or clip.amount > frames
 
 
-def _numbers(starts: list[int], length: int, references: list[int]) -> list[int]:
-    """The frames of windows, one window after the other, each followed by its reference."""
-    return [k for start, other in zip(starts, references, strict=True) for k in (*range(start, start + length), other)]
+def _numbers(starts: list[int], length: int, references: list[int], lead: int) -> list[int]:
+    """The frames of windows, one window after the other, each led by `lead` frames and followed by its reference."""
+    windows = zip(starts, references, strict=True)
+    return [k for start, other in windows for k in (*range(start - lead, start + length), other)]
 
 
-def _window(mel: Mel, fps: Fraction, start: int, pictures: torch.Tensor) -> ClipBatch:
-    """pictures [frames + 1, 3, s, s], the reference last."""
-    faces, reference = pictures[None, :-1], pictures[None, -1:]
-    frames = faces.shape[1]
+def _window(clip: Footage, mel: Mel, start: int, pictures: Tensor, needs: Needs) -> ClipBatch:
+    """pictures [frames + 1, 3, s, s], the reference last; with one more frame in front if that is needed."""
+    lead = int(needs.before)
+    faces, reference = pictures[None, lead:-1], pictures[None, -1:]
+    frames, fps = faces.shape[1], clip.fps
     return ClipBatch(
         faces=faces,
         reference=reference.expand_as(faces),
         mel=torch.from_numpy(mel.windows(start, start + frames, fps))[None],
         speech=torch.from_numpy(mel.span(start, frames, fps))[None],
+        before=pictures[:1] if lead else None,
+        banks=_banks(clip, start, start + frames, needs.rows) if needs.rows else None,
     )
+
+
+def _banks(clip: Footage, start: int, stop: int, rows: int) -> Tensor:
+    """[1, stop - start, rows, 104].  Raises BadInput if the clip was prepared without."""
+    if clip.banks is None:
+        raise BadInput(
+            f"{clip.name}: was prepared without the filter banks that AV-HuBERT hears; prepare the data again into"
+            " another folder, or train on the mel with --set model.sound=mel"
+        )
+    return torch.from_numpy(clip.banks.windows(start, stop, clip.fps, rows))[None]
 
 
 def _vary(faces: NDArray[np.uint8], *, mirrored: bool, gain: float, offset: float) -> NDArray[np.uint8]:

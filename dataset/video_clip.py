@@ -10,7 +10,7 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
-from audio import Mel, read_mel
+from audio import FilterBanks, Mel, read_filterbanks, read_mel
 from errors import BadInput
 from face_detection import Box, cut
 from video import VideoInfo, pick_frames, probe
@@ -50,6 +50,11 @@ class VideoClip:
     def mel(self) -> Mel:
         return _opened(self.path)[1]
 
+    @property
+    def banks(self) -> FilterBanks:
+        _opened(self.path)  # refuses one that is too long
+        return _banks(self.path)
+
     def pictures(self, numbers: Sequence[int]) -> NDArray[np.uint8]:
         """u8 [len(numbers), size, size, 3] RGB: the frames cut at the framing.  IndexError beyond the last."""
         info, _ = _opened(self.path)
@@ -70,6 +75,11 @@ def _opened(path: Path) -> tuple[VideoInfo, Mel]:
             " cut it into clips with python -m dataset.prepare --videos"
         )
     return info, read_mel(path)
+
+
+@lru_cache(maxsize=KEPT)
+def _banks(path: Path) -> FilterBanks:
+    return read_filterbanks(path)
 
 
 @dataclass(frozen=True)

@@ -111,8 +111,9 @@ def _load_pickle(path: Path) -> Checkpoint:
             weights = torch.load(path, map_location="cpu", weights_only=True)
     except NOT_WEIGHTS as problem:
         raise BadInput(f"{path}: not a file of weights alone; nothing in it was run, use another") from problem
-    if isinstance(weights, dict) and isinstance(weights.get("state_dict"), dict):
-        weights = weights["state_dict"]  # many projects put the weights beside an optimiser's state
+    for name in ("state_dict", "model"):  # many projects put the weights beside an optimiser's state
+        if isinstance(weights, dict) and isinstance(weights.get(name), dict):
+            weights = weights[name]
     if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
         raise BadInput(f"{path}: holds something other than one table of weights; use a weights-only checkpoint")
     return Checkpoint(None, {}, 0, weights)

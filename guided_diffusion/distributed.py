@@ -85,8 +85,8 @@ class Group:
 
 
 @contextmanager
-def group() -> Iterator[Group]:
-    """The group this process was started in; closed at the end.
+def group(patience: timedelta = PATIENCE) -> Iterator[Group]:
+    """The group this process was started in; closed at the end.  patience: how long to wait for a rank that is at work.
 
     CPU tensors travel by gloo, CUDA tensors by nccl.  torchrun says where to meet; under mpiexec and srun that is
     MASTER_ADDR and MASTER_PORT if they are set, else it is agreed on through mpi4py, once in a process's life.
@@ -96,9 +96,9 @@ def group() -> Iterator[Group]:
     if own.size == 1:
         yield own
         return
-    store = None if {"MASTER_ADDR", "MASTER_PORT"} <= os.environ.keys() else _meet(own)
+    store = None if {"MASTER_ADDR", "MASTER_PORT"} <= os.environ.keys() else _meet(own, patience)
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-    distributed.init_process_group(backend, store=store, rank=own.rank, world_size=own.size, timeout=PATIENCE)
+    distributed.init_process_group(backend, store=store, rank=own.rank, world_size=own.size, timeout=patience)
     try:
         yield own
     finally:
@@ -113,7 +113,7 @@ def from_environment(variables: Mapping[str, str]) -> Group:
     return Group()
 
 
-def _meet(own: Group) -> Store:
+def _meet(own: Group, patience: timedelta) -> Store:
     """A store that rank 0 opens on a free port and tells the others of, by MPI; MPI is not needed after that.
 
     MPI ends here already: at the exit of a failed process it would wait for the others for ever.
@@ -134,10 +134,10 @@ def _meet(own: Group) -> Store:
     one_machine = world.Split_type(MPI.COMM_TYPE_SHARED).Get_size() == own.size
     host = "127.0.0.1" if one_machine else socket.gethostname()
     if own.main:
-        store = TCPStore(host, 0, own.size, is_master=True, timeout=PATIENCE, wait_for_workers=False)
+        store = TCPStore(host, 0, own.size, is_master=True, timeout=patience, wait_for_workers=False)
         world.bcast((host, store.port))
     else:
         host, port = world.bcast(None)
-        store = TCPStore(host, port, own.size, is_master=False, timeout=PATIENCE)
+        store = TCPStore(host, port, own.size, is_master=False, timeout=patience)
     MPI.Finalize()
     return store

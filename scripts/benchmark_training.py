@@ -30,7 +30,7 @@ from guided_diffusion.distributed import Group
 from guided_diffusion.train_config import TrainConfig
 from guided_diffusion.unet import UNet
 from guided_diffusion.update import Update
-from systems.diff2lip import Diff2LipTraining, Judges
+from systems.objective import InpainterTraining, Judges
 from systems.recipes import recipe
 from systems.registry import build
 
@@ -58,7 +58,7 @@ def measure(way: Way, system: str, batch: int, steps: int, device: torch.device)
     chosen = recipe(system)
     model = build(chosen.kind, chosen.model).to(device)
     loss = replace(chosen.loss, sync=0.0, perceptual=0.0, adversarial=0.5)
-    trained = Diff2LipTraining(model, loss, Judges()).to(device)  # type: ignore[arg-type]
+    trained = InpainterTraining(model, loss, Judges()).to(device)  # type: ignore[arg-type]
     for part in trained.modules():
         if isinstance(part, UNet):
             part.gradient_checkpointing = way.checkpointing

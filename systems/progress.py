@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dataset import ClipBatch, Footage, stack, to_pictures, window
+from dataset import ClipBatch, Footage, Needs, stack, to_pictures, window
 from errors import BadInput
 from guided_diffusion.samplers import SampleConfig
 
@@ -22,7 +22,9 @@ NOTES = logging.getLogger(__name__)
 ONE_STEP = SampleConfig(sampler="ddim", spacing="1")
 
 
-def held_out_windows(clips: Sequence[Footage], *, frames: int, count: int, per_clip: int = 1) -> ClipBatch:
+def held_out_windows(
+    clips: Sequence[Footage], *, frames: int, count: int, per_clip: int = 1, needs: Needs = Needs()  # noqa: B008
+) -> ClipBatch:
     """Windows of `count` clips, spread over all, and evenly over each; the reference is the clip's first frame.
 
     Raises BadInput if all of these clips are too short for that.
@@ -32,7 +34,7 @@ def held_out_windows(clips: Sequence[Footage], *, frames: int, count: int, per_c
     if not chosen:
         raise BadInput(f"no held-out clip has more than {frames + 2} frames; prepare longer ones or leave them out")
     windows = [
-        window(clip, int((len(clip) - frames) * (i + 0.5) / per_clip), frames, 0)
+        window(clip, int((len(clip) - frames) * (i + 0.5) / per_clip), frames, 0, needs)
         for clip in chosen
         for i in range(per_clip)
     ]
@@ -49,13 +51,14 @@ def _is_long_enough(clip: Footage, least: int) -> bool:
 
 def every(clips: ClipBatch, nth: int) -> ClipBatch:
     """Every nth sequence."""
-    return ClipBatch(clips.faces[::nth], clips.reference[::nth], clips.mel[::nth], clips.speech[::nth])
+    return clips.rows(slice(None, None, nth))
 
 
 def with_other_sound(clips: ClipBatch) -> ClipBatch:
     """Each sequence with the sound of one half a batch away."""
     shift = len(clips.mel) // 2
-    return replace(clips, mel=clips.mel.roll(shift, 0), speech=clips.speech.roll(shift, 0))
+    banks = None if clips.banks is None else clips.banks.roll(shift, 0)
+    return replace(clips, mel=clips.mel.roll(shift, 0), speech=clips.speech.roll(shift, 0), banks=banks)
 
 
 def psnr_of_mouth_half(faces: Tensor, truth: Tensor) -> float:

@@ -12,9 +12,11 @@ from guided_diffusion.samplers import SampleConfig
 from guided_diffusion.train_config import TrainConfig
 from guided_diffusion.unet import UNetConfig
 
-from .diff2lip import Diff2LipConfig, ObjectiveConfig
+from .diff2lip import Diff2LipConfig
+from .objective import ObjectiveConfig
 from .sound import SoundConfig
 from .sync import SyncConfig
+from .syncdiff import SyncDiffConfig, SyncDiffObjective
 
 PARTS = ("model", "loss", "train", "data")
 
@@ -53,26 +55,29 @@ def recipe(name: str) -> Recipe:
     return RECIPES[name]
 
 
+SMALL_UNET = UNetConfig(
+    channels=64,
+    channel_mult=(1, 2, 3),
+    res_blocks=1,
+    attention_resolutions=(8,),
+    out_channels=3,
+    scale_shift_norm=True,
+    residual_resampling=False,
+    patch=4,
+)
+SMALL_DIFFUSION = DiffusionConfig(
+    schedule="cosine", predict="x0", learn_variance=False, noisy=0.7, noisy_region=0.15
+)
+
 # The paper's network and objective are the defaults of their configs; `small` is ours, and what ships.
 RECIPES = {
     "diff2lip-128": Recipe("diff2lip", Diff2LipConfig(), ObjectiveConfig()),
     "diff2lip-small": Recipe(
         "diff2lip",
         Diff2LipConfig(
-            unet=UNetConfig(
-                channels=64,
-                channel_mult=(1, 2, 3),
-                res_blocks=1,
-                attention_resolutions=(8,),
-                out_channels=3,
-                scale_shift_norm=True,
-                residual_resampling=False,
-                patch=4,
-            ),
+            unet=SMALL_UNET,
             sound=SoundConfig(res_blocks=1, positions=True),
-            diffusion=DiffusionConfig(
-                schedule="cosine", predict="x0", learn_variance=False, noisy=0.7, noisy_region=0.15
-            ),
+            diffusion=SMALL_DIFFUSION,
             sampling=SampleConfig(sampler="dpm++", spacing="3"),
             fast=SampleConfig(sampler="dpm++", spacing="2"),
             best=SampleConfig(sampler="dpm++", spacing="4"),
@@ -86,13 +91,34 @@ RECIPES = {
             steps=20_000, batch=32, learning_rate=4e-4, warmup=100, ema=(0.999,), precision="bf16",
             save_every=250, evaluate_every=500,
         ),
-        WindowConfig(frames=1, margin=5, balance=0.75, zoom=0.14, voices=6),
+        WindowConfig(frames=1, margin=5, balance=0.5, zoom=0.14, voices=6),
+    ),
+    "syncdiff-128": Recipe("syncdiff", SyncDiffConfig(), SyncDiffObjective(), data=WindowConfig(frames=1)),
+    "syncdiff-small": Recipe(
+        "syncdiff",
+        SyncDiffConfig(
+            unet=SMALL_UNET,
+            sound="mel",
+            mel=SoundConfig(res_blocks=1),
+            diffusion=SMALL_DIFFUSION,
+            sampling=SampleConfig(sampler="dpm++", spacing="3"),
+            fast=SampleConfig(sampler="dpm++", spacing="2"),
+            best=SampleConfig(sampler="dpm++", spacing="4"),
+        ),
+        SyncDiffObjective(
+            x0_scale="plain", shared_step=False, mouth=15.0, train_sound_encoder=False, own_output=0.25, own_steps="2",
+        ),
+        TrainConfig(
+            steps=20_000, batch=16, learning_rate=4e-4, warmup=100, ema=(0.999,), precision="bf16",
+            save_every=250, evaluate_every=500,
+        ),
+        WindowConfig(frames=2, margin=5, balance=0.75, zoom=0.14, voices=6),
     ),
     "sync": Recipe(
         "sync",
         SyncConfig(),
         train=TrainConfig(
-            steps=2_000, batch=160, learning_rate=5e-4, warmup=50, cooldown=500, ema=(0.99,), precision="bf16",
+            steps=1_500, batch=160, learning_rate=5e-4, warmup=50, cooldown=500, ema=(0.99,), precision="bf16",
             weight_decay=0.05, save_every=100, log_every=20, evaluate_every=100,
         ),
         data=WindowConfig(frames=5, per_clip=8, balance=0.5, voices=6, zoom=0.14),

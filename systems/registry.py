@@ -13,12 +13,14 @@ from guided_diffusion.config import from_dict, to_dict
 
 from .diff2lip import Diff2Lip, Diff2LipConfig
 from .sync import SyncConfig, SyncExpert, Wav2LipExpert, Wav2LipExpertConfig
+from .syncdiff import SyncDiff, SyncDiffConfig
 
 ROOT = Path(__file__).resolve().parent.parent
 DEFAULT_CHECKPOINT = ROOT / "checkpoints" / "diff2lip-small.safetensors"
 
+Speaking = Diff2Lip | SyncDiff  # what can speak
 Expert = SyncExpert | Wav2LipExpert  # what can judge
-Model = Diff2Lip | Expert  # whatever can be loaded
+Model = Speaking | Expert  # whatever can be loaded
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class Kind:
 
 KINDS = {
     "diff2lip": Kind(Diff2LipConfig, Diff2Lip),
+    "syncdiff": Kind(SyncDiffConfig, SyncDiff),
     "sync": Kind(SyncConfig, SyncExpert),
     "wav2lip-expert": Kind(Wav2LipExpertConfig, Wav2LipExpert),
 }
@@ -54,10 +57,10 @@ def load(path: Path) -> Model:
     return model.eval().requires_grad_(False)
 
 
-def load_system(path: Path) -> Diff2Lip:
+def load_system(path: Path) -> Speaking:
     """As `load`, for a checkpoint that can speak.  Raises BadInput for one that only judges, such as a sync expert."""
     model = load(path)
-    if not isinstance(model, Diff2Lip):
+    if not isinstance(model, Speaking):
         raise BadInput(f"{path}: is a {type(model).__name__}, which cannot speak; pass a lip-sync checkpoint")
     return model
 
@@ -65,7 +68,7 @@ def load_system(path: Path) -> Diff2Lip:
 def load_expert(path: Path) -> Expert:
     """As `load`, for a checkpoint that judges.  Raises BadInput for one that speaks."""
     model = load(path)
-    if isinstance(model, Diff2Lip):
+    if isinstance(model, Speaking):
         raise BadInput(f"{path}: not a sync expert; train one with train.py --system sync")
     return model
 

@@ -5,7 +5,7 @@ from typing import Any, Generic, Protocol, TypeVar, cast
 import torch
 from torch import Generator, Tensor, nn
 
-from dataset import ClipBatch
+from dataset import ClipBatch, Needs
 from guided_diffusion.device import autocast, store_weights
 from guided_diffusion.diffusion import Diffusion
 from guided_diffusion.samplers import SampleConfig, sample
@@ -33,6 +33,11 @@ class System(Protocol[K]):
     @property
     def qualities(self) -> dict[str, SampleConfig]: ...
 
+    @property
+    def needs(self) -> Needs:
+        """What its clips must hold.  A system that needs the frame before each generates frames in their order."""
+        ...
+
     def conditions(self, clips: ClipBatch, noise: Tensor) -> K:
         """noise [b*t, 3, s, s] fills what is hidden, in systems that fill it."""
         ...
@@ -48,7 +53,8 @@ class Speaker(Generic[K]):
     """A system and how to sample it.
 
     Same seed, same faces: every frame of a clip starts from one noise image, which depends on the seed alone,
-    and later steps draw theirs from (seed, step).
+    and later steps draw theirs from (seed, step).  A system that needs the frame before each is shown, after the first
+    frame, the one it made; clips that are sampled together do not see each other.
     precision is that of the network's matrix products; lower than float32, the system's weights are stored in it.
     """
 
@@ -77,6 +83,18 @@ class Speaker(Generic[K]):
     @torch.inference_mode()
     def __call__(self, clips: ClipBatch) -> Tensor:
         """The faces of the clips, saying what is heard.  -> [b, t, 3, s, s] in [-1, 1], float32."""
+        return self._in_order(clips) if self.system.needs.before else self._at_once(clips)
+
+    def _in_order(self, clips: ClipBatch) -> Tensor:
+        """Frame after frame, each after the one made before it."""
+        before, faces = clips.before, []
+        for k in range(clips.faces.shape[1]):
+            faces.append(self._at_once(clips.frame(k, before)))
+            before = faces[-1][:, 0]
+        return torch.cat(faces, dim=1)
+
+    def _at_once(self, clips: ClipBatch) -> Tensor:
+        """All frames as independent items."""
         b, t = clips.faces.shape[:2]
         device = clips.faces.device
 

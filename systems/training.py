@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from dataset import ClipBatch, Footage, Windows, corpus
+from audio.avhubert import AvHubert
+from dataset import ClipBatch, Footage, Needs, PreparedClip, Windows, corpus
 from errors import BadInput
 from guided_diffusion.checkpoint import load_strictly, save_checkpoint
 from guided_diffusion.config import to_dict
@@ -18,12 +19,14 @@ from guided_diffusion.interrupt import stay
 from guided_diffusion.trainer import Evaluation, Trainable, Trainer
 
 from . import progress
-from .diff2lip import Diff2Lip, Diff2LipTraining, Judges
 from .judge import FRAMES
+from .objective import InpainterTraining, Judges
 from .perceptual import load_lpips
 from .recipes import Recipe, recipe
-from .registry import Expert, Model, build, describe, load, load_expert
+from .registry import Expert, Model, Speaking, build, describe, load, load_expert
+from .sound import SoundEncoder
 from .sync import SyncExpert
+from .syncdiff import SyncDiff, SyncDiffTraining, adopt_avhubert
 
 NOTES = logging.getLogger(__name__)
 HELD_OUT = ("seen", "test")  # splits that are measured, never trained on
@@ -48,7 +51,7 @@ def train(
     data     a prepared folder, or VoxCeleb2 or LRW as published
     output   what `Trainer` writes; the same call goes on where it stopped
     init     a checkpoint of the same kind to start from
-    hearing  a sync expert whose sound encoder to start from
+    hearing  what to listen with at the start: a sync expert, or AV-HuBERT as published
     expert   the sync expert that judges, for the sync term
     Alone, or as one of the processes that torchrun, mpiexec or srun started.
     Raises BadInput for what cannot be, before anything is written.
@@ -62,6 +65,8 @@ def train(
             _start_from(model, init)
         if hearing is not None:
             _adopt_hearing(model, hearing)
+        elif init is None:
+            _check_hearing(model)
         _run(chosen, model, _trainable(chosen, model, expert, where), data, output, workers, where, processes)
 
 
@@ -79,7 +84,9 @@ def _run(
     if where.type == "cuda":  # oneDNN's bf16 convolutions train faster without (docs/speed.md)
         trainable.to(memory_format=torch.channels_last)
     splits = corpus(data, model.size)
-    windows = Windows(splits["train"], chosen.data, batch=chosen.train.batch, seed=chosen.train.seed)
+    needs = model.needs if isinstance(model, Speaking) else Needs()
+    _check_banks(splits["train"][0], needs, data)
+    windows = Windows(splits["train"], chosen.data, batch=chosen.train.batch, seed=chosen.train.seed, needs=needs)
     evaluate = Evaluate(chosen, splits, where) if processes.main else None
 
     def batches(indices: range) -> Iterator[ClipBatch]:
@@ -118,7 +125,7 @@ def _trainable(chosen: Recipe, model: Model, expert: Path | None, where: torch.d
         if chosen.data.frames != FRAMES or chosen.data.per_clip < 2:
             raise BadInput(f"an expert learns from several windows of {FRAMES} frames a clip; set data. accordingly")
         return model
-    if not isinstance(model, Diff2Lip):
+    if not isinstance(model, Speaking):
         raise BadInput(f"a {type(model).__name__} is not trained here, only loaded")
     loss, frames = chosen.loss, chosen.data.frames
     if loss.sync and frames != FRAMES:
@@ -130,7 +137,14 @@ def _trainable(chosen: Recipe, model: Model, expert: Path | None, where: torch.d
         )
     judge = _judge(expert).to(where) if loss.sync else None
     lpips = load_lpips().to(where) if loss.perceptual else None
-    return Diff2LipTraining(model, loss, Judges(None if judge is None else judge.agreement, lpips))
+    judges = Judges(None if judge is None else judge.agreement, lpips)
+    if not isinstance(model, SyncDiff):
+        return InpainterTraining(model, loss, judges)
+    if loss.own_output and frames < 2:
+        raise BadInput(
+            "own frames as pose need sequences: use --set data.frames=2, or leave them out with --set loss.own_output=0"
+        )
+    return SyncDiffTraining(model, loss, judges)
 
 
 def _judge(path: Path | None) -> Expert:
@@ -150,13 +164,35 @@ def _start_from(model: Model, path: Path) -> None:
 
 
 def _adopt_hearing(model: Model, path: Path) -> None:
-    """The sound encoder of a sync expert becomes the model's."""
+    """The sound encoder of a sync expert, or AV-HuBERT's weights as published, become the model's."""
+    encoder = model.sound_encoder if isinstance(model, Speaking) else None
+    if isinstance(encoder, AvHubert):
+        adopt_avhubert(encoder, path, f"--hearing {path}")
+        return
     expert = load_expert(path)
     if not isinstance(expert, SyncExpert):
         raise BadInput(f"--hearing {path}: its sound encoder is of another kind; train one with --system sync")
-    if not isinstance(model, Diff2Lip):
+    if not isinstance(encoder, SoundEncoder):
         raise BadInput(f"--hearing {path}: what is trained has no use for an expert's hearing; leave the flag out")
-    load_strictly(model.network.audio_encoder, expert.audio_encoder.state_dict(), f"--hearing {path}")
+    load_strictly(encoder, expert.audio_encoder.state_dict(), f"--hearing {path}")
+
+
+def _check_hearing(model: Model) -> None:
+    """BadInput if layers are to stay as published that nobody has loaded."""
+    if isinstance(model, SyncDiff) and model.config.sound == "avhubert" and model.config.frozen:
+        raise BadInput(
+            "AV-HuBERT's frozen layers need its published weights: pass them with --hearing, or train on the mel with"
+            " --system syncdiff-small"
+        )
+
+
+def _check_banks(first: Footage, needs: Needs, data: Path) -> None:
+    """BadInput if the data was prepared without what the model hears; other footage is read as it is."""
+    if needs.rows and isinstance(first, PreparedClip) and first.banks is None:
+        raise BadInput(
+            f"{data}: was prepared without the filter banks that AV-HuBERT hears; prepare it again into another folder,"
+            " or train on the mel with --system syncdiff-small"
+        )
 
 
 class Evaluate:
@@ -165,9 +201,10 @@ class Evaluate:
     def __init__(self, chosen: Recipe, splits: Mapping[str, Sequence[Footage]], where: torch.device) -> None:
         self.model = build(chosen.kind, chosen.model).to(where).eval().requires_grad_(False)
         moments = MOMENTS if isinstance(self.model, SyncExpert) else 1
+        needs = self.model.needs if isinstance(self.model, Speaking) else Needs()
         self.batches = {
             split: progress.held_out_windows(
-                splits[split], frames=chosen.data.frames, count=MEASURED, per_clip=moments
+                splits[split], frames=chosen.data.frames, count=MEASURED, per_clip=moments, needs=needs
             ).to(where)
             for split in HELD_OUT
             if split in splits

@@ -1,7 +1,6 @@
 """Diff2Lip: Audio Conditioned Diffusion Models for Lip-Synchronization (Mukhopadhyay et al., WACV 2024)."""
 
 from .network import Diff2LipNetwork
-from .objective import Diff2LipTraining, Judges, ObjectiveConfig
 from .system import Conditions, Diff2Lip, Diff2LipConfig
 
 __all__ = [
@@ -9,7 +8,4 @@ __all__ = [
     "Diff2Lip",
     "Diff2LipConfig",
     "Diff2LipNetwork",
-    "Diff2LipTraining",
-    "Judges",
-    "ObjectiveConfig",
 ]

@@ -4,14 +4,15 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from dataset import ClipBatch
-from guided_diffusion.diffusion import Diffusion, DiffusionConfig
+from guided_diffusion.diffusion import DiffusionConfig
 from guided_diffusion.samplers import SampleConfig
 from guided_diffusion.unet import UNetConfig
 
-from ..sound import SoundConfig
+from ..inpainting import Inpainter
+from ..sound import SoundConfig, SoundEncoder
 from .network import Diff2LipNetwork
 
 
@@ -57,32 +58,18 @@ class Conditions:
     style: Tensor
 
 
-class Diff2Lip(nn.Module):
+class Diff2Lip(Inpainter[Conditions]):
     """The network, its process, and what both are given."""
 
-    mask: Tensor  # [1, 1, s, s] 1 on the hidden rows
+    config: Diff2LipConfig
+    network: Diff2LipNetwork
 
     def __init__(self, config: Diff2LipConfig) -> None:
-        super().__init__()
-        self.config = config
-        self.network = Diff2LipNetwork(config.unet, config.sound)
-        self.diffusion = Diffusion(config.diffusion)
-        rows = torch.arange(self.size) >= int(self.size * (1 - config.hide))
-        mask = rows.float().view(1, 1, -1, 1).repeat(1, 1, 1, self.size)
-        self.register_buffer("mask", mask, persistent=False)
+        super().__init__(config, Diff2LipNetwork(config.unet, config.sound))
 
     @property
-    def size(self) -> int:
-        return self.config.unet.image_size
-
-    @property
-    def sampling(self) -> SampleConfig:
-        return self.config.sampling
-
-    @property
-    def qualities(self) -> dict[str, SampleConfig]:
-        """The samplings besides the default one."""
-        return {"fast": self.config.fast, "best": self.config.best}
+    def sound_encoder(self) -> SoundEncoder:
+        return self.network.audio_encoder
 
     def conditions(self, clips: ClipBatch, noise: Tensor) -> Conditions:
         """Listens to the mel windows and hides the lower half of the faces.  noise [b*t, 3, s, s]."""
@@ -100,7 +87,3 @@ class Diff2Lip(nn.Module):
         c = conditions
         visible = x_t * c.mask + c.filled * (1 - c.mask)
         return self.network(torch.cat([visible, c.filled, c.reference], dim=1), t, style=c.style)  # type: ignore[no-any-return]
-
-    def finish(self, sample: Tensor, conditions: Conditions) -> Tensor:
-        """sample * mask + face * (1 - mask)."""
-        return sample * conditions.mask + conditions.filled * (1 - conditions.mask)

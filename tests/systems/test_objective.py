@@ -11,9 +11,9 @@ from torch import Generator, Tensor
 from toy import talking
 
 from dataset import ClipBatch, stack, window
-from systems.diff2lip import Diff2Lip, Diff2LipConfig, Diff2LipTraining, Judges, ObjectiveConfig
-from systems.diff2lip.discriminator import DiscriminatorConfig
-from systems.diff2lip.objective import mouth_emphasis
+from systems.diff2lip import Diff2Lip, Diff2LipConfig
+from systems.discriminator import DiscriminatorConfig
+from systems.objective import InpainterTraining, Judges, ObjectiveConfig, mouth_emphasis
 from systems.perceptual import Lpips
 from systems.sound import SoundConfig
 from systems.sync import SyncConfig, SyncExpert
@@ -35,12 +35,12 @@ def expert() -> SyncExpert:
     return judge.requires_grad_(False)
 
 
-def training(config: Diff2LipConfig, loss: ObjectiveConfig, *, filled: bool = True) -> Diff2LipTraining:
+def training(config: Diff2LipConfig, loss: ObjectiveConfig, *, filled: bool = True) -> InpainterTraining:
     torch.manual_seed(0)
     model = Diff2Lip(config)
     if filled:
         fill(model.network)
-    return Diff2LipTraining(model, loss, Judges(expert().agreement, Lpips(None)))
+    return InpainterTraining(model, loss, Judges(expert().agreement, Lpips(None)))
 
 
 def only(loss: ObjectiveConfig, term: str) -> ObjectiveConfig:
@@ -222,7 +222,7 @@ def test_one_clip_is_learnt_by_heart() -> None:
 
 def test_a_term_without_its_judge_is_refused() -> None:
     with pytest.raises(ValueError, match="needs an expert"):
-        Diff2LipTraining(Diff2Lip(OURS), OUR_LOSS, Judges())
+        InpainterTraining(Diff2Lip(OURS), OUR_LOSS, Judges())
     with pytest.raises(ValueError, match="0 or more"):
         replace(OUR_LOSS, sync=-1)
     with pytest.raises(ValueError, match="nothing to learn"):

@@ -1,6 +1,7 @@
 """The sequence discriminator: a PatchGAN (Isola et al. 2017) that sees 5 frames at once, stacked on the channels.
 
-So it judges movement as well as looks (Diff2Lip, section 3.3).  Depth, widths and normalisation are our choice.
+So it judges movement as well as looks (Diff2Lip, Mukhopadhyay et al. 2024, section 3.3).
+Depth, widths and normalisation are our choice.
 """
 
 from dataclasses import dataclass

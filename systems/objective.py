@@ -1,8 +1,11 @@
-"""What training Diff2Lip minimises (its equation 9): the diffusion's own loss, and four terms on the predicted face."""
+"""What training a system that fills faces in minimises: the diffusion's own loss, and four terms on the face.
+
+It is Diff2Lip's objective (Mukhopadhyay et al. 2024, equation 9); other systems use those of its terms that they want.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Generator, Tensor, nn
@@ -10,7 +13,7 @@ from torch import Generator, Tensor, nn
 from dataset import ClipBatch
 
 from .discriminator import Discriminator, DiscriminatorConfig
-from .system import Diff2Lip
+from .inpainting import Inpainter
 from .terms import Agreement, Distance, adversarial_loss, discriminator_loss, perceptual_loss, sync_loss
 
 # Where pixels change most within the training clips (docs/architecture.md), as shares of the crop.
@@ -19,7 +22,7 @@ MOUTH_ROW, MOUTH_HEIGHT, MOUTH_WIDTH = 0.78, 0.13, 0.2
 
 @dataclass(frozen=True)
 class ObjectiveConfig:
-    """The weight of each term, 0 leaves it out; the defaults are the paper's, where it gives any.
+    """The weight of each term, 0 leaves it out; the defaults are Diff2Lip's, where its paper gives any.
 
     diffusion       error of what the network predicts, over the hidden rows
     variational     the term that trains the learned variance, over the hidden rows (its share is our choice)
@@ -63,15 +66,15 @@ class Judges:
     distance: Distance | None = None
 
 
-class Diff2LipTraining(nn.Module):
-    """A Diff2Lip as a Trainable, with the discriminator it plays against if there is one.
+class InpainterTraining(nn.Module):
+    """An inpainter as a Trainable, with the discriminator it plays against if there is one.
 
     ValueError if a term with a weight has nothing to measure it with.
     """
 
     emphasis: Tensor  # [1, 1, s, s] what each pixel counts in the losses, 0 where it is visible
 
-    def __init__(self, model: Diff2Lip, config: ObjectiveConfig, judges: Judges) -> None:
+    def __init__(self, model: Inpainter[Any], config: ObjectiveConfig, judges: Judges) -> None:
         super().__init__()
         if (config.sync and judges.agreement is None) or (config.perceptual and judges.distance is None):
             raise ValueError("the sync term needs an expert, the perceptual term LPIPS")
@@ -79,7 +82,8 @@ class Diff2LipTraining(nn.Module):
         self.discriminator = Discriminator(config.discriminator) if config.adversarial else None
         emphasis = model.mask * mouth_emphasis(model.size, config.mouth)
         self.register_buffer("emphasis", emphasis, persistent=False)
-        model.network.audio_encoder.requires_grad_(config.train_sound_encoder)
+        if not config.train_sound_encoder:
+            model.sound_encoder.requires_grad_(False)
 
     def objectives(self) -> dict[str, list[nn.Parameter]]:
         groups = {"network": [p for p in self.model.parameters() if p.requires_grad]}
@@ -94,7 +98,7 @@ class Diff2LipTraining(nn.Module):
         filling = torch.randn(x0.shape, generator=generator).to(device)
         noise = torch.randn(x0.shape, generator=generator).to(device)
         step = self._draw_steps(clips, generator).to(device)            # [b*t]
-        conditions = self.model.conditions(clips, filling)
+        conditions = self._conditions(clips, filling, generator)
         x_t = diffusion.q_sample(x0, step, noise)
         output = self.model.denoise(x_t, diffusion.timesteps(step), conditions)
         predicted = diffusion.interpret(output, x_t, step, clip=False).x0
@@ -113,6 +117,10 @@ class Diff2LipTraining(nn.Module):
             return {"network": network}
         judging = discriminator_loss(self.discriminator, faces, clips.faces, counts)
         return {"network": network, "discriminator": {"hinge": judging}}
+
+    def _conditions(self, clips: ClipBatch, filling: Tensor, generator: Generator) -> Any:
+        """What the network is shown in training; a system that shows it something else there says so here."""
+        return self.model.conditions(clips, filling)
 
     def _draw_steps(self, clips: ClipBatch, generator: Generator) -> Tensor:
         """The timestep of each frame, int64 [b*t] on the CPU."""

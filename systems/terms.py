@@ -1,4 +1,4 @@
-"""The terms of Diff2Lip's objective that judge a predicted sequence; each a scalar, smaller is better.
+"""The terms of an objective that judge a predicted sequence; each a scalar, smaller is better.
 
 counts [b, t] says how much each prediction counts: there is little to judge in one made from nearly pure noise.
 """

@@ -1,0 +1,83 @@
+"""What a SyncDiff is.  What the paper's known text says is marked (paper); everything else is our choice."""
+
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from audio.avhubert import AvHubertConfig
+from guided_diffusion.diffusion import DiffusionConfig
+from guided_diffusion.samplers import SampleConfig
+from guided_diffusion.unet import UNetConfig
+
+from ..sound import WIDTHS, SoundConfig
+
+PICTURES = 9  # channels of the network: the noisy face, the masked face (paper), the identity face (paper)
+
+
+@dataclass(frozen=True)
+class PoseConfig:
+    """How much of the frame before each one the network is shown.
+
+    kind    bottleneck: a few numbers of it, as style (that there is one: paper; where it enters: our choice);
+            full: all of it, as channels, the shortcut that the bottleneck is there to close; none: nothing
+    width   how many numbers pass the bottleneck (our choice: the paper's is not known)
+    widths  of the encoder's layers, each halving the picture (our choice)
+    """
+
+    kind: Literal["none", "bottleneck", "full"] = "bottleneck"
+    width: int = 16
+    widths: tuple[int, ...] = (32, 64, 96, 128)
+
+    def __post_init__(self) -> None:
+        if self.width < 1 or not self.widths:
+            raise ValueError("a bottleneck lets at least 1 number pass, through at least 1 layer")
+
+
+@dataclass(frozen=True)
+class SyncDiffConfig:
+    """The defaults are the paper's where it is known.
+
+    unet                   its channels in and the width of its context follow from the rest, and stay 9 and 0 here
+    sound                  avhubert (paper) or mel, Diff2Lip's encoder, which is not the paper's configuration
+    avhubert               Base (paper)
+    frozen                 of its layers that stay as published: 9 of 12 are the paper's best
+    rows                   of 40 ms that AV-HuBERT hears around a frame: 2 s (our choice)
+    tokens                 of its features, the middle ones, that the network attends to: 0.2 s (our choice)
+    mel                    the encoder for sound: mel, all 64 positions of which are tokens (our choice)
+    pose                   what passes of the frame before
+    diffusion              (our choice: Diff2Lip's)
+    sampling, fast, best   how generate.py samples: by default, and with the other two qualities (our choice)
+    hide                   share of the rows hidden, from below (our choice: the paper's mask is not known)
+    """
+
+    unet: UNetConfig = field(default_factory=UNetConfig)
+    sound: Literal["avhubert", "mel"] = "avhubert"
+    avhubert: AvHubertConfig = field(default_factory=AvHubertConfig)
+    frozen: int = 9
+    rows: int = 50
+    tokens: int = 5
+    mel: SoundConfig = field(default_factory=SoundConfig)
+    pose: PoseConfig = field(default_factory=PoseConfig)
+    diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
+    sampling: SampleConfig = field(default_factory=SampleConfig)
+    fast: SampleConfig = field(default_factory=lambda: SampleConfig("dpm++", "8"))
+    best: SampleConfig = field(default_factory=lambda: SampleConfig("ddim", "ddim100"))
+    hide: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0 < self.hide < 1:
+            raise ValueError(f"hide must lie in (0, 1), not {self.hide}")
+        outputs = 6 if self.diffusion.learn_variance else 3
+        unet = self.unet
+        if (unet.in_channels, unet.context_channels, unet.out_channels) != (PICTURES, 0, outputs):
+            raise ValueError(f"unet.in_channels is {PICTURES} here, context_channels 0, out_channels {outputs}")
+        if not 0 <= self.frozen <= self.avhubert.layers:
+            raise ValueError(f"of {self.avhubert.layers} layers {self.frozen} cannot be frozen")
+        if not 1 <= self.tokens <= self.rows:
+            raise ValueError(f"{self.tokens} tokens cannot be the middle of {self.rows} rows")
+
+    @property
+    def network(self) -> UNetConfig:
+        """The UNet as it is built."""
+        pictures = PICTURES + (3 if self.pose.kind == "full" else 0)
+        context = self.avhubert.width if self.sound == "avhubert" else WIDTHS[-1]
+        return replace(self.unet, in_channels=pictures, context_channels=context)

@@ -1,0 +1,81 @@
+"""SyncDiff as a System: hide the lower half, show an identity frame and a little of the frame before, and listen."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from dataset import ClipBatch, Needs
+
+from ..inpainting import Inpainter
+from .config import SyncDiffConfig
+from .network import SyncDiffNetwork
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What the denoiser may see of n frames, and nothing else.
+
+    mask      [1, 1, s, s]  1 where the face is to be generated
+    filled    [n, 3, s, s]  the face above, zeros below
+    identity  [n, 3, s, s]  another frame of the same face
+    pose      [n, 3, s, s]  the frame before, if it is shown in full
+    style     [n, e]        what passes of it, if there is a bottleneck
+    context   [n, k, c]     what is heard
+    """
+
+    mask: Tensor
+    filled: Tensor
+    identity: Tensor
+    pose: Tensor | None
+    style: Tensor | None
+    context: Tensor
+
+
+class SyncDiff(Inpainter[Conditions]):
+    """The network, its process, and what both are given."""
+
+    config: SyncDiffConfig
+    network: SyncDiffNetwork
+
+    def __init__(self, config: SyncDiffConfig) -> None:
+        super().__init__(config, SyncDiffNetwork(config))
+        self.needs = Needs(before=config.pose.kind != "none", rows=config.rows if config.sound == "avhubert" else 0)
+
+    @property
+    def sound_encoder(self) -> nn.Module:
+        return self.network.hearing.encoder
+
+    def conditions(self, clips: ClipBatch, noise: Tensor) -> Conditions:
+        """noise is not used: what is hidden is zero (our choice)."""
+        return self.shown(clips, self.poses(clips))
+
+    def poses(self, clips: ClipBatch) -> Tensor:
+        """The frame before each one, [b, t, 3, s, s]: for the first of a sequence `before`, or, where there is none,
+        that first frame itself with its lower half hidden (our choice)."""
+        first = self.hidden(clips.faces[:, 0]) if clips.before is None else clips.before
+        return torch.cat([first[:, None], clips.faces[:, :-1]], dim=1)
+
+    def hidden(self, faces: Tensor) -> Tensor:
+        """Faces [..., 3, s, s] with zeros below."""
+        return faces * (1 - self.mask[0])
+
+    def shown(self, clips: ClipBatch, poses: Tensor) -> Conditions:
+        """The conditions with these pose frames [b, t, 3, s, s]."""
+        pose, bottleneck = poses.flatten(0, 1), self.network.pose
+        return Conditions(
+            mask=self.mask,
+            filled=self.hidden(clips.faces.flatten(0, 1)),
+            identity=clips.reference.flatten(0, 1),
+            pose=pose if self.config.pose.kind == "full" else None,
+            style=None if bottleneck is None else bottleneck(pose),
+            context=self.network.hearing(clips),
+        )
+
+    def denoise(self, x_t: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
+        """The network's output [n, 3 or 6, s, s]; the visible half is put back into x_t first."""
+        c = conditions
+        pictures = [x_t * c.mask + c.filled, c.filled, c.identity]
+        if c.pose is not None:
+            pictures.append(c.pose)
+        return self.network(torch.cat(pictures, dim=1), t, style=c.style, context=c.context)  # type: ignore[no-any-return]

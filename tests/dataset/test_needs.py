@@ -1,0 +1,118 @@
+"""A batch carries what a network needs besides: the frame before, and the filter banks around each frame."""
+
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from talking_head import tone
+from toy import counting
+
+from audio import BANK_RATE, FilterBanks, read_filterbanks, read_mel
+from dataset import (
+    Clip,
+    Entry,
+    Needs,
+    PreparedClip,
+    WindowConfig,
+    Windows,
+    load_clip,
+    save_clip,
+    stack,
+    to_pictures,
+    window,
+)
+from dataset.cutting import Take, _judged
+from dataset.span import Span
+from dataset.sync_filter import Offset, SyncFilter
+from errors import BadInput
+
+ALL = Needs(before=True, rows=4)
+FPS = Fraction(25)
+
+
+def banked(frames: int = 16) -> Clip:
+    """`counting`, and filter banks of another shape for every column."""
+    columns = np.random.default_rng(0).normal(size=(frames * 4, 26)).astype(np.float32)
+    return replace(counting(frames), banks=FilterBanks(columns))
+
+
+def number(picture: torch.Tensor) -> int:
+    """Which frame of `counting` this is."""
+    return int(to_pictures(picture)[0, 0, 0]) // 10
+
+
+@pytest.mark.parametrize("augment", [False, True])
+def test_a_window_brings_the_frame_before_it_and_the_banks_around_it(augment: bool) -> None:
+    config = WindowConfig(frames=3, per_clip=2, augment=augment)
+    clip = banked()
+    batch = Windows([clip], config, batch=8, seed=0, needs=ALL)[0]
+    assert batch.before is not None and batch.before.shape == (8, 3, 8, 8)
+    assert batch.banks is not None and batch.banks.shape == (8, 3, 4, 104)
+    firsts = range(1, 14)
+    windows = [torch.from_numpy(clip.banks.windows(f, f + 3, FPS, 4)) for f in firsts] if clip.banks else []
+    for i in range(8):
+        first = next(f for f, rows in zip(firsts, windows, strict=True) if torch.equal(rows, batch.banks[i]))
+        if not augment:
+            assert (number(batch.before[i]), number(batch.faces[i, 0])) == (first - 1, first)
+
+
+def test_what_nobody_needs_changes_no_batch() -> None:
+    """Diff2Lip's windows are those that it had before others needed more."""
+    plain = Windows([counting()], WindowConfig(frames=3), batch=4, seed=0)[5]
+    assert plain.before is None and plain.banks is None
+    again = Windows([banked()], WindowConfig(frames=3), batch=4, seed=0, needs=Needs())[5]
+    assert torch.equal(plain.faces, again.faces) and torch.equal(plain.reference, again.reference)
+
+
+def test_parts_of_a_batch_keep_what_belongs_to_them() -> None:
+    whole = stack([window(banked(), k, 3, 12, ALL) for k in (1, 4, 7)])
+    assert whole.before is not None and whole.banks is not None
+    some = whole.rows(torch.tensor([True, False, True])).to("cpu")
+    assert some.before is not None and some.banks is not None
+    assert [number(picture) for picture in some.before] == [0, 6]
+    frame = whole.frame(2, whole.faces[:, 1])
+    assert frame.before is not None and frame.banks is not None and frame.faces.shape[1] == 1
+    assert torch.equal(frame.banks, whole.banks[:, 2:])
+    assert (number(frame.before[1]), number(frame.faces[1, 0])) == (5, 6)
+    assert stack([whole, replace(whole, before=None)]).before is None
+
+
+def test_what_does_not_belong_together_is_refused() -> None:
+    good = window(banked(), 4, 3, 12, ALL)
+    assert good.before is not None and good.banks is not None
+    with pytest.raises(ValueError, match="is not before"):
+        replace(good, before=good.before[:, :, :4])
+    with pytest.raises(ValueError, match="are not of faces"):
+        replace(good, banks=good.banks[:, :2])
+    with pytest.raises(ValueError, match="before the first frame"):
+        window(banked(), 0, 3, 12, ALL)
+    with pytest.raises(BadInput, match="counting: was prepared without the filter banks"):
+        window(counting(), 4, 3, 12, ALL)
+    with pytest.raises(BadInput, match="no clip has more than 16 frames"):
+        Windows([counting()], WindowConfig(frames=15), batch=1, seed=0, needs=Needs(before=True))
+
+
+def test_a_prepared_clip_keeps_its_banks_and_an_old_one_says_that_it_has_none(tmp_path: Path) -> None:
+    for name, clip in (("new", banked()), ("old", counting())):
+        entry = Entry(tmp_path / f"{name}.npz", "ann")
+        save_clip(entry.path, clip)
+        for found in (load_clip(entry).banks, PreparedClip(entry, 8).banks):
+            if clip.banks is None:
+                assert found is None
+            else:
+                assert found is not None and np.allclose(found.columns, clip.banks.columns, atol=2e-3)
+
+
+def test_a_sound_that_is_shifted_takes_its_banks_along(tmp_path: Path) -> None:
+    path = tone(tmp_path / "tone.wav", 3.0)
+    mel, banks = read_mel(path), read_filterbanks(path)
+    clip = Clip("tone", "ann", np.zeros((25, 8, 8, 3), np.uint8), mel, FPS)
+    take = Take(Span(Fraction(1), 25, 0, 25, 100.0), clip, mel, banks)
+    for shift in (0, 3):
+        kept, _ = _judged(take, SyncFilter(), lambda faces, mel, fps, shift=shift: Offset(shift, 1.0))
+        first = BANK_RATE + 4 * shift
+        assert kept is not None and kept.banks is not None
+        assert np.array_equal(kept.banks.columns, banks.columns[first : first + BANK_RATE])

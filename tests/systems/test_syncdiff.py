@@ -1,0 +1,185 @@
+"""SyncDiff sees what it may see and nothing else; its pose passes a bottleneck, and its frames are made in order."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from formula import fill
+from tiny_syncdiff import MEL, PAPER, heard
+from torch import Generator, Tensor
+
+from dataset import ClipBatch, stack, window
+from guided_diffusion.config import from_dict, to_dict
+from guided_diffusion.samplers import SampleConfig
+from systems import progress
+from systems.syncdiff import PoseConfig, SyncDiff, SyncDiffConfig
+from systems.syncdiff.pose_bottleneck import PoseBottleneck
+from systems.system import Speaker
+
+STEADY = replace(PAPER, unet=MEL.unet, diffusion=MEL.diffusion)  # an x0 made from eps multiplies errors of rounding
+BOTH = pytest.mark.parametrize("config", [PAPER, MEL], ids=["avhubert", "mel"])
+HIDDEN = slice(16, None)
+FEW = SampleConfig("dpm++", "2")
+
+
+def posed(config: SyncDiffConfig, kind: str) -> SyncDiffConfig:
+    return replace(config, pose=replace(config.pose, kind=kind))  # type: ignore[arg-type]
+
+
+def filled(config: SyncDiffConfig) -> SyncDiff:
+    model = SyncDiff(config)
+    fill(model.network)
+    return model.eval().requires_grad_(False)
+
+
+def clips(config: SyncDiffConfig, frames: int = 3, number: int = 2) -> ClipBatch:
+    needs = SyncDiff(config).needs
+    return stack([window(heard(n), 3, frames, 10, needs) for n in range(number)])
+
+
+def noise(count: int = 6, seed: int = 0) -> Tensor:
+    return torch.randn(count, 3, 32, 32, generator=Generator().manual_seed(seed))
+
+
+def output(model: SyncDiff, batch: ClipBatch) -> Tensor:
+    return model.denoise(noise(), torch.full((6,), 500), model.conditions(batch, noise(6, 1)))
+
+
+@BOTH
+def test_the_config_goes_through_a_checkpoint(config: SyncDiffConfig) -> None:
+    assert from_dict(SyncDiffConfig, to_dict(config)) == config
+
+
+@BOTH
+def test_the_denoiser_never_sees_the_hidden_half_of_its_own_frame(config: SyncDiffConfig) -> None:
+    model = filled(posed(config, "none"))
+    batch = clips(config)
+    faces = batch.faces.clone()
+    faces[..., HIDDEN, :] = 0.7
+    assert torch.equal(output(model, batch), output(model, replace(batch, faces=faces)))
+
+
+@BOTH
+@pytest.mark.parametrize("kind", ["none", "bottleneck", "full"])
+def test_everything_that_it_may_see_matters(config: SyncDiffConfig, kind: str) -> None:
+    model, batch = filled(posed(config, kind)), clips(config)
+    assert batch.before is not None
+    plain = output(model, batch)
+    upper = batch.faces.clone()
+    upper[..., :16, :] = 0.3
+    changes = {
+        "face": replace(batch, faces=upper),
+        "identity": replace(batch, reference=batch.reference * 0.5),
+        "sound": replace(batch, mel=batch.mel * -0.5, banks=None if batch.banks is None else -batch.banks),
+    }
+    for name, changed in changes.items():
+        assert (output(model, changed) - plain).abs().amax(dim=(1, 2, 3)).min() > 1e-5, name
+    other = output(model, replace(batch, before=batch.before * -0.5))
+    apart = (other - plain).abs().amax(dim=(1, 2, 3)) > 1e-5
+    assert apart.tolist() == [kind != "none", False, False] * 2  # only the first frame of each comes after `before`
+
+
+@pytest.mark.parametrize("width", [1, 4, 24])
+def test_a_bottleneck_lets_so_many_numbers_pass_and_no_more(width: int) -> None:
+    torch.manual_seed(0)
+    bottleneck = PoseBottleneck(PoseConfig(width=width, widths=(32, 32)), 128)
+    torch.nn.init.normal_(bottleneck.head[1].weight)
+    poses = noise(5)
+    numbers = bottleneck.numbers(poses)
+    assert numbers.shape == (5, width) and bottleneck(poses).shape == (5, 128)
+    style = torch.autograd.functional.jacobian(lambda x: bottleneck(x)[0], poses[:1])
+    assert int(torch.linalg.matrix_rank(style.flatten(1), rtol=1e-4)) == width  # whatever the pose does, so many ways
+
+
+def test_the_pose_is_the_frame_before() -> None:
+    model, batch = SyncDiff(PAPER), clips(PAPER)
+    assert batch.before is not None
+    poses = model.poses(batch)
+    assert torch.equal(poses[:, 0], batch.before) and torch.equal(poses[:, 1:], batch.faces[:, :-1])
+    alone = model.poses(replace(batch, before=None))
+    assert torch.equal(alone[:, 0, :, :16], batch.faces[:, 0, :, :16]) and (alone[:, 0, :, HIDDEN] == 0).all()
+
+
+@BOTH
+def test_what_was_visible_comes_back_bit_for_bit(config: SyncDiffConfig) -> None:
+    model, batch = SyncDiff(config), clips(config)
+    finished = model.finish(noise(), model.conditions(batch, noise()))
+    assert torch.equal(finished[..., :16, :], batch.faces.flatten(0, 1)[..., :16, :])
+    assert torch.equal(finished[..., HIDDEN, :], noise()[..., HIDDEN, :])
+
+
+@BOTH
+def test_same_seed_same_faces(config: SyncDiffConfig) -> None:
+    faces = Speaker(filled(config), FEW)(clips(config))
+    assert faces.shape == (2, 3, 3, 32, 32) and faces.abs().max() <= 1
+    assert torch.equal(faces, Speaker(filled(config), FEW)(clips(config)))
+    assert not torch.equal(faces, Speaker(filled(config), FEW, seed=8)(clips(config)))
+
+
+@BOTH
+def test_frames_are_made_after_the_one_that_was_made(config: SyncDiffConfig) -> None:
+    """Not after the real one: what the truth shows in the hidden half is of no consequence."""
+    speaker, batch = Speaker(filled(config), FEW), clips(config)
+    faces = batch.faces.clone()
+    faces[..., HIDDEN, :] = -0.9
+    assert torch.equal(speaker(batch), speaker(replace(batch, faces=faces)))
+    whole = speaker(batch)
+    parts, before = [], batch.before
+    for k in range(3):
+        parts.append(speaker(batch.frame(k, before)))
+        before = parts[-1][:, 0]
+    assert torch.equal(torch.cat(parts, dim=1), whole)
+    assert batch.before is not None
+    other = speaker(replace(batch, before=-batch.before))
+    assert not torch.allclose(other[:, 1:], whole[:, 1:], atol=1e-6)  # it goes on from frame to frame
+
+
+@pytest.mark.parametrize("config", [STEADY, MEL], ids=["avhubert", "mel"])
+def test_clips_that_are_made_together_do_not_see_each_other(config: SyncDiffConfig) -> None:
+    speaker, batch = Speaker(filled(config), FEW), clips(config, number=3)
+    whole = speaker(batch)
+    for rows in (slice(0, 1), slice(1, 3), slice(2, 3)):
+        assert torch.allclose(speaker(batch.rows(rows)), whole[rows], atol=1e-4)
+
+
+def test_without_a_pose_all_frames_are_made_at_once() -> None:
+    config = posed(STEADY, "none")
+    model = filled(config)
+    assert not model.needs.before and model.needs.rows == 8
+    batch = clips(config)
+    assert batch.before is None
+    assert torch.allclose(Speaker(model, FEW)(batch)[:, 2:], Speaker(model, FEW)(batch.frame(2, None)), atol=1e-4)
+
+
+def test_progress_is_measured_as_for_any_system() -> None:
+    model = filled(PAPER)
+    batch = progress.held_out_windows([heard(n) for n in range(4)], frames=1, count=4, needs=model.needs)
+    assert batch.before is not None and batch.banks is not None
+    assert progress.hearing(model, batch)["hears_db"] != 0
+    other = progress.with_other_sound(batch)
+    assert other.banks is not None and torch.equal(other.banks, batch.banks.roll(2, 0))
+    assert progress.strip(model, progress.every(batch, 2)).shape == (2 * 32, 4 * 32, 3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"hide": 0.0}, "hide must lie in"),
+        ({"unet": replace(PAPER.unet, in_channels=6)}, "in_channels is 9 here"),
+        ({"unet": replace(PAPER.unet, context_channels=32)}, "context_channels 0"),
+        ({"unet": replace(PAPER.unet, out_channels=3)}, "out_channels 6"),
+        ({"frozen": 4}, "of 3 layers 4 cannot be frozen"),
+        ({"tokens": 9}, "9 tokens cannot be the middle of 8 rows"),
+    ],
+)
+def test_an_impossible_config_is_refused(changes: dict[str, object], says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        replace(PAPER, **changes)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="at least 1 number"):
+        PoseConfig(width=0)
+
+
+def test_a_batch_without_what_it_hears_is_refused() -> None:
+    batch = clips(PAPER)
+    with pytest.raises(ValueError, match="AV-HuBERT hears 8 rows"):
+        SyncDiff(PAPER).conditions(replace(batch, banks=None), noise())
