@@ -1,30 +1,44 @@
-"""The program generate.py: flags to a job and settings, errors to exit codes."""
+"""The programs generate.py and generate_dist.py: flags to items, errors to exit codes."""
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
 
-from errors import BadInput, LipSyncError
+from errors import BadInput, BatchFailed, LipSyncError
 
 from .flags import parser, settings
+from .item import Item, default_name, original_of
 from .jobs import Job, check_place
+from .looks import look
 from .originals import unused
 from .settings import Settings
+
+if TYPE_CHECKING:
+    from guided_diffusion.distributed import Group
+
+    from .batch import Batch
+    from .ledger import Ledger
+
+PATIENCE = timedelta(days=30)  # shares of a list may differ by hours; a process that died is noticed at once
+Meeting = Callable[[], AbstractContextManager["Group"]]
 
 
 def generate(args: Sequence[str] | None = None) -> int:
     """What generate.py does.  Returns the exit code."""
+    return exit_code(lambda: _run(sys.argv[1:] if args is None else args, _alone))
 
-    def work() -> None:
-        options = parser().parse(sys.argv[1:] if args is None else args)
-        chosen = settings(options)
-        for sentence in unused(options):
-            print(sentence, file=sys.stderr)
-        job = Job(options.video, options.audio, options.output, options.segments, options.heard)
-        command = next((run for flag, run in COMMANDS.items() if getattr(options, flag) not in (None, False)), dub)
-        command(options, job, chosen)
 
-    return exit_code(work)
+def generate_dist(args: Sequence[str] | None = None) -> int:
+    """What generate_dist.py does: the same by all processes that torchrun, mpiexec or srun started, or by this one.
+
+    Only the main process returns 5 for a list of which some failed: a launcher that sees a code ends the others.
+    """
+    return exit_code(lambda: _run(sys.argv[1:] if args is None else args, _together))
 
 
 def exit_code(work: Callable[[], None]) -> int:
@@ -43,63 +57,121 @@ def exit_code(work: Callable[[], None]) -> int:
 # Torch loads within these, after --help has answered and the paths were checked.
 
 
-def dub(options: argparse.Namespace, job: Job, chosen: Settings) -> None:
-    """Writes the result and says what happened."""
-    job.check(chosen)
+@contextmanager
+def _alone() -> Iterator["Group"]:
+    from guided_diffusion.distributed import Group
+
+    yield Group()
+
+
+@contextmanager
+def _together() -> Iterator["Group"]:
+    from guided_diffusion.distributed import group
+
+    with group(PATIENCE) as own:
+        yield own
+
+
+def _run(args: Sequence[str], meet: Meeting) -> None:
+    options = parser().parse(args)
+    chosen, looks = settings(options), look(options)
+    listed = options.filelist is not None if options.from_list is None else options.from_list
+    if listed:
+        items = _listed(options, args)
+    else:
+        items = [_single(options, chosen)]
+        if looks is None:
+            items[0].job.check(chosen)
+    with meet() as group:
+        if group.main:
+            for sentence in unused(options):
+                print(sentence, file=sys.stderr)
+        if looks is None:
+            _use_threads(options.threads, chosen.device, group, many=meet is _together)
+            (_make_list if listed else _make_one)(options, items, chosen, group)
+        elif group.main:
+            looks(options, items[0].job, chosen)
+
+
+def _single(options: argparse.Namespace, chosen: Settings) -> Item:
+    if options.video is None:
+        raise BadInput("there is no video; pass --video and --output, or --filelist for many")
+    output = options.output
+    if output is None:
+        if options.sample_path is None:
+            raise BadInput("there is no place for the result; pass --output")
+        output = options.sample_path / default_name(options.video, options.audio, chosen.codec)
+    job = Job(options.video, options.audio, output, options.segments, options.heard)
+    return Item("the command line", job, chosen, original_of(output) if options.save_orig else None)
+
+
+def _listed(options: argparse.Namespace, args: Sequence[str]) -> list[Item]:
+    from .listing import read_list
+
+    if options.filelist is None:
+        raise BadInput("there is no list; pass --filelist")
+    if options.sample_path is None:
+        raise BadInput(f"--filelist {options.filelist}: there is no place for the results; pass --sample_path")
+    if look(options) is not None:
+        raise BadInput(f"--filelist {options.filelist}: only one video can be looked at; pass it with --video")
+    items = read_list(options.filelist, args)
+    check_place(options.sample_path / "result")
+    return items
+
+
+def _make_list(options: argparse.Namespace, items: list[Item], chosen: Settings, group: "Group") -> None:
+    """Makes all, and says what became of each."""
+    from .batch import Summary
+    from .ledger import Ledger
+
+    begin = time.monotonic()
+    options.sample_path.mkdir(parents=True, exist_ok=True)
+    ledger = Ledger(options.sample_path, options.filelist.stem, group.rank)
+    account = _batch(options, chosen, group, ledger).run(items)
+    if not group.main:
+        return
+    failed = [line for line in ledger.merge([item.job for item in items]) if line.error]
+    seconds = time.monotonic() - begin
+    print(Summary(len(items), account.all_done, account.all_frames, seconds, failed).table())
+    print(ledger.path)
+    if failed:
+        raise BatchFailed(f"{len(failed)} of {len(items)} failed; {ledger.path} says why")
+
+
+def _make_one(options: argparse.Namespace, items: list[Item], chosen: Settings, group: "Group") -> None:
+    """Makes the result, and says what happened."""
+    account = _batch(options, chosen, group, None).run(items)
+    if account.problems:
+        raise account.problems[0]
+    if group.main:
+        if account.report is None:
+            raise BatchFailed(f"{items[0].job.output}: another process could not make its part; its message says why")
+        print(account.report.table())
+        print(items[0].job.output)
+
+
+def _batch(options: argparse.Namespace, chosen: Settings, group: "Group", ledger: "Ledger | None") -> "Batch":
     from systems.registry import DEFAULT_CHECKPOINT
 
+    from .batch import Batch
     from .pipeline import Dubber
 
-    print(Dubber(options.model_path or DEFAULT_CHECKPOINT, chosen).dub(job).table())
-    print(job.output)
+    chosen = replace(chosen, device=str(group.device(chosen.device)))
+    return Batch(
+        Dubber(options.model_path or DEFAULT_CHECKPOINT, chosen), group, ledger=ledger, keep=options.keep_temp
+    )
 
 
-def dry_run(options: argparse.Namespace, job: Job, chosen: Settings) -> None:
-    """Says what would be done."""
-    job.check(chosen)
-    from systems.registry import DEFAULT_CHECKPOINT
+def _use_threads(count: int | None, device: str, group: "Group", *, many: bool) -> None:
+    """So many threads for the network and the pictures.
 
-    from .estimate import estimate
-    from .pipeline import Dubber
+    None: one where many processes may share a CPU, whatever their number, so that it changes no frame; else all cores.
+    """
+    if count is None and many and group.device(device).type == "cpu":
+        count = 1
+    if count is not None:
+        import cv2
+        import torch
 
-    print(estimate(Dubber(options.model_path or DEFAULT_CHECKPOINT, chosen), job).table())
-
-
-def preview(options: argparse.Namespace, job: Job, chosen: Settings) -> None:
-    """Writes one moment before and after."""
-    _check_still(job)
-    job.check_inputs()
-    from systems.registry import DEFAULT_CHECKPOINT
-    from video import write_picture
-
-    from . import stills
-
-    picture = stills.preview(options.model_path or DEFAULT_CHECKPOINT, chosen, job, options.preview)
-    job.output.parent.mkdir(parents=True, exist_ok=True)
-    write_picture(job.output, picture)
-    print(job.output)
-
-
-def list_faces(options: argparse.Namespace, job: Job, chosen: Settings) -> None:
-    """Writes who is to be seen, and says when."""
-    _check_still(job)
-    if job.output.exists() and job.video.exists() and job.output.samefile(job.video):
-        raise BadInput(f"--output {job.output}: is the input itself; choose another name")
-    from video import write_picture
-
-    from . import stills
-
-    picture, lines = stills.contact_sheet(job.video, chosen)
-    job.output.parent.mkdir(parents=True, exist_ok=True)
-    write_picture(job.output, picture)
-    print("\n".join(lines))
-    print(job.output)
-
-
-COMMANDS = {"list_faces": list_faces, "preview": preview, "dry_run": dry_run}
-
-
-def _check_still(job: Job) -> None:
-    if job.output.suffix.lower() != ".png":
-        raise BadInput(f"--output {job.output}: this is a picture; choose the ending .png")
-    check_place(job.output)
+        torch.set_num_threads(count)
+        cv2.setNumThreads(count)

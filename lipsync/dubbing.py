@@ -1,7 +1,7 @@
 """One job made ready: what is shown and who says what when.  Any stretch of its frames can be made, anywhere, alone."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
@@ -12,13 +12,14 @@ from tqdm import tqdm
 from face_detection import cut, jaw_mask, lay, mouth_mask
 from video import Mono, VideoInfo, write_video
 
+from .chain import Chain
 from .jobs import Job
 from .mixing import Placed, mix
 from .plan import Plan
 from .segments import Segment
 from .settings import Settings
 from .stopwatch import Stopwatch
-from .synthesis import Synthesizer
+from .synthesis import Pictures, Shown, Synthesizer
 from .turns import Turn
 from .views import Edit, View, view
 
@@ -27,7 +28,7 @@ Picture = NDArray[np.uint8]
 
 @dataclass
 class Dubbing:
-    """A job, decided in every respect.  edited counts the frames made so far that show a generated mouth."""
+    """A job, decided in every respect."""
 
     job: Job
     info: VideoInfo
@@ -37,20 +38,26 @@ class Dubbing:
     settings: Settings
     synthesizer: Synthesizer
     watch: Stopwatch = field(default_factory=Stopwatch)
-    edited: int = 0
 
-    def write(self, path: Path, start: int = 0, stop: int | None = None, *, sound: Path | Mono | None = None) -> int:
-        """Frames start..stop-1 as a video file; returns how many.  From multiples of video.SEGMENT on, such files
-        joined (`video.join`) are the whole."""
+    def write(self, parts: Sequence[tuple[Path, int, int]]) -> None:
+        """Files of frames start..stop-1 without sound, each from where the one before it stops; made in one go.
+
+        From multiples of video.SEGMENT on, such files joined (`video.join`) are the whole.
+        """
+        frames = self.frames(parts[0][1], parts[-1][2])
+        for path, start, stop in parts:
+            self._store(path, islice(frames, stop - start))
+
+    def write_source(self, path: Path) -> None:
+        """The video as it was, as long and with the same sound as the result."""
+        plan = replace(self.plan, source=self.info.frames)
+        self._store(path, plan.read(self.info.path, self._frame_bytes), sound=self.sound)
+
+    def _store(self, path: Path, frames: Iterable[Picture], sound: Path | Mono | None = None) -> None:
+        settings, aspect = self.settings, self.info.pixel_aspect
         with self.watch("encode"):
-            return write_video(
-                path,
-                self.frames(start, stop),
-                self.plan.fps,
-                sound=sound,
-                codec=self.settings.codec,
-                crf=self.settings.crf,
-                pixel_aspect=self.info.pixel_aspect,
+            write_video(
+                path, frames, self.plan.fps, sound=sound, codec=settings.codec, crf=settings.crf, pixel_aspect=aspect
             )
 
     def frames(self, start: int = 0, stop: int | None = None, *, show: View | None = None) -> Iterator[Picture]:
@@ -63,14 +70,24 @@ class Dubbing:
 
     def edits(self, start: int, stop: int) -> Iterator[Edit]:
         """Frames start..stop-1 with what is laid over each, in batches that are aligned to the synthesizer's grid."""
-        source = self.plan.read(self.info.path, self.info.height * self.info.width * 3, start, stop)
+        source = self.plan.read(self.info.path, self._frame_bytes, start, stop)
         pictures = self.watch.iterate("read", _progress(source, stop - start))
-        grid = self.synthesizer.grid
+        grid, chains = self.synthesizer.grid, [Chain(turn.track.shots) for turn in self.turns]
         first = start
         while first < stop:
             last = min(first - first % grid + grid, stop)
-            yield from self._batch(list(islice(pictures, last - first)), first)
+            yield from self._batch(list(islice(pictures, last - first)), first, chains)
             first = last
+
+    @property
+    def edited(self) -> int:
+        """How many frames of the result show a generated mouth."""
+        shown = np.zeros(self.plan.frames, np.bool_)
+        for turn in self.turns:
+            sources = [self.plan[k] for k in range(turn.first, turn.stop)]
+            speaking = turn.strength(turn.first, turn.stop, self.plan) > 0
+            shown[turn.first : turn.stop] |= speaking & turn.track.present[sources]
+        return int(shown.sum())
 
     @property
     def sound(self) -> Path | Mono:
@@ -80,14 +97,13 @@ class Dubbing:
             return heard
         return mix([Placed(s.sound, s.start, s.end) for s in self.segments if s.sound is not None])
 
-    def _batch(self, pictures: list[Picture], first: int) -> Iterator[Edit]:
+    def _batch(self, pictures: list[Picture], first: int, chains: Sequence[Chain]) -> Iterator[Edit]:
         edits = [Edit(picture) for picture in pictures]
-        for turn in self.turns:
-            edits = self._spoken(turn, edits, first)
-        self.edited += sum(bool(edit.layers) for edit in edits)
+        for turn, chain in zip(self.turns, chains, strict=True):
+            edits = self._spoken(turn, chain, edits, first)
         yield from edits
 
-    def _spoken(self, turn: Turn, edits: list[Edit], first: int) -> list[Edit]:
+    def _spoken(self, turn: Turn, chain: Chain, edits: list[Edit], first: int) -> list[Edit]:
         """The frames from `first` on, with one more face that speaks."""
         strength = turn.strength(first, first + len(edits), self.plan)
         boxes = [turn.track.box(self.plan[first + i]) for i in range(len(edits))]
@@ -95,7 +111,7 @@ class Dubbing:
         if not speaking:
             return edits
         with self.watch("generate"):
-            faces = self._generate(turn, [edits[i].picture for i in speaking], [first + i for i in speaking])
+            faces = self._generate(turn, chain, [edits[i].picture for i in speaking], [first + i for i in speaking])
         result = list(edits)
         with self.watch("paste"):
             for i, face in zip(speaking, faces, strict=True):
@@ -104,14 +120,21 @@ class Dubbing:
                     result[i] = Edit(edits[i].picture, (*edits[i].layers, layer), (*edits[i].boxes, box))
         return result
 
-    def _generate(self, turn: Turn, pictures: list[Picture], frames: list[int]) -> NDArray[np.uint8]:
+    def _generate(self, turn: Turn, chain: Chain, pictures: list[Picture], frames: list[int]) -> Pictures:
         """The new face of each of these frames, u8 [n, s, s, 3]."""
-        size, grid = self.synthesizer.size, self.synthesizer.grid
+        size, grid, needs = self.synthesizer.size, self.synthesizer.grid, self.synthesizer.needs
         sources = [self.plan[k] for k in frames]
         boxes = [turn.track.box(source) for source in sources]
         faces = np.stack([cut(p, box, size) for p, box in zip(pictures, boxes, strict=True) if box is not None])
         references = turn.references.of(sources, faces)
-        return self.synthesizer([k % grid for k in frames], faces, references, turn.windows(frames, self.plan))
+        windows, banks = turn.windows(frames, self.plan), turn.rows(frames, self.plan, needs.rows)
+        if needs.before:
+            return chain(self.synthesizer, frames, sources, Shown(faces, references, windows, banks))
+        return self.synthesizer([k % grid for k in frames], faces, references, windows, banks)
+
+    @property
+    def _frame_bytes(self) -> int:
+        return self.info.height * self.info.width * 3
 
     @property
     def _mask(self) -> NDArray[np.float32]:

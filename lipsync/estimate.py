@@ -9,7 +9,7 @@ from itertools import islice
 
 import numpy as np
 
-from audio import MELS, WINDOW
+from audio import MELS, ROW, WINDOW
 from face_detection import search
 from video import VideoInfo, read_frames
 
@@ -94,7 +94,9 @@ def _speak(dubber: Dubber) -> float:
     grid, size = dubber.synthesizer.grid, dubber.synthesizer.size
     crops = np.random.default_rng(0).integers(0, 256, (grid, size, size, 3), np.uint8)
     windows = np.zeros((grid, MELS, WINDOW), np.float32)
-    return min(_seconds(lambda: dubber.synthesizer(range(grid), crops, crops, windows)) for _ in range(2)) / grid
+    rows = dubber.synthesizer.needs.rows
+    banks = np.zeros((grid, rows, ROW), np.float32) if rows else None
+    return min(_seconds(lambda: dubber.synthesizer(range(grid), crops, crops, windows, banks)) for _ in range(2)) / grid
 
 
 def _in_flight(info: VideoInfo, plan: Plan, grid: int) -> int:

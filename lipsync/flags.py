@@ -11,7 +11,8 @@ from .settings import QUALITIES, Settings, Sides
 
 DESCRIPTION = """Make a face speak new words.
 
-    python generate.py --video person.mp4 --audio words.wav --output result.mp4"""
+    python generate.py --video person.mp4 --audio words.wav --output result.mp4
+    python generate.py --filelist list.txt --test_video_dir videos --sample_path results"""
 
 
 class Parser(argparse.ArgumentParser):
@@ -45,8 +46,15 @@ class Switch(argparse.Action):
 def parser() -> Parser:
     """All flags of generate.py."""
     p = Parser(description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
+    add_flags(p)
+    return p
+
+
+def add_flags(p: argparse.ArgumentParser) -> None:
+    """Adds them, in groups."""
     d = Settings()
     _add_paths(p.add_argument_group("paths"))
+    _add_lists(p.add_argument_group("lists of videos"))
     _add_looking(p.add_argument_group("look before you leap"))
     _add_time(p.add_argument_group("time"), d)
     _add_face(p.add_argument_group("face"), d)
@@ -55,7 +63,6 @@ def parser() -> Parser:
     _add_output(p.add_argument_group("output"), d)
     _add_execution(p.add_argument_group("execution"), d)
     add_originals(p)
-    return p
 
 
 def settings(options: argparse.Namespace) -> Settings:
@@ -89,6 +96,13 @@ def seconds(text: str) -> float:
     return total
 
 
+def count(text: str) -> int:
+    """A number from 1 on."""
+    if int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is less than 1")
+    return int(text)
+
+
 def rate(text: str) -> Fraction:
     """25, 29.97 or 30000/1001 frames per second; 23.98, 29.97 and 59.94 mean the exact ones."""
     exact = {"23.98": "24000/1001", "23.976": "24000/1001", "29.97": "30000/1001", "59.94": "60000/1001"}
@@ -117,11 +131,11 @@ Group = argparse._ArgumentGroup
 
 
 def _add_paths(g: Group) -> None:
-    g.add_argument("-v", "--video", "--video_path", type=Path, required=True, metavar="FILE",
+    g.add_argument("-v", "--video", "--video_path", type=Path, metavar="FILE",
                    help="video or still picture of the person")
     g.add_argument("-a", "--audio", "--audio_path", type=Path, metavar="FILE",
                    help="the words: a sound, or a video with sound")
-    g.add_argument("-o", "--output", "--out_path", type=Path, required=True, metavar="FILE",
+    g.add_argument("-o", "--output", "--out_path", type=Path, metavar="FILE",
                    help="the result: .mp4, .mov or .mkv; .png for --preview and --list-faces")
     g.add_argument("--segments", type=Path, metavar="FILE",
                    help="who speaks when: CSV or JSON lines with start, end, face, sound")
@@ -129,6 +143,15 @@ def _add_paths(g: Group) -> None:
                    help="what is heard, if it is not what drives the mouth")
     g.add_argument("--model_path", type=Path, metavar="FILE",
                    help="checkpoint; it knows which system it is (default: the one that ships)")
+
+
+def _add_lists(g: Group) -> None:
+    g.add_argument("--filelist", type=Path, metavar="FILE",
+                   help="many videos: lines of SOUND VIDEO, or CSV or JSON lines with flags as columns")
+    g.add_argument("--test_video_dir", type=Path, metavar="DIR", help="where these lie (the folder of the list)")
+    g.add_argument("--sample_path", type=Path, metavar="DIR", help="where the results go, and the report")
+    g.add_argument("--save_orig", action=Switch, default=False,
+                   help="store the video as it was too, as long as the result, as RESULT_orig.mp4")
 
 
 def _add_looking(g: Group) -> None:
@@ -206,5 +229,8 @@ def _add_execution(g: Group, d: Settings) -> None:
     g.add_argument("--device", default=d.device, help="auto, cpu, cuda, cuda:1 or mps (%(default)s)")
     g.add_argument("--precision", choices=("auto", "fp32", "bf16", "fp16"), default=d.precision,
                    help="of the network (%(default)s)")
+    g.add_argument("--threads", type=count, metavar="N",
+                   help="of the network on a CPU (all cores; 1 in generate_dist.py)")
+    g.add_argument("--keep_temp", action=Switch, default=False, help="keep the segments that a result is joined of")
     g.add_argument("--batch", "--sampling_batch_size", type=int, default=d.batch,
                    help="frames sampled at a time (8 on a CPU, else 32)")

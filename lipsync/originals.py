@@ -1,14 +1,14 @@
 """Flags of the original release that its users' scripts pass: accepted with their meaning, or with a word why not.
 
 Those that have another name here are in flags.py beside it (--timestep_respacing is --steps).  Here are --use_ddim and
---use_fp16, which say what --sampler and --precision say, and all that have no meaning.
+--use_fp16, which say what --sampler and --precision say, --generate_from_filelist, which says whether --filelist counts
+where --video is given too, and all that have no meaning.
 """
 
 import argparse
 
 CHECKPOINT = "the checkpoint says that itself"
 INDEPENDENT = "frames are generated independently of each other"
-LISTS = "it is for lists of clips"
 MEANINGLESS = {
     "attention_resolutions": CHECKPOINT,
     "audio_as_style": CHECKPOINT,
@@ -31,11 +31,6 @@ MEANINGLESS = {
     "nframes": INDEPENDENT,
     "nrefer": INDEPENDENT,
     "sample_rate": "networks listen at 16000 samples a second, and what is heard keeps its own rate",
-    "generate_from_filelist": LISTS,
-    "test_video_dir": LISTS,
-    "filelist": LISTS,
-    "sample_path": LISTS,
-    "save_orig": LISTS,
 }
 ABSENT = object()
 
@@ -47,6 +42,7 @@ def add_originals(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--use_ddim", action=_Sampler, metavar="BOOL", help=argparse.SUPPRESS)
     group.add_argument("--use_fp16", action=_Precision, metavar="BOOL", help=argparse.SUPPRESS)
+    group.add_argument("--generate_from_filelist", action=_List, dest="from_list", help=argparse.SUPPRESS)
     for name in MEANINGLESS:
         group.add_argument(f"--{name}", dest=f"original_{name}", default=ABSENT, help=argparse.SUPPRESS)
 
@@ -67,6 +63,15 @@ class _Sampler(argparse.Action):
         self, parser: object, namespace: argparse.Namespace, values: object, option: str | None = None
     ) -> None:
         namespace.sampler = "ddim" if _true(self, values) else "ddpm"
+
+
+class _List(argparse.Action):
+    """Whether the list counts, or the one video."""
+
+    def __call__(
+        self, parser: object, namespace: argparse.Namespace, values: object, option: str | None = None
+    ) -> None:
+        namespace.from_list = _true(self, values)
 
 
 class _Precision(argparse.Action):

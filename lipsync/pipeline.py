@@ -14,20 +14,24 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from audio import Mel, read_mel
+from audio import FilterBanks, Mel, read_filterbanks, read_mel, sound_blocks
 from face_detection import Detector, FaceTrack, Selector, load_detector
 from video import VideoInfo, probe
 
-from .casting import Casting
+from .casting import Casting, Span
 from .dubbing import Dubbing
 from .jobs import Job, Report
 from .plan import Plan, make_plan
+from .production import Production
 from .references import References, choose_references
 from .segments import Segment, read_segments
 from .settings import Settings
 from .stopwatch import Stopwatch
 from .synthesis import Synthesizer
 from .turns import frames_of, make_turns, missing, segments_of
+
+LOADED = frozenset({"quality", "sampler", "steps", "seed", "batch", "device", "precision"})
+"""The settings that a loaded system was made with."""
 
 
 class Sounds:
@@ -36,14 +40,26 @@ class Sounds:
     def __init__(self, audio: Path | None) -> None:
         self._audio = audio
         self._mels: dict[Path, Mel] = {}
+        self._banks: dict[Path, FilterBanks] = {}
 
     def mel(self, segment: Segment) -> Mel:
         """What a segment says."""
-        path = segment.sound or self._audio
-        assert path is not None  # a Segment without a sound is made only where there is one for all
+        path = self._path(segment)
         if path not in self._mels:
             self._mels[path] = read_mel(path)
         return self._mels[path]
+
+    def banks(self, segment: Segment) -> FilterBanks:
+        """The same as AV-HuBERT hears it."""
+        path = self._path(segment)
+        if path not in self._banks:
+            self._banks[path] = read_filterbanks(path)
+        return self._banks[path]
+
+    def _path(self, segment: Segment) -> Path:
+        path = segment.sound or self._audio
+        assert path is not None  # a Segment without a sound is made only where there is one for all
+        return path
 
     def seconds(self, segments: list[Segment]) -> float:
         """When the last word is said: that of the sound for all, else of the segments' own."""
@@ -57,11 +73,22 @@ class Sounds:
 class Draft:
     """What is known of a job before any face is searched."""
 
+    job: Job
     info: VideoInfo
     plan: Plan
     segments: list[Segment]
     sounds: Sounds
+    casting: Casting
     watch: Stopwatch
+
+    @property
+    def blocks(self) -> list[Span]:
+        """The blocks of source frames that must be searched to know all faces of the job, known ones among them."""
+        spans = [
+            self.casting.span(segment.face, *self.plan.sources(*frames_of(segment, self.plan)))
+            for segment in self.segments
+        ]
+        return sorted({block for span in spans if span for block in self.casting.finder.blocks(*span)})
 
 
 class Dubber:
@@ -71,22 +98,21 @@ class Dubber:
         Selector.parse(settings.face)  # refused before anything is loaded
         self.settings = settings
         self.synthesizer = Synthesizer(checkpoint, settings, say)
-        self._detector: Detector | None = None
+        self._detectors: dict[str, Detector] = {}
 
     @property
     def detector(self) -> Detector:
         """Loaded when first needed: a fixed crop needs none."""
-        if self._detector is None:
-            self._detector = load_detector(self.settings.detector, device=str(self.synthesizer.device), say=say)
-        return self._detector
+        name = self.settings.detector
+        if name not in self._detectors:
+            self._detectors[name] = load_detector(name, device=str(self.synthesizer.device), say=say)
+        return self._detectors[name]
 
     def dub(self, job: Job) -> Report:
-        """Writes job.output.  Raises BadInput, NoFace or OutOfMemory; then nothing is written."""
-        job.check(self.settings)
-        dubbing = self.prepare(job)
-        job.output.parent.mkdir(parents=True, exist_ok=True)
-        written = dubbing.write(job.output, sound=dubbing.sound)
-        return self.report(dubbing, written)
+        """Writes job.output.  Raises BadInput, NoFace or OutOfMemory; then there is no new result."""
+        with Production(self, job) as production:
+            production.make()
+            return production.finish()
 
     def draft(self, job: Job) -> Draft:
         """What can be said of a job without searching a face; reads its sounds."""
@@ -96,53 +122,48 @@ class Dubber:
         info = probe(job.video)
         with watch("sound"):
             sounds = Sounds(job.audio)
+            if job.heard is not None:
+                next(sound_blocks(job.heard))  # refused now rather than when all frames are made
             plan = make_plan(info, sounds.seconds(segments), self.settings)
-        return Draft(info, plan, segments, sounds, watch)
+        return Draft(job, info, plan, segments, sounds, self.casting(info), watch)
 
-    def unsearched(self, job: Job) -> list[tuple[int, int]]:
-        """The blocks of source frames that `prepare` would search; none that the cache knows."""
-        draft = self.draft(job)
-        casting = self.casting(draft.info)
-        blocks: set[tuple[int, int]] = set()
-        for segment in draft.segments:
-            span = casting.span(segment.face, *draft.plan.sources(*frames_of(segment, draft.plan)))
-            blocks |= set(casting.finder.missing(*span)) if span else set()
-        return sorted(blocks)
+    def prepare(
+        self, job: Job | Draft, *, within: Span | None = None, made: Sequence[Span] | None = None
+    ) -> Dubbing:
+        """Everything that must be known before a frame is made; of frames `within` of the result alone, if given.
 
-    def search(self, video: Path, blocks: Sequence[tuple[int, int]]) -> None:
-        """Searches these blocks for the cache, so that nobody else has to: processes may share out `unsearched`."""
-        finder = self.casting(probe(video)).finder
-        for start, stop in blocks:
-            finder.find(start, stop)
-
-    def prepare(self, job: Job, *, within: tuple[int, int] | None = None) -> Dubbing:
-        """Everything that must be known before a frame is made; of frames `within` of the result alone, if given."""
-        draft = self.draft(job)
-        casting = self.casting(draft.info)
+        made: the stretches of the result that will be made, all if None.  It changes no frame: what only others need is
+        not read.
+        """
+        draft = job if isinstance(job, Draft) else self.draft(job)
         size, how, seed = self.synthesizer.size, self.settings.reference, self.settings.seed
+        shown = None if made is None else [draft.plan.sources(*span) for span in made]
 
         def references(track: FaceTrack) -> References:
             with draft.watch("reference"):
-                return choose_references(job.video, track, size, how, seed)
+                return choose_references(draft.info.path, track, size, how, seed, within=shown)
 
         with draft.watch("detect"):
-            turns = make_turns(draft.segments, draft.plan, casting, draft.sounds.mel, references, within=within)
+            hears = {"banks_of": draft.sounds.banks} if self.synthesizer.needs.rows else {}
+            turns = make_turns(
+                draft.segments, draft.plan, draft.casting, draft.sounds.mel, references, within=within, **hears
+            )
         return Dubbing(
-            job, draft.info, draft.plan, draft.segments, turns, self.settings, self.synthesizer, draft.watch
+            draft.job, draft.info, draft.plan, draft.segments, turns, self.settings, self.synthesizer, draft.watch
         )
 
     def casting(self, info: VideoInfo) -> Casting:
         """The faces of a video, searched when they are asked for."""
         return Casting(info, self.settings, lambda: self.detector)
 
-    def report(self, dubbing: Dubbing, frames: int) -> Report:
-        """What happened to a dubbing of which so many frames were written."""
+    def report(self, dubbing: Dubbing) -> Report:
+        """What happened to a dubbing whose frames were written."""
         plan, turns = dubbing.plan, dubbing.turns
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
         low, high = plan.sources(0, plan.frames)
         shots = {shot for turn in turns for shot in turn.track.shots if low < shot < high}
         return Report(
-            frames,
+            plan.frames,
             dubbing.edited,
             missing(turns, plan),
             dubbing.watch.seconds,
@@ -153,17 +174,14 @@ class Dubber:
         )
 
     def adjusted(self, **changes: object) -> "Dubber":
-        """The same loaded system and detector under other settings; those of the model itself cannot be changed so.
+        """The same loaded system and detectors under other settings; those of the model itself cannot be changed so.
 
         ValueError for a setting that the loaded system was made with.
         """
-        loaded = {"quality", "sampler", "steps", "seed", "batch", "device", "precision"}
-        if fixed := loaded & {name for name, value in changes.items() if getattr(self.settings, name) != value}:
+        if fixed := LOADED & {name for name, value in changes.items() if getattr(self.settings, name) != value}:
             raise ValueError(f"the loaded system was made with its own {', '.join(sorted(fixed))}")
         other = copy(self)
         other.settings = replace(self.settings, **changes)  # type: ignore[arg-type]
-        if other.settings.detector != self.settings.detector:
-            other._detector = None
         return other
 
 

@@ -23,6 +23,7 @@ from .settings import Reference
 CANDIDATES = 5  # frames of a half that compete in sharpness
 
 Pictures = NDArray[np.uint8]
+Span = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,13 @@ class References:
         return references
 
 
-def choose_references(video: Path, track: FaceTrack, size: int, how: Reference, seed: int) -> References:
-    """Reads the few frames that are needed.  The track must have a face somewhere."""
+def choose_references(
+    video: Path, track: FaceTrack, size: int, how: Reference, seed: int, *, within: Sequence[Span] | None = None
+) -> References:
+    """Reads the few frames that are needed.  The track must have a face somewhere.
+
+    within: the half-open ranges of frames that will be made, all if None; what only other frames would see is not read.
+    """
     present = np.flatnonzero(track.present)
     by_frame = np.full(len(track.present), -1)
     if how == "gt":
@@ -60,6 +66,8 @@ def choose_references(video: Path, track: FaceTrack, size: int, how: Reference, 
             continue
         first, second = shot[: len(shot) // 2], shot[len(shot) // 2 :]
         for seeing, seen in ((first, second), (second, first)):
+            if within is not None and not any(((seeing >= low) & (seeing < high)).any() for low, high in within):
+                continue
             by_frame[seeing] = len(crops)
             crops.append(_sharpest(video, track, seen, size))
     return References(np.stack(crops) if crops else np.empty((0, size, size, 3), np.uint8), by_frame)

@@ -11,12 +11,12 @@ that of --face); sound is a file, relative to the list, that begins at `start` (
 own time).  Ranges may overlap where their faces differ.
 """
 
-import csv
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from errors import BadInput
+
+from .rows import check_columns, read_rows
 
 COLUMNS = ("start", "end", "face", "sound")
 
@@ -43,10 +43,9 @@ class Segment:
 def read_segments(listing: Path, face: str, audio: Path | None) -> list[Segment]:
     """The segments of a list.  Raises BadInput with the row that cannot be used."""
     segments = []
-    for number, row in _rows(listing):
+    for number, row in read_rows(listing):
         where = f"{listing}, row {number}"
-        if unknown := set(row) - set(COLUMNS):
-            raise BadInput(f"{where}: unknown column {sorted(unknown)[0]!r}; there are {', '.join(COLUMNS)}")
+        check_columns(row, COLUMNS, where)
         try:
             start, end = (float(row[name]) if row.get(name) else None for name in ("start", "end"))
             sound = listing.parent / row["sound"] if row.get("sound") else None
@@ -60,26 +59,3 @@ def read_segments(listing: Path, face: str, audio: Path | None) -> list[Segment]
     if not segments:
         raise BadInput(f"{listing}: it is empty; give one row per stretch of speech")
     return segments
-
-
-def _rows(listing: Path) -> list[tuple[int, dict[str, str]]]:
-    """The rows with their numbers, as text; blank lines do not count."""
-    try:
-        text = listing.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as problem:
-        raise BadInput(f"{listing}: not a readable list ({problem}); pass a CSV or JSON lines file") from problem
-    lines = text.splitlines()
-    if text.lstrip().startswith("{"):
-        return [(number, _object(listing, number, line)) for number, line in enumerate(lines, 1) if line.strip()]
-    rows = csv.DictReader(lines, restkey="beyond the last", restval="")
-    return [(rows.line_num, {name.strip(): str(value).strip() for name, value in row.items()}) for row in rows]
-
-
-def _object(listing: Path, number: int, line: str) -> dict[str, str]:
-    try:
-        row = json.loads(line)
-    except json.JSONDecodeError as problem:
-        raise BadInput(f"{listing}, row {number}: not JSON ({problem}); write one object per line") from problem
-    if not isinstance(row, dict):
-        raise BadInput(f"{listing}, row {number}: not an object; write {{\"start\": 0, \"face\": ...}}")
-    return {name: "" if value is None else str(value) for name, value in row.items()}

@@ -1,7 +1,7 @@
 """The network, from crops to crops: in batches of one size, and what to do when memory or the picture fails."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dataset import ClipBatch, to_network, to_pictures
+from dataset import ClipBatch, Needs, to_network, to_pictures
 from errors import BadInput, OutOfMemory
 from guided_diffusion.device import resolve_device, resolve_precision
 from guided_diffusion.samplers import SampleConfig
@@ -25,6 +25,31 @@ Windows = NDArray[np.float32]
 FULL = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory")
 BLANK = 2 / 127.5
 """A patch that varies by no more than one grey level either way is all one colour."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What the network is shown of n frames: faces, references u8 [n, s, s, 3], mel windows f32 [n, 80, 16].
+
+    banks: f32 [n, rows, 104] around each frame, for systems that hear those; else None.
+    """
+
+    faces: Pictures
+    references: Pictures
+    windows: Windows
+    banks: Windows | None = None
+
+    def part(self, chosen: slice | NDArray[np.int64]) -> "Shown":
+        """Some of the frames."""
+        banks = None if self.banks is None else self.banks[chosen]
+        return Shown(self.faces[chosen], self.references[chosen], self.windows[chosen], banks)
+
+    def clips(self) -> ClipBatch:
+        """One sequence of n frames."""
+        faces, references = to_network(self.faces)[None], to_network(self.references)[None]
+        mel = torch.from_numpy(self.windows)
+        banks = None if self.banks is None else torch.from_numpy(self.banks)[None]
+        return ClipBatch(faces, references, mel[None], mel[:1], banks=banks)
 
 
 class Synthesizer:
@@ -44,17 +69,27 @@ class Synthesizer:
         system = self._load()
         self.sampling = sampling(system, settings)
         self.size = system.size
+        self.needs: Needs = system.needs
         self.speaker = Speaker(system, self.sampling, seed=self.seed, precision=self.precision)
         self.grid = settings.batch or (8 if self.device.type == "cpu" else 32)
         self.batch = self.grid
         self._exact: Speaker[Any] | None = None
         self._say = say
 
-    def __call__(self, slots: Sequence[int], faces: Pictures, references: Pictures, windows: Windows) -> Pictures:
+    def __call__(
+        self,
+        slots: Sequence[int],
+        faces: Pictures,
+        references: Pictures,
+        windows: Windows,
+        banks: Windows | None = None,
+    ) -> Pictures:
         """faces, references u8 [n, s, s, 3], windows f32 [n, 80, 16] -> the faces saying it, u8 [n, s, s, 3].
 
+        banks f32 [n, rows, 104]: for systems that need them.
         slots: the place of each in the batch, rising, below `grid`.  OutOfMemory if even one does not fit.
         """
+        shown = Shown(faces, references, windows, banks)
         spoken = np.empty_like(faces)
         done = 0
         while done < len(slots):
@@ -63,7 +98,7 @@ class Synthesizer:
             group = slice(done, stop)
             places = [slot % self.batch for slot in slots[group]]
             try:
-                spoken[group] = self._speak(places, faces[group], references[group], windows[group])
+                spoken[group] = self._speak(places, shown.part(group))
             except (MemoryError, RuntimeError) as problem:
                 if not is_out_of_memory(problem):
                     raise
@@ -72,17 +107,31 @@ class Synthesizer:
                 done = stop
         return spoken
 
-    def _speak(self, places: list[int], faces: Pictures, references: Pictures, windows: Windows) -> Pictures:
+    def in_order(self, before: Tensor | None, shown: Shown) -> tuple[Pictures, Tensor]:
+        """For systems that need the frame before each: n frames that follow each other -> u8 [n, s, s, 3].
+
+        before: the second value of the call that made the frame before these; None if there is none.  OutOfMemory if
+        one frame does not fit: they are made one at a time.
+        """
+        clips = replace(shown.clips(), before=before).to(self.device)
+        try:
+            spoken = self._checked(clips)
+        except (MemoryError, RuntimeError) as problem:
+            if not is_out_of_memory(problem):
+                raise
+            raise self._too_small() from problem
+        return to_pictures(spoken), spoken[-1:]
+
+    def _speak(self, places: list[int], shown: Shown) -> Pictures:
         """One batch, the places that are free filled up with the first item."""
         index = np.zeros(self.batch, np.int64)
         index[places] = np.arange(len(places))
-        mel = torch.from_numpy(windows[index])
-        clips = ClipBatch(to_network(faces[index])[None], to_network(references[index])[None], mel[None], mel[:1])
-        clips = clips.to(self.device)
+        return to_pictures(self._checked(shown.part(index).clips().to(self.device))[places])
+
+    def _checked(self, clips: ClipBatch) -> Tensor:
+        """The one sequence of the clips, speaking, as pictures [n, 3, s, s]."""
         spoken = self.speaker(clips)[0]
-        if not is_picture(spoken, clips.faces[0]):
-            spoken = self._repeated(clips)
-        return to_pictures(spoken[places])
+        return spoken if is_picture(spoken, clips.faces[0]) else self._repeated(clips)
 
     def _repeated(self, clips: ClipBatch) -> Tensor:
         """The same in float32.  BadInput if that gives no picture either."""
@@ -97,16 +146,19 @@ class Synthesizer:
 
     def _halve(self, problem: BaseException) -> None:
         if self.batch == 1:
-            raise OutOfMemory(
-                f"out of memory on {self.device}, even for one frame at a time; close other programs, or pass another "
-                "--device or a smaller checkpoint"
-            ) from problem
+            raise self._too_small() from problem
         self.batch //= 2
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
         self._say(
             f"out of memory: going on with {self.batch} frames at a time (--batch {self.batch} starts so); the frames "
             "are no longer, bit for bit, those of a run with enough memory"
+        )
+
+    def _too_small(self) -> OutOfMemory:
+        return OutOfMemory(
+            f"out of memory on {self.device}, even for one frame at a time; close other programs, or pass another "
+            "--device or a smaller checkpoint"
         )
 
     def _load(self) -> Any:

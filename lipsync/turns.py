@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from audio import Mel
+from audio import MEL_RATE, FilterBanks, Mel
 from audio.activity import Activity, speech_activity
 from errors import BadInput
 from face_detection import FaceTrack
@@ -24,6 +24,7 @@ class Turn:
     """Frames first..stop-1 of the result: who speaks, and what is heard from frame `origin` on.
 
     gate: when the mouth is generated, elsewhere it is the original's; None: always.
+    banks: what is heard, as AV-HuBERT hears it; None if nobody needs it.
     """
 
     first: int
@@ -33,12 +34,21 @@ class Turn:
     references: References
     mel: Mel
     gate: Activity | None = None
+    banks: FilterBanks | None = None
 
     def windows(self, frames: Sequence[int], plan: Plan) -> NDArray[np.float32]:
         """What is heard with these frames of the result: f32 [n, 80, 16]."""
         low, high = min(frames), max(frames) + 1
         windows = self.mel.windows(low - self.origin, high - self.origin, plan.fps)
         return np.asarray(windows[np.array(frames) - low], np.float32)
+
+    def rows(self, frames: Sequence[int], plan: Plan, count: int) -> NDArray[np.float32] | None:
+        """So many rows of filter banks around these frames of the result: f32 [n, count, 104], if there are banks."""
+        if self.banks is None:
+            return None
+        low, high = min(frames), max(frames) + 1
+        rows = self.banks.windows(low - self.origin, high - self.origin, plan.fps, count)
+        return np.asarray(rows[np.array(frames) - low], np.float32)
 
     def strength(self, start: int, stop: int, plan: Plan) -> NDArray[np.float32]:
         """f32 [stop - start]: how much of the generated mouth is seen, 0 where none is and none need be made."""
@@ -59,10 +69,12 @@ def make_turns(
     references_of: Callable[[FaceTrack], References],
     *,
     within: tuple[int, int] | None = None,
+    banks_of: Callable[[Segment], FilterBanks | None] = lambda segment: None,
 ) -> list[Turn]:
     """The segments as turns, those of frames `within` alone if given (what lies outside is then not searched).
 
-    mel_of: what a segment says; references_of: what the network is shown of a face.
+    mel_of: what a segment says; references_of: what the network is shown of a face; banks_of: what a segment says, for
+    a system that hears filter banks.
     BadInput: a segment lies outside the result, or two that overlap in time mean the same face.
     """
     low, high = within or (0, plan.frames)
@@ -71,12 +83,13 @@ def make_turns(
         first, stop = frames_of(segment, plan)
         if max(first, low) < min(stop, high):
             shown = plan.sources(max(first, low), min(stop, high))
-            track, mel = casting.track(segment.face, *shown), mel_of(segment)
+            track, mel, banks = casting.track(segment.face, *shown), mel_of(segment), banks_of(segment)
             activity = None if casting.settings.silence == "model" else speech_activity(mel)
             if activity is not None and casting.settings.silence == "close":
+                banks = None if banks is None else banks.faded(activity.openness, MEL_RATE)
                 mel, activity = activity.hushed(mel), None
             origin = 0 if segment.sound is None else first
-            turns.append(Turn(first, stop, origin, track, references_of(track), mel, activity))
+            turns.append(Turn(first, stop, origin, track, references_of(track), mel, activity, banks))
     _check_apart(turns, plan)
     return turns
 

@@ -205,8 +205,9 @@ def test_a_command_of_the_original_is_understood_and_what_means_nothing_says_so_
     assert settings(options) == replace(Settings(), **expected)
     assert (options.video, options.output, options.model_path) == (Path("v"), Path("o.mp4"), Path("m.pt"))
     sentences = unused(options)
-    assert len(sentences) == 4 and all("not used here, because" in sentence for sentence in sentences)
+    assert len(sentences) == 3 and all("not used here, because" in sentence for sentence in sentences)
     assert "--num_channels" in sentences[0] and "--nframes, --nrefer" in " ".join(sentences)
+    assert options.from_list is False and options.save_orig is False
     assert unused(parser().parse(["--video", "v", "--output", "o"])) == []
 
 
@@ -248,7 +249,7 @@ def test_ctrl_c_leaves_nothing(files, tmp_path):
 
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=listen)
     deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and process.poll() is None and not list(files["output"].parent.glob(".*.mp4")):
+    while time.monotonic() < deadline and process.poll() is None and not list(files["output"].parent.rglob(".*.mp4")):
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     said = process.communicate(timeout=60)[1]

@@ -15,6 +15,7 @@ from lipsync.jobs import Job
 from lipsync.pipeline import Dubber
 from lipsync.plan import Plan
 from lipsync.references import References
+from lipsync.searching import search_together
 from lipsync.settings import Settings
 from lipsync.turns import Turn
 from video import SEGMENT, join, probe, read_frames, write_video
@@ -32,7 +33,7 @@ def spoken(dubber, video, audio, **changes):
     dubber = dubber.adjusted(**changes)
     dubbing = dubber.prepare(Job(video, audio, video.parent / "unused.mp4"))
     frames = np.stack(list(dubbing.frames()))
-    return frames, np.stack(list(read_frames(video))), dubber.report(dubbing, len(frames))
+    return frames, np.stack(list(read_frames(video))), dubber.report(dubbing)
 
 
 def test_frames_sound_and_time(dubber, folder, tmp_path):
@@ -90,8 +91,8 @@ def test_segments_joined_are_the_whole(dubber, folder, tmp_path, monkeypatch):
     dubber.dub(job)
     dubbing = dubber.prepare(job)
     parts = [tmp_path / f"{start}.mp4" for start in (0, 8, 24)]
-    for part, (start, stop) in zip(parts, ((0, 8), (8, 24), (24, 25)), strict=True):
-        dubbing.write(part, start, stop)
+    dubbing.write([(parts[0], 0, 8), (parts[1], 8, 24)])
+    dubbing.write([(parts[2], 24, 25)])
     assert join(parts, tmp_path / "joined.mp4", dubbing.plan.fps, sound=dubbing.sound) == 25
     pairs = zip(read_frames(tmp_path / "joined.mp4"), read_frames(tmp_path / "whole.mp4"), strict=True)
     assert all(np.array_equal(a, b) for a, b in pairs)
@@ -133,16 +134,33 @@ def test_the_search_may_be_shared_out(dubber, folder, tmp_path):
     video = tmp_path / "long.mp4"
     write_video(video, talking(170), Fraction(25), preset="ultrafast")
     job = Job(video, folder / "words.wav", tmp_path / "o.mp4")
-    one, other = (dubber.adjusted(cache=tmp_path / "cache", face="index:0") for _ in range(2))
-    blocks = one.unsearched(job)
-    assert blocks == [(0, 80), (80, 160), (160, 170)]
-    one.search(video, blocks[::2])
-    assert other.unsearched(job) == blocks[1:2]
-    other.search(video, blocks[1::2])
-    assert one.unsearched(job) == []
-    shared = one.prepare(job).turns[0].track
+    one, other = (dubber.adjusted(cache=tmp_path / "cache", face="index:0").draft(job) for _ in range(2))
+    assert one.blocks == other.blocks == [(0, 80), (80, 160), (160, 170)]
+    search_together(one.casting.finder, one.blocks[:2], one.blocks[:2])
+    search_together(other.casting.finder, other.blocks, other.blocks[2:])  # waits for nothing: the others are there
+    assert other.casting.finder.missing(0, 170) == []
+    shared = dubber.prepare(other).turns[0].track
     assert np.array_equal(shared.boxes, dubber.adjusted(face="index:0").prepare(job).turns[0].track.boxes)
-    assert dubber.adjusted(box=(0.0, 9.0, 0.0, 9.0)).unsearched(job) == []
+    assert dubber.adjusted(box=(0.0, 9.0, 0.0, 9.0)).draft(job).blocks == []
+
+
+def test_nobody_is_waited_for_in_vain(dubber, folder, tmp_path, caplog):
+    draft = dubber.adjusted(cache=tmp_path / "cache").draft(
+        Job(folder / "person.mp4", folder / "words.wav", tmp_path / "o.mp4")
+    )
+    search_together(draft.casting.finder, draft.blocks, [], patience=0.1)
+    assert "searching on alone" in caplog.text and draft.casting.finder.missing(0, 20) == [(0, 20)]
+
+
+def test_who_makes_a_stretch_alone_makes_it_as_who_makes_all(dubber, folder, tmp_path):
+    """Only the references of the shots in it are read, and no frame changes."""
+    video = tmp_path / "cut.mp4"
+    write_video(video, (f[:, ::-1] if k >= 20 else f for k, f in enumerate(talking(40))), Fraction(25))
+    job = Job(video, tone(tmp_path / "long.wav", 1.6), tmp_path / "o.mp4")
+    whole, part = dubber.prepare(job), dubber.prepare(job, made=[(24, 32)])
+    assert len(whole.turns[0].references.crops) > len(part.turns[0].references.crops) > 0
+    assert np.array_equal(list(whole.frames(24, 32)), list(part.frames(24, 32)))
+    assert len(dubber.prepare(job, made=[]).turns[0].references.crops) == 0
 
 
 def test_a_still_picture_is_a_video_of_one_frame(dubber, folder, tmp_path):
@@ -155,8 +173,7 @@ def test_a_fixed_box_needs_no_detector(dubber, folder, tmp_path, monkeypatch):
     video = tmp_path / "crop.mp4"
     write_video(video, (picture()[:160, 60:220] for _ in range(5)), Fraction(25))
     for changes in ({"fixed_crop": True}, {"box": (10.0, 120.0, 30.0, 120.0)}):
-        fixed = dubber.adjusted(**changes)
-        fixed._detector = None
+        fixed = dubber.adjusted(**changes, detector="yunet")
         fixed.dub(Job(video, folder / "words.wav", tmp_path / "out.mp4"))
         assert probe(tmp_path / "out.mp4").frames == 25
     track = fixed.casting(probe(video)).track("largest", 0, 5)
@@ -232,7 +249,7 @@ def test_memory_is_bounded(dubber, folder, monkeypatch):
 
     dubbing = dubber.prepare(Job(folder / "person.mp4", folder / "words.wav", folder / "unused.mp4"))
     monkeypatch.setattr("lipsync.plan.read_frames", frames)
-    monkeypatch.setattr(type(dubber.synthesizer), "__call__", lambda self, slots, faces, references, windows: faces)
+    monkeypatch.setattr(type(dubber.synthesizer), "__call__", lambda self, slots, faces, *heard: faces)
     turn = dubbing.turns[0]
     box = FaceTrack.fixed(200, Box(20, 20, 90, 90))
     dubbing.plan = Plan(200, 200, "hold")

@@ -1,0 +1,15 @@
+"""generate.py on many processes; alone it is the same:
+
+    torchrun --nproc_per_node=4 generate_dist.py --filelist LIST --test_video_dir VIDEOS --sample_path RESULTS
+    mpiexec -n 4 python generate_dist.py --video V --audio A --output O
+"""
+
+import os
+import sys
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy's threads and torch's would fight over the cores
+
+from lipsync.cli import generate_dist
+
+if __name__ == "__main__":
+    sys.exit(generate_dist())

@@ -1,0 +1,145 @@
+"""Many videos, by any number of processes: each is accounted for, and none stops the others."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from errors import BadInput, LipSyncError, Stopped
+from guided_diffusion.distributed import Group
+
+from .identity import identity
+from .item import Item
+from .jobs import Job, Report, aligned
+from .ledger import Ledger, Line
+from .pipeline import LOADED, Dubber, say
+from .production import Production
+from .settings import Settings
+from .sharing import Task, tasks
+
+
+@dataclass
+class Account:
+    """What one process did, and in `all_done`, `all_frames` and `all_failed`, at the end, what all of them did.
+
+    problems: why this process could not do what it should, in order.  report: of the last result that it finished.
+    """
+
+    done: int = 0
+    frames: int = 0
+    problems: list[LipSyncError] = field(default_factory=list)
+    report: Report | None = None
+    all_done: int = 0
+    all_frames: int = 0
+    all_failed: int = 0
+
+
+class Batch:
+    """Makes items, by all processes of a group.
+
+    ledger: where it is noted, and by which finished results are skipped; None for one video, which is always made.
+    keep: leave the segments of which results are joined.
+    """
+
+    def __init__(self, dubber: Dubber, group: Group, *, ledger: Ledger | None = None, keep: bool = False) -> None:
+        self.dubber, self.group, self.ledger, self.keep = dubber, group, ledger, keep
+        self._account = Account()
+        self._waiting: list[tuple[Production, str]] = []
+
+    def run(self, items: Sequence[Item]) -> Account:
+        """Every process calls this with the same items.  Raises Stopped or KeyboardInterrupt on Ctrl-C.
+
+        The processes meet twice, outside of everything that can fail: when all frames are made, and when all is joined.
+        """
+        account = self._account
+        if self.ledger is not None:
+            self.ledger.read()
+        try:
+            for task in tasks(items, self.group):
+                with self._accounted(task.item.job):
+                    self._do(task)
+        except KeyboardInterrupt:
+            if self.ledger is None:
+                raise
+            raise Stopped("stopped; the same command goes on with what is left") from None
+        self.group.total(0)
+        for production, key in self._waiting:
+            with self._accounted(production.job), production:
+                if production.complete:
+                    self._finish(production, key)
+        sums = self.group.totals([account.done, account.frames, len(account.problems)])
+        account.all_done, account.all_frames, account.all_failed = map(round, sums)
+        return account
+
+    def _do(self, task: Task) -> None:
+        """This process's part of a result, and if it is alone with it, all."""
+        dubber = self._dubber(task.item.settings)
+        job = task.item.located()
+        job.check(dubber.settings)
+        key = identity(job, dubber)
+        if self.ledger is not None and self.ledger.finished(job, key):
+            return
+        production = Production(
+            dubber, job, task.team, source=task.item.source, keep=self.keep,
+            searched_elsewhere=task.searched_elsewhere,
+        )  # fmt: skip
+        if task.team.size == 1:
+            with production:
+                production.make()
+                self._finish(production, key)
+            return
+        if task.team.main:
+            self._waiting.append((production, key))
+        production.make()
+
+    def _finish(self, production: Production, key: str) -> None:
+        report = production.finish()
+        account = self._account
+        account.done, account.frames, account.report = account.done + 1, account.frames + report.frames, report
+        if self.ledger is not None:
+            self.ledger.done(production.job, key, report)
+            say(f"{production.job.output}: {report.frames} frames, {sum(report.seconds.values()):.1f} s")
+
+    @contextmanager
+    def _accounted(self, job: Job) -> Iterator[None]:
+        """A problem of one result is noted, and the next one is begun."""
+        try:
+            yield
+        except Stopped:
+            raise
+        except LipSyncError as problem:
+            self._note(job, problem)
+        except OSError as problem:
+            self._note(job, BadInput(f"{job.output}: {problem}; check the paths and the disk"))
+
+    def _note(self, job: Job, problem: LipSyncError) -> None:
+        self._account.problems.append(problem)
+        if self.ledger is not None:
+            self.ledger.failed(job, str(problem))
+            say(f"failed  {job.output}: {problem}")
+
+    def _dubber(self, settings: Settings) -> Dubber:
+        """The one system under the settings of an item."""
+        return self.dubber.adjusted(**{name: value for name, value in vars(settings).items() if name not in LOADED})
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What became of a list: how many results were made, and the lines of those that there are not."""
+
+    listed: int
+    made: int
+    frames: int
+    seconds: float
+    failed: list[Line]
+
+    def table(self) -> str:
+        """A few aligned lines for a person to read."""
+        rows = [
+            ("listed", f"{self.listed}"),
+            ("made", f"{self.made}"),
+            ("skipped", f"{self.listed - self.made - len(self.failed)}"),
+            ("failed", f"{len(self.failed)}"),
+            ("frames", f"{self.frames}"),
+            ("total", f"{self.seconds:.1f} s, {self.frames / max(self.seconds, 1e-9):.2f} frames/s"),
+        ]
+        return "\n".join([aligned(rows), *(f"failed  {line.output}: {line.error}" for line in self.failed)])

@@ -1,0 +1,49 @@
+"""What determines a result, as one word: files made under one identity go together, others never do."""
+
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .jobs import Job
+from .segments import read_segments
+
+if TYPE_CHECKING:
+    from .pipeline import Dubber
+
+VERSION = 1
+"""Raised whenever the same inputs and settings would give other frames."""
+IRRELEVANT = ("cache", "detector_batch")  # settings that change no frame
+
+
+def identity(job: Job, dubber: "Dubber") -> str:
+    """16 hexadecimal digits of every setting and input file that a result depends on.
+
+    A file is its place, size and time of change: reading thousands of them again would take longer than it is worth.
+    `auto` counts as what was chosen.  The number of threads does not count: it changes rounding at most.
+    """
+    settings, synthesizer = dubber.settings, dubber.synthesizer
+    detects = settings.box is None and not settings.fixed_crop
+    chosen = {name: value for name, value in asdict(settings).items() if name not in IRRELEVANT}
+    chosen |= {
+        "batch": synthesizer.grid,
+        "detector": dubber.detector.name if detects else None,
+        "device": synthesizer.device.type,
+        "precision": str(synthesizer.precision),
+    }
+    said = [VERSION, chosen, [_stamp(path) for path in _inputs(job, dubber)]]
+    return hashlib.blake2b(json.dumps(said, default=str).encode(), digest_size=8).hexdigest()
+
+
+def _inputs(job: Job, dubber: "Dubber") -> list[Path | None]:
+    listed = read_segments(job.segments, dubber.settings.face, job.audio) if job.segments else []
+    sounds = [segment.sound for segment in listed]
+    return [dubber.synthesizer.checkpoint, job.video, job.audio, job.segments, job.heard, *sounds]
+
+
+def _stamp(path: Path | None) -> tuple[str, int, int] | None:
+    if path is None:
+        return None
+    found = path.stat()
+    return str(path.resolve()), found.st_size, found.st_mtime_ns

@@ -1,0 +1,109 @@
+"""What happened to each video of a list: JSON lines beside the results.
+
+    SAMPLE_PATH / LIST.report.jsonl          one line per result, in the list's order, whole at the end of every run
+    SAMPLE_PATH / LIST.report.RANK.jsonl     what one process has to say while it runs; a killed run leaves them
+
+Each process appends to a file of its own, so that no line is lost where many machines share a file system.  Of several
+lines about a result the latest counts.  A result that is there, and whose line says that it was finished under the same
+identity, is skipped.
+"""
+
+import glob
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from video import atomic
+
+from .jobs import Job, Report
+
+
+@dataclass(frozen=True)
+class Line:
+    """output: the result, relative to the report where it lies below it.  error: a sentence, None if it is done.
+
+    identity: what the result depends on (see identity.py).  report: the fields of Report.  Both only if it is done.
+    """
+
+    output: str
+    video: str
+    audio: str | None
+    identity: str
+    error: str | None = None
+    report: dict[str, Any] = field(default_factory=dict)
+    time: float = 0.0
+
+    def json(self) -> str:
+        """One line of text."""
+        return json.dumps(asdict(self), ensure_ascii=False)
+
+
+class Ledger:
+    """The report of one list, as one of the processes sees it."""
+
+    def __init__(self, folder: Path, name: str, rank: int = 0) -> None:
+        self.path = folder / f"{name}.report.jsonl"
+        self._own = folder / f"{name}.report.{rank}.jsonl"
+        self._known: dict[str, Line] = {}
+
+    def read(self) -> dict[str, Line]:
+        """The latest line about each result; lines that a killed process left half written do not count."""
+        found: dict[str, Line] = {}
+        for path in (self.path, *self._shards()):
+            for text in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+                line = _parsed(text)
+                if line is not None and (line.output not in found or found[line.output].time <= line.time):
+                    found[line.output] = line
+        self._known = found
+        return found
+
+    def finished(self, job: Job, identity: str) -> bool:
+        """Whether the result is there, made under this identity, as of the last `read`."""
+        line = self._known.get(self._name(job))
+        return line is not None and not line.error and line.identity == identity and job.output.is_file()
+
+    def done(self, job: Job, identity: str, report: Report) -> None:
+        """Notes a finished result."""
+        self._append(self._line(job, identity, None, asdict(report)))
+
+    def failed(self, job: Job, problem: str) -> None:
+        """Notes why there is no result."""
+        self._append(self._line(job, "", problem, {}))
+
+    def merge(self, jobs: Sequence[Job]) -> list[Line]:
+        """The lines of these jobs that have one, in their order; makes one report of all that processes have said."""
+        found = self.read()
+        order = list(dict.fromkeys([*map(self._name, jobs), *found]))
+        lines = [found[name] for name in order if name in found]
+        with atomic(self.path) as temporary:
+            temporary.write_text("".join(f"{line.json()}\n" for line in lines), encoding="utf-8")
+        for shard in self._shards():
+            shard.unlink(missing_ok=True)
+        wanted = set(map(self._name, jobs))
+        return [line for line in lines if line.output in wanted]
+
+    def _line(self, job: Job, identity: str, error: str | None, report: dict[str, Any]) -> Line:
+        audio = None if job.audio is None else str(job.audio)
+        return Line(self._name(job), str(job.video), audio, identity, error, report, time.time())
+
+    def _append(self, line: Line) -> None:
+        with self._own.open("a", encoding="utf-8") as file:
+            file.write(f"\n{line.json()}\n")  # the first newline ends what a killed process left half written
+
+    def _shards(self) -> list[Path]:
+        stem = glob.escape(self.path.name.removesuffix("jsonl"))
+        return sorted(self.path.parent.glob(f"{stem}[0-9]*.jsonl"))
+
+    def _name(self, job: Job) -> str:
+        folder = self.path.parent
+        return job.output.relative_to(folder).as_posix() if job.output.is_relative_to(folder) else str(job.output)
+
+
+def _parsed(text: str) -> Line | None:
+    try:
+        return Line(**json.loads(text))
+    except (ValueError, TypeError):
+        return None

@@ -1,0 +1,107 @@
+"""Lists of videos, and what each line asks for.
+
+    SOUND VIDEO            the original's form: paths below a root without endings (see dataset.filelist); the result
+                           is SOUND_VIDEO.mp4 with dots for slashes, as the original names it
+    video,audio,output     a CSV with a header line, or JSON lines: paths with endings, and any flag of COLUMNS that
+                           differs from the command line's; without an output the result is VIDEO_AUDIO.mp4
+
+A list whose name ends in .csv, .jsonl or .json, or that begins with {, is of the second form.
+"""
+
+import argparse
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from dataset.filelist import read_filelist
+from errors import BadInput
+from video import segment_suffix
+
+from .flags import add_flags, settings, spelled
+from .item import Item, default_name, original_of
+from .jobs import Job
+from .rows import JSON, check_columns, read_rows, read_text
+
+PATHS = ("video", "audio", "segments", "mux_audio")
+COLUMNS = (
+    *PATHS, "output", "save_orig", "length", "extend", "start", "end", "fps", "face", "face_detector", "pads", "box",
+    "is_voxceleb2", "on_no_face", "max_gap", "silence", "mask", "feather", "sampling_ref_type", "sampling_input_type",
+    "codec", "crf", "compare", "debug_mask", "patch",
+)  # fmt: skip
+"""What rows may say.  Flags of the model itself are the same for a whole list: it is loaded once."""
+
+
+def read_list(listing: Path, args: Sequence[str]) -> list[Item]:
+    """What a list asks for under the flags `args`, in its order; a line that is there twice counts once.
+
+    BadInput if it is no list, a row says what it cannot, or two results would have the same name.
+    """
+    rows = listing.suffix.lower() in (".csv", *JSON) or read_text(listing).lstrip().startswith("{")
+    items = list(_rows(listing, args) if rows else _pairs(listing, args))
+    if not items:
+        raise BadInput(f"{listing}: it is empty; give one row per video")
+    return _distinct(items)
+
+
+def _pairs(listing: Path, args: Sequence[str]) -> Iterable[Item]:
+    options = _parser().parse_args([spelled(token) for token in args])
+    chosen, root = settings(options), options.test_video_dir or listing.parent
+    suffix = segment_suffix(chosen.codec)
+    for number, pair in enumerate(read_filelist(listing), 1):
+        name = "_".join(path.replace("/", ".") for path in (pair.sound, pair.video))
+        output = options.sample_path / f"{name}{suffix}"
+        job = Job(root / pair.video, root / pair.sound, output, heard=options.heard)
+        yield Item(f"{listing}, pair {number}", job, chosen, original_of(output) if options.save_orig else None, root)
+
+
+def _rows(listing: Path, args: Sequence[str]) -> Iterable[Item]:
+    parser, given = _parser(), [spelled(token) for token in args]
+    for number, row in read_rows(listing):
+        where = f"{listing}, row {number}"
+        row = {spelled(f"--{name}")[2:]: value for name, value in row.items()}
+        check_columns(row, COLUMNS, where)
+        flags = [f"--{name}={value}" for name, value in row.items() if value]
+        try:
+            options = parser.parse_args([*given, *flags])
+            yield _item(where, options, row, listing.parent)
+        except BadInput as problem:
+            raise BadInput(f"{where}: {problem}") from problem
+
+
+def _item(where: str, options: argparse.Namespace, row: dict[str, str], folder: Path) -> Item:
+    """Paths in a row are below the root, those of the command line are not."""
+    root = options.test_video_dir or folder
+    video, audio, segments, heard = (
+        root / row[name] if row.get(name) else given
+        for name, given in zip(PATHS, (options.video, options.audio, options.segments, options.heard), strict=True)
+    )
+    if video is None:
+        raise BadInput("it names no video; give it one")
+    chosen = settings(options)
+    output = options.sample_path / (row.get("output") or default_name(video, audio, chosen.codec))
+    source = original_of(output) if options.save_orig else None
+    return Item(where, Job(video, audio, output, segments, heard), chosen, source)
+
+
+def _distinct(items: Sequence[Item]) -> list[Item]:
+    found: dict[Path, Item] = {}
+    for item in items:
+        first = found.setdefault(item.job.output, item)
+        if (first.job, first.settings) != (item.job, item.settings):
+            raise BadInput(
+                f"{item.where}: its result {item.job.output} is that of {first.where} too; give them different names"
+            )
+    return list(found.values())
+
+
+class _RowParser(argparse.ArgumentParser):
+    """Says a mistake as BadInput."""
+
+    def error(self, message: str) -> NoReturn:
+        raise BadInput(f"{message}; correct it")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _RowParser(allow_abbrev=False)
+    add_flags(parser)
+    return parser

@@ -1,0 +1,112 @@
+"""One result on its way to a file: its segments are made, by one process or a team, and joined."""
+
+from itertools import chain
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from errors import Stopped
+from guided_diffusion.distributed import Group
+from video import join
+
+from .identity import identity
+from .jobs import Job, Report
+from .parts import Parts, spans
+from .searching import search_together
+
+if TYPE_CHECKING:
+    from .dubbing import Dubbing
+    from .pipeline import Draft, Dubber
+
+ALONE = Group()
+
+
+class Production:
+    """Makes a result.  Each process of the team calls `make`; when all have, the main one calls `finish`.
+
+        with Production(dubber, job) as production:
+            production.make()
+            report = production.finish()
+
+    Leaving it removes the folder of segments if none is finished.  Ctrl-C in it raises Stopped where some are.
+    """
+
+    def __init__(
+        self,
+        dubber: "Dubber",
+        job: Job,
+        team: Group = ALONE,
+        *,
+        source: Path | None = None,
+        keep: bool = False,
+        searched_elsewhere: bool = False,
+    ) -> None:
+        """source: where to put the video as it was, as long as the result.  keep: leave the segments when done.
+
+        searched_elsewhere: a process outside the team searches the faces of this video; wait for it.
+        BadInput, before any work, if the job cannot be done as given.
+        """
+        job.check(dubber.settings)
+        self.job, self.team = job, team
+        self.parts = Parts(job.output, identity(job, dubber), dubber.settings.codec)
+        if team.size > 1 and dubber.settings.cache is None:
+            dubber = dubber.adjusted(cache=self.parts.folder / "faces")
+        self.dubber = dubber
+        self._source, self._keep = source, keep
+        self._waits = searched_elsewhere and dubber.settings.cache is not None
+        self._dubbing: Dubbing | None = None
+
+    def make(self) -> None:
+        """This process's share of the segments, but for those that are there: share first, then skip.
+
+        BadInput, NoFace or OutOfMemory as for any dubbing; what was finished until then stays for the next time.
+        """
+        draft = self.dubber.draft(self.job)
+        missing = self.parts.missing(self.team.share(spans(draft.plan.frames)))
+        self._search(draft)
+        self._dubbing = self.dubber.prepare(draft, made=list(chain(*missing)))
+        self.parts.make_folder()
+        for run in missing:
+            self._dubbing.write([(self.parts.path(span), *span) for span in run])
+
+    @property
+    def complete(self) -> bool:
+        """Whether all segments are there: this process made its own, and so did the others of the team."""
+        return self._dubbing is not None and not self.parts.missing(spans(self._dubbing.plan.frames))
+
+    def finish(self) -> Report:
+        """Joins the segments, and adds the sound; the result appears by a rename.  BadInput if a segment is damaged."""
+        if self._dubbing is None:
+            raise ValueError("a result is joined by a process that made its share of it")
+        joined = self.parts.folder / f"joined{self.job.output.suffix}"
+        self._join(joined, self._dubbing)
+        if self._source is not None:
+            before = self.parts.folder / f"source{self._source.suffix}"
+            self._dubbing.write_source(before)
+            before.replace(self._source)
+        joined.replace(self.job.output)
+        if not self._keep:
+            self.parts.clear()
+        return self.dubber.report(self._dubbing)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, problem: object, trace: TracebackType | None) -> None:
+        if not any(self.parts.folder.glob("[0-9]*-[0-9]*")):
+            self.parts.discard()
+        elif kind is KeyboardInterrupt:
+            raise Stopped(f"{self.job.output}: stopped; the same command goes on from its finished segments")
+
+    def _search(self, draft: "Draft") -> None:
+        """Where several processes need the same faces, no two of them search the same frames."""
+        blocks = draft.blocks if self._waits or self.team.size > 1 else []
+        if blocks:
+            mine = [] if self._waits else self.team.share(blocks)
+            with draft.watch("detect"):
+                search_together(draft.casting.finder, blocks, mine)
+
+    def _join(self, path: Path, dubbing: "Dubbing") -> None:
+        with dubbing.watch("join"):
+            files = [self.parts.checked(span) for span in spans(dubbing.plan.frames)]
+            join(files, path, dubbing.plan.fps, sound=dubbing.sound)

@@ -1,0 +1,48 @@
+"""generate_dist.py with segments of 8 frames, that notes in $NOTES.RANK which frames a process searches and speaks.
+
+    python short_segments.py DIE_AT flags...       DIE_AT: kill -9 at this frame that is read for a result
+"""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import lipsync.chain
+import lipsync.parts
+import video.encoding
+from face_detection.finding import FaceFinder
+from lipsync.cli import generate_dist
+from lipsync.plan import Plan
+
+video.encoding.SEGMENT = lipsync.parts.SEGMENT = lipsync.chain.SEGMENT = 8
+DIE_AT = int(sys.argv[1])
+NOTES = Path(f"{os.environ.get('NOTES', os.devnull)}.{os.environ.get('RANK', '0')}")
+
+
+def note(what: str, start: int, stop: int) -> None:
+    if "NOTES" in os.environ:
+        with NOTES.open("a") as file:
+            file.write(f"{what} {start} {stop}\n")
+
+
+search, read = FaceFinder._search, Plan.read
+
+
+def searched(self, start, stop, tick):
+    note("search", start, stop)
+    search(self, start, stop, tick)
+
+
+def read_noted(self, path, frame_bytes, start=0, stop=None):
+    note("speak", start, self.frames if stop is None else stop)
+    for count, frame in enumerate(read(self, path, frame_bytes, start, stop), 1):
+        if count == DIE_AT:
+            os.kill(os.getpid(), signal.SIGKILL)
+        yield frame
+
+
+FaceFinder._search, Plan.read = searched, read_noted
+
+if __name__ == "__main__":
+    sys.exit(generate_dist(sys.argv[2:]))

@@ -1,0 +1,127 @@
+"""A system that is shown the frame before each: its frames follow each other, and any segment is made alone."""
+
+import wave
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_syncdiff import PAPER
+
+from guided_diffusion.checkpoint import save_checkpoint
+from lipsync import chain
+from lipsync.chain import Chain
+from lipsync.cli import generate
+from lipsync.estimate import estimate
+from lipsync.jobs import Job
+from lipsync.pipeline import Dubber
+from lipsync.settings import Settings
+from lipsync.synthesis import Shown
+from systems import registry
+from video import probe
+
+SETTINGS = Settings(
+    box=(10, 150, 60, 200), device="cpu", precision="fp32", batch=8, cache=None, steps="2", length="video"
+)
+
+
+@pytest.fixture(scope="module")
+def speaking(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SyncDiff of 32 px that hears by AV-HuBERT, its weights random everywhere."""
+    torch.manual_seed(0)
+    model = registry.build("syncdiff", PAPER)
+    for parameter in model.parameters():
+        if parameter.ndim > 1 and not parameter.any():
+            torch.nn.init.normal_(parameter, std=0.05)
+    path = tmp_path_factory.mktemp("syncdiff") / "tiny.safetensors"
+    save_checkpoint(path, registry.describe("syncdiff", model, 1, model.state_dict()))
+    return path
+
+
+def frames(dubber: Dubber, folder: Path, start: int = 0, stop: int | None = None) -> np.ndarray:
+    dubbing = dubber.prepare(Job(folder / "person.mp4", folder / "words.wav", folder / "unused.mp4"))
+    return np.stack(list(dubbing.frames(start, stop)))
+
+
+def test_its_checkpoint_makes_a_video_with_no_other_flag(speaking: Path, folder: Path, tmp_path: Path) -> None:
+    code = generate(
+        ["--video", str(folder / "person.mp4"), "--audio", str(folder / "words.wav"), "--face-detector", "haar",
+         "--output", str(tmp_path / "result.mp4"), "--model-path", str(speaking), "--device", "cpu"]
+    )  # fmt: skip
+    assert code == 0 and probe(tmp_path / "result.mp4").frames == 25
+
+
+def test_any_segment_is_made_alone_bit_for_bit(speaking: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chain, "SEGMENT", 6)
+    dubber = Dubber(speaking, SETTINGS)
+    whole = frames(dubber, folder, 0, 12)
+    assert np.array_equal(frames(dubber, folder, 6, 12), whole[6:])
+    other = Dubber(speaking, replace(SETTINGS, batch=5))  # how frames are handed on changes nothing
+    assert np.array_equal(frames(other, folder, 0, 12), whole)
+    assert not np.array_equal(frames(dubber, folder, 8, 10), whole[8:10])  # a stretch that begins within a segment
+
+
+def test_silence_is_closed_for_whatever_listens(speaking: Path, folder: Path, tmp_path: Path) -> None:
+    """Filter banks are faded as the mel is: after a second of speech, a murmur 40 dB below it is not heard."""
+    time = np.arange(32000) / 16000
+    samples = np.sin(2 * np.pi * 440 * time) * np.where(time < 1, 0.6, 0.006)
+    with wave.open(str(tmp_path / "words.wav"), "wb") as file:
+        file.setparams((1, 2, 16000, 0, "NONE", ""))
+        file.writeframes((samples * 32767).astype("<i2").tobytes())
+    dubber = Dubber(speaking, replace(SETTINGS, length="audio"))
+    job = Job(folder / "person.mp4", tmp_path / "words.wav", tmp_path / "unused.mp4")
+    open_, shut = (dubber.adjusted(silence=how).prepare(job) for how in ("model", "close"))
+    for first, alike in ((5, True), (45, False)):
+        pairs = zip(open_.frames(first, first + 1), shut.frames(first, first + 1), strict=True)
+        assert all(np.array_equal(one, other) == alike for one, other in pairs)
+
+
+def test_its_cost_is_estimated_as_that_of_any_system(speaking: Path, folder: Path, tmp_path: Path) -> None:
+    job = Job(folder / "person.mp4", folder / "words.wav", tmp_path / "out.mp4")
+    assert estimate(Dubber(speaking, SETTINGS), job).seconds["generate"] > 0
+
+
+class Recorder:
+    """Makes each face its own number; says after what."""
+
+    def __init__(self) -> None:
+        self.said: list[tuple[int | None, list[int]]] = []
+
+    def in_order(self, before: torch.Tensor | None, shown: Shown) -> tuple[np.ndarray, torch.Tensor]:
+        made = shown.faces[:, 0, 0, 0].tolist()
+        self.said.append((None if before is None else int(before), made))
+        return shown.faces, torch.tensor(float(made[-1]))
+
+
+def numbered(numbers: list[int]) -> Shown:
+    faces = np.tile(np.array(numbers, np.uint8)[:, None, None, None], (1, 2, 2, 3))
+    return Shown(faces, faces, np.zeros((len(numbers), 80, 16), np.float32))
+
+
+@pytest.mark.parametrize(
+    ("batches", "said"),
+    [
+        ([[3, 4], [5, 6]], [(None, [3, 4]), (4, [5, 6])]),
+        ([[3, 4], [6, 7]], [(None, [3, 4]), (None, [6, 7])]),  # frame 5 was not made
+        ([[3, 5, 6], [7]], [(None, [3]), (None, [5, 6]), (6, [7])]),
+        ([[8, 9, 10, 11]], [(None, [8, 9]), (None, [10, 11])]),  # a segment of 10 ends
+        ([[19], [20], [21]], [(None, [19]), (None, [20]), (20, [21])]),
+        ([[13, 14], [15, 16]], [(None, [13, 14]), (None, [15, 16])]),  # a shot begins at 15
+    ],
+)
+def test_a_chain_goes_on_where_the_frame_before_was_made(
+    batches: list[list[int]], said: list[tuple[int | None, list[int]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chain, "SEGMENT", 10)
+    recorder, links = Recorder(), Chain((0, 15))
+    for batch in batches:
+        made = links(recorder, batch, batch, numbered(batch))  # type: ignore[arg-type]
+        assert np.array_equal(made, numbered(batch).faces)
+    assert recorder.said == said
+
+
+def test_a_shot_also_begins_where_a_video_plays_backwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder, links = Recorder(), Chain((0, 15))
+    links(recorder, [30, 31, 32], [16, 15, 14], numbered([30, 31, 32]))  # type: ignore[arg-type]
+    assert recorder.said == [(None, [30, 31]), (None, [32])]

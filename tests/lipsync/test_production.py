@@ -1,0 +1,177 @@
+"""A result that is ended half-way goes on from its finished segments, and never from those of other settings."""
+
+import os
+from dataclasses import replace
+from fractions import Fraction
+from itertools import count
+
+import numpy as np
+import pytest
+from talking_head import talking, tone
+
+from errors import BadInput, Stopped
+from guided_diffusion.distributed import Group
+from lipsync.identity import identity
+from lipsync.jobs import Job
+from lipsync.parts import Parts, spans
+from lipsync.pipeline import Dubber
+from lipsync.production import Production
+from lipsync.settings import Settings
+from video import probe, read_frames, write_video
+
+SETTINGS = Settings(box=(20, 110, 90, 180), device="cpu", precision="fp32", batch=8, cache=None)
+
+
+@pytest.fixture(autouse=True)
+def short_segments(monkeypatch):
+    monkeypatch.setattr("video.encoding.SEGMENT", 8)
+    monkeypatch.setattr("lipsync.parts.SEGMENT", 8)
+
+
+@pytest.fixture(scope="module")
+def dubber(checkpoint):
+    return Dubber(checkpoint, SETTINGS)
+
+
+@pytest.fixture
+def job(folder, tmp_path):
+    return Job(folder / "person.mp4", folder / "words.wav", tmp_path / "out" / "result [1].mp4")
+
+
+@pytest.fixture(scope="module")
+def whole(dubber, folder, tmp_path_factory):
+    """The frames of an undisturbed run."""
+    output = tmp_path_factory.mktemp("whole") / "whole.mp4"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("video.encoding.SEGMENT", 8)
+        patch.setattr("lipsync.parts.SEGMENT", 8)
+        dubber.dub(Job(folder / "person.mp4", folder / "words.wav", output))
+    return np.stack(list(read_frames(output)))
+
+
+def interrupted(monkeypatch, dubber, at, problem):
+    """The dubber's synthesizer fails when it is called for the `at`-th time."""
+    calls, speak = count(1), type(dubber.synthesizer).__call__
+
+    def fails(self, *given):
+        if next(calls) == at:
+            raise problem
+        return speak(self, *given)
+
+    monkeypatch.setattr(type(dubber.synthesizer), "__call__", fails)
+
+
+def made(job):
+    return sorted(path.name for path in job.output.parent.rglob("*.mp4"))
+
+
+def test_what_was_made_before_it_was_stopped_is_not_made_again(dubber, job, whole, monkeypatch):
+    with monkeypatch.context() as patch:
+        interrupted(patch, dubber, 3, KeyboardInterrupt())
+        with pytest.raises(Stopped, match="the same command goes on"):
+            dubber.dub(job)
+    assert made(job) == ["00000000-00000008.mp4", "00000008-00000016.mp4"] and not job.output.exists()
+    interrupted(monkeypatch, dubber, 3, AssertionError("frames were made twice"))
+    report = dubber.dub(job)
+    assert (report.frames, report.edited) == (25, 25)
+    assert np.array_equal(np.stack(list(read_frames(job.output))), whole) and probe(job.output).audio
+    assert [path.name for path in job.output.parent.iterdir()] == [job.output.name]
+
+
+def test_stopped_before_anything_is_finished_leaves_nothing(dubber, job, monkeypatch):
+    interrupted(monkeypatch, dubber, 1, KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        dubber.dub(job)
+    assert list(job.output.parent.iterdir()) == []
+
+
+def test_segments_of_other_settings_are_not_used_and_go_with_the_result(dubber, job, whole, monkeypatch):
+    with monkeypatch.context() as patch:
+        interrupted(patch, dubber, 3, KeyboardInterrupt())
+        with pytest.raises(Stopped):
+            dubber.adjusted(feather=0.2).dub(job)
+    dubber.dub(job)
+    assert np.array_equal(np.stack(list(read_frames(job.output))), whole)
+    assert [path.name for path in job.output.parent.iterdir()] == [job.output.name]
+
+
+def test_a_hole_is_filled(dubber, job, whole):
+    parts = Parts(job.output, identity(job, dubber), "h264")
+    with Production(dubber, job, keep=True) as production:
+        production.make()
+        production.finish()
+    parts.path((8, 16)).unlink()
+    parts.path((24, 25)).unlink()
+    assert parts.missing(spans(25)) == [[(8, 16)], [(24, 25)]]
+    dubber.dub(job)
+    assert np.array_equal(np.stack(list(read_frames(job.output))), whole)
+
+
+def test_a_team_makes_what_one_makes(dubber, job, whole, tmp_path):
+    """Three of a team, one after the other, main last; the search goes through a cache of their own."""
+    team = [Production(dubber, job, Group(rank, 3)) for rank in (2, 1, 0)]
+    for production in team:
+        assert not production.complete
+        production.make()
+    assert team[-1].complete
+    team[-1].finish()
+    assert np.array_equal(np.stack(list(read_frames(job.output))), whole)
+    assert [path.name for path in job.output.parent.iterdir()] == [job.output.name]
+
+
+def test_a_team_that_lacks_one_is_not_complete(dubber, job):
+    (first, second) = (Production(dubber, job, Group(rank, 2)) for rank in (0, 1))
+    first.make()
+    assert not first.complete and second.parts.missing(spans(25)) == [[(16, 24), (24, 25)]]
+    with pytest.raises(ValueError, match="made its share"):
+        second.finish()
+
+
+@pytest.mark.parametrize("damage", ["short", "torn"])
+def test_a_damaged_segment_is_made_again(dubber, job, whole, damage):
+    with pytest.raises(BadInput, match="damaged and is removed"), Production(dubber, job) as production:
+        production.make()
+        bad, short = production.parts.path((8, 16)), production.parts.path((24, 25))
+        bad.write_bytes(short.read_bytes() if damage == "short" else bad.read_bytes()[:99])
+        production.finish()
+    assert not job.output.exists() and not bad.exists() and short.exists()
+    dubber.dub(job)
+    assert np.array_equal(np.stack(list(read_frames(job.output))), whole)
+
+
+def test_the_video_as_it_was_is_as_long_as_the_result(dubber, job):
+    source = job.output.with_name("before.mp4")
+    with Production(dubber.adjusted(first_frame=True), job, source=source) as production:
+        production.make()
+        production.finish()
+    assert probe(source).frames == probe(job.output).frames == 25 and probe(source).audio
+    moves = np.stack(list(read_frames(source))).astype(int)
+    assert np.abs(np.diff(moves, axis=0)).max() > 50  # of a still first frame, the source is the moving video
+
+
+def test_what_is_heard_is_refused_before_anything_is_made(dubber, job, tmp_path):
+    (tmp_path / "silent.wav").write_text("no sound")
+    with pytest.raises(BadInput, match=r"silent\.wav"):
+        dubber.dub(replace(job, heard=tmp_path / "silent.wav"))
+    assert not job.output.parent.exists()
+
+
+def test_an_identity_is_of_all_that_matters_and_of_nothing_else(dubber, job, folder, tmp_path):
+    same = identity(job, dubber)
+    assert same == identity(replace(job, output=tmp_path / "b.mp4"), dubber.adjusted(cache=tmp_path, detector_batch=3))
+    video, words = tmp_path / "v.mp4", tone(tmp_path / "w.wav", 0.2)
+    write_video(video, talking(2), Fraction(25))
+    segments = tmp_path / "segments.csv"
+    segments.write_text(f"start,sound\n0,{words}\n")
+    others = [
+        identity(replace(job, video=video), dubber),
+        identity(replace(job, audio=words), dubber),
+        identity(replace(job, heard=words), dubber),
+        identity(replace(job, segments=segments), dubber),
+        identity(job, dubber.adjusted(crf=3)),
+        identity(job, dubber.adjusted(box=None, detector="haar")),
+    ]
+    listed = others[3]
+    os.utime(words, (1, 1))
+    assert identity(replace(job, segments=segments), dubber) != listed
+    assert len({same, *others}) == 7

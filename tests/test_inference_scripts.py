@@ -1,0 +1,111 @@
+"""The original's scripts: its variables become flags that mean what the original does.  No network is run."""
+
+import os
+import subprocess
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from lipsync.flags import parser, settings
+from lipsync.originals import unused
+from lipsync.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[1]
+AS_ORIGINAL = {"length": "shortest", "fps": Fraction(25), "mask": "half", "feather": 0.0}
+FAKE = """#!/usr/bin/env bash
+# Looks to setup.sh like an environment that is ready, and writes down what it is to run.
+case ${1-} in
+    -c) echo 7 ;;
+    -m) [[ $2 == pip ]] || printf '%s\\n' "$@" >"$SAID" ;;
+    *) printf '%s\\n' "$@" >"$SAID" ;;
+esac
+"""
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Runs a script with these variables; returns its exit code, the words of what it would run, and its complaint."""
+    programs = tmp_path / "venv" / "bin"
+    programs.mkdir(parents=True)
+    (programs / "python").write_text(FAKE)
+    (programs / "python").chmod(0o755)
+    (tmp_path / "venv" / "requirements.txt.sha256").write_text("7\n")
+
+    def run(script, *flags, **variables):
+        said = tmp_path / "said"
+        environment = {"PATH": os.environ["PATH"], "VENV": str(tmp_path / "venv"), "SAID": str(said)} | variables
+        done = subprocess.run(
+            [ROOT / "scripts" / script, *flags], env=environment, capture_output=True, text=True, check=False
+        )
+        return done.returncode, said.read_text().splitlines() if said.exists() else [], done.stderr
+
+    return run
+
+
+def understood(words):
+    """The options and settings of a command line of ours."""
+    options = parser().parse(words)
+    assert unused(options) == []
+    changed = {name for name in vars(Settings()) if getattr(settings(options), name) != getattr(Settings(), name)}
+    return options, {name: getattr(settings(options), name) for name in changed}
+
+
+def test_cross_by_the_original_release(run, tmp_path):
+    (tmp_path / "my list.txt").write_text("a b\n")
+    code, words, said = run(
+        "inference.sh", "--device", "cpu", real_video_root="/data/vox celeb", model_path="checkpoint.pt", NUM_GPUS="1",
+        filelist=str(tmp_path / "my list.txt"), sample_path="out put",
+    )  # fmt: skip
+    assert (code, said) == (0, "") and Path(words[0]).name == "generate.py"
+    options, chosen = understood(words[1:])
+    assert (options.filelist, options.sample_path) == (tmp_path / "my list.txt", Path("out put"))
+    assert (options.test_video_dir, options.model_path) == (Path("/data/vox celeb"), Path("checkpoint.pt"))
+    sampled = {"steps": "ddim25", "sampler": "ddim", "fixed_crop": True, "reference": "gt", "device": "cpu"}
+    assert chosen == AS_ORIGINAL | sampled
+
+
+def test_reconstruction_by_the_checkpoint_that_ships(run):
+    code, words, _ = run("inference.sh", sample_mode="reconstruction", NUM_GPUS="1", filelist=__file__)
+    options, chosen = understood(words[1:])
+    assert code == 0 and options.model_path is None and options.sample_path == Path("output_dir")
+    assert chosen == AS_ORIGINAL | {"fixed_crop": True, "first_frame": True, "reference": "first_frame"}
+
+
+def test_one_video_by_two_processes(run, tmp_path):
+    mpiexec = tmp_path / "venv" / "bin" / "mpiexec"
+    mpiexec.write_text(
+        '#!/usr/bin/env bash\nprintf "%s\\n" "$MASTER_ADDR:$MASTER_PORT" "$OMPI_ALLOW_RUN_AS_ROOT" "$@" >"$SAID"\n'
+    )
+    mpiexec.chmod(0o755)
+    variables = {"video_path": "a b.mp4", "audio_path": "c.wav", "out_path": "o.mp4", "NUM_GPUS": "2"}
+    code, words, _ = run("inference_single_video.sh", **variables)
+    assert code == 0 and words[:4] == ["127.0.0.1:7", "1", "-n", "2"]
+    assert Path(words[5]).name == "generate_dist.py"
+    options, chosen = understood(words[6:])
+    assert (options.video, options.audio, options.output) == (Path("a b.mp4"), Path("c.wav"), Path("o.mp4"))
+    assert chosen == AS_ORIGINAL | {"reference": "gt"}
+
+
+def test_without_mpi_torchrun_starts_them(run, tmp_path):
+    tools = tmp_path / "tools"  # what the scripts need, and no mpiexec
+    tools.mkdir()
+    for name in ("bash", "dirname", "env"):
+        (tools / name).symlink_to(f"/usr/bin/{name}")
+    variables = {"video_path": "a.mp4", "audio_path": "c.wav", "out_path": "o.mp4", "NUM_GPUS": "3"}
+    code, words, _ = run("inference_single_video.sh", **variables, PATH=str(tools))
+    assert code == 0 and words[:4] == ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=3"]
+    assert Path(words[4]).name == "generate_dist.py"
+
+
+@pytest.mark.parametrize(
+    ("script", "variables", "words"),
+    [
+        ("inference.sh", {"sample_mode": "sideways", "filelist": __file__}, "choose cross or reconstruction"),
+        ("inference.sh", {"filelist": "gone.txt"}, "there is no list gone.txt"),
+        ("inference_single_video.sh", {"video_path": "v.mp4"}, "set audio_path"),
+    ],
+)
+def test_what_is_missing_is_said(run, script, variables, words):
+    code, ran, said = run(script, **variables)
+    assert code != 0 and ran == [] and words in said and len(said.splitlines()) == 1
