@@ -108,10 +108,20 @@ def _parts(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
 
 def _columns(signal: np.ndarray) -> np.ndarray:
     """signal f64 [n] -> f32 [1 + (n - 400) // 160, 26]"""
+    logarithm: np.ndarray = floored_log(power_spectrum(signal) @ triangles().T).astype(np.float32)
+    return logarithm
+
+
+def power_spectrum(signal: np.ndarray) -> np.ndarray:
+    """Of each whole window: signal f64 [n], pre-emphasised -> f64 [1 + (n - 400) // 160, 257]."""
     frames = np.lib.stride_tricks.sliding_window_view(signal, FRAME)[::STEP]        # [t, 400]
-    power = np.abs(np.fft.rfft(frames, FFT)) ** 2 / FFT                             # [t, 257]
-    energy = power @ _bank().T
-    logarithm: np.ndarray = np.log(np.where(energy == 0, LEAST, energy)).astype(np.float32)
+    power: np.ndarray = np.abs(np.fft.rfft(frames, FFT)) ** 2 / FFT
+    return power
+
+
+def floored_log(energy: np.ndarray) -> np.ndarray:
+    """The natural logarithm, in which 0 counts as the least number that is not lost beside 1."""
+    logarithm: np.ndarray = np.log(np.where(energy == 0, LEAST, energy))
     return logarithm
 
 
@@ -123,7 +133,7 @@ def _normalised(rows: np.ndarray) -> np.ndarray:
 
 
 @cache
-def _bank() -> np.ndarray:
+def triangles() -> np.ndarray:
     """The triangles, f64 [26, 257]; their corners lie on whole bins of the transform."""
     highest = 2595 * np.log10(1 + SAMPLE_RATE / 2 / 700)
     hertz = 700 * (10 ** (np.linspace(0, highest, BANKS + 2) / 2595) - 1)

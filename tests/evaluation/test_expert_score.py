@@ -4,33 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
-import torch.nn.functional as F
+from knowing import Knowing
 from talkers import noise, talker
-from torch import Tensor
 
 from audio import Mel
 from evaluation.expert import ExpertScore, resized
-
-
-class Knowing:
-    """Embeds both sides as the moment they are of, which `footage` writes into picture and sound."""
-
-    size = 32
-
-    def embed_faces(self, faces: Tensor) -> Tensor:
-        return _circle((faces[:, 0, 0, -1, -1] + 1) * 127.5)
-
-    def embed_sound(self, speech: Tensor) -> Tensor:
-        return _circle(speech[:, 0, 0] * 20 + 20)
-
-    def agreement(self, faces: Tensor, speech: Tensor) -> Tensor:
-        return (self.embed_faces(faces) * self.embed_sound(speech)).sum(dim=1)
-
-
-def _circle(moment: Tensor) -> Tensor:
-    angle = moment * torch.pi / 20
-    return F.normalize(torch.stack([angle.cos(), angle.sin()], dim=1), dim=1)
 
 
 @pytest.mark.parametrize("late", [-3, 0, 4])

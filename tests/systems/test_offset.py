@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
-from torch import Tensor
+from knowing import Knowing
 
 from audio import Mel
 from errors import BadInput
@@ -17,27 +16,6 @@ from systems.sync import Wav2LipExpert, Wav2LipExpertConfig, find_offset
 
 FPS = Fraction(25)
 SHARED = Path(__file__).parents[2].parent / "shared"
-
-
-class Knowing:
-    """Embeds both sides as the moment they are of, which `footage` writes into picture and sound."""
-
-    size = 32
-
-    def embed_faces(self, faces: Tensor) -> Tensor:
-        return _circle((faces[:, 0, 0, -1, -1] + 1) * 127.5)
-
-    def embed_sound(self, speech: Tensor) -> Tensor:
-        return _circle(speech[:, 0, 0] * 20 + 20)
-
-    def agreement(self, faces: Tensor, speech: Tensor) -> Tensor:
-        return (self.embed_faces(faces) * self.embed_sound(speech)).sum(dim=1)
-
-
-def _circle(moment: Tensor) -> Tensor:
-    """Moments of 20 apart are opposite."""
-    angle = moment * torch.pi / 20
-    return F.normalize(torch.stack([angle.cos(), angle.sin()], dim=1), dim=1)
 
 
 def footage(late: int, frames: int = 40) -> tuple[np.ndarray, Mel]:
