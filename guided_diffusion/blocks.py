@@ -43,11 +43,33 @@ class Resample(nn.Module):
         return F.avg_pool2d(x, self.stride)
 
 
+class ModulatedConv2d(nn.Conv2d):
+    """A 3 x 3 convolution whose weights a vector scales, input channel by channel of the input (Karras et al. 2020).
+
+    The scaled weights of each output are brought back to unit length (demodulated, eq. 3), so that the vector says what
+    is looked at and not how loud it is.  Scaling input and output does the same with one set of weights for all items.
+    x [b, c, h, w], vector [b, modulation] -> [b, out, h, w].
+    """
+
+    def __init__(self, channels: int, out_channels: int, modulation: int) -> None:
+        super().__init__(channels, out_channels, 3, padding=1)
+        self.scales = nn.Linear(modulation, channels)
+        nn.init.ones_(self.scales.bias)
+
+    def forward(self, x: Tensor, vector: Tensor) -> Tensor:  # type: ignore[override]
+        scales: Tensor = self.scales(vector.to(self.scales.weight.dtype)).float()       # [b, c]
+        lengths = (scales**2 @ self.weight.float().square().sum(dim=(2, 3)).T + 1e-8).sqrt()  # [b, out]
+        h: Tensor = F.conv2d(x * scales[:, :, None, None].to(x.dtype), self.weight, padding=1)
+        h = h / lengths[:, :, None, None].to(h.dtype)
+        return h if self.bias is None else h + self.bias[:, None, None].to(h.dtype)
+
+
 class ResBlock(nn.Module):
     """Norm, SiLU, conv, plus the embedding, norm, SiLU, conv, around a skip.  [b, c, h, w] -> [b, out, h', w'].
 
     The embedding is an additive bias or, with `scale_shift_norm`, scales and shifts the second norm
     (Dhariwal & Nichol 2021, eq. 3).  With `resample` both branches change resolution before the first conv.
+    With `modulation`, the width of a vector, that vector modulates the first conv.
     """
 
     def __init__(
@@ -59,13 +81,18 @@ class ResBlock(nn.Module):
         dropout: float = 0.0,
         scale_shift_norm: bool = False,
         resample: Resample | None = None,
+        modulation: int = 0,
     ) -> None:
         super().__init__()
+        self.modulated = modulation > 0
         self.scale_shift_norm = scale_shift_norm
         self.resample = resample
-        self.in_layers = nn.Sequential(
-            normalization(channels), nn.SiLU(), nn.Conv2d(channels, out_channels, 3, padding=1)
+        conv = (
+            ModulatedConv2d(channels, out_channels, modulation)
+            if modulation
+            else nn.Conv2d(channels, out_channels, 3, padding=1)
         )
+        self.in_layers = nn.Sequential(normalization(channels), nn.SiLU(), conv)
         self.emb_layers = nn.Sequential(nn.SiLU(), nn.Linear(embedding, out_channels * (2 if scale_shift_norm else 1)))
         self.out_layers = nn.Sequential(
             normalization(out_channels),
@@ -75,12 +102,12 @@ class ResBlock(nn.Module):
         )
         self.skip_connection = nn.Identity() if channels == out_channels else nn.Conv2d(channels, out_channels, 1)
 
-    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+    def forward(self, x: Tensor, embedding: Tensor, modulation: Tensor | None = None) -> Tensor:
         norm, activation, conv = self.in_layers
         h = activation(norm(x))
         if self.resample is not None:
             h, x = self.resample(h), self.resample(x)
-        h = conv(h)
+        h = conv(h, modulation) if self.modulated else conv(h)
         bias = self.emb_layers(embedding)[:, :, None, None].to(h.dtype)
         if self.scale_shift_norm:
             scale, shift = bias.chunk(2, dim=1)
@@ -121,12 +148,14 @@ class AttentionBlock(nn.Module):
 
 
 class EmbedSequential(nn.Sequential):
-    """A sequence whose residual blocks get the embedding and whose attention gets the context."""
+    """A sequence whose residual blocks get the embedding and the modulation, and whose attention gets the context."""
 
-    def forward(self, x: Tensor, embedding: Tensor, context: Tensor | None = None) -> Tensor:  # type: ignore[override]
+    def forward(  # type: ignore[override]
+        self, x: Tensor, embedding: Tensor, context: Tensor | None = None, modulation: Tensor | None = None
+    ) -> Tensor:
         for layer in self:
             if isinstance(layer, ResBlock):
-                x = layer(x, embedding)
+                x = layer(x, embedding, modulation)
             elif isinstance(layer, AttentionBlock):
                 x = layer(x, context)
             else:

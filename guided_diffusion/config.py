@@ -3,6 +3,7 @@
 import dataclasses
 import types
 import typing
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from errors import BadInput
@@ -13,6 +14,18 @@ C = TypeVar("C")
 def to_dict(config: Any) -> dict[str, Any]:
     """A config as plain JSON values; nested configs become nested dictionaries."""
     return dataclasses.asdict(config)
+
+
+def changes(before: Mapping[str, Any], after: Mapping[str, Any], where: str = "") -> list[str]:
+    """What became another value, as "loss.sync 0.0 -> 0.1"; what one of the two does not say is left out."""
+    found = []
+    for name in sorted(before.keys() & after.keys()):
+        old, new = before[name], after[name]
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            found += changes(old, new, f"{where}{name}.")
+        elif old != new:
+            found.append(f"{where}{name} {old} -> {new}")
+    return found
 
 
 def from_dict(kind: type[C], values: dict[str, Any], where: str = "config") -> C:

@@ -54,8 +54,13 @@ def peak_memory(device: torch.device) -> float:
     """The most memory that was in use so far, GB: of the GPU for CUDA, else of this process (0 on Windows)."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 1e9
+    return process_memory() / 1e9
+
+
+def process_memory() -> int:
+    """The most memory that this process ever held, bytes (0 on Windows, which does not say)."""
     if sys.platform == "win32":
-        return 0.0
+        return 0
     import resource
 
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

@@ -5,11 +5,13 @@ Randomness and data are functions of (seed, step, process), so "4 steps" equals 
 on the CPU.
 """
 
+import logging
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Generic, TypeVar, cast
 
 import torch
@@ -19,7 +21,7 @@ from tqdm import tqdm
 from errors import BadInput, Stopped
 
 from .checkpoint import remove_unfinished, save_atomically
-from .config import to_dict
+from .config import changes, to_dict
 from .device import peak_memory
 from .distributed import Group
 from .ema import Ema
@@ -33,8 +35,11 @@ from .update import Outcome, Trainable, Update, micro_batches
 
 __all__ = ["Evaluation", "TrainConfig", "Trainable", "Trainer"]
 
+NOTES = logging.getLogger(__name__)
 B = TypeVar("B")
 VERSION = 2  # of the layout of state.pt
+FREE = ("steps", "keep", "save_every", "log_every", "evaluate_every", "compile", "gradient_checkpointing")
+"""Settings of a TrainConfig that a run may change when it goes on without becoming another one."""
 Batches = Callable[[range], Iterator[B]]
 Publish = Callable[[Path, int, dict[str, Tensor]], None]
 Evaluate = Callable[[int, dict[str, Tensor]], Evaluation]
@@ -52,6 +57,7 @@ class Trainer(Generic[B]):
                   log.jsonl tensorboard/ strips/
     averaged  the part of the trainable (or all of it) whose averages are kept and published
     identity  what the state belongs to (system and config); another one's state is refused
+    settings  all else that the run was told (its objective, its data); others than before are named in a warning
     publish   (path, step, EMA weights) -> None: writes a checkpoint, whole or not at all
     evaluate  (step, EMA weights of the first rate) -> what was measured, every config.evaluate_every steps
 
@@ -69,6 +75,7 @@ class Trainer(Generic[B]):
         averaged: nn.Module,
         identity: dict[str, Any],
         publish: Publish,
+        settings: Mapping[str, Any] = MappingProxyType({}),
         evaluate: Evaluate | None = None,
         device: torch.device | str = "cpu",
         group: Group = Group(),  # noqa: B008
@@ -76,6 +83,8 @@ class Trainer(Generic[B]):
         self.config, self.group, self.averaged = config, group, averaged
         self.batches, self.publish, self.evaluate = batches, publish, evaluate
         self.identity = {"version": VERSION} | identity
+        kept = {name: value for name, value in to_dict(config).items() if name not in FREE}
+        self.settings = {"train": kept, **settings}
         self.device = torch.device(device)
         self.store = Store(folder)
         self._arrange(cast(nn.Module, trainable))
@@ -158,7 +167,7 @@ class Trainer(Generic[B]):
         state = {
             "step": self.step,
             "identity": self.identity,
-            "config": to_dict(self.config),
+            "settings": self.settings,
             "emas": {str(ema.rate): {"weights": ema.weights, "updates": ema.updates} for ema in self.emas},
         } | self.update.state()
         save_atomically(self.store.folder / "state.pt", lambda path: torch.save(state, path))
@@ -192,6 +201,8 @@ class Trainer(Generic[B]):
             raise BadInput(
                 f"{where}: was made with another system, config or version of this program; choose another --output"
             )
+        if changed := changes(state.get("settings", {}), self.settings):
+            NOTES.warning("%s: goes on with other settings than before: %s", where, ", ".join(changed))
         for ema in self.emas:
             if str(ema.rate) not in state["emas"]:
                 raise BadInput(

@@ -1,7 +1,7 @@
-"""The UNet of guided-diffusion (Dhariwal & Nichol 2021) with three doors for conditions.
+"""The UNet of guided-diffusion (Dhariwal & Nichol 2021) with four doors for conditions.
 
-A condition enters by channels (concatenated to x), by style (a vector added to the time embedding)
-or by context (tokens that the attention sees beside the pixels).
+A condition enters by channels (concatenated to x), by style (a vector added to the time embedding), by context (tokens
+that the attention sees beside the pixels) or by modulation (a vector that scales the weights of convolutions).
 """
 
 from dataclasses import dataclass
@@ -37,6 +37,7 @@ class UNetConfig:
     dropout: float = 0.0
     scale_shift_norm: bool = False
     context_channels: int = 0
+    modulation: int = 0  # width of the vector that modulates the first convolution of every residual block; 0: none
     residual_resampling: bool = True  # a residual block at each change of resolution; else pooling and repetition alone
     patch: int = 1  # the network sees patch x patch pixels as one position (space-to-depth): patch**2 times cheaper
 
@@ -113,8 +114,9 @@ class UNet(nn.Module):
     def _res(self, width: int, out: int, resample: Resample | None = None) -> ResBlock:
         c = self.config
         return ResBlock(
-            width, out, c.embedding, dropout=c.dropout, scale_shift_norm=c.scale_shift_norm, resample=resample
-        )
+            width, out, c.embedding, dropout=c.dropout, scale_shift_norm=c.scale_shift_norm, resample=resample,
+            modulation=c.modulation,
+        )  # fmt: skip
 
     def _resampling(self, width: int, *, up: bool) -> nn.Module:
         """Half or twice the resolution."""
@@ -131,13 +133,24 @@ class UNet(nn.Module):
             block.append(self._attention(out))
         return block
 
-    def forward(self, x: Tensor, t: Tensor, *, style: Tensor | None = None, context: Tensor | None = None) -> Tensor:
-        """x [b, in, s, s]; t [b] original timesteps; style [b, embedding]; context [b, n, context_channels].
+    def forward(
+        self,
+        x: Tensor,
+        t: Tensor,
+        *,
+        style: Tensor | None = None,
+        context: Tensor | None = None,
+        modulation: Tensor | None = None,
+    ) -> Tensor:
+        """x [b, in, s, s]; t [b] original timesteps; style [b, embedding]; context [b, n, context_channels];
+        modulation [b, config.modulation].
 
-        Raises ValueError if x does not have the channels that the config says.
+        Raises ValueError if x does not have the channels that the config says, or the modulation is missing.
         """
         if x.shape[1] != self.config.in_channels:
             raise ValueError(f"the network takes {self.config.in_channels} channels, not {x.shape[1]}")
+        if (modulation is None) != (self.config.modulation == 0):
+            raise ValueError(f"the network is modulated by vectors of {self.config.modulation} numbers")
         dtype = next(self.time_embed.parameters()).dtype
         embedding = self.time_embed(timestep_embedding(t, self.config.channels).to(dtype))
         if style is not None:
@@ -145,21 +158,25 @@ class UNet(nn.Module):
         h = F.pixel_unshuffle(x, self.config.patch)                     # [b, in p^2, s/p, s/p]
         skips: list[Tensor] = []
         for block in self.input_blocks:                                 # down
-            h = self._through(block, embedding, context, h)
+            h = self._through(block, embedding, context, modulation, h)
             skips.append(h)
-        h = self._through(self.middle_block, embedding, context, h)
+        h = self._through(self.middle_block, embedding, context, modulation, h)
         for block in self.output_blocks:                                # up, each with its skip
-            h = self._through(block, embedding, context, h, skips.pop())
+            h = self._through(block, embedding, context, modulation, h, skips.pop())
         return F.pixel_shuffle(self.out(h), self.config.patch)          # [b, out, s, s]
 
-    def _through(self, block: nn.Module, embedding: Tensor, context: Tensor | None, *inputs: Tensor) -> Tensor:
+    def _through(
+        self, block: nn.Module, embedding: Tensor, context: Tensor | None, modulation: Tensor | None, *inputs: Tensor
+    ) -> Tensor:
         """A block's output for its inputs, which are joined on channels."""
 
-        def run(embedding: Tensor, context: Tensor | None, *inputs: Tensor) -> Tensor:
-            return block(torch.cat(inputs, dim=1) if len(inputs) > 1 else inputs[0], embedding, context)  # type: ignore[no-any-return]
+        def run(embedding: Tensor, context: Tensor | None, modulation: Tensor | None, *inputs: Tensor) -> Tensor:
+            x = torch.cat(inputs, dim=1) if len(inputs) > 1 else inputs[0]
+            return block(x, embedding, context, modulation)  # type: ignore[no-any-return]
 
+        conditions = embedding, context, modulation
         if not (self.gradient_checkpointing and torch.is_grad_enabled()):
-            return run(embedding, context, *inputs)
+            return run(*conditions, *inputs)
         return checkpoint(
-            run, embedding, context, *inputs, use_reentrant=False, preserve_rng_state=self.config.dropout > 0
+            run, *conditions, *inputs, use_reentrant=False, preserve_rng_state=self.config.dropout > 0
         )

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar, cast
+from typing import Any, Generic, Protocol, TypeVar, cast, runtime_checkable
 
 import torch
 from torch import Generator, Tensor, nn
@@ -36,6 +36,15 @@ class Trainable(Protocol[Batch]):
         All terms are summed and differentiated at once, so no term of one objective may reach the parameters of
         another.  Every parameter of an objective takes part in each call; every process sees the same terms.
         """
+        ...
+
+
+@runtime_checkable
+class Timed(Protocol):
+    """A Trainable whose objective changes in the course of a run: a function of the step, so that it resumes."""
+
+    def begin(self, step: int) -> None:
+        """Called before each step, on every process."""
         ...
 
 
@@ -101,6 +110,8 @@ class Update(Generic[B]):
             optimizer.zero_grad(set_to_none=True)
             for group in optimizer.param_groups:
                 group["lr"] = self.config.rate(step)
+        if isinstance(self.module, Timed):
+            self.module.begin(step)
         terms, waited = self._gradients(batches, step)
         found = {name: value / self.config.accumulate for name, value in terms.items()} | self._clipped()
         values = torch.stack(list(found.values())).tolist()             # waits for the device, once a step

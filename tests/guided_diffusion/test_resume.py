@@ -94,6 +94,15 @@ def test_the_state_of_something_else_is_refused(tmp_path: Path, change: dict[str
         trainer(tmp_path, identity=IDENTITY | change)
 
 
+def test_other_settings_go_on_but_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    trainer(tmp_path, settings={"loss": {"sync": 0.0, "widths": (1, 2)}}).run()
+    trainer(tmp_path, settings={"loss": {"sync": 0.0, "widths": (1, 2), "new": 3}})
+    assert not caplog.records
+    trainer(tmp_path, replace(FOUR, steps=6, warmup=2), settings={"loss": {"sync": 0.1, "widths": (1, 2)}})
+    (record,) = caplog.records
+    assert record.getMessage().endswith("other settings than before: loss.sync 0.0 -> 0.1, train.warmup 0 -> 2")
+
+
 def test_a_rate_may_be_dropped_but_not_invented(tmp_path: Path) -> None:
     trainer(tmp_path, replace(FOUR, ema=(0.9, 0.5))).run()
     trainer(tmp_path, replace(FOUR, ema=(0.5,)))
