@@ -1,7 +1,7 @@
 """What training clips are made of, aligned by construction."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 
 import numpy as np
@@ -44,14 +44,22 @@ class Clip:
 
 @dataclass(frozen=True)
 class Needs:
-    """What a network must be shown besides faces, references and mel.
+    """What a network must be shown besides faces, a reference and mel.
 
-    before  the frame before each: in training the real one, in generation the one that was just made
-    rows    of filter banks around each frame, which AV-HuBERT hears; 0 for none
+    before      frames before each: in training the real ones, in generation those that were just made
+    rows        of filter banks around each frame, which AV-HuBERT hears; 0 for none
+    motion      numbers that say what the lips do, which in training are read from the faces; 0 for none
+    references  frames of the same face for each frame
     """
 
-    before: bool = False
+    before: int = 0
     rows: int = 0
+    motion: int = 0
+    references: int = 1
+
+    def __post_init__(self) -> None:
+        if min(self.before, self.rows, self.motion) < 0 or self.references < 1:
+            raise ValueError("rows and motion are 0 or more, a network sees 1 or more references")
 
 
 @dataclass(frozen=True)
@@ -63,8 +71,10 @@ class ClipBatch:
     mel        [b, t, 80, 16]   the window of each frame, as `Mel.windows` opens it
     speech     [b, 80, 16]      what is heard with the sequence, as `Mel.span` opens it
     clip       [b] int64        sequences of one clip have the same number; None: each is of another
-    before     [b, 3, s, s]     the frame before the first; None: there is none, or nobody needs it
+    before     [b, m, 3, s, s]  the frames before the first, in their order; None: there are none, or nobody needs them
     banks      [b, t, r, 104]   around each frame, as `FilterBanks.windows` gives them; None: nobody needs them
+    motion     [b, t, d]        what the lips are to do; None: nobody needs it
+    references [b, t, k, 3, s, s]  several instead of one, `reference` among them; None: one is enough
     """
 
     faces: Tensor
@@ -74,6 +84,8 @@ class ClipBatch:
     clip: Tensor | None = None
     before: Tensor | None = None
     banks: Tensor | None = None
+    motion: Tensor | None = None
+    references: Tensor | None = None
 
     def __post_init__(self) -> None:
         b, t = self.faces.shape[:2]
@@ -83,43 +95,35 @@ class ClipBatch:
                 f"faces {tuple(self.faces.shape)}, reference {tuple(self.reference.shape)}, mel {tuple(self.mel.shape)}"
                 f" and speech {tuple(self.speech.shape)} do not belong together"
             )
-        if self.before is not None and self.before.shape != (b, *self.faces.shape[2:]):
-            raise ValueError(f"a frame {tuple(self.before.shape)} is not before faces {tuple(self.faces.shape)}")
+        past = self.before
+        if past is not None and (len(past), *past.shape[2:]) != (b, *self.faces.shape[2:]):
+            raise ValueError(f"frames {tuple(past.shape)} are not before faces {tuple(self.faces.shape)}")
         if self.banks is not None and (self.banks.shape[:2] != (b, t) or self.banks.shape[3:] != (ROW,)):
             raise ValueError(f"banks {tuple(self.banks.shape)} are not of faces {tuple(self.faces.shape)}")
+        if self.motion is not None and self.motion.shape[:2] != (b, t):
+            raise ValueError(f"motion {tuple(self.motion.shape)} is not of faces {tuple(self.faces.shape)}")
+        several = self.references
+        if several is not None and (*several.shape[:2], *several.shape[3:]) != self.faces.shape:
+            raise ValueError(f"references {tuple(several.shape)} are not of faces {tuple(self.faces.shape)}")
 
     def frame(self, k: int, before: Tensor | None) -> "ClipBatch":
-        """Frame k of each sequence, after the frames `before` [b, 3, s, s]."""
+        """Frame k of each sequence, after the frames `before` [b, m, 3, s, s]."""
         at = slice(k, k + 1)
-        banks = None if self.banks is None else self.banks[:, at]
-        return ClipBatch(
-            self.faces[:, at], self.reference[:, at], self.mel[:, at], self.speech, self.clip, before, banks
-        )
+        by_frame = ("faces", "reference", "mel", "banks", "motion", "references")
+        there = {name: value[:, at] for name in by_frame if (value := getattr(self, name)) is not None}
+        return replace(self, **there, before=before)
 
     def rows(self, chosen: Tensor | slice) -> "ClipBatch":
         """Some of the sequences: by number, by a mask [b] bool, or a slice of them."""
-
-        def picked(value: Tensor | None) -> Tensor | None:
-            return None if value is None else value[chosen]
-
-        return ClipBatch(
-            self.faces[chosen], self.reference[chosen], self.mel[chosen], self.speech[chosen],
-            picked(self.clip), picked(self.before), picked(self.banks),
-        )  # fmt: skip
+        return self._each(lambda value: value[chosen])
 
     def to(self, device: torch.device | str) -> "ClipBatch":
-        def moved(value: Tensor | None) -> Tensor | None:
-            return None if value is None else value.to(device, non_blocking=True)
+        return self._each(lambda value: value.to(device, non_blocking=True))
 
-        return ClipBatch(
-            self.faces.to(device, non_blocking=True),
-            self.reference.to(device, non_blocking=True),
-            self.mel.to(device, non_blocking=True),
-            self.speech.to(device, non_blocking=True),
-            moved(self.clip),
-            moved(self.before),
-            moved(self.banks),
-        )
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "ClipBatch":
+        """Every tensor that there is, changed."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(self, **{name: change(value) for name, value in values.items() if value is not None})
 
 
 def to_network(pictures: NDArray[np.uint8]) -> Tensor:

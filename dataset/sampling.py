@@ -72,11 +72,7 @@ class Windows:
         self.config, self.batch, self.seed, self.needs = config, batch, seed, needs
         self.clips = clips
         self.usable = np.array([i for i, _, _ in known])
-        total = Counter[str]()
-        for _, speaker, frames in known:
-            total[speaker] += frames
-        weights = np.array([frames * total[speaker] ** (config.balance - 1) for _, speaker, frames in known])
-        self.weights = weights / weights.sum()
+        self.weights = balanced([speaker for _, speaker, _ in known], [frames for *_, frames in known], config.balance)
         self._left_out: set[int] = set()
 
     def from_step(self, step: int) -> Iterator[ClipBatch]:
@@ -115,7 +111,7 @@ class Windows:
         raise BadInput(f"none of {PATIENCE} clips drawn one after another can be used; see the warnings before this")
 
     def _draw(self, clip: Footage, rng: Generator) -> list[ClipBatch]:
-        length, count, lead = self.config.frames, self.config.per_clip, int(self.needs.before)
+        length, count, lead = self.config.frames, self.config.per_clip, self.needs.before
         room = len(clip) - length - lead + 1
         if room < 2:
             raise BadInput(f"{clip.name}: its {len(clip)} frames are too few for a window of {length} and a reference")
@@ -127,13 +123,14 @@ class Windows:
         part = (rng.uniform(0, 1 - side), rng.uniform(0, 1 - side), side)
         voices = self.config.voices
         voice = clip.mel.revoiced(rng.uniform(-voices, voices), 1 + rng.uniform(-voices, voices) / 100)
-        references = [int(rng.choice(self._references(len(clip), start))) for start in starts]
+        count_of = range(self.needs.references)
+        references = [[int(rng.choice(self._references(len(clip), start))) for _ in count_of] for start in starts]
         faces = clip.pictures(_numbers(starts, length, references, lead))
         if self.config.augment:
             faces = _vary(faces, mirrored=mirrored, gain=gain, offset=offset)
         if self.config.zoom:
             faces = _zoomed(faces, part)
-        pictures = to_network(faces.reshape(count, lead + length + 1, *faces.shape[1:]))
+        pictures = to_network(faces.reshape(count, lead + length + self.needs.references, *faces.shape[1:]))
         windows = zip(starts, pictures, strict=True)
         return [_window(clip, voice, start, shown, self.needs) for start, shown in windows]
 
@@ -144,16 +141,27 @@ class Windows:
         return far or [k for k in range(frames) if not start <= k < stop]
 
 
+def balanced(speakers: Sequence[str], frames: Sequence[int], balance: float) -> NDArray[np.float64]:
+    """The probability of each clip, of this speaker and so long, by which a speaker's is ~ frames ** balance."""
+    total = Counter[str]()
+    for speaker, count in zip(speakers, frames, strict=True):
+        total[speaker] += count
+    weights = [count * total[speaker] ** (balance - 1) for speaker, count in zip(speakers, frames, strict=True)]
+    return np.asarray(weights / np.sum(weights))
+
+
 def window(
-    clip: Footage, start: int, frames: int, reference: int, needs: Needs = Needs()  # noqa: B008
+    clip: Footage, start: int, frames: int, reference: int | Sequence[int], needs: Needs = Needs()  # noqa: B008
 ) -> ClipBatch:
     """Frames start..start+frames-1 of a clip, with frame `reference` as the reference of each: a batch of one.
 
-    ValueError if the frame before is needed and there is none.
+    Where more references are needed, one number stands for as many, spread over what is not in the window.
+    ValueError if frames before are needed and there are too few.
     """
     if start < needs.before:
-        raise ValueError("before the first frame of a clip there is none")
-    numbers = _numbers([start], frames, [reference], int(needs.before))
+        raise ValueError(f"frame {start} of a clip has fewer than {needs.before} before it")
+    references = _several(reference, needs.references, len(clip), range(start, start + frames))
+    numbers = _numbers([start], frames, [references], needs.before)
     return _window(clip, clip.mel, start, to_network(clip.pictures(numbers)), needs)
 
 
@@ -166,6 +174,8 @@ def stack(batches: list[ClipBatch]) -> ClipBatch:
         torch.cat([b.speech for b in batches]),
         before=_joined([b.before for b in batches]),
         banks=_joined([b.banks for b in batches]),
+        motion=_joined([b.motion for b in batches]),
+        references=_joined([b.references for b in batches]),
     )
 
 
@@ -179,24 +189,34 @@ def _may_serve(clip: Footage, frames: int) -> bool:
     return clip.amount is None or clip.amount > frames
 
 
-def _numbers(starts: list[int], length: int, references: list[int], lead: int) -> list[int]:
-    """The frames of windows, one window after the other, each led by `lead` frames and followed by its reference."""
+def _several(reference: int | Sequence[int], count: int, frames: int, window: range) -> list[int]:
+    """So many references: those given, or `reference` and others spread over the frames outside the window."""
+    if not isinstance(reference, int):
+        return list(reference)
+    outside = [k for k in range(frames) if k not in window]
+    spread = np.linspace(0, len(outside) - 1, count + 1)[1:].astype(int).tolist()
+    return [reference, *(outside[i] for i in spread)][:count]
+
+
+def _numbers(starts: list[int], length: int, references: list[list[int]], lead: int) -> list[int]:
+    """The frames of windows, one window after the other, each led by `lead` frames and followed by its references."""
     windows = zip(starts, references, strict=True)
-    return [k for start, other in windows for k in (*range(start - lead, start + length), other)]
+    return [k for start, others in windows for k in (*range(start - lead, start + length), *others)]
 
 
 def _window(clip: Footage, mel: Mel, start: int, pictures: Tensor, needs: Needs) -> ClipBatch:
-    """pictures [frames + 1, 3, s, s], the reference last; with one more frame in front if that is needed."""
-    lead = int(needs.before)
-    faces, reference = pictures[None, lead:-1], pictures[None, -1:]
+    """pictures [frames + k, 3, s, s], the k references last; with those in front that are needed before."""
+    lead, several = needs.before, needs.references
+    faces, references = pictures[None, lead:-several], pictures[None, -several:]
     frames, fps = faces.shape[1], clip.fps
     return ClipBatch(
         faces=faces,
-        reference=reference.expand_as(faces),
+        reference=references[:, :1].expand_as(faces),
         mel=torch.from_numpy(mel.windows(start, start + frames, fps))[None],
         speech=torch.from_numpy(mel.span(start, frames, fps))[None],
-        before=pictures[:1] if lead else None,
+        before=pictures[None, :lead] if lead else None,
         banks=_banks(clip, start, start + frames, needs.rows) if needs.rows else None,
+        references=references[:, None].expand(-1, frames, -1, -1, -1, -1) if several > 1 else None,
     )
 
 

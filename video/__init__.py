@@ -11,7 +11,7 @@ from video.codecs import CODECS, CONTAINERS, codec_for
 from video.encoding import SEGMENT
 from video.info import VideoInfo, probe
 from video.joining import join, segment_suffix
-from video.reading import pick_frames, read_frames
+from video.reading import pick_frames, read_backwards, read_frames
 from video.sound import Mono
 from video.stills import PICTURES, write_picture
 from video.writing import write_video
@@ -28,6 +28,7 @@ __all__ = [
     "join",
     "pick_frames",
     "probe",
+    "read_backwards",
     "read_frames",
     "segment_suffix",
     "write_picture",

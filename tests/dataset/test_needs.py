@@ -29,7 +29,7 @@ from dataset.span import Span
 from dataset.sync_filter import Offset, SyncFilter
 from errors import BadInput
 
-ALL = Needs(before=True, rows=4)
+ALL = Needs(before=1, rows=4)
 FPS = Fraction(25)
 
 
@@ -49,14 +49,21 @@ def test_a_window_brings_the_frame_before_it_and_the_banks_around_it(augment: bo
     config = WindowConfig(frames=3, per_clip=2, augment=augment)
     clip = banked()
     batch = Windows([clip], config, batch=8, seed=0, needs=ALL)[0]
-    assert batch.before is not None and batch.before.shape == (8, 3, 8, 8)
+    assert batch.before is not None and batch.before.shape == (8, 1, 3, 8, 8)
     assert batch.banks is not None and batch.banks.shape == (8, 3, 4, 104)
     firsts = range(1, 14)
     windows = [torch.from_numpy(clip.banks.windows(f, f + 3, FPS, 4)) for f in firsts] if clip.banks else []
     for i in range(8):
         first = next(f for f, rows in zip(firsts, windows, strict=True) if torch.equal(rows, batch.banks[i]))
         if not augment:
-            assert (number(batch.before[i]), number(batch.faces[i, 0])) == (first - 1, first)
+            assert (number(batch.before[i, 0]), number(batch.faces[i, 0])) == (first - 1, first)
+
+
+def test_a_window_brings_as_many_frames_before_it_as_are_needed() -> None:
+    (before,) = window(banked(), 5, 3, 12, Needs(before=4)).before  # type: ignore[misc]
+    assert [number(picture) for picture in before] == [1, 2, 3, 4]
+    with pytest.raises(ValueError, match="frame 3 of a clip has fewer than 4 before it"):
+        window(banked(), 3, 3, 12, Needs(before=4))
 
 
 def test_what_nobody_needs_changes_no_batch() -> None:
@@ -72,27 +79,27 @@ def test_parts_of_a_batch_keep_what_belongs_to_them() -> None:
     assert whole.before is not None and whole.banks is not None
     some = whole.rows(torch.tensor([True, False, True])).to("cpu")
     assert some.before is not None and some.banks is not None
-    assert [number(picture) for picture in some.before] == [0, 6]
-    frame = whole.frame(2, whole.faces[:, 1])
+    assert [number(picture) for picture in some.before[:, 0]] == [0, 6]
+    frame = whole.frame(2, whole.faces[:, 1:2])
     assert frame.before is not None and frame.banks is not None and frame.faces.shape[1] == 1
     assert torch.equal(frame.banks, whole.banks[:, 2:])
-    assert (number(frame.before[1]), number(frame.faces[1, 0])) == (5, 6)
+    assert (number(frame.before[1, 0]), number(frame.faces[1, 0])) == (5, 6)
     assert stack([whole, replace(whole, before=None)]).before is None
 
 
 def test_what_does_not_belong_together_is_refused() -> None:
     good = window(banked(), 4, 3, 12, ALL)
     assert good.before is not None and good.banks is not None
-    with pytest.raises(ValueError, match="is not before"):
-        replace(good, before=good.before[:, :, :4])
+    with pytest.raises(ValueError, match="are not before"):
+        replace(good, before=good.before[..., :4])
     with pytest.raises(ValueError, match="are not of faces"):
         replace(good, banks=good.banks[:, :2])
-    with pytest.raises(ValueError, match="before the first frame"):
+    with pytest.raises(ValueError, match="frame 0 of a clip has fewer than 1 before it"):
         window(banked(), 0, 3, 12, ALL)
     with pytest.raises(BadInput, match="counting: was prepared without the filter banks"):
         window(counting(), 4, 3, 12, ALL)
     with pytest.raises(BadInput, match="no clip has more than 16 frames"):
-        Windows([counting()], WindowConfig(frames=15), batch=1, seed=0, needs=Needs(before=True))
+        Windows([counting()], WindowConfig(frames=15), batch=1, seed=0, needs=Needs(before=1))
 
 
 def test_a_prepared_clip_keeps_its_banks_and_an_old_one_says_that_it_has_none(tmp_path: Path) -> None:

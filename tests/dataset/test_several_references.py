@@ -1,0 +1,59 @@
+"""Networks that see several frames of a face get them; what they are told goes with its frames."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from toy import counting
+
+from dataset import Needs, WindowConfig, Windows, stack, window
+
+NEEDS = Needs(references=3)
+
+
+def numbers(pictures: torch.Tensor) -> list[int]:
+    """Which frames of a counting clip these [..., 3, s, s] are."""
+    return [round(float(value + 1) * 12.75) for value in pictures[..., 0, 0, 0].flatten()]
+
+
+def test_windows_draw_so_many_references_outside_the_window() -> None:
+    config = WindowConfig(frames=2, margin=1, augment=False)
+    batch = Windows([counting(12), counting(12)], config, batch=4, seed=0, needs=NEEDS)[0]
+    assert batch.references is not None and batch.references.shape == (4, 2, 3, 3, 8, 8)
+    for row in range(4):
+        first = numbers(batch.faces[row])[0]
+        shown = numbers(batch.references[row])
+        assert shown[:3] == shown[3:] and numbers(batch.reference[row]) == shown[:1] * 2
+        assert not set(shown) & set(range(first - 1, first + 3))
+
+
+def test_one_reference_is_drawn_as_ever() -> None:
+    config = WindowConfig(frames=2, augment=False)
+    plain, several = (Windows([counting(12)], config, batch=2, seed=5, needs=needs)[3] for needs in (Needs(), NEEDS))
+    assert plain.references is None and numbers(plain.faces)[:2] == numbers(several.faces)[:2]
+
+
+def test_a_window_spreads_them_over_the_rest_of_the_clip() -> None:
+    batch = window(counting(12), 4, 2, 0, NEEDS)
+    assert batch.references is not None and numbers(batch.references[0, 0]) == [0, 3, 8]
+    assert numbers(window(counting(12), 4, 2, [9, 1, 2], NEEDS).references[0, 0]) == [9, 1, 2]  # type: ignore[index]
+    both = stack([batch, window(counting(12), 2, 2, 0, NEEDS)])
+    assert both.references is not None and both.references.shape[0] == 2
+
+
+def test_what_is_told_goes_with_its_frames() -> None:
+    batch = replace(window(counting(12), 4, 2, 0, NEEDS), motion=torch.arange(8.0).reshape(1, 2, 4))
+    one = batch.frame(1, None)
+    assert one.motion is not None and one.motion.tolist() == [[[4, 5, 6, 7]]] and one.references is not None
+    assert torch.equal(one.references, batch.references[:, 1:])  # type: ignore[index]
+    for same in (batch.rows(slice(0, 1)), batch.to("cpu")):
+        assert torch.equal(same.motion, batch.motion) and torch.equal(same.references, batch.references)  # type: ignore[arg-type]
+
+
+def test_what_does_not_belong_to_the_frames_is_refused() -> None:
+    batch = window(counting(12), 4, 2, 0, NEEDS)
+    for changes in ({"motion": torch.zeros(1, 3, 4)}, {"references": torch.zeros(1, 2, 3, 3, 9, 9)}):
+        with pytest.raises(ValueError, match="not of faces"):
+            replace(batch, **changes)
+    with pytest.raises(ValueError, match="1 or more references"):
+        Needs(references=0)
