@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from dataset import ClipBatch, Needs
 from guided_diffusion.diffusion import Diffusion
 from guided_diffusion.samplers import SampleConfig
-from guided_diffusion.unet import UNet
 
 K = TypeVar("K")
 
@@ -24,7 +23,7 @@ class Inpainter(nn.Module, Generic[K]):
     mask: Tensor  # [1, 1, s, s] 1 on the hidden rows
     needs = Needs()
 
-    def __init__(self, config: Any, network: UNet) -> None:
+    def __init__(self, config: Any, network: nn.Module) -> None:
         super().__init__()
         self.config = config
         self.network = network
@@ -56,6 +55,20 @@ class Inpainter(nn.Module, Generic[K]):
 
     @abstractmethod
     def denoise(self, x_t: Tensor, t: Tensor, conditions: K) -> Tensor: ...
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of one sample: a picture."""
+        return 3, self.size, self.size
+
+    @property
+    def sample_mask(self) -> Tensor:
+        """[1, 1, h, w] of a sample: 1 where it is generated."""
+        return self.mask
+
+    def sampled(self, faces: Tensor) -> Tensor:
+        """What a sample of faces [n, 3, s, s] is: themselves."""
+        return faces
 
     def finish(self, sample: Tensor, conditions: Any) -> Tensor:
         """sample * mask + face * (1 - mask)."""

@@ -72,7 +72,7 @@ class InpainterTraining(nn.Module):
     ValueError if a term with a weight has nothing to measure it with.
     """
 
-    emphasis: Tensor  # [1, 1, s, s] what each pixel counts in the losses, 0 where it is visible
+    emphasis: Tensor  # [1, 1, h, w] what each place of a sample counts in the losses, 0 where it is visible
 
     def __init__(self, model: Inpainter[Any], config: ObjectiveConfig, judges: Judges) -> None:
         super().__init__()
@@ -80,7 +80,7 @@ class InpainterTraining(nn.Module):
             raise ValueError("the sync term needs an expert, the perceptual term LPIPS")
         self.model, self.config, self.judges = model, config, judges
         self.discriminator = Discriminator(config.discriminator) if config.adversarial else None
-        emphasis = model.mask * mouth_emphasis(model.size, config.mouth)
+        emphasis = model.sample_mask * mouth_emphasis(model.shape[-1], config.mouth)
         self.register_buffer("emphasis", emphasis, persistent=False)
         if not config.train_sound_encoder:
             model.sound_encoder.requires_grad_(False)
@@ -94,7 +94,7 @@ class InpainterTraining(nn.Module):
     def losses(self, clips: ClipBatch, generator: Generator) -> Mapping[str, Mapping[str, Tensor]]:
         """The weighted terms, each a scalar.  The noise of the condition is independent of x_t's."""
         diffusion, device = self.model.diffusion, clips.faces.device
-        x0 = clips.faces.flatten(0, 1)                                  # [b*t, 3, s, s]
+        x0 = self.model.sampled(clips.faces.flatten(0, 1))              # [b*t, c, h, w]
         filling = torch.randn(x0.shape, generator=generator).to(device)
         noise = torch.randn(x0.shape, generator=generator).to(device)
         step = self._draw_steps(clips, generator).to(device)            # [b*t]
@@ -110,7 +110,9 @@ class InpainterTraining(nn.Module):
         if self.config.reconstruction:
             error = self._hidden_mean((predicted - x0) ** 2)
             network["reconstruction"] = self.config.reconstruction * (counts * error).mean()
-        faces = self.model.finish(predicted.clamp(-1, 1), conditions).reshape(clips.faces.shape)
+        if not self._judges_faces:
+            return {"network": network}
+        faces = self._finished(predicted, conditions).reshape(clips.faces.shape)
         counts = counts.reshape(clips.faces.shape[:2])
         network |= self._judged_terms(faces, clips, counts)
         if self.discriminator is None:
@@ -121,6 +123,15 @@ class InpainterTraining(nn.Module):
     def _conditions(self, clips: ClipBatch, filling: Tensor, generator: Generator) -> Any:
         """What the network is shown in training; a system that shows it something else there says so here."""
         return self.model.conditions(clips, filling)
+
+    @property
+    def _judges_faces(self) -> bool:
+        """Whether there are terms on the finished face."""
+        return any((self.config.sync, self.config.perceptual, self.config.adversarial))
+
+    def _finished(self, predicted: Tensor, conditions: Any) -> Tensor:
+        """Predicted samples as faces [b*t, 3, s, s]."""
+        return self.model.finish(predicted.clamp(-1, 1), conditions)
 
     def _draw_steps(self, clips: ClipBatch, generator: Generator) -> Tensor:
         """The timestep of each frame, int64 [b*t] on the CPU."""
@@ -141,7 +152,7 @@ class InpainterTraining(nn.Module):
             # The mean is detached: this term trains the variance alone (iDDPM, section 4).
             frozen = torch.cat([mean.detach(), variance], dim=1)
             prediction = diffusion.interpret(frozen, x_t, step, clip=False)
-            bits = diffusion.variational_term(x0, x_t, prediction, step, self.model.mask)
+            bits = diffusion.variational_term(x0, x_t, prediction, step, self.model.sample_mask)
             terms["variational"] = self.config.variational * bits.mean()
         return terms
 

@@ -55,10 +55,11 @@ def every(clips: ClipBatch, nth: int) -> ClipBatch:
 
 
 def with_other_sound(clips: ClipBatch) -> ClipBatch:
-    """Each sequence with the sound of one half a batch away."""
+    """Each sequence with the sound, and the lip motion if it is told, of one half a batch away."""
     shift = len(clips.mel) // 2
     banks = None if clips.banks is None else clips.banks.roll(shift, 0)
-    return replace(clips, mel=clips.mel.roll(shift, 0), speech=clips.speech.roll(shift, 0), banks=banks)
+    motion = None if clips.motion is None else clips.motion.roll(shift, 0)
+    return replace(clips, mel=clips.mel.roll(shift, 0), speech=clips.speech.roll(shift, 0), banks=banks, motion=motion)
 
 
 def psnr_of_mouth_half(faces: Tensor, truth: Tensor) -> float:
@@ -73,7 +74,7 @@ def hearing(system: System[Any], clips: ClipBatch) -> Mapping[str, float]:
 
     `hears` is own - other: above 0 means that the mouth follows the sound.
     """
-    speaker = Speaker(system, ONE_STEP)
+    speaker = Speaker(system, replace(ONE_STEP, clip=system.sampling.clip))
     own = psnr_of_mouth_half(speaker(clips), clips.faces)
     other = psnr_of_mouth_half(speaker(with_other_sound(clips)), clips.faces)
     reference = psnr_of_mouth_half(clips.reference, clips.faces)
@@ -100,6 +101,29 @@ def matching(expert: SyncExpert, clips: ClipBatch) -> Mapping[str, float]:
         "loss": float(sum(expert.losses(clips, torch.Generator())["expert"].values())),
         "chance": math.log(len(clips.clip) / distinct),
     }
+
+
+@torch.inference_mode()
+def restoring(autoencoder: Any, clips: ClipBatch) -> Mapping[str, float]:
+    """What latents keep of faces: PSNR of the whole and of the lower half, dB; mean and deviation of the latents."""
+    faces = clips.faces.flatten(0, 1)
+    latents = autoencoder.encode(faces)
+    restored = autoencoder.decode(latents).clamp(-1, 1)
+    whole = 10 * torch.log10(4 / ((restored - faces) ** 2).mean(dim=(1, 2, 3)))
+    return {
+        "psnr_db": float(whole.mean()),
+        "mouth_half_db": psnr_of_mouth_half(restored, faces),
+        "latent_mean": float(latents.mean()),
+        "latent_deviation": float(latents.std()),
+    }
+
+
+@torch.inference_mode()
+def restored_strip(autoencoder: Any, clips: ClipBatch) -> NDArray[np.uint8]:
+    """A picture: faces in the upper row, what latents keep of them below.  u8 [2*s, b*s, 3] RGB."""
+    faces = clips.faces[:, 0]
+    rows = [to_pictures(faces), to_pictures(autoencoder.decode(autoencoder.encode(faces)))]
+    return np.concatenate([np.concatenate(row, axis=1) for row in rows])
 
 
 def strip(system: System[Any], clips: ClipBatch) -> NDArray[np.uint8]:

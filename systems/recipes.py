@@ -15,6 +15,16 @@ from guided_diffusion.unet import UNetConfig
 from .diff2lip import Diff2LipConfig
 from .objective import ObjectiveConfig
 from .sound import SoundConfig
+from .style import (
+    AutoencoderConfig,
+    FaceData,
+    LipMotionConfig,
+    PredictingObjective,
+    ReadingObjective,
+    RendererConfig,
+    RendererObjective,
+    SequenceData,
+)
 from .sync import SyncConfig
 from .syncdiff import SyncDiffConfig, SyncDiffObjective
 
@@ -28,13 +38,13 @@ class Nothing:
 
 @dataclass(frozen=True)
 class Recipe:
-    """kind: of the model, as the registry names it; loss: what the objective is made of."""
+    """kind: of the model, as the registry names it; loss: what the objective is made of; data: how it is drawn."""
 
     kind: str
     model: Any
     loss: Any = field(default_factory=Nothing)
     train: TrainConfig = field(default_factory=TrainConfig)
-    data: WindowConfig = field(default_factory=WindowConfig)
+    data: Any = field(default_factory=WindowConfig)
 
     def changed(self, settings: Iterable[str]) -> "Recipe":
         """With settings such as model.x=1, loss.y=2, train.z=3, data.w=4.  Raises BadInput on one that cannot be."""
@@ -123,5 +133,49 @@ RECIPES = {
         ),
         data=WindowConfig(frames=5, per_clip=8, balance=0.5, voices=6, zoom=0.14),
     ),
+    "autoencoder": Recipe(
+        "autoencoder",
+        AutoencoderConfig(),
+        train=TrainConfig(
+            steps=2_500, batch=4, learning_rate=1e-3, warmup=50, cooldown=1_250, ema=(0.99,), precision="bf16",
+            save_every=250, evaluate_every=250,
+        ),
+        data=WindowConfig(frames=1, balance=0.5, zoom=0.14),
+    ),
+    "style-small": Recipe(
+        "style",
+        RendererConfig(
+            unet=replace(SMALL_UNET, attention_resolutions=(16, 8), patch=1),
+            diffusion=SMALL_DIFFUSION,
+            sampling=SampleConfig(sampler="dpm++", spacing="3", clip=False),
+            fast=SampleConfig(sampler="dpm++", spacing="2", clip=False),
+            best=SampleConfig(sampler="dpm++", spacing="4", clip=False),
+        ),
+        RendererObjective(x0_scale="plain", shared_step=False, mouth=15.0, motion=0.1),
+        TrainConfig(
+            steps=20_000, batch=16, learning_rate=4e-4, warmup=100, ema=(0.999,), precision="bf16",
+            save_every=250, evaluate_every=500,
+        ),
+        WindowConfig(frames=1, margin=5, balance=0.5, zoom=0.14),
+    ),
+    "motion-reader": Recipe(
+        "motion",
+        LipMotionConfig(),
+        ReadingObjective(),
+        TrainConfig(
+            steps=1_200, batch=64, learning_rate=1e-3, warmup=50, cooldown=800, ema=(0.99,), precision="bf16",
+            save_every=200, evaluate_every=200,
+        ),
+        FaceData(),
+    ),
+    "motion": Recipe(
+        "motion",
+        LipMotionConfig(),
+        PredictingObjective(),
+        TrainConfig(
+            steps=600, batch=32, learning_rate=5e-4, weight_decay=0.05, warmup=100, cooldown=450, ema=(0.99,),
+            precision="bf16", save_every=200, evaluate_every=200,
+        ),
+        SequenceData(),
+    ),
 }  # fmt: skip
-

@@ -12,15 +12,30 @@ from guided_diffusion.checkpoint import Checkpoint, load_checkpoint, load_strict
 from guided_diffusion.config import from_dict, to_dict
 
 from .diff2lip import Diff2Lip, Diff2LipConfig
+from .style import (
+    Autoencoder,
+    AutoencoderConfig,
+    LipMotion,
+    LipMotionConfig,
+    Parts,
+    Renderer,
+    RendererConfig,
+    StyleSystem,
+    load_published,
+    parts_in,
+    renderer_in,
+)
 from .sync import SyncConfig, SyncExpert, Wav2LipExpert, Wav2LipExpertConfig
 from .syncdiff import SyncDiff, SyncDiffConfig
 
 ROOT = Path(__file__).resolve().parent.parent
 DEFAULT_CHECKPOINT = ROOT / "checkpoints" / "diff2lip-small.safetensors"
 
-Speaking = Diff2Lip | SyncDiff  # what can speak
+Speaking = Diff2Lip | SyncDiff | StyleSystem  # what can speak
 Expert = SyncExpert | Wav2LipExpert  # what can judge
-Model = Speaking | Expert  # whatever can be loaded
+Stage1 = LipMotion  # what says how the lips of a StyleSystem move
+Part = Renderer | Autoencoder | Stage1
+Model = Diff2Lip | SyncDiff | Expert | Part  # whatever is in one file
 
 
 @dataclass(frozen=True)
@@ -36,6 +51,9 @@ KINDS = {
     "syncdiff": Kind(SyncDiffConfig, SyncDiff),
     "sync": Kind(SyncConfig, SyncExpert),
     "wav2lip-expert": Kind(Wav2LipExpertConfig, Wav2LipExpert),
+    "style": Kind(RendererConfig, Renderer),
+    "autoencoder": Kind(AutoencoderConfig, Autoencoder),
+    "motion": Kind(LipMotionConfig, LipMotion),
 }
 
 
@@ -58,18 +76,48 @@ def load(path: Path) -> Model:
 
 
 def load_system(path: Path) -> Speaking:
-    """As `load`, for a checkpoint that can speak.  Raises BadInput for one that only judges, such as a sync expert."""
-    model = load(path)
+    """As `load`, for a checkpoint that can speak, or the folder of one that has several parts.
+
+    Raises BadInput for one that only judges, such as a sync expert, or whose other parts do not lie beside it.
+    """
+    file = renderer_in(path) if path.is_dir() else path
+    model = load(file)
+    if isinstance(model, Renderer):
+        return load_parts(*parts_in(file.parent)).system(model, str(file)).eval()
     if not isinstance(model, Speaking):
         raise BadInput(f"{path}: is a {type(model).__name__}, which cannot speak; pass a lip-sync checkpoint")
     return model
 
 
 def load_expert(path: Path) -> Expert:
-    """As `load`, for a checkpoint that judges.  Raises BadInput for one that speaks."""
+    """As `load`, for a checkpoint that judges.  Raises BadInput for any other."""
     model = load(path)
-    if isinstance(model, Speaking):
+    if not isinstance(model, Expert):
         raise BadInput(f"{path}: not a sync expert; train one with train.py --system sync")
+    return model
+
+
+def load_parts(autoencoder: Path, motion: Path) -> Parts:
+    """What a renderer works with.  Raises BadInput if one of them is something else."""
+    return Parts(load_autoencoder(autoencoder), load_motion(motion), autoencoder, motion)
+
+
+def load_autoencoder(path: Path) -> Any:
+    """As `load`, for an autoencoder (`Latents`) or the folder of a published one.  BadInput for anything else."""
+    if path.is_dir():
+        return load_published(path).eval().requires_grad_(False)
+    model = load(path)
+    if not isinstance(model, Autoencoder):
+        raise BadInput(f"{path}: not an autoencoder; train one with train.py --system autoencoder")
+    return model
+
+
+def load_motion(path: Path) -> Stage1:
+    """Stage 1: of its own file, or of the folder of a model.  Raises BadInput for anything else."""
+    file = parts_in(path)[1] if path.is_dir() else path
+    model = load(file)
+    if not isinstance(model, LipMotion):
+        raise BadInput(f"{file}: knows no lip motion; train what does with train.py --system motion")
     return model
 
 

@@ -16,7 +16,8 @@ K = TypeVar("K")
 class System(Protocol[K]):
     """A lip-sync model: what it lets the denoiser see, how it denoises.
 
-    size is the side of its square crops.  K is its Conditions: b clips of t frames as b*t independent items.
+    size is the side of its square crops, shape that of what is sampled: a crop [3, size, size], or latents.
+    K is its Conditions: b clips of t frames as b*t independent items.
     """
 
     diffusion: Diffusion
@@ -28,6 +29,9 @@ class System(Protocol[K]):
     def size(self) -> int: ...
 
     @property
+    def shape(self) -> tuple[int, int, int]: ...
+
+    @property
     def sampling(self) -> SampleConfig: ...
 
     @property
@@ -35,11 +39,11 @@ class System(Protocol[K]):
 
     @property
     def needs(self) -> Needs:
-        """What its clips must hold.  A system that needs the frame before each generates frames in their order."""
+        """What its clips must hold.  A system that needs frames before each generates them in their order."""
         ...
 
     def conditions(self, clips: ClipBatch, noise: Tensor) -> K:
-        """noise [b*t, 3, s, s] fills what is hidden, in systems that fill it."""
+        """noise [b*t, c, h, w] fills what is hidden, in systems that fill it."""
         ...
 
     def denoise(self, x_t: Tensor, t: Tensor, conditions: K) -> Tensor: ...
@@ -49,12 +53,17 @@ class System(Protocol[K]):
         ...
 
 
+def joined_past(before: Tensor | None, made: Tensor, count: int) -> Tensor:
+    """The last `count` frames of [b, m, 3, s, s] and [b, n, 3, s, s] after them; fewer if there are not so many."""
+    return (made if before is None else torch.cat([before, made], dim=1))[:, -count:]
+
+
 class Speaker(Generic[K]):
     """A system and how to sample it.
 
     Same seed, same faces: every frame of a clip starts from one noise image, which depends on the seed alone,
-    and later steps draw theirs from (seed, step).  A system that needs the frame before each is shown, after the first
-    frame, the one it made; clips that are sampled together do not see each other.
+    and later steps draw theirs from (seed, step).  A system that needs frames before each is shown, after the first
+    frame, those it made; clips that are sampled together do not see each other.
     precision is that of the network's matrix products; lower than float32, the system's weights are stored in it.
     """
 
@@ -75,10 +84,9 @@ class Speaker(Generic[K]):
         self.seed = seed
 
     def noise(self, draw: int) -> Tensor:
-        """Gaussian noise [1, 3, s, s], float32 on the CPU; draw 0 starts the sampling."""
-        size = self.system.size
+        """Gaussian noise [1, c, h, w], float32 on the CPU; draw 0 starts the sampling."""
         generator = Generator().manual_seed(self.seed * 1_000_003 + draw)
-        return torch.randn(1, 3, size, size, generator=generator)
+        return torch.randn(1, *self.system.shape, generator=generator)
 
     @torch.inference_mode()
     def __call__(self, clips: ClipBatch) -> Tensor:
@@ -90,7 +98,7 @@ class Speaker(Generic[K]):
         before, faces = clips.before, []
         for k in range(clips.faces.shape[1]):
             faces.append(self._at_once(clips.frame(k, before)))
-            before = faces[-1][:, 0]
+            before = joined_past(before, faces[-1], self.system.needs.before)
         return torch.cat(faces, dim=1)
 
     def _at_once(self, clips: ClipBatch) -> Tensor:
@@ -110,5 +118,6 @@ class Speaker(Generic[K]):
                 return self.system.denoise(x_t, time, conditions)
 
         sampled = sample(denoise, start, self.system.diffusion, self.sampling, noise)
-        faces = self.system.finish(sampled, conditions).float()
+        with autocast(device, self.precision):
+            faces = self.system.finish(sampled, conditions).float()
         return faces.reshape(b, t, *faces.shape[1:])

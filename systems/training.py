@@ -1,7 +1,8 @@
 """From a recipe and a folder of data to trained weights: what train.py runs."""
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -9,11 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from audio.avhubert import AvHubert
 from dataset import ClipBatch, Footage, Needs, PreparedClip, Windows, corpus
 from errors import BadInput
 from guided_diffusion.checkpoint import load_strictly, save_checkpoint
 from guided_diffusion.config import to_dict
+from guided_diffusion.device import PRECISIONS
 from guided_diffusion.distributed import Group, group
 from guided_diffusion.interrupt import stay
 from guided_diffusion.trainer import Evaluation, Trainable, Trainer
@@ -23,10 +24,28 @@ from .judge import FRAMES
 from .objective import InpainterTraining, Judges
 from .perceptual import load_lpips
 from .recipes import Recipe, recipe
-from .registry import Expert, Model, Speaking, build, describe, load, load_expert
-from .sound import SoundEncoder
+from .registry import Expert, Model, Speaking, build, describe, load_expert, load_parts
+from .starting import adopt_hearing, check_hearing, check_stage1, start_from
+from .style import (
+    SPACE,
+    Autoencoder,
+    FaceData,
+    LipMotion,
+    MotionEvaluate,
+    MotionSpace,
+    Parts,
+    PredictorTraining,
+    ReaderTraining,
+    ReadingObjective,
+    Renderer,
+    RendererTraining,
+    StyleSystem,
+    labelled,
+    motion_samples,
+    parts_in,
+)
 from .sync import SyncExpert
-from .syncdiff import SyncDiff, SyncDiffTraining, adopt_avhubert
+from .syncdiff import SyncDiff, SyncDiffTraining
 
 NOTES = logging.getLogger(__name__)
 HELD_OUT = ("seen", "test")  # splits that are measured, never trained on
@@ -42,6 +61,7 @@ def train(
     init: Path | None = None,
     hearing: Path | None = None,
     expert: Path | None = None,
+    parts: Path | None = None,
     device: str = "auto",
     workers: int = 0,
     settings: Iterable[str] = (),
@@ -53,6 +73,7 @@ def train(
     init     a checkpoint of the same kind to start from
     hearing  what to listen with at the start: a sync expert, or AV-HuBERT as published
     expert   the sync expert that judges, for the sync term
+    parts    the folder of an autoencoder and stage 1, for a renderer
     Alone, or as one of the processes that torchrun, mpiexec or srun started.
     Raises BadInput for what cannot be, before anything is written.
     """
@@ -60,19 +81,26 @@ def train(
     with group() as processes:
         where = processes.device(device)
         torch.manual_seed(chosen.train.seed)
+        with_parts = _parts(chosen, parts)
+        if with_parts is not None:
+            chosen = replace(chosen, model=with_parts.fitted(chosen.model))
         model = build(chosen.kind, chosen.model)
         if init is not None:
-            _start_from(model, init)
+            start_from(model, init)
         if hearing is not None:
-            _adopt_hearing(model, hearing)
+            adopt_hearing(model, hearing)
         elif init is None:
-            _check_hearing(model)
-        _run(chosen, model, _trainable(chosen, model, expert, where), data, output, workers, where, processes)
+            check_hearing(model)
+        check_stage1(chosen, init, hearing)
+        system = _whole(model, with_parts)
+        trainable = _trainable(chosen, system, expert, where)
+        _run(chosen, model, with_parts, trainable, data, output, workers, where, processes)
 
 
 def _run(
     chosen: Recipe,
     model: Model,
+    parts: Parts | None,
     trainable: nn.Module,
     data: Path,
     output: Path,
@@ -83,48 +111,112 @@ def _run(
     trainable.to(where)
     if where.type == "cuda":  # oneDNN's bf16 convolutions train faster without (docs/speed.md)
         trainable.to(memory_format=torch.channels_last)
-    splits = corpus(data, model.size)
-    needs = model.needs if isinstance(model, Speaking) else Needs()
-    _check_banks(splits["train"][0], needs, data)
-    windows = Windows(splits["train"], chosen.data, batch=chosen.train.batch, seed=chosen.train.seed, needs=needs)
-    evaluate = Evaluate(chosen, splits, where) if processes.main else None
+    if isinstance(model, LipMotion):
+        found = _motion_material(chosen, model, data, where)
+    else:
+        found = _material(chosen, model, parts, data, where)
 
-    def batches(indices: range) -> Iterator[ClipBatch]:
-        return (batch.to(where) for batch in _batches(windows, indices, workers))
+    def batches(indices: range) -> Iterator[Any]:
+        return (batch.to(where) for batch in _batches(found.samples, indices, workers))
 
     def publish(path: Path, step: int, weights: dict[str, Tensor]) -> None:
         save_checkpoint(path, describe(chosen.kind, model, step, weights), torch.float16)
+        if parts is not None:
+            parts.put_beside(path)
 
     Trainer(
-        cast(Trainable[ClipBatch], trainable),
+        cast(Trainable[Any], trainable),
         batches,
         chosen.train,
         output,
         averaged=model,
         identity={"system": chosen.kind, "config": to_dict(chosen.model)},
+        settings={"loss": to_dict(chosen.loss), "data": to_dict(chosen.data)},
         publish=publish,
-        evaluate=evaluate if evaluate is not None and evaluate.batches else None,
+        evaluate=found.evaluate() if processes.main else None,
         device=where,
         group=processes,
     ).run()
 
 
-def _batches(windows: Windows, indices: range, workers: int) -> Iterator[ClipBatch]:
+@dataclass(frozen=True)
+class Material:
+    """What a run feeds on: samples[index] is a batch, the same whoever asks; and what it is measured by, if at all."""
+
+    samples: Any
+    evaluate: Callable[[], Callable[[int, dict[str, Tensor]], Evaluation] | None]
+
+
+def _material(chosen: Recipe, model: Model, parts: Parts | None, data: Path, where: torch.device) -> Material:
+    splits = corpus(data, model.size)
+    system = _whole(model, parts)
+    needs = system.needs if isinstance(system, Speaking) else Needs()
+    _check_banks(splits["train"][0], needs, data)
+    windows = Windows(splits["train"], chosen.data, batch=chosen.train.batch, seed=chosen.train.seed, needs=needs)
+
+    def evaluate() -> Evaluate | None:
+        made = Evaluate(chosen, splits, where, parts)
+        return made if made.batches else None
+
+    return Material(windows, evaluate)
+
+
+def _motion_material(chosen: Recipe, model: LipMotion, data: Path, where: torch.device) -> Material:
+    """Faces with their motion for a reader, which takes the space that they are known in; sequences for a predictor."""
+    if isinstance(chosen.data, FaceData):
+        load_strictly(model.space, MotionSpace.load(data / SPACE, model.space.numbers).state_dict(), str(data / SPACE))
+    clips = labelled(data, model.size, model.space.cpu())
+    model.space.to(where)
+    held_out = {split: clips[split] for split in HELD_OUT if split in clips}
+    drawn, precision = chosen.train, PRECISIONS[chosen.train.precision]
+    samples = motion_samples(model, chosen.data, clips["train"], drawn.batch, drawn.seed, precision)
+
+    def evaluate() -> MotionEvaluate | None:
+        return MotionEvaluate(chosen.model, model, chosen.data, held_out, where, precision) if held_out else None
+
+    return Material(samples, evaluate)
+
+
+def _batches(samples: Any, indices: range, workers: int) -> Iterator[Any]:
     """The same batches, made here or by worker processes ahead of time."""
     if not workers:
-        return (windows[index] for index in indices)
-    loader: DataLoader[ClipBatch] = DataLoader(
-        windows, batch_size=None, sampler=indices, num_workers=workers, worker_init_fn=stay  # type: ignore[arg-type]
+        return (samples[index] for index in indices)
+    loader: DataLoader[Any] = DataLoader(
+        samples, batch_size=None, sampler=indices, num_workers=workers, worker_init_fn=stay
     )
     return iter(loader)
 
 
-def _trainable(chosen: Recipe, model: Model, expert: Path | None, where: torch.device) -> nn.Module:
+def _parts(chosen: Recipe, folder: Path | None) -> Parts | None:
+    """What a renderer is trained with; None for whatever needs nothing.  Raises BadInput if it is missing."""
+    if chosen.kind != "style":
+        if folder is not None:
+            raise BadInput(f"--parts {folder}: what is trained has no parts; leave the flag out")
+        return None
+    if folder is None:
+        raise BadInput(
+            "a renderer needs an autoencoder and stage 1: train them with --system autoencoder and --system motion,"
+            " put them into a folder as autoencoder.safetensors and motion.safetensors, and pass that with --parts"
+        )
+    return load_parts(*parts_in(folder))
+
+
+def _whole(model: Model, parts: Parts | None) -> Model | StyleSystem:
+    """A renderer with its parts; everything else is whole by itself."""
+    return parts.system(model, "the renderer") if parts is not None and isinstance(model, Renderer) else model
+
+
+def _trainable(chosen: Recipe, model: Model | StyleSystem, expert: Path | None, where: torch.device) -> nn.Module:
     """The model with what its objective needs.  Raises BadInput if a term lacks something."""
     if isinstance(model, SyncExpert):
         if chosen.data.frames != FRAMES or chosen.data.per_clip < 2:
             raise BadInput(f"an expert learns from several windows of {FRAMES} frames a clip; set data. accordingly")
         return model
+    if isinstance(model, Autoencoder):
+        return model
+    if isinstance(model, LipMotion):
+        reads = isinstance(chosen.loss, ReadingObjective)
+        return ReaderTraining(model, chosen.loss) if reads else PredictorTraining(model, chosen.loss)
     if not isinstance(model, Speaking):
         raise BadInput(f"a {type(model).__name__} is not trained here, only loaded")
     loss, frames = chosen.loss, chosen.data.frames
@@ -138,6 +230,8 @@ def _trainable(chosen: Recipe, model: Model, expert: Path | None, where: torch.d
     judge = _judge(expert).to(where) if loss.sync else None
     lpips = load_lpips().to(where) if loss.perceptual else None
     judges = Judges(None if judge is None else judge.agreement, lpips)
+    if isinstance(model, StyleSystem):
+        return RendererTraining(model, loss, judges)
     if not isinstance(model, SyncDiff):
         return InpainterTraining(model, loss, judges)
     if loss.own_output and frames < 2:
@@ -156,36 +250,6 @@ def _judge(path: Path | None) -> Expert:
     return load_expert(path)
 
 
-def _start_from(model: Model, path: Path) -> None:
-    other = load(path)
-    if type(other) is not type(model):
-        raise BadInput(f"--init {path}: is a {type(other).__name__}; use a checkpoint of the same system")
-    load_strictly(model, other.state_dict(), f"--init {path}")
-
-
-def _adopt_hearing(model: Model, path: Path) -> None:
-    """The sound encoder of a sync expert, or AV-HuBERT's weights as published, become the model's."""
-    encoder = model.sound_encoder if isinstance(model, Speaking) else None
-    if isinstance(encoder, AvHubert):
-        adopt_avhubert(encoder, path, f"--hearing {path}")
-        return
-    expert = load_expert(path)
-    if not isinstance(expert, SyncExpert):
-        raise BadInput(f"--hearing {path}: its sound encoder is of another kind; train one with --system sync")
-    if not isinstance(encoder, SoundEncoder):
-        raise BadInput(f"--hearing {path}: what is trained has no use for an expert's hearing; leave the flag out")
-    load_strictly(encoder, expert.audio_encoder.state_dict(), f"--hearing {path}")
-
-
-def _check_hearing(model: Model) -> None:
-    """BadInput if layers are to stay as published that nobody has loaded."""
-    if isinstance(model, SyncDiff) and model.config.sound == "avhubert" and model.config.frozen:
-        raise BadInput(
-            "AV-HuBERT's frozen layers need its published weights: pass them with --hearing, or train on the mel with"
-            " --system syncdiff-small"
-        )
-
-
 def _check_banks(first: Footage, needs: Needs, data: Path) -> None:
     """BadInput if the data was prepared without what the model hears; other footage is read as it is."""
     if needs.rows and isinstance(first, PreparedClip) and first.banks is None:
@@ -198,8 +262,11 @@ def _check_banks(first: Footage, needs: Needs, data: Path) -> None:
 class Evaluate:
     """(step, EMA weights) -> figures on the held-out splits, and a strip of samples if the model can speak."""
 
-    def __init__(self, chosen: Recipe, splits: Mapping[str, Sequence[Footage]], where: torch.device) -> None:
-        self.model = build(chosen.kind, chosen.model).to(where).eval().requires_grad_(False)
+    def __init__(
+        self, chosen: Recipe, splits: Mapping[str, Sequence[Footage]], where: torch.device, parts: Parts | None = None
+    ) -> None:
+        self.own = build(chosen.kind, chosen.model).to(where).eval().requires_grad_(False)
+        self.model = _whole(self.own, parts)
         moments = MOMENTS if isinstance(self.model, SyncExpert) else 1
         needs = self.model.needs if isinstance(self.model, Speaking) else Needs()
         self.batches = {
@@ -209,11 +276,13 @@ class Evaluate:
             for split in HELD_OUT
             if split in splits
         }
+        if isinstance(self.model, StyleSystem):
+            self.batches = {split: self.model.with_motion(batch) for split, batch in self.batches.items()}
         if not self.batches:
             NOTES.warning("no held-out clips (%s): training without measurements", ", ".join(HELD_OUT))
 
     def __call__(self, step: int, weights: dict[str, Tensor]) -> Evaluation:
-        self.model.load_state_dict(weights)
+        self.own.load_state_dict(weights)
         figures = {
             f"{split}/{name}": value
             for split, batch in self.batches.items()
@@ -223,11 +292,16 @@ class Evaluate:
             self._warn_of_chance(step, figures)
             return Evaluation(figures)
         last = self.batches[max(self.batches)]
-        return Evaluation(figures, progress.strip(cast(Any, self.model), progress.every(last, 8)))
+        some = progress.every(last, 8)
+        if isinstance(self.model, Autoencoder):
+            return Evaluation(figures, progress.restored_strip(self.model, some))
+        return Evaluation(figures, progress.strip(cast(Any, self.model), some))
 
     def _measured(self, batch: ClipBatch) -> Mapping[str, float]:
         if isinstance(self.model, SyncExpert):
             return progress.matching(self.model, batch)
+        if isinstance(self.model, Autoencoder):
+            return progress.restoring(self.model, batch)
         return progress.hearing(cast(Any, self.model), batch)
 
     def _warn_of_chance(self, step: int, figures: Mapping[str, float]) -> None:

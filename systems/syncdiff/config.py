@@ -19,17 +19,22 @@ class PoseConfig:
 
     kind    bottleneck: a few numbers of it, as style (that there is one: paper; where it enters: our choice);
             full: all of it, as channels, the shortcut that the bottleneck is there to close; none: nothing
-    width   how many numbers pass the bottleneck (our choice: the paper's is not known)
+    width   how many numbers of a frame pass the bottleneck (our choice: the paper's is not known)
+    history how many frames before each are shown: 1 (paper); of more, attention over time makes one style, which the
+            paper names as future work
     widths  of the encoder's layers, each halving the picture (our choice)
     """
 
     kind: Literal["none", "bottleneck", "full"] = "bottleneck"
     width: int = 16
+    history: int = 1
     widths: tuple[int, ...] = (32, 64, 96, 128)
 
     def __post_init__(self) -> None:
         if self.width < 1 or not self.widths:
             raise ValueError("a bottleneck lets at least 1 number pass, through at least 1 layer")
+        if self.history < 1 or (self.history > 1 and self.kind != "bottleneck"):
+            raise ValueError("a history of more than 1 frame needs a bottleneck")
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ A frame next to the one to be made shows its mouth almost as it should be; a net
 ignores the sound (SyncDiff, the shortcut).  The layers are our choice.
 """
 
+import torch
 from torch import Tensor, nn
 
 from guided_diffusion.blocks import normalization, zeroed
@@ -11,10 +12,14 @@ from guided_diffusion.blocks import normalization, zeroed
 from .config import PoseConfig
 
 GRID = 4  # positions a side that the numbers are made of: pose is where things are
+INSIDE, HEADS = 64, 4  # of the attention over time
 
 
 class PoseBottleneck(nn.Module):
-    """pose [n, 3, s, s] RGB in [-1, 1] -> a style vector [n, embedding], zero at the start of training."""
+    """poses [n, h, 3, s, s] RGB in [-1, 1], in their order -> a style vector [n, embedding].
+
+    It is zero at the start of training.  With a history of several frames the last one attends to all of them.
+    """
 
     def __init__(self, config: PoseConfig, embedding: int) -> None:
         super().__init__()
@@ -26,6 +31,7 @@ class PoseBottleneck(nn.Module):
         self.encoder = nn.Sequential(
             *layers, nn.AdaptiveAvgPool2d(GRID), nn.Flatten(), nn.Linear(width * GRID**2, config.width)
         )
+        self.time = OverTime(config.width, config.history) if config.history > 1 else None
         self.head = nn.Sequential(nn.SiLU(), zeroed(nn.Linear(config.width, embedding)))
 
     def numbers(self, pose: Tensor) -> Tensor:
@@ -33,6 +39,24 @@ class PoseBottleneck(nn.Module):
         numbers: Tensor = self.encoder(pose)
         return numbers
 
-    def forward(self, pose: Tensor) -> Tensor:
-        style: Tensor = self.head(self.numbers(pose))
+    def forward(self, poses: Tensor) -> Tensor:
+        numbers = self.numbers(poses.flatten(0, 1)).reshape(*poses.shape[:2], -1)
+        style: Tensor = self.head(numbers[:, -1] if self.time is None else self.time(numbers))
         return style
+
+
+class OverTime(nn.Module):
+    """numbers [n, h, width] -> the last frame's, with what attention finds in the frames before it [n, width]."""
+
+    def __init__(self, width: int, history: int) -> None:
+        super().__init__()
+        self.positions = nn.Parameter(torch.randn(history, INSIDE) * 0.02)
+        self.inside = nn.Linear(width, INSIDE)
+        self.attention = nn.MultiheadAttention(INSIDE, HEADS, batch_first=True)
+        self.outside = nn.Linear(INSIDE, width)
+
+    def forward(self, numbers: Tensor) -> Tensor:
+        tokens = self.inside(numbers) + self.positions
+        found, _ = self.attention(tokens[:, -1:], tokens, tokens, need_weights=False)
+        last: Tensor = numbers[:, -1] + self.outside(found[:, 0])
+        return last

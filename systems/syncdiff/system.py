@@ -40,7 +40,8 @@ class SyncDiff(Inpainter[Conditions]):
 
     def __init__(self, config: SyncDiffConfig) -> None:
         super().__init__(config, SyncDiffNetwork(config))
-        self.needs = Needs(before=config.pose.kind != "none", rows=config.rows if config.sound == "avhubert" else 0)
+        before = 0 if config.pose.kind == "none" else config.pose.history
+        self.needs = Needs(before=before, rows=config.rows if config.sound == "avhubert" else 0)
 
     @property
     def sound_encoder(self) -> nn.Module:
@@ -51,23 +52,28 @@ class SyncDiff(Inpainter[Conditions]):
         return self.shown(clips, self.poses(clips))
 
     def poses(self, clips: ClipBatch) -> Tensor:
-        """The frame before each one, [b, t, 3, s, s]: for the first of a sequence `before`, or, where there is none,
-        that first frame itself with its lower half hidden (our choice)."""
-        first = self.hidden(clips.faces[:, 0]) if clips.before is None else clips.before
-        return torch.cat([first[:, None], clips.faces[:, :-1]], dim=1)
+        """The frames before each one in their order, [b, t, h, 3, s, s].
+
+        Where there are none, the first frame with its lower half hidden stands for them; where there are too few, the
+        first of them for those before it (our choice).
+        """
+        t, h = clips.faces.shape[1], self.config.pose.history
+        past = self.hidden(clips.faces[:, :1]) if clips.before is None else clips.before[:, -h:]
+        past = torch.cat([past[:, :1]] * (h - past.shape[1]) + [past, clips.faces[:, :-1]], dim=1)
+        return torch.stack([past[:, k : k + h] for k in range(t)], dim=1)
 
     def hidden(self, faces: Tensor) -> Tensor:
         """Faces [..., 3, s, s] with zeros below."""
         return faces * (1 - self.mask[0])
 
     def shown(self, clips: ClipBatch, poses: Tensor) -> Conditions:
-        """The conditions with these pose frames [b, t, 3, s, s]."""
+        """The conditions with these pose frames [b, t, h, 3, s, s]."""
         pose, bottleneck = poses.flatten(0, 1), self.network.pose
         return Conditions(
             mask=self.mask,
             filled=self.hidden(clips.faces.flatten(0, 1)),
             identity=clips.reference.flatten(0, 1),
-            pose=pose if self.config.pose.kind == "full" else None,
+            pose=pose[:, -1] if self.config.pose.kind == "full" else None,
             style=None if bottleneck is None else bottleneck(pose),
             context=self.network.hearing(clips),
         )

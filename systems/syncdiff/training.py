@@ -1,6 +1,6 @@
 """How SyncDiff is trained: with the real frame before each as its pose, kept close to what generation will show it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Generator, Tensor
@@ -22,7 +22,7 @@ class SyncDiffObjective(ObjectiveConfig):
     pose_hidden   share of the frames whose pose is that frame itself, its lower half hidden: what a first frame gets
     own_output    share of the sequences whose pose frames, after the first, are the model's own, each made after the
                   real one before it; data.frames must be 2 or more
-    own_warmup    micro-batches over which that share rises to own_output: at first the model makes no faces
+    own_warmup    steps over which that share rises to own_output: at first the model makes no faces
     own_steps     steps of DDIM in which they are made
     """
 
@@ -41,20 +41,22 @@ class SyncDiffObjective(ObjectiveConfig):
         if self.pose_noise < 0 or not (0 <= self.pose_hidden <= 1 and 0 <= self.own_output <= 1):
             raise ValueError("pose_noise is 0 or more, pose_hidden and own_output are shares from 0 to 1")
         if self.own_warmup < 1:
-            raise ValueError(f"own_warmup is 1 micro-batch or more, not {self.own_warmup}")
+            raise ValueError(f"own_warmup is 1 step or more, not {self.own_warmup}")
 
 
 class SyncDiffTraining(InpainterTraining):
-    """A SyncDiff as a Trainable.  It counts its micro-batches, so that a resumed run goes on where it was."""
+    """A SyncDiff as a Trainable."""
 
     model: SyncDiff
     config: SyncDiffObjective
-    seen: Tensor  # int64: micro-batches so far
 
     def __init__(self, model: SyncDiff, config: SyncDiffObjective, judges: Judges) -> None:
         super().__init__(model, config, judges)
         model.diffusion.respaced(config.own_steps)  # steps that cannot be are refused here
-        self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
+        self.step = 0
+
+    def begin(self, step: int) -> None:
+        self.step = step
 
     def _conditions(self, clips: ClipBatch, filling: Tensor, generator: Generator) -> Conditions:
         if not self.model.needs.before:
@@ -62,7 +64,7 @@ class SyncDiffTraining(InpainterTraining):
         return self.model.shown(clips, self._poses(clips, generator))
 
     def _poses(self, clips: ClipBatch, generator: Generator) -> Tensor:
-        """The pose frames of training, [b, t, 3, s, s]; what is drawn depends on the shapes alone."""
+        """The pose frames of training, [b, t, h, 3, s, s]; what is drawn depends on the shapes alone."""
         device, (b, t) = clips.faces.device, clips.faces.shape[:2]
         poses = self.model.poses(clips)
         own, hidden = torch.rand(b, generator=generator), torch.rand(b, t, generator=generator)
@@ -72,15 +74,11 @@ class SyncDiffTraining(InpainterTraining):
         if t > 1 and chosen.any():
             poses = self._with_own(clips, poses, chosen.to(device), start.to(device))
         poses = poses + self.config.pose_noise * noise
-        unseen = (hidden < self.config.pose_hidden).to(device)[:, :, None, None, None]
-        return torch.where(unseen, self.model.hidden(clips.faces), poses)
+        unseen = (hidden < self.config.pose_hidden).to(device)[:, :, None, None, None, None]
+        return torch.where(unseen, self.model.hidden(clips.faces)[:, :, None], poses)
 
     def _own_share(self) -> float:
-        if self.training:
-            self.seen += 1
-        if not self.config.own_output:
-            return 0.0
-        return self.config.own_output * min(float(self.seen) / self.config.own_warmup, 1)
+        return self.config.own_output * min((self.step + 1) / self.config.own_warmup, 1)
 
     @torch.no_grad()
     def _with_own(self, clips: ClipBatch, poses: Tensor, chosen: Tensor, start: Tensor) -> Tensor:
@@ -97,5 +95,5 @@ class SyncDiffTraining(InpainterTraining):
         )
         faces = model.finish(made, conditions).float().reshape(some.faces.shape)
         poses = poses.clone()
-        poses[chosen] = torch.cat([poses[chosen][:, :1], faces[:, :-1].to(poses.dtype)], dim=1)
+        poses[chosen] = model.poses(replace(some, faces=faces.to(poses.dtype)))
         return poses

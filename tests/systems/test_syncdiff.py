@@ -14,7 +14,7 @@ from guided_diffusion.samplers import SampleConfig
 from systems import progress
 from systems.syncdiff import PoseConfig, SyncDiff, SyncDiffConfig
 from systems.syncdiff.pose_bottleneck import PoseBottleneck
-from systems.system import Speaker
+from systems.system import Speaker, joined_past
 
 STEADY = replace(PAPER, unet=MEL.unet, diffusion=MEL.diffusion)  # an x0 made from eps multiplies errors of rounding
 BOTH = pytest.mark.parametrize("config", [PAPER, MEL], ids=["avhubert", "mel"])
@@ -84,8 +84,8 @@ def test_a_bottleneck_lets_so_many_numbers_pass_and_no_more(width: int) -> None:
     torch.manual_seed(0)
     bottleneck = PoseBottleneck(PoseConfig(width=width, widths=(32, 32)), 128)
     torch.nn.init.normal_(bottleneck.head[1].weight)
-    poses = noise(5)
-    numbers = bottleneck.numbers(poses)
+    poses = noise(5)[:, None]
+    numbers = bottleneck.numbers(poses[:, 0])
     assert numbers.shape == (5, width) and bottleneck(poses).shape == (5, 128)
     style = torch.autograd.functional.jacobian(lambda x: bottleneck(x)[0], poses[:1])
     assert int(torch.linalg.matrix_rank(style.flatten(1), rtol=1e-4)) == width  # whatever the pose does, so many ways
@@ -94,10 +94,34 @@ def test_a_bottleneck_lets_so_many_numbers_pass_and_no_more(width: int) -> None:
 def test_the_pose_is_the_frame_before() -> None:
     model, batch = SyncDiff(PAPER), clips(PAPER)
     assert batch.before is not None
-    poses = model.poses(batch)
-    assert torch.equal(poses[:, 0], batch.before) and torch.equal(poses[:, 1:], batch.faces[:, :-1])
-    alone = model.poses(replace(batch, before=None))
+    poses = model.poses(batch)[:, :, 0]
+    assert torch.equal(poses[:, :1], batch.before) and torch.equal(poses[:, 1:], batch.faces[:, :-1])
+    alone = model.poses(replace(batch, before=None))[:, :, 0]
     assert torch.equal(alone[:, 0, :, :16], batch.faces[:, 0, :, :16]) and (alone[:, 0, :, HIDDEN] == 0).all()
+
+
+def test_a_history_is_the_frames_before_in_their_order() -> None:
+    config = replace(MEL, pose=replace(MEL.pose, history=3))
+    model, batch = filled(config), clips(config)
+    assert model.needs.before == 3 and batch.before is not None
+    past = torch.cat([batch.before, batch.faces], dim=1)
+    assert torch.equal(model.poses(batch)[:, 1], past[:, 1:4])
+    short = model.poses(replace(batch, before=batch.before[:, 1:]))
+    assert torch.equal(short[:, 0], batch.before[:, [1, 1, 2]])
+
+    plain = output(model, batch)
+    for k in range(3):  # each of them matters
+        before = batch.before.clone()
+        before[:, k] *= -0.5
+        assert (output(model, replace(batch, before=before)) - plain)[0].abs().max() > 1e-6, k
+    speaker = Speaker(model, FEW)
+    parts, past = [], batch.before
+    for k in range(3):  # made one by one, they are what is made in one go
+        parts.append(speaker(batch.frame(k, past)))
+        past = joined_past(past, parts[-1], 3)
+    assert torch.equal(torch.cat(parts, dim=1), speaker(batch))
+    with pytest.raises(ValueError, match="a history of more than 1 frame needs a bottleneck"):
+        PoseConfig("full", history=2)
 
 
 @BOTH
@@ -127,7 +151,7 @@ def test_frames_are_made_after_the_one_that_was_made(config: SyncDiffConfig) -> 
     parts, before = [], batch.before
     for k in range(3):
         parts.append(speaker(batch.frame(k, before)))
-        before = parts[-1][:, 0]
+        before = parts[-1]
     assert torch.equal(torch.cat(parts, dim=1), whole)
     assert batch.before is not None
     other = speaker(replace(batch, before=-batch.before))

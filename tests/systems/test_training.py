@@ -122,6 +122,25 @@ def test_a_run_starts_from_a_checkpoint(data: Path, tmp_path: Path, monkeypatch:
     assert all(torch.equal(value, begun[name]) for name, value in load(first).state_dict().items())
 
 
+def test_another_system_lends_the_part_of_its_network_that_fits(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = [*MODEL, *SHORT, "train.steps=1"]
+    train("diff2lip-small", data, tmp_path / "first", settings=settings, device="cpu")
+    first = tmp_path / "first" / "weights.safetensors"
+    begun = instead_of_running(monkeypatch)
+    train("syncdiff-small", data, tmp_path / "second", init=first, settings=settings, device="cpu")
+    shared = [name for name in load(first).state_dict() if "audio_encoder" not in name]
+    assert shared and all(torch.equal(load(first).state_dict()[name], begun[name]) for name in shared)
+    assert f"a Diff2Lip; {len(shared)} of the network's" in caplog.text
+
+    settings.append("model.pose.kind=full")
+    train("syncdiff-small", data, tmp_path / "third", init=first, settings=settings, device="cpu")
+    stem = "network.input_blocks.0.0.weight"
+    known = load(first).state_dict()[stem]
+    assert torch.equal(begun[stem][:, : known.shape[1]], known) and not begun[stem][:, known.shape[1] :].any()
+
+
 def test_without_held_out_clips_it_says_so_once(data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     for split in ("test", "seen"):
         (data / split).rename(tmp_path / split)

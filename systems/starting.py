@@ -1,0 +1,73 @@
+"""What a model begins with, before its first step: other weights, other ears."""
+
+import logging
+from pathlib import Path
+
+import torch.nn.functional as F
+
+from audio.avhubert import AvHubert
+from errors import BadInput
+from guided_diffusion.checkpoint import load_strictly
+
+from .inpainting import Inpainter
+from .recipes import Recipe
+from .registry import Model, Speaking, load, load_expert
+from .sound import SoundEncoder
+from .style import LipMotion, PredictingObjective
+from .sync import SyncExpert
+from .syncdiff import SyncDiff, adopt_avhubert
+
+NOTES = logging.getLogger(__name__)
+STEM = "input_blocks.0.0.weight"  # of a UNet
+
+
+def start_from(model: Model, path: Path) -> None:
+    """All weights of a checkpoint of the same make; of another that fills faces in, those that fit its network."""
+    other = load(path)
+    if type(other) is type(model) and (other.config == model.config or not isinstance(model, Inpainter)):
+        load_strictly(model, other.state_dict(), f"--init {path}")
+        return
+    if not isinstance(other, Inpainter) or not isinstance(model, Inpainter):
+        raise BadInput(f"--init {path}: is a {type(other).__name__}; use a checkpoint of the same system")
+    own, given = model.network.state_dict(), other.network.state_dict()
+    more = own[STEM].shape[1] - given[STEM].shape[1]
+    if more > 0:  # channels of pictures that the other was not shown: not looked at yet
+        given[STEM] = F.pad(given[STEM], (0, 0, 0, 0, 0, more))
+    fitting = {key: value for key, value in given.items() if key in own and own[key].shape == value.shape}
+    model.network.load_state_dict(fitting, strict=False)
+    NOTES.warning(
+        "--init %s: a %s; %d of the network's %d tensors start from it, the others anew",
+        path, type(other).__name__, len(fitting), len(own),
+    )  # fmt: skip
+
+
+def adopt_hearing(model: Model, path: Path) -> None:
+    """The sound encoder of a sync expert, or AV-HuBERT's weights as published, become the model's."""
+    encoder = model.sound_encoder if isinstance(model, Speaking | LipMotion) else None
+    if isinstance(encoder, AvHubert):
+        adopt_avhubert(encoder, path, f"--hearing {path}")
+        return
+    expert = load_expert(path)
+    if not isinstance(expert, SyncExpert):
+        raise BadInput(f"--hearing {path}: its sound encoder is of another kind; train one with --system sync")
+    if not isinstance(encoder, SoundEncoder):
+        raise BadInput(f"--hearing {path}: what is trained has no use for an expert's hearing; leave the flag out")
+    load_strictly(encoder, expert.audio_encoder.state_dict(), f"--hearing {path}")
+
+
+def check_hearing(model: Model) -> None:
+    """BadInput if layers are to stay as published that nobody has loaded."""
+    if isinstance(model, SyncDiff) and model.config.sound == "avhubert" and model.config.frozen:
+        raise BadInput(
+            "AV-HuBERT's frozen layers need its published weights: pass them with --hearing, or train on the mel with"
+            " --system syncdiff-small"
+        )
+
+
+def check_stage1(chosen: Recipe, init: Path | None, hearing: Path | None) -> None:
+    """BadInput if a predictor is to learn with nobody's reader or ears, which are not trained with it."""
+    if isinstance(chosen.loss, PredictingObjective) and (init is None or hearing is None):
+        raise BadInput(
+            "what predicts lip motion needs a reader of it and ears: train a reader with --system motion-reader and"
+            " pass it with --init, and a sync expert with --hearing checkpoints/sync.safetensors"
+        )

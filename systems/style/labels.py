@@ -1,0 +1,92 @@
+"""The lip motion of prepared clips on the disk: what scripts/fit_motion.py writes, and training reads."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dataset import PreparedClip
+from dataset.prepared import prepared
+from errors import BadInput
+from video import atomic
+
+from .lip_motion import POINTS, Landmarks, MotionSpace
+
+SPACE = "motion_space.npz"  # in the prepared folder
+LOST = 0.1  # share of a clip's frames in which no face may have been found; their motion is that between the others
+
+
+@dataclass(frozen=True)
+class LabelledClip:
+    """A clip of which the motion is known.  motion f32 [t, d], on the CPU."""
+
+    clip: PreparedClip
+    motion: Tensor
+
+    @property
+    def speaker(self) -> str:
+        return self.clip.speaker
+
+    def __len__(self) -> int:
+        return len(self.motion)
+
+    def sound(self) -> Tensor:
+        """The windows that are heard with its frames, [t, 80, 16]."""
+        return torch.from_numpy(self.clip.mel.windows(0, len(self), self.clip.fps))
+
+
+def landmarks_path(clip: Path) -> Path:
+    """Beside SPLIT/SPEAKER/NAME.npz."""
+    return clip.with_suffix(".landmarks.npy")
+
+
+def save_landmarks(clip: Path, landmarks: Landmarks) -> None:
+    """Writes the landmarks [t, p, 2] of a clip, whole or not at all."""
+    with atomic(landmarks_path(clip)) as temporary, temporary.open("wb") as file:
+        np.save(file, landmarks.astype(np.float32), allow_pickle=False)
+
+
+def load_landmarks(clip: Path) -> Landmarks:
+    """f32 [t, p, 2], NaN where no face was found.  Raises BadInput if they are none."""
+    path = landmarks_path(clip)
+    try:
+        found: Landmarks = np.load(path, allow_pickle=False)
+    except (OSError, EOFError, ValueError) as problem:
+        raise BadInput(f"{path}: not landmarks ({problem}); delete it and run scripts/fit_motion.py again") from problem
+    if found.ndim != 3 or found.shape[1:] != (len(POINTS), 2):
+        raise BadInput(f"{path}: holds {list(found.shape)}; delete it and run scripts/fit_motion.py again")
+    return found
+
+
+def labelled(data: Path, size: int, space: MotionSpace) -> Mapping[str, list[LabelledClip]]:
+    """The clips of each split that have landmarks and a face nearly throughout.  Raises BadInput if train has none."""
+    found = {
+        split: [known for clip in clips if (known := _labelled(clip, space)) is not None]
+        for split, clips in prepared(data, size).items()
+    }
+    if not found["train"]:
+        raise BadInput(f"{data}: no clip of train has landmarks; find them with scripts/fit_motion.py")
+    return {split: clips for split, clips in found.items() if clips}
+
+
+def _labelled(clip: PreparedClip, space: MotionSpace) -> LabelledClip | None:
+    path = clip.entry.path
+    if not landmarks_path(path).exists():
+        return None
+    landmarks = load_landmarks(path)
+    if len(landmarks) != len(clip):
+        raise BadInput(
+            f"{landmarks_path(path)}: is of {len(landmarks)} frames, the clip has {len(clip)};"
+            " delete it and run scripts/fit_motion.py again"
+        )
+    seen = np.isfinite(landmarks).all(axis=(1, 2))
+    if seen.mean() < 1 - LOST:
+        return None
+    motion = space.motion(torch.from_numpy(landmarks)).numpy()
+    frames = np.arange(len(motion))
+    for number in motion.T:
+        number[~seen] = np.interp(frames[~seen], frames[seen], number[seen])
+    return LabelledClip(clip, torch.from_numpy(motion))

@@ -1,0 +1,197 @@
+"""Stage 1: lip motion from sound, in the manner of a style reference (arXiv 2408.05412).
+
+Known of the paper: a Transformer, its encoder over the reference's sound, its decoder over the input sound; in between
+attention with query = input sound, key = reference sound, value = reference lip motion.  All else is our choice.
+"""
+
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from errors import BadInput
+from guided_diffusion.blocks import zeroed
+
+from ..sound import WIDTHS, SoundConfig, SoundEncoder
+from .attention import AudioAwareAttention, Layer, Reference
+
+LEAST = 10     # frames of a style reference
+HEARD = 64     # windows of sound heard at a time
+WINDOW = 100   # frames predicted at a time: 4 s
+POOLED = 4, 2  # bands and moments that remain of the sound encoder's 8 x 8
+HEARD_WIDTH = WIDTHS[-1] * POOLED[0] * POOLED[1]
+NOBODY = 8     # learned frames that stand in where there is no reference
+
+
+@dataclass(frozen=True)
+class PredictorConfig:
+    """All our choice.
+
+    reach    frames to each side that a layer sees of the sound around a frame, besides what the frame's window holds
+    dropout  share of what a layer adds that is left out in training
+    """
+
+    sound: SoundConfig = field(default_factory=lambda: SoundConfig(res_blocks=1))
+    width: int = 128
+    heads: int = 4
+    layers: int = 2
+    reach: int = 6
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        if min(self.width, self.heads, self.layers) < 1 or self.reach < 0 or not 0 <= self.dropout < 1:
+            raise ValueError("a predictor has a width, heads and layers of at least 1, and a dropout in [0, 1)")
+        if self.width % self.heads:
+            raise ValueError(f"a width of {self.width} does not divide into {self.heads} heads")
+
+
+@dataclass(frozen=True)
+class StyleReference:
+    """How somebody speaks: what is heard and what the lips do, frame by frame; clips may lie one after another.
+
+    sound f32 [r, 80, 16], as `Mel.windows` gives it; motion f32 [r, d].
+    Raises BadInput if there are fewer than 10 frames.
+    """
+
+    sound: Tensor
+    motion: Tensor
+
+    def __post_init__(self) -> None:
+        if len(self.sound) != len(self.motion) or self.sound.ndim != 3 or self.motion.ndim != 2:
+            raise ValueError(f"sound {tuple(self.sound.shape)} and motion {tuple(self.motion.shape)} are not of a kind")
+        if len(self.motion) < LEAST:
+            raise BadInput(
+                f"a style reference of {len(self.motion)} frames says nothing of a manner of speaking; give {LEAST} or"
+                " more, better some seconds"
+            )
+
+    @property
+    def rest(self) -> Tensor:
+        """The mean motion [d]: the shape of this mouth, whatever it says."""
+        return self.motion.mean(dim=0)
+
+
+class MotionPredictor(nn.Module):
+    """Predicts the movement around a mouth's rest.
+
+    What it sees of a reference's motion is its difference from the mean, and what it predicts is added to that mean:
+    the shape of a mouth goes through as it is, the manner of moving it is learned.
+    """
+
+    def __init__(self, config: PredictorConfig, numbers: int) -> None:
+        super().__init__()
+        self.config, self.numbers = config, numbers
+        width = config.width
+        self.sound_encoder = SoundEncoder(config.sound)
+        self.listen = nn.Sequential(nn.LayerNorm(HEARD_WIDTH), nn.Linear(HEARD_WIDTH, width))
+
+        def layer(style: AudioAwareAttention | None) -> Layer:
+            return Layer(width, config.heads, config.reach, config.dropout, style)
+
+        self.encoder = nn.ModuleList([layer(None) for _ in range(config.layers)])
+        self.encoder_norm = nn.LayerNorm(width)
+        self.decoder = nn.ModuleList(
+            [layer(AudioAwareAttention(width, config.heads, numbers)) for _ in range(config.layers)]
+        )
+        self.head = nn.Sequential(nn.LayerNorm(width), zeroed(nn.Linear(width, numbers)))
+        self.nobody_sound = nn.Parameter(torch.randn(NOBODY, width))
+        self.nobody_motion = nn.Parameter(torch.randn(NOBODY, numbers) * 0.1)
+
+    def forward(
+        self, sound: Tensor, reference_sound: Tensor, reference_motion: Tensor, reference_mask: Tensor
+    ) -> Tensor:
+        """sound [b, t, 80, 16]; reference [b, r, 80, 16], [b, r, d] and [b, r] bool, False where there is none, in all
+        of a row: nobody's manner around the training clips' mean.  -> motion [b, t, d]"""
+        movement, rest = around_rest(reference_motion, reference_mask)
+        made, _ = self.movement(self.hear(sound), self.hear(reference_sound), movement, reference_mask)
+        return rest[:, None] + made
+
+    def hear(self, sound: Tensor) -> Tensor:
+        """What the sound encoder, which is not trained here, makes of windows: [..., 80, 16] -> [..., h], float32."""
+        windows = sound.reshape(-1, *sound.shape[-2:])
+        with torch.no_grad():
+            parts = [F.adaptive_avg_pool2d(self.sound_encoder(part), POOLED) for part in torch.split(windows, HEARD)]
+        heard = torch.cat(parts).flatten(1).float() if parts else sound.new_empty(0, HEARD_WIDTH)
+        return heard.reshape(*sound.shape[:-2], heard.shape[-1])
+
+    def movement(
+        self, heard: Tensor, reference_heard: Tensor, reference_movement: Tensor, reference_mask: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """heard [b, t, h], reference [b, r, h], [b, r, d], [b, r] -> movement [b, t, d], float32, and the attention to
+        the reference, mean over heads and layers [b, t, r]."""
+        return self._decoded(heard, self._remembered(reference_heard, reference_movement, reference_mask))
+
+    def _remembered(self, heard: Tensor, movement: Tensor, mask: Tensor) -> Reference:
+        """The encoder over the reference's sound: what the decoder attends to.  Nobody stands in for none."""
+        x = self.listen(heard)
+        for layer in self.encoder:
+            x, _ = layer(x)
+        b = len(x)
+        sound = torch.cat([self.encoder_norm(x), self.nobody_sound.to(x.dtype).expand(b, -1, -1)], dim=1)
+        motion = torch.cat([movement, self.nobody_motion.expand(b, -1, -1)], dim=1)
+        alone = ~mask.any(dim=1, keepdim=True)
+        return sound, motion, torch.cat([mask, alone.expand(b, NOBODY)], dim=1)
+
+    def _decoded(self, heard: Tensor, memory: Reference) -> tuple[Tensor, Tensor]:
+        x, recalled, attention = self.listen(heard), [], []
+        for layer in self.decoder:
+            x, looked = layer(x, memory)
+            recalled.append(looked.recalled)
+            attention.append(looked.weights.detach())
+        frames = memory[0].shape[1] - NOBODY
+        movement = self.head(x).float() + torch.stack(recalled).mean(dim=0)
+        return movement, torch.stack(attention).mean(dim=0)[..., :frames]
+
+    @torch.inference_mode()
+    def predict(
+        self, sound: Tensor, reference: StyleReference | None, strength: float = 1.0, rest: Tensor | None = None
+    ) -> Tensor:
+        """The motion [t, d] of a sound [t, 80, 16] of any length, made in windows on a fixed grid that overlap by all
+        that a frame can see: the same as if made at once.
+
+        strength  1 moves as the reference does, 0 as nobody in particular, in between in between
+        rest      [d] of the mouth that is to move so; None: the reference's, or the training clips' mean without one
+        """
+        heard = self.hear(sound)[None]
+        if rest is None:
+            rest = self.nobody_motion.new_zeros(self.numbers) if reference is None else reference.rest
+        share = 0.0 if reference is None else strength
+        movement = torch.zeros(1, len(sound), self.numbers, device=sound.device)
+        if reference is not None and share != 0:
+            movement = movement + share * self._in_windows(heard, self._memory(reference))[0]
+        if share != 1:
+            movement = movement + (1 - share) * self._in_windows(heard, self._memory(None))[0]
+        return rest + movement[0]
+
+    @torch.inference_mode()
+    def attention(self, sound: Tensor, reference: StyleReference) -> Tensor:
+        """How much each frame of the reference counts for each of the sound, mean over heads and layers.  [t, r]"""
+        return self._in_windows(self.hear(sound)[None], self._memory(reference))[1][0]
+
+    def _memory(self, reference: StyleReference | None) -> Reference:
+        if reference is None:
+            blank = self.nobody_motion.new_zeros
+            return self._remembered(blank(1, 0, HEARD_WIDTH), blank(1, 0, self.numbers), blank(1, 0).bool())
+        movement = (reference.motion - reference.rest)[None]
+        mask = torch.ones(1, len(reference.motion), dtype=torch.bool, device=movement.device)
+        return self._remembered(self.hear(reference.sound)[None], movement, mask)
+
+    def _in_windows(self, heard: Tensor, memory: Reference) -> tuple[Tensor, Tensor]:
+        """As `_decoded`, WINDOW frames at a time, each with the frames to both sides that it can see."""
+        margin = self.config.layers * self.config.reach
+        parts = []
+        for start in range(0, heard.shape[1], WINDOW):
+            first = max(0, start - margin)
+            made, weights = self._decoded(heard[:, first : start + WINDOW + margin], memory)
+            own = slice(start - first, start - first + WINDOW)
+            parts.append((made[:, own], weights[:, own]))
+        return torch.cat([made for made, _ in parts], dim=1), torch.cat([weights for _, weights in parts], dim=1)
+
+
+def around_rest(motion: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Motion [b, r, d] as its difference from its mean where the mask [b, r] is True, 0 elsewhere; that mean [b, d],
+    0 where nothing is."""
+    count = mask.sum(dim=1, keepdim=True).clamp(min=1)
+    rest = (motion * mask[..., None]).sum(dim=1) / count
+    return (motion - rest[:, None]) * mask[..., None], rest

@@ -1,0 +1,55 @@
+"""Stage 1 as one checkpoint, kind `motion`: the space of lip motion, who reads it, who predicts it."""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from ..sound import SoundEncoder
+from .lip_motion import MotionSpace
+from .motion import MotionPredictor, PredictorConfig, StyleReference
+from .reader import MotionReader, ReaderConfig
+
+CHUNK = 64  # faces read at a time
+
+
+@dataclass(frozen=True)
+class LipMotionConfig:
+    """size: of the faces; numbers: of a frame's motion.  All our choice."""
+
+    size: int = 128
+    numbers: int = 16
+    reader: ReaderConfig = field(default_factory=ReaderConfig)
+    predictor: PredictorConfig = field(default_factory=PredictorConfig)
+
+
+class LipMotion(nn.Module):
+    """What knows lip motion: `space`, `reader`, `predictor`."""
+
+    def __init__(self, config: LipMotionConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.space = MotionSpace(config.numbers)
+        self.reader = MotionReader(config.reader, config.size, config.numbers)
+        self.predictor = MotionPredictor(config.predictor, config.numbers)
+
+    @property
+    def size(self) -> int:
+        return self.config.size
+
+    @property
+    def sound_encoder(self) -> SoundEncoder:
+        return self.predictor.sound_encoder
+
+    @torch.inference_mode()
+    def read(self, faces: Tensor) -> Tensor:
+        """The motion of faces [n, 3, s, s] in [-1, 1], some at a time.  [n, d]"""
+        return torch.cat([self.reader(part) for part in torch.split(faces, CHUNK)])
+
+    def reference(self, faces: Tensor, sound: Tensor) -> StyleReference:
+        """The style of faces [n, 3, s, s] heard as sound [n, 80, 16].  Raises BadInput if they are too few."""
+        return StyleReference(sound, self.read(faces))
+
+    def reference_of(self, sound: Tensor, motion: Tensor) -> StyleReference:
+        """The style of motion [n, d] that was read already, heard as sound [n, 80, 16].  Raises BadInput likewise."""
+        return StyleReference(sound, motion)

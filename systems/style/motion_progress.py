@@ -1,0 +1,116 @@
+"""How training of stage 1 goes, measured on held-out clips."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from guided_diffusion.device import autocast
+from guided_diffusion.trainer import Evaluation
+
+from .labels import LabelledClip
+from .lip_motion import MotionSpace
+from .motion import around_rest
+from .motion_model import LipMotion, LipMotionConfig
+from .sequences import FaceBatch, FaceData, Faces, SequenceBatch, SequenceData, Sequences
+
+COUNT = 128  # faces or sequences of each split
+SEED = 1     # of which ones
+
+
+@torch.inference_mode()
+def reading(model: LipMotion, batch: FaceBatch) -> Mapping[str, float]:
+    """How far read points are from the real ones, per cent of the distance between the eyes; the same for the mean of
+    the training clips; how well openings correlate."""
+    read = model.read(batch.faces)
+    return {
+        "distance": _percent(model.space, read, batch.motion),
+        "distance_of_mean": _percent(model.space, torch.zeros_like(read), batch.motion),
+        "opening_r": correlation(model.space.opening(read), model.space.opening(batch.motion)),
+    }
+
+
+@torch.inference_mode()
+def predicting(model: LipMotion, batch: SequenceBatch) -> Mapping[str, float]:
+    """How far predicted points are from the real ones, per cent of the distance between the eyes.
+
+    Around the rest of the own reference: moved as it moves, as another sequence's moves, as nobody in particular, and
+    not at all.
+    """
+    movement, rest = around_rest(batch.reference_motion, batch.reference_mask)
+    half = len(movement) // 2
+
+    def made(heard: Tensor, moves: Tensor, mask: Tensor) -> Tensor:
+        return rest[:, None] + model.predictor.movement(batch.heard, heard, moves, mask)[0]
+
+    mask = batch.reference_mask
+    own = made(batch.reference_heard, movement, mask)
+    other = made(batch.reference_heard.roll(half, 0), movement.roll(half, 0), mask.roll(half, 0))
+    nobody = made(batch.reference_heard, torch.zeros_like(movement), torch.zeros_like(mask))
+    return {
+        "own": _percent(model.space, own, batch.motion),
+        "other": _percent(model.space, other, batch.motion),
+        "nobody": _percent(model.space, nobody, batch.motion),
+        "still": _percent(model.space, rest[:, None].expand_as(own), batch.motion),
+        "opening_r": correlation(model.space.opening(own), model.space.opening(batch.motion)),
+    }
+
+
+def correlation(one: Tensor, other: Tensor) -> float:
+    """Pearson's, over all their numbers; 0 if one of them does not change."""
+    one, other = one.flatten() - one.mean(), other.flatten() - other.mean()
+    scale = one.norm() * other.norm()
+    return float((one @ other) / scale) if scale > 0 else 0.0
+
+
+def _percent(space: MotionSpace, one: Tensor, other: Tensor) -> float:
+    return 100 * float(space.distance(one, other).mean())
+
+
+class MotionEvaluate:
+    """(step, EMA weights) -> figures of the reader, or of the predictor, on each split that is given."""
+
+    def __init__(
+        self,
+        config: LipMotionConfig,
+        start: LipMotion,
+        data: FaceData | SequenceData,
+        splits: Mapping[str, Sequence[LabelledClip]],
+        where: torch.device,
+        precision: torch.dtype = torch.float32,
+    ) -> None:
+        self.model = LipMotion(config).to(where).eval().requires_grad_(False)
+        self.batches = {
+            split: motion_samples(start, data, clips, COUNT, SEED, precision)[0].to(where)
+            for split, clips in splits.items()
+        }
+
+    def __call__(self, step: int, weights: dict[str, Tensor]) -> Evaluation:
+        self.model.load_state_dict(weights)
+        measure: Any = reading if isinstance(next(iter(self.batches.values())), FaceBatch) else predicting
+        return Evaluation({
+            f"{split}/{name}": value
+            for split, batch in self.batches.items()
+            for name, value in measure(self.model, batch).items()
+        })  # fmt: skip
+
+
+def motion_samples(
+    model: LipMotion,
+    data: FaceData | SequenceData,
+    clips: Sequence[LabelledClip],
+    batch: int,
+    seed: int,
+    precision: torch.dtype = torch.float32,
+) -> Any:
+    """What the reader or the predictor learns from, [step] -> a batch; precision: in which it hears."""
+    if isinstance(data, FaceData):
+        return Faces(clips, data, batch=batch, seed=seed)
+    where = model.predictor.nobody_motion.device
+
+    def hear(sound: Tensor) -> Tensor:
+        with autocast(where, precision):
+            return model.predictor.hear(sound.to(where))
+
+    return Sequences(clips, hear, data, batch=batch, seed=seed)

@@ -1,0 +1,123 @@
+"""How stage 1 is trained: the reader on faces and their motion, then the predictor on sounds and references."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor, nn
+
+from .lip_motion import MotionSpace
+from .motion import around_rest
+from .motion_model import LipMotion
+from .sequences import FaceBatch, SequenceBatch
+
+
+@dataclass(frozen=True)
+class ReadingObjective:
+    """The weights of the reader's terms, and how its faces are varied.  All our choice.
+
+    position  L1 of the numbers, each counting by how far it moves the points
+    opening   L1 of the gap between the lips, in deviations
+    zoom, shift, turn  faces are shown up to this share smaller or larger, moved by up to this share of the side, turned
+              by up to so many degrees: motion is the same
+    contrast, brightness  by up to this share; this much of [-1, 1]
+    """
+
+    position: float = 1.0
+    opening: float = 1.0
+    zoom: float = 0.12
+    shift: float = 0.06
+    turn: float = 8.0
+    contrast: float = 0.2
+    brightness: float = 0.15
+
+
+@dataclass(frozen=True)
+class PredictingObjective:
+    """The weights of the predictor's terms; that there is a velocity term beside position: papers of this kind.
+
+    position  L1 of the numbers, each counting by how far it moves the points
+    velocity  L1 of their change from frame to frame
+    opening   L1 of the gap between the lips, in deviations
+    nobody    share of the sequences that get no reference, only its rest, so that the model can speak without
+    """
+
+    position: float = 1.0
+    velocity: float = 1.0
+    opening: float = 1.0
+    nobody: float = 0.2
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.nobody <= 1:
+            raise ValueError(f"nobody is a share from 0 to 1, not {self.nobody}")
+
+
+class ReaderTraining(nn.Module):
+    """A LipMotion as a Trainable of its reader."""
+
+    def __init__(self, model: LipMotion, config: ReadingObjective) -> None:
+        super().__init__()
+        self.model, self.config = model, config
+
+    def objectives(self) -> dict[str, list[nn.Parameter]]:
+        return {"reader": list(self.model.reader.parameters())}
+
+    def losses(self, batch: FaceBatch, generator: Generator) -> Mapping[str, Mapping[str, Tensor]]:
+        faces, motion = self._varied(batch, generator)
+        error = self.model.reader(faces) - motion
+        return {"reader": _position_terms(self.model.space, error, self.config)}
+
+    def _varied(self, batch: FaceBatch, generator: Generator) -> tuple[Tensor, Tensor]:
+        """Half of the faces mirrored, all of them moved a little and in another light."""
+        c, n, device = self.config, len(batch.faces), batch.faces.device
+        draw = (torch.rand(7, n, generator=generator) * 2 - 1).to(device)   # each in [-1, 1]
+        mirrored = draw[0] < 0
+        motion = torch.where(mirrored[:, None], self.model.space.mirrored(batch.motion), batch.motion)
+        faces = torch.where(mirrored[:, None, None, None], batch.faces.flip(3), batch.faces)
+        angle, scale = draw[1] * torch.pi * c.turn / 180, 1 + draw[2] * c.zoom
+        across, along = scale * angle.cos(), scale * angle.sin()
+        matrix = torch.stack([
+            torch.stack([across, -along, 2 * c.shift * draw[3]], dim=1),
+            torch.stack([along, across, 2 * c.shift * draw[4]], dim=1),
+        ], dim=1)  # fmt: skip
+        grid = F.affine_grid(matrix, list(faces.shape), align_corners=False)
+        moved = F.grid_sample(faces, grid, padding_mode="border", align_corners=False)
+        light = (1 + c.contrast * draw[5])[:, None, None, None], (c.brightness * draw[6])[:, None, None, None]
+        return (moved * light[0] + light[1]).clamp(-1, 1), motion
+
+
+class PredictorTraining(nn.Module):
+    """A LipMotion as a Trainable of its predictor; reader, space and sound encoder stay as they are."""
+
+    def __init__(self, model: LipMotion, config: PredictingObjective) -> None:
+        super().__init__()
+        self.model, self.config = model, config
+
+    def objectives(self) -> dict[str, list[nn.Parameter]]:
+        predictor = self.model.predictor
+        ears = set(predictor.sound_encoder.parameters())
+        return {"predictor": [parameter for parameter in predictor.parameters() if parameter not in ears]}
+
+    def losses(self, batch: SequenceBatch, generator: Generator) -> Mapping[str, Mapping[str, Tensor]]:
+        b, device, space = len(batch.motion), batch.motion.device, self.model.space
+        draw = torch.rand(2, b, generator=generator).to(device)
+        mirrored = torch.where(draw[0][:, None, None] < 0.5, space.signs, torch.ones_like(space.signs))
+        target, shown = batch.motion * mirrored, batch.reference_motion * mirrored
+        movement, rest = around_rest(shown, batch.reference_mask)
+        known = batch.reference_mask & (draw[1] >= self.config.nobody)[:, None]
+        made, _ = self.model.predictor.movement(batch.heard, batch.reference_heard, movement * known[..., None], known)
+        error = rest[:, None] + made - target
+        terms = _position_terms(space, error, self.config)
+        velocity = (error.diff(dim=1) * space.reach).abs().mean()
+        return {"predictor": terms | {"velocity": self.config.velocity * velocity}}
+
+
+def _position_terms(
+    space: MotionSpace, error: Tensor, config: ReadingObjective | PredictingObjective
+) -> dict[str, Tensor]:
+    """error [..., d]: predicted - real."""
+    return {
+        "position": config.position * (error * space.reach).abs().mean(),
+        "opening": config.opening * (error @ space.gap).abs().mean() / space.gap.norm(),
+    }

@@ -1,0 +1,192 @@
+"""What stage 1 learns from, a function of (seed, step): faces with their motion, sounds with a reference."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from numpy.random import Generator
+from torch import Tensor
+
+from dataset import to_network
+from dataset.sampling import balanced
+from errors import BadInput
+
+from .labels import LabelledClip
+
+GAP = 5  # frames between a sequence and what of its own clip may be its reference: a neighbour knows the answer
+
+
+@dataclass(frozen=True)
+class FaceData:
+    """How faces are drawn.  per_clip: of each clip in a batch; balance: as in `WindowConfig`."""
+
+    per_clip: int = 4
+    balance: float = 0.5
+
+
+@dataclass(frozen=True)
+class SequenceData:
+    """How sequences are drawn.
+
+    frames           of a sequence
+    least, most      frames of its reference, drawn evenly between
+    stretch          frames of one clip in a reference, at most
+    balance          as in `WindowConfig`
+    """
+
+    frames: int = 25
+    least: int = 25
+    most: int = 150
+    stretch: int = 50
+    balance: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.frames < 2 or not 1 <= self.least <= self.most or self.stretch < 1:
+            raise ValueError("a sequence has 2 or more frames, a reference from `least` to `most`, 1 or more")
+
+
+class _Batch:
+    """Tensors that go to a device together."""
+
+    def to(self, device: torch.device | str) -> "_Batch":
+        moved = {field.name: getattr(self, field.name).to(device) for field in fields(self)}  # type: ignore[arg-type]
+        return type(self)(**moved)
+
+
+@dataclass(frozen=True)
+class FaceBatch(_Batch):
+    """faces [n, 3, s, s] RGB in [-1, 1] with their motion [n, d]."""
+
+    faces: Tensor
+    motion: Tensor
+
+
+@dataclass(frozen=True)
+class SequenceBatch(_Batch):
+    """b sequences and the references of their speakers, sounds as `MotionPredictor.hear` hears them.
+
+    heard [b, t, h]; motion [b, t, d]; reference_heard [b, r, h]; reference_motion [b, r, d];
+    reference_mask [b, r] bool, False behind the end of shorter references.
+    """
+
+    heard: Tensor
+    motion: Tensor
+    reference_heard: Tensor
+    reference_motion: Tensor
+    reference_mask: Tensor
+
+
+class Faces:
+    """Draws batches of single frames."""
+
+    def __init__(self, clips: Sequence[LabelledClip], config: FaceData, *, batch: int, seed: int) -> None:
+        if batch % config.per_clip:
+            raise BadInput(f"a batch of {batch} does not divide into {config.per_clip} faces a clip")
+        self.clips, self.config, self.batch, self.seed = clips, config, batch, seed
+        self.weights = _balanced(clips, config.balance)
+
+    def __getitem__(self, step: int) -> FaceBatch:
+        rng = np.random.default_rng([self.seed, step])
+        count = self.config.per_clip
+        faces, motion = [], []
+        for number in rng.choice(len(self.clips), self.batch // count, p=self.weights):
+            known = self.clips[number]
+            frames = rng.choice(len(known), count, replace=len(known) < count).tolist()
+            faces.append(to_network(known.clip.pictures(frames)))
+            motion.append(known.motion[frames])
+        return FaceBatch(torch.cat(faces), torch.cat(motion))
+
+
+class Sequences:
+    """Draws batches of sequences, each with a reference from other clips of its speaker, or from elsewhere in its own.
+
+    What the clips sound like is heard once, by `hear`, and kept as float16: [80, 16] windows -> features.
+    """
+
+    def __init__(
+        self,
+        clips: Sequence[LabelledClip],
+        hear: Callable[[Tensor], Tensor],
+        config: SequenceData,
+        *,
+        batch: int,
+        seed: int,
+    ) -> None:
+        least = config.frames + GAP + config.least
+        amounts = Counter[str]()
+        for clip in clips:
+            amounts[clip.speaker] += len(clip)
+        self.clips = [clip for clip in clips if len(clip) >= config.frames and amounts[clip.speaker] >= least]
+        if not self.clips:
+            raise BadInput(f"no speaker has the {least} frames of a sequence and a reference; prepare more clips")
+        self.config, self.batch, self.seed, self._hear = config, batch, seed, hear
+        self.weights = _balanced(self.clips, config.balance)
+        self._heard: dict[int, Tensor] = {}
+        self._all = list(clips)
+        self._of_speaker = defaultdict(list)
+        for number, clip in enumerate(clips):
+            self._of_speaker[clip.speaker].append(number)
+        self._number = {id(clip): number for number, clip in enumerate(clips)}
+
+    def __getitem__(self, step: int) -> SequenceBatch:
+        rng = np.random.default_rng([self.seed, step])
+        chosen = rng.choice(len(self.clips), self.batch, p=self.weights)
+        return stacked([self._drawn(self.clips[number], rng) for number in chosen])
+
+    def _drawn(self, clip: LabelledClip, rng: Generator) -> SequenceBatch:
+        number = self._number[id(clip)]
+        start = int(rng.integers(len(clip) - self.config.frames + 1))
+        own = slice(start, start + self.config.frames)
+        parts = self._reference(number, own, rng)
+        heard = torch.cat([self.heard(other)[part] for other, part in parts])
+        motion = torch.cat([self._all[other].motion[part] for other, part in parts])
+        return SequenceBatch(
+            self.heard(number)[own][None], clip.motion[own][None],
+            heard[None], motion[None], torch.ones(1, len(motion), dtype=torch.bool),
+        )  # fmt: skip
+
+    def _reference(self, number: int, own: slice, rng: Generator) -> list[tuple[int, slice]]:
+        """Stretches of the speaker's clips in a random order, as many frames as drawn or as there are."""
+        wanted = int(rng.integers(self.config.least, self.config.most + 1))
+        stretches = []
+        for other in self._of_speaker[self._all[number].speaker]:
+            whole = [(0, len(self._all[other]))]
+            if other == number:
+                whole = [(0, own.start - GAP), (own.stop + GAP, len(self._all[other]))]
+            stretches += [(other, first, last) for first, last in whole if last > first]
+        parts = []
+        for place in rng.permutation(len(stretches)):
+            other, first, last = stretches[place]
+            length = min(last - first, self.config.stretch, wanted)
+            begin = int(rng.integers(first, last - length + 1))
+            parts.append((other, slice(begin, begin + length)))
+            wanted -= length
+            if not wanted:
+                break
+        return parts
+
+    def heard(self, number: int) -> Tensor:
+        """[t, h] of a clip, by its number among all; computed in one piece, so that it is always the same."""
+        if number not in self._heard:
+            self._heard[number] = self._hear(self._all[number].sound()).half().cpu()
+        return self._heard[number].float()
+
+
+def stacked(items: Sequence[SequenceBatch]) -> SequenceBatch:
+    """One batch of many with equally many frames; shorter references get empty frames behind."""
+    longest = max(item.reference_mask.shape[1] for item in items)
+
+    def joined(name: str) -> Tensor:
+        values = [getattr(item, name) for item in items]
+        if not name.startswith("reference"):
+            return torch.cat(values)
+        empty = [value.new_zeros(1, longest - value.shape[1], *value.shape[2:]) for value in values]
+        return torch.cat([torch.cat(pair, dim=1) for pair in zip(values, empty, strict=True)])
+
+    return SequenceBatch(**{field.name: joined(field.name) for field in fields(SequenceBatch)})
+
+
+def _balanced(clips: Sequence[LabelledClip], balance: float) -> np.ndarray:
+    return balanced([clip.speaker for clip in clips], [len(clip) for clip in clips], balance)

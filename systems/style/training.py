@@ -1,0 +1,68 @@
+"""How stage 2 is trained: to restore the latents of real faces, told what their own lips do."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Generator, Tensor
+
+from dataset import ClipBatch
+
+from ..objective import InpainterTraining, Judges, ObjectiveConfig, mouth_emphasis
+from .system import StyleSystem
+
+
+@dataclass(frozen=True)
+class RendererObjective(ObjectiveConfig):
+    """The diffusion's own term, on latents; Diff2Lip's terms on the finished face are there, off (our choice).
+
+    motion      the mean absolute difference between the lip motion that is read from the finished face and the one that
+                it was told, in deviations of the training clips
+    restored    the mean absolute difference between the finished face and the real one, the mouth counting more
+    Terms on the finished face go through the decoder, which makes a step dearer.
+    """
+
+    reconstruction: float = 0.0
+    sync: float = 0.0
+    perceptual: float = 0.0
+    adversarial: float = 0.0
+    motion: float = 0.0
+    restored: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if min(self.motion, self.restored) < 0:
+            raise ValueError("the weight of a term is 0 or more")
+
+
+class RendererTraining(InpainterTraining):
+    """A style system as a Trainable: its renderer learns, the autoencoder and the reader stay as they are."""
+
+    model: StyleSystem
+    config: RendererObjective
+    places: Tensor  # [1, 1, s, s] what each pixel of a finished face counts
+
+    def __init__(self, model: StyleSystem, config: RendererObjective, judges: Judges) -> None:
+        super().__init__(model, config, judges)
+        self.register_buffer("places", model.mask * mouth_emphasis(model.size, config.mouth), persistent=False)
+
+    def losses(self, clips: ClipBatch, generator: Generator) -> Mapping[str, Mapping[str, Tensor]]:
+        return super().losses(self.model.with_motion(clips), generator)
+
+    @property
+    def _judges_faces(self) -> bool:
+        return super()._judges_faces or any((self.config.motion, self.config.restored))
+
+    def _finished(self, predicted: Tensor, conditions: Any) -> Tensor:
+        return self.model.finish(predicted, conditions)
+
+    def _judged_terms(self, faces: Tensor, clips: ClipBatch, counts: Tensor) -> dict[str, Tensor]:
+        terms = super()._judged_terms(faces, clips, counts)
+        if self.config.motion and clips.motion is not None:
+            read = self.model.reader(faces.flatten(0, 1)).reshape(clips.motion.shape)
+            apart = (read - clips.motion).abs().mean(dim=2)                 # [b, t]
+            terms["motion"] = self.config.motion * (counts * apart).mean()
+        if self.config.restored:
+            apart = ((faces - clips.faces).abs() * self.places).mean(dim=(2, 3, 4)) / self.places.mean()
+            terms["restored"] = self.config.restored * (counts * apart).mean()
+        return terms

@@ -1,0 +1,176 @@
+"""Stage 2 sees what it may see and nothing else; its parts lie in one folder and belong together."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_style import CONFIG, parts, save, system
+from torch import Generator, Tensor
+from toy import talking
+
+from dataset import ClipBatch, stack, window
+from errors import BadInput
+from guided_diffusion.config import from_dict, to_dict
+from guided_diffusion.samplers import SampleConfig
+from systems import progress
+from systems.registry import load_expert, load_motion, load_system
+from systems.style import Autoencoder, AutoencoderConfig, Renderer, RendererConfig, StyleSystem
+from systems.style.parts import fingerprint
+from systems.system import Speaker
+
+HIDDEN = slice(16, None)
+
+
+@pytest.fixture(scope="module")
+def model() -> StyleSystem:
+    return system()
+
+
+def clips(frames: int = 3, number: int = 2) -> ClipBatch:
+    needs = system().needs
+    found = stack([window(talking(n), 3, frames, [0, 10 + n], needs) for n in range(number)])
+    return replace(found, motion=torch.randn(number, frames, needs.motion, generator=Generator().manual_seed(4)))
+
+
+def noise(count: int = 6, seed: int = 0) -> Tensor:
+    return torch.randn(count, *CONFIG.latents, generator=Generator().manual_seed(seed))
+
+
+def output(model: StyleSystem, batch: ClipBatch) -> Tensor:
+    with torch.no_grad():
+        return model.denoise(noise(), torch.full((6,), 500), model.conditions(batch, noise(6, 1)))
+
+
+def test_the_configs_go_through_a_checkpoint() -> None:
+    assert from_dict(RendererConfig, to_dict(CONFIG)) == CONFIG
+    assert from_dict(AutoencoderConfig, to_dict(AutoencoderConfig())) == AutoencoderConfig()
+
+
+def test_the_denoiser_never_sees_the_hidden_half_of_its_own_frame(model: StyleSystem) -> None:
+    batch = model.with_motion(clips())
+    faces = batch.faces.clone()
+    faces[..., HIDDEN, :] = 0.7
+    assert torch.equal(output(model, batch), output(model, replace(batch, faces=faces)))
+
+
+def test_everything_that_it_is_told_matters(model: StyleSystem) -> None:
+    batch = model.with_motion(clips())
+    assert batch.motion is not None and batch.references is not None
+    upper = batch.faces.clone()
+    upper[..., :16, :] = 0.3
+    second = batch.references.clone()
+    second[:, :, 1] *= -0.5
+    plain = output(model, batch)
+    changes = {
+        "face": replace(batch, faces=upper),
+        "motion": replace(batch, motion=batch.motion + 1),
+        "references": replace(batch, references=second),
+    }
+    for name, changed in changes.items():
+        assert (output(model, changed) - plain).abs().amax(dim=(1, 2, 3)).min() > 1e-5, name
+    assert torch.equal(output(model, replace(batch, mel=-batch.mel)), plain)  # sound is stage 1's business
+
+
+def test_motion_is_told_and_never_read_from_what_is_to_be_made(model: StyleSystem) -> None:
+    with pytest.raises(ValueError, match="the batch does not say"):
+        output(model, replace(clips(), motion=None))
+
+
+def test_tokens_of_a_frame_do_not_depend_on_its_neighbours(model: StyleSystem) -> None:
+    batch = clips()
+    assert batch.references is not None
+    references = batch.references.flatten(0, 1)
+    whole = model._context(references)
+    for k in range(6):
+        assert torch.equal(model._context(references[k : k + 1])[0], whole[k])
+
+
+def test_what_was_visible_comes_back_bit_for_bit(model: StyleSystem) -> None:
+    batch = clips()
+    finished = model.finish(noise(), model.conditions(batch, noise()))
+    assert torch.equal(finished[..., :16, :], batch.faces.flatten(0, 1)[..., :16, :])
+    assert finished.abs().max() <= 1
+
+
+def test_same_seed_same_faces(model: StyleSystem) -> None:
+    batch = clips()
+    faces = Speaker(model)(batch)
+    assert faces.shape == batch.faces.shape
+    assert torch.equal(faces, Speaker(model)(batch)) and not torch.equal(faces, Speaker(model, seed=8)(batch))
+
+
+def test_it_speaks_in_half_precision(model: StyleSystem) -> None:
+    batch = model.with_motion(clips())
+    exact = Speaker(model)(batch)
+    assert float((Speaker(system(), precision=torch.bfloat16)(batch) - exact).abs().mean()) < 0.05
+
+
+def test_progress_is_measured_as_for_any_system(model: StyleSystem) -> None:
+    batch = progress.held_out_windows([talking(n) for n in range(4)], frames=1, count=4, needs=model.needs)
+    assert batch.references is not None and batch.references.shape[2] == CONFIG.references
+    batch = model.with_motion(batch)
+    assert progress.hearing(model, batch)["hears_db"] != 0  # another one's motion
+    assert progress.strip(model, progress.every(batch, 2)).shape == (2 * 32, 4 * 32, 3)
+
+
+def test_a_folder_is_a_model(tmp_path: Path, model: StyleSystem) -> None:
+    batch = clips()
+    for path in (save(tmp_path), tmp_path / "renderer.safetensors"):
+        assert torch.equal(Speaker(load_system(path))(batch), Speaker(model)(batch))
+    assert torch.equal(load_motion(tmp_path).space.basis, parts().motion.space.basis)
+    shutil.move(tmp_path / "renderer.safetensors", tmp_path / "weights.safetensors")  # as training names it
+    assert isinstance(load_system(tmp_path), StyleSystem)
+
+
+@pytest.mark.parametrize(
+    ("gone", "says"),
+    [("renderer", "lacks a renderer; put .*renderer.safetensors there, made by train.py --system style-small"),
+     ("autoencoder", "lacks an autoencoder"), ("motion", "lacks stage 1")],
+)  # fmt: skip
+def test_a_missing_part_is_named(tmp_path: Path, gone: str, says: str) -> None:
+    save(tmp_path)
+    (tmp_path / f"{gone}.safetensors").unlink()
+    with pytest.raises(BadInput, match=says):
+        load_system(tmp_path)
+
+
+def test_parts_of_another_model_are_refused(tmp_path: Path) -> None:
+    found = parts()
+    renderer = Renderer(found.fitted(CONFIG))
+    torch.manual_seed(1)
+    other = replace(found, autoencoder=Autoencoder(AutoencoderConfig(size=32, width=16, encoder=1, latents=4)))
+    with pytest.raises(BadInput, match=r"autoencoder.safetensors: is not the one that here was trained with"):
+        other.system(renderer, "here")
+    with pytest.raises(BadInput, match="not a sync expert"):
+        load_expert(save(tmp_path) / "renderer.safetensors")
+    with pytest.raises(BadInput, match="cannot speak"):
+        load_system(tmp_path / "motion.safetensors")
+    shutil.copy(tmp_path / "motion.safetensors", tmp_path / "autoencoder.safetensors")
+    with pytest.raises(BadInput, match="not an autoencoder"):
+        load_system(tmp_path)
+
+
+def test_a_fingerprint_is_of_values_as_checkpoints_keep_them() -> None:
+    one, other = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
+    torch.nn.init.zeros_(one.bias)
+    other.load_state_dict({"weight": one.weight.half().float(), "bias": -torch.zeros(2)})  # averaging mixes 0 and -0
+    assert fingerprint(one) == fingerprint(other)
+    torch.nn.init.ones_(other.bias)
+    assert fingerprint(one) != fingerprint(other)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"latents": (4, 8, 4)}, "not those of a square face"),
+        ({"hide": 0.0}, "hide 0.0 must lie in"),
+        ({"hide": 0.3}, "whole rows of 8"),
+        ({"sampling": SampleConfig()}, "not to be clipped"),
+        ({"references": 0}, "are 1 or more"),
+    ],
+)
+def test_an_impossible_config_is_refused(changes: dict[str, object], says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        replace(CONFIG, **changes)  # type: ignore[arg-type]
