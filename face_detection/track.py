@@ -64,6 +64,12 @@ class FaceTrack:
         row = self.boxes[frame]
         return None if np.isnan(row[0]) else Box(*(float(value) for value in row))
 
+    def extended(self, frames: int) -> "FaceTrack":
+        """The same face in a video of so many frames: there is none in those beyond its own."""
+        more = FaceTrack.nobody(frames - len(self))
+        boxes, seen = np.concatenate([self.boxes, more.boxes]), np.concatenate([self.seen, more.seen])
+        return replace(self, boxes=boxes, seen=seen)
+
     def missing(self) -> list[tuple[int, int]]:
         """The ranges of frames without a face, both ends included."""
         return [(start, stop - 1) for start, stop in _runs(~self.present)]

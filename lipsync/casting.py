@@ -42,10 +42,16 @@ class Casting:
         return voxceleb2_margins(self.info.height, self.info.width) if self.settings.fixed_crop else None
 
     def span(self, face: str, start: int, stop: int) -> Span | None:
-        """What must be searched to know this face in frames start..stop-1: those, or all, or None for nothing."""
+        """What must be searched to know this face in frames start..stop-1: those and more, or None for nothing."""
         if self.fixed is not None:
             return None
-        return (0, self.info.frames) if Selector.parse(face).needs_all else (start, stop)
+        selector = Selector.parse(face)
+        if selector.needs_all:
+            return 0, self.info.frames
+        if selector.seconds is None:
+            return start, stop
+        pointed = min(max(round(selector.seconds * self.info.fps), 0), self.info.frames - 1)
+        return min(start, pointed), max(stop, pointed + 1)
 
     def faces(self, start: int, stop: int) -> Faces:
         """Everybody in frames start..stop-1, and in what else of their blocks had to be searched."""
@@ -58,6 +64,8 @@ class Casting:
     def track(self, face: str, start: int, stop: int) -> FaceTrack:
         """The face that is meant, among those in frames start..stop-1: gaps bridged, smoothed, padded.
 
+        It has all frames of the video, with nobody where nothing was searched.
+
         NoFace if it is in none of these frames, or is lacking in one and the settings do not allow that.
         """
         if self.fixed is not None:
@@ -69,7 +77,7 @@ class Casting:
             raise NoFace(f"{self.info.path}: {problem}") from problem
         pace = float(self.info.fps / 25)  # the filters' widths are in frames of 25 fps
         track = track.filled(round(self.settings.max_gap * self.info.fps)).smoothed(2 * pace, 4 * pace)
-        track = track.padded(*self.settings.pads)
+        track = track.padded(*self.settings.pads).extended(self.info.frames)
         self._check(track, face, start, stop)
         return track
 

@@ -1,4 +1,4 @@
-"""Frames made one after another, for systems that are shown the frame before each (SyncDiff)."""
+"""Frames made one after another, for systems that are shown frames before each (SyncDiff)."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field

@@ -101,7 +101,10 @@ def _single(options: argparse.Namespace, chosen: Settings) -> Item:
         if options.sample_path is None:
             raise BadInput("there is no place for the result; pass --output")
         output = options.sample_path / default_name(options.video, options.audio, chosen.codec)
-    job = Job(options.video, options.audio, output, options.segments, options.heard)
+    job = Job(
+        options.video, options.audio, output, options.segments, options.heard,
+        options.style, options.motion_in, options.motion_out,
+    )  # fmt: skip
     return Item("the command line", job, chosen, original_of(output) if options.save_orig else None)
 
 

@@ -15,6 +15,7 @@ from video import Mono, VideoInfo, write_video
 from .chain import Chain
 from .jobs import Job
 from .mixing import Placed, mix
+from .motion import Moves
 from .plan import Plan
 from .segments import Segment
 from .settings import Settings
@@ -38,6 +39,7 @@ class Dubbing:
     settings: Settings
     synthesizer: Synthesizer
     watch: Stopwatch = field(default_factory=Stopwatch)
+    moves: Moves | None = None
 
     def write(self, parts: Sequence[tuple[Path, int, int]]) -> None:
         """Files of frames start..stop-1 without sound, each from where the one before it stops; made in one go.
@@ -52,6 +54,12 @@ class Dubbing:
         """The video as it was, as long and with the same sound as the result."""
         plan = replace(self.plan, source=self.info.frames)
         self._store(path, plan.read(self.info.path, self._frame_bytes), sound=self.sound)
+
+    def write_motion(self) -> None:
+        """What the lips do, where the job says."""
+        if self.moves is not None and self.job.motion_out is not None:
+            self.job.motion_out.parent.mkdir(parents=True, exist_ok=True)
+            self.moves.export(self.job.motion_out)
 
     def _store(self, path: Path, frames: Iterable[Picture], sound: Path | Mono | None = None) -> None:
         settings, aspect = self.settings, self.info.pixel_aspect
@@ -128,9 +136,10 @@ class Dubbing:
         faces = np.stack([cut(p, box, size) for p, box in zip(pictures, boxes, strict=True) if box is not None])
         references = turn.references.of(sources, faces)
         windows, banks = turn.windows(frames, self.plan), turn.rows(frames, self.plan, needs.rows)
+        shown = Shown(faces, references, windows, banks, turn.moves(frames))
         if needs.before:
-            return chain(self.synthesizer, frames, sources, Shown(faces, references, windows, banks))
-        return self.synthesizer([k % grid for k in frames], faces, references, windows, banks)
+            return chain(self.synthesizer, frames, sources, shown)
+        return self.synthesizer([k % grid for k in frames], shown)
 
     @property
     def _frame_bytes(self) -> int:

@@ -1,7 +1,5 @@
 """What a job will do, how long it will take and how much memory: from a probe of a few seconds."""
 
-import resource
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,11 +9,13 @@ import numpy as np
 
 from audio import MELS, ROW, WINDOW
 from face_detection import search
+from guided_diffusion.device import process_memory
 from video import VideoInfo, read_frames
 
 from .jobs import Job, aligned
 from .pipeline import Dubber
 from .plan import REVERSE_BYTES, Plan
+from .synthesis import Shown
 from .turns import frames_of
 
 PIXELS_PER_SECOND = {"h264": 20e6, "ffv1": 25e6, "prores": 12e6}
@@ -75,7 +75,8 @@ def estimate(dubber: Dubber, job: Job) -> Estimate:
         ("sampling", f"{synthesizer.sampling.sampler} {synthesizer.sampling.spacing}, {synthesizer.grid} at a time"),
         ("stored as", settings.codec),
     )
-    return Estimate(info, plan, (first, stop), said, seconds, _peak() + _in_flight(info, plan, synthesizer.grid))
+    memory = process_memory() + _in_flight(info, plan, synthesizer.grid)
+    return Estimate(info, plan, (first, stop), said, seconds, memory)
 
 
 def _look(dubber: Dubber, info: VideoInfo) -> tuple[float, float]:
@@ -94,21 +95,20 @@ def _speak(dubber: Dubber) -> float:
     grid, size = dubber.synthesizer.grid, dubber.synthesizer.size
     crops = np.random.default_rng(0).integers(0, 256, (grid, size, size, 3), np.uint8)
     windows = np.zeros((grid, MELS, WINDOW), np.float32)
-    rows = dubber.synthesizer.needs.rows
-    banks = np.zeros((grid, rows, ROW), np.float32) if rows else None
-    return min(_seconds(lambda: dubber.synthesizer(range(grid), crops, crops, windows, banks)) for _ in range(2)) / grid
+    needs = dubber.synthesizer.needs
+    banks = np.zeros((grid, needs.rows, ROW), np.float32) if needs.rows else None
+    motion = np.zeros((grid, needs.motion), np.float32) if needs.motion else None
+    references = crops if needs.references == 1 else np.repeat(crops[:, None], needs.references, axis=1)
+    shown = Shown(crops, references, windows, banks, motion)
+    return min(_seconds(lambda: dubber.synthesizer(range(grid), shown)) for _ in range(2)) / grid
 
 
 def _in_flight(info: VideoInfo, plan: Plan, grid: int) -> int:
     """Bytes of frames on their way: a batch before and after, what the encoder holds, what plays backwards."""
     pixels = info.height * info.width
     backwards = plan.extend == "pingpong" and plan.frames * plan.rate > plan.source > 1
-    reverse = min(REVERSE_BYTES, plan.source * pixels * 3) if backwards else 0
+    reverse = int(min(REVERSE_BYTES, plan.source * 1.5 * pixels)) if backwards else 0
     return 2 * grid * pixels * 3 + int(HELD * 1.5 * pixels) + reverse
-
-
-def _peak() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def _seconds(work: Callable[[], object]) -> float:

@@ -59,6 +59,7 @@ def add_flags(p: argparse.ArgumentParser) -> None:
     _add_time(p.add_argument_group("time"), d)
     _add_face(p.add_argument_group("face"), d)
     _add_mouth(p.add_argument_group("mouth"), d)
+    _add_style(p.add_argument_group("style (for models that have one)"), d)
     _add_model(p.add_argument_group("model"), d)
     _add_output(p.add_argument_group("output"), d)
     _add_execution(p.add_argument_group("execution"), d)
@@ -142,7 +143,8 @@ def _add_paths(g: Group) -> None:
     g.add_argument("--mux_audio", dest="heard", type=Path, metavar="FILE",
                    help="what is heard, if it is not what drives the mouth")
     g.add_argument("--model_path", type=Path, metavar="FILE",
-                   help="checkpoint; it knows which system it is (default: the one that ships)")
+                   help="checkpoint, or folder of one in several parts; it knows which system it is "
+                        "(default: the one that ships)")
 
 
 def _add_lists(g: Group) -> None:
@@ -199,6 +201,16 @@ def _add_mouth(g: Group, d: Settings) -> None:
                    help="paste mouth and chin, or all of the lower half of the face (%(default)s)")
     g.add_argument("--feather", type=float, default=d.feather, metavar="SHARE",
                    help="width of the blend, as a share of the face (%(default).3f)")
+
+
+def _add_style(g: Group, d: Settings) -> None:
+    g.add_argument("--style_video", dest="style", type=Path, metavar="FILE",
+                   help="whose manner of speaking: its largest face, with its own sound (--video itself)")
+    g.add_argument("--style_strength", type=float, default=d.style_strength, metavar="SHARE",
+                   help="how much of it, from 0 to 1 (%(default)g)")
+    g.add_argument("--motion_in", type=Path, metavar="FILE", help="what the lips do: a .npz as --motion_out writes it")
+    g.add_argument("--motion_out", type=Path, metavar="FILE",
+                   help="write what the lips do as .npz, and a picture of it beside")
 
 
 def _add_model(g: Group, d: Settings) -> None:

@@ -12,7 +12,7 @@ from .segments import read_segments
 if TYPE_CHECKING:
     from .pipeline import Dubber
 
-VERSION = 1
+VERSION = 2
 """Raised whenever the same inputs and settings would give other frames."""
 IRRELEVANT = ("cache", "detector_batch")  # settings that change no frame
 
@@ -39,7 +39,9 @@ def identity(job: Job, dubber: "Dubber") -> str:
 def _inputs(job: Job, dubber: "Dubber") -> list[Path | None]:
     listed = read_segments(job.segments, dubber.settings.face, job.audio) if job.segments else []
     sounds = [segment.sound for segment in listed]
-    return [dubber.synthesizer.checkpoint, job.video, job.audio, job.segments, job.heard, *sounds]
+    model = dubber.synthesizer.checkpoint
+    files = sorted(model.glob("**/*")) if model.is_dir() else [model]
+    return [*files, job.video, job.audio, job.segments, job.heard, job.style, job.motion_in, *sounds]
 
 
 def _stamp(path: Path | None) -> tuple[str, int, int] | None:

@@ -17,6 +17,8 @@ class Job:
     audio     the words; None if segments name all of them
     segments  a file that says who speaks when, and what (see segments.py)
     heard     the sound of the result, if it is another than the one that drives the mouth
+    style     a video of the manner of speaking, for systems that imitate one; None: `video` itself
+    motion_in, motion_out   what the lips are to do instead, and where to write what they do (see motion.py)
     """
 
     video: Path
@@ -24,6 +26,9 @@ class Job:
     output: Path
     segments: Path | None = None
     heard: Path | None = None
+    style: Path | None = None
+    motion_in: Path | None = None
+    motion_out: Path | None = None
 
     def check(self, settings: Settings) -> None:
         """Raises BadInput, before any work, if the inputs are not there or the output cannot be."""
@@ -34,7 +39,10 @@ class Job:
         """Raises BadInput if an input is not there, or nothing can be written at the output's place."""
         if self.audio is None and self.segments is None:
             raise BadInput(f"{self.video}: there are no words for it; pass --audio, or --segments")
-        given = {"--video": self.video, "--audio": self.audio, "--segments": self.segments, "--mux_audio": self.heard}
+        given = {
+            "--video": self.video, "--audio": self.audio, "--segments": self.segments, "--mux_audio": self.heard,
+            "--style_video": self.style, "--motion_in": self.motion_in,
+        }  # fmt: skip
         for flag, path in given.items():
             if path is None:
                 continue
@@ -43,18 +51,22 @@ class Job:
             if self.output.exists() and self.output.samefile(path):
                 raise BadInput(f"--output {self.output}: is the input itself; choose another name")
         check_place(self.output)
+        if self.motion_out is not None:
+            if self.motion_out.suffix != ".npz":
+                raise BadInput(f"--motion_out {self.motion_out}: choose the ending .npz")
+            check_place(self.motion_out, "--motion_out")
 
 
-def check_place(output: Path) -> None:
+def check_place(output: Path, flag: str = "--output") -> None:
     """Raises BadInput if no file can be written there."""
     if output.is_dir():
-        raise BadInput(f"--output {output}: is a folder; name a file, such as {output / 'result.mp4'}")
+        raise BadInput(f"{flag} {output}: is a folder; name a file, such as {output / 'result.mp4'}")
     standing = next(folder for folder in output.absolute().parents if folder.exists())
     try:
         tempfile.TemporaryFile(dir=standing).close()
     except OSError as problem:
         raise BadInput(
-            f"--output {output}: cannot write there ({problem.strerror}); choose a folder you may write to"
+            f"{flag} {output}: cannot write there ({problem.strerror}); choose a folder you may write to"
         ) from problem
 
 

@@ -22,11 +22,11 @@ from .item import Item, default_name, original_of
 from .jobs import Job
 from .rows import JSON, check_columns, read_rows, read_text
 
-PATHS = ("video", "audio", "segments", "mux_audio")
+PATHS = ("video", "audio", "segments", "mux_audio", "style_video", "motion_in")
 COLUMNS = (
     *PATHS, "output", "save_orig", "length", "extend", "start", "end", "fps", "face", "face_detector", "pads", "box",
-    "is_voxceleb2", "on_no_face", "max_gap", "silence", "mask", "feather", "sampling_ref_type", "sampling_input_type",
-    "codec", "crf", "compare", "debug_mask", "patch",
+    "is_voxceleb2", "on_no_face", "max_gap", "silence", "style_strength", "mask", "feather",
+    "sampling_ref_type", "sampling_input_type", "codec", "crf", "compare", "debug_mask", "patch",
 )  # fmt: skip
 """What rows may say.  Flags of the model itself are the same for a whole list: it is loaded once."""
 
@@ -50,7 +50,7 @@ def _pairs(listing: Path, args: Sequence[str]) -> Iterable[Item]:
     for number, pair in enumerate(read_filelist(listing), 1):
         name = "_".join(path.replace("/", ".") for path in (pair.sound, pair.video))
         output = options.sample_path / f"{name}{suffix}"
-        job = Job(root / pair.video, root / pair.sound, output, heard=options.heard)
+        job = Job(root / pair.video, root / pair.sound, output, heard=options.heard, style=options.style)
         yield Item(f"{listing}, pair {number}", job, chosen, original_of(output) if options.save_orig else None, root)
 
 
@@ -71,16 +71,18 @@ def _rows(listing: Path, args: Sequence[str]) -> Iterable[Item]:
 def _item(where: str, options: argparse.Namespace, row: dict[str, str], folder: Path) -> Item:
     """Paths in a row are below the root, those of the command line are not."""
     root = options.test_video_dir or folder
-    video, audio, segments, heard = (
-        root / row[name] if row.get(name) else given
-        for name, given in zip(PATHS, (options.video, options.audio, options.segments, options.heard), strict=True)
+    if options.motion_out is not None:
+        raise BadInput("--motion_out is for one video; pass it without --filelist")
+    given = (options.video, options.audio, options.segments, options.heard, options.style, options.motion_in)
+    video, audio, *others = (
+        root / row[name] if row.get(name) else other for name, other in zip(PATHS, given, strict=True)
     )
     if video is None:
         raise BadInput("it names no video; give it one")
     chosen = settings(options)
     output = options.sample_path / (row.get("output") or default_name(video, audio, chosen.codec))
     source = original_of(output) if options.save_orig else None
-    return Item(where, Job(video, audio, output, segments, heard), chosen, source)
+    return Item(where, Job(video, audio, output, *others), chosen, source)
 
 
 def _distinct(items: Sequence[Item]) -> list[Item]:

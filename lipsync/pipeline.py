@@ -5,9 +5,8 @@
              sound -> windows ----+-> sample -> paste -> write_video (+ the sound that was given)
 """
 
-import resource
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,12 +14,16 @@ from pathlib import Path
 from tqdm import tqdm
 
 from audio import FilterBanks, Mel, read_filterbanks, read_mel, sound_blocks
+from errors import BadInput
 from face_detection import Detector, FaceTrack, Selector, load_detector
+from guided_diffusion.device import process_memory
+from systems.registry import Stage1, load_motion
 from video import VideoInfo, probe
 
 from .casting import Casting, Span
 from .dubbing import Dubbing
 from .jobs import Job, Report
+from .motion import Motion, Moves
 from .plan import Plan, make_plan
 from .production import Production
 from .references import References, choose_references
@@ -99,6 +102,14 @@ class Dubber:
         self.settings = settings
         self.synthesizer = Synthesizer(checkpoint, settings, say)
         self._detectors: dict[str, Detector] = {}
+        self._stage1: Stage1 | None = None
+
+    @property
+    def stage1(self) -> Stage1 | None:
+        """What says how lips move, for a system that is told; on the CPU in float32: it says the same anywhere."""
+        if self._stage1 is None and self.synthesizer.needs.motion:
+            self._stage1 = load_motion(self.synthesizer.folder)
+        return self._stage1
 
     @property
     def detector(self) -> Detector:
@@ -116,6 +127,7 @@ class Dubber:
 
     def draft(self, job: Job) -> Draft:
         """What can be said of a job without searching a face; reads its sounds."""
+        self._check_style(job)
         watch = Stopwatch()
         listed = read_segments(job.segments, self.settings.face, job.audio) if job.segments else None
         segments = segments_of(job.audio, listed, self.settings)
@@ -141,16 +153,49 @@ class Dubber:
 
         def references(track: FaceTrack) -> References:
             with draft.watch("reference"):
-                return choose_references(draft.info.path, track, size, how, seed, within=shown)
+                count = self.synthesizer.needs.references
+                return choose_references(draft.info.path, track, size, how, seed, count=count, within=shown)
+
+        def banks(segment: Segment) -> FilterBanks | None:
+            return draft.sounds.banks(segment) if self.synthesizer.needs.rows else None
+
+        moves = self._moves(draft)
+
+        def motion(track: Callable[[], FaceTrack], mel: Mel, frames: int) -> Motion | None:
+            if moves is None:
+                return None
+            with draft.watch("motion"):
+                return moves(track, mel, frames)
 
         with draft.watch("detect"):
-            hears = {"banks_of": draft.sounds.banks} if self.synthesizer.needs.rows else {}
             turns = make_turns(
-                draft.segments, draft.plan, draft.casting, draft.sounds.mel, references, within=within, **hears
-            )
+                draft.segments, draft.plan, draft.casting, draft.sounds.mel, references, within=within, banks_of=banks,
+                motion_of=motion,
+            )  # fmt: skip
         return Dubbing(
-            draft.job, draft.info, draft.plan, draft.segments, turns, self.settings, self.synthesizer, draft.watch
+            draft.job, draft.info, draft.plan, draft.segments, turns, self.settings, self.synthesizer, draft.watch,
+            moves,
+        )  # fmt: skip
+
+    def _moves(self, draft: Draft) -> Moves | None:
+        """What the lips of a job do, if the system is told."""
+        if self.stage1 is None:
+            return None
+        elsewhere = self.adjusted(box=None, fixed_crop=False, pads=(0.0, 0.0, 0.0, 0.0))  # these are of the video alone
+        return Moves(
+            self.stage1, draft.job, draft.info, draft.plan.fps, self.settings.style_strength, elsewhere.casting, say
         )
+
+    def _check_style(self, job: Job) -> None:
+        """BadInput for a flag of style if the system has none."""
+        given = {"--style_video": job.style, "--motion_in": job.motion_in, "--motion_out": job.motion_out}
+        flags = [flag for flag, value in given.items() if value is not None]
+        flags += ["--style_strength"] * (self.settings.style_strength != 1)
+        if flags and not self.synthesizer.needs.motion:
+            raise BadInput(
+                f"{', '.join(flags)}: {self.synthesizer.checkpoint} knows no style; leave that out, or pass a style"
+                " model with --model_path"
+            )
 
     def casting(self, info: VideoInfo) -> Casting:
         """The faces of a video, searched when they are asked for."""
@@ -159,7 +204,6 @@ class Dubber:
     def report(self, dubbing: Dubbing) -> Report:
         """What happened to a dubbing whose frames were written."""
         plan, turns = dubbing.plan, dubbing.turns
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
         low, high = plan.sources(0, plan.frames)
         shots = {shot for turn in turns for shot in turn.track.shots if low < shot < high}
         return Report(
@@ -167,7 +211,7 @@ class Dubber:
             dubbing.edited,
             missing(turns, plan),
             dubbing.watch.seconds,
-            peak,
+            process_memory(),
             source_frames=high - low,
             shots=len(shots) + 1,
             batch=self.synthesizer.batch,

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from video import VideoInfo, read_frames
+from video import VideoInfo, read_backwards, read_frames
 
 from .settings import Extend, Settings
 
-REVERSE_BYTES = 256 * 2**20  # of frames held in memory to play a stretch backwards
+REVERSE_BYTES = 64 * 2**20  # of frames held in memory, as they are stored, to play a stretch backwards
 
 Picture = NDArray[np.uint8]
 
@@ -80,7 +80,8 @@ class Plan:
             elif direction > 0:
                 yield from read_frames(path, start=first, stop=first + count)
             else:
-                yield from _backwards(path, first - count + 1, first + 1, max(1, REVERSE_BYTES // frame_bytes))
+                held = max(1, 2 * REVERSE_BYTES // frame_bytes)  # stored as 4:2:0, they take half of this
+                yield from read_backwards(path, start=first - count + 1, stop=first + 1, held=held)
 
     def _runs(self, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
         """Stretches of constant direction: (step, first source frame, how many frames)."""
@@ -92,14 +93,6 @@ class Plan:
                 count += 1
             yield step, self._extended(k), count
             k += count
-
-
-def _backwards(path: Path, start: int, stop: int, block: int) -> Iterator[Picture]:
-    """Frames stop-1, stop-2, ... start, read forwards a block at a time."""
-    while stop > start:
-        low = max(start, stop - block)
-        yield from reversed(list(read_frames(path, start=low, stop=stop)))
-        stop = low
 
 
 def make_plan(info: VideoInfo, sound_seconds: float, settings: Settings) -> Plan:

@@ -84,6 +84,7 @@ class Production:
             before = self.parts.folder / f"source{self._source.suffix}"
             self._dubbing.write_source(before)
             before.replace(self._source)
+        self._dubbing.write_motion()
         joined.replace(self.job.output)
         if not self._keep:
             self.parts.clear()

@@ -28,35 +28,49 @@ Span = tuple[int, int]
 
 @dataclass(frozen=True)
 class References:
-    """The references of one clip.  by_frame [n]: which of `crops` u8 [m, s, s, 3] a source frame sees, -1: itself."""
+    """The references of one clip.  by_frame [n]: which of `crops` u8 [m, s, s, 3] a source frame sees, -1: itself.
+
+    Where a network sees several at once, crops are u8 [m, k, s, s, 3].
+    """
 
     crops: Pictures
     by_frame: NDArray[np.int64]
 
     def of(self, frames: Sequence[int], faces: Pictures) -> Pictures:
-        """The references of source frames whose own faces are u8 [b, s, s, 3] -> the same shape."""
+        """The references of source frames whose own faces are u8 [b, s, s, 3] -> the same shape, or [b, k, s, s, 3]."""
         chosen = self.by_frame[list(frames)]
         own = chosen < 0
-        references = self.crops[np.maximum(chosen, 0)] if len(self.crops) else faces.copy()
-        references[own] = faces[own]
+        themselves = faces if self.crops.ndim == 4 else np.repeat(faces[:, None], self.crops.shape[1], axis=1)
+        references = self.crops[np.maximum(chosen, 0)] if len(self.crops) else themselves.copy()
+        references[own] = themselves[own]
         return references
 
 
 def choose_references(
-    video: Path, track: FaceTrack, size: int, how: Reference, seed: int, *, within: Sequence[Span] | None = None
+    video: Path,
+    track: FaceTrack,
+    size: int,
+    how: Reference,
+    seed: int,
+    *,
+    count: int = 1,
+    within: Sequence[Span] | None = None,
 ) -> References:
     """Reads the few frames that are needed.  The track must have a face somewhere.
 
+    count: how many a frame sees at once; of `other`, that many spread over the half instead of its sharpest.
     within: the half-open ranges of frames that will be made, all if None; what only other frames would see is not read.
     """
     present = np.flatnonzero(track.present)
     by_frame = np.full(len(track.present), -1)
+    nothing = np.empty((0, size, size, 3) if count == 1 else (0, count, size, size, 3), np.uint8)
     if how == "gt":
-        return References(np.empty((0, size, size, 3), np.uint8), by_frame)
+        return References(nothing, by_frame)
     if how != "other":
         index = present[0] if how == "first_frame" else np.random.default_rng(seed).choice(present)
         by_frame[:] = 0
-        return References(_faces(video, track, [int(index)], size), by_frame)
+        one = _faces(video, track, [int(index)], size)
+        return References(one if count == 1 else np.repeat(one[None], count, axis=1), by_frame)
 
     crops: list[Pictures] = []
     edges = [*track.shots, len(track.present)]
@@ -69,8 +83,18 @@ def choose_references(
             if within is not None and not any(((seeing >= low) & (seeing < high)).any() for low, high in within):
                 continue
             by_frame[seeing] = len(crops)
-            crops.append(_sharpest(video, track, seen, size))
-    return References(np.stack(crops) if crops else np.empty((0, size, size, 3), np.uint8), by_frame)
+            crops.append(
+                _sharpest(video, track, seen, size) if count == 1 else _spread(video, track, seen, size, count)
+            )
+    return References(np.stack(crops) if crops else nothing, by_frame)
+
+
+def _spread(video: Path, track: FaceTrack, frames: NDArray[np.int64], size: int, count: int) -> Pictures:
+    """So many faces spread over `frames`, some of them more than once where these are fewer: u8 [count, s, s, 3]."""
+    chosen = frames[np.linspace(0, len(frames) - 1, count + 2).round().astype(int)[1:-1]].tolist()
+    distinct = sorted(set(chosen))
+    faces = _faces(video, track, distinct, size)
+    return np.stack([faces[distinct.index(frame)] for frame in chosen])
 
 
 def _sharpest(video: Path, track: FaceTrack, frames: NDArray[np.int64], size: int) -> Pictures:

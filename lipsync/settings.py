@@ -38,6 +38,7 @@ class Settings:
     cache              the folder in which detections are kept, None for nowhere, "default" for the user's own
 
     silence            the mouth while nobody speaks: as the model has it, closed on silence, or the original's
+    style_strength     how much the lips of a style system move as in the style video: 0 as nobody's in particular
     reference          which other frame shows the network the mouth (see references.py)
     quality            preset of sampler and steps; sampler and steps override it one by one
     batch              frames sampled at a time; 0: 8 on a CPU, 32 elsewhere
@@ -68,6 +69,7 @@ class Settings:
     cache: Path | Literal["default"] | None = "default"
 
     silence: Silence = "model"
+    style_strength: float = 1.0
     reference: Reference = "other"
     quality: str = "balanced"
     sampler: Sampler | None = None
@@ -90,6 +92,8 @@ class Settings:
             raise BadInput(f"--quality {self.quality}: choose one of {', '.join(QUALITIES)}")
         if not 0 <= self.feather <= 0.25:
             raise BadInput(f"--feather {self.feather}: a share of the crop from 0 to 0.25")
+        if not 0 <= self.style_strength <= 1:
+            raise BadInput(f"--style_strength {self.style_strength:g}: from 0, nobody's manner, to 1, the style's")
         if not 0 <= self.crf <= 51:
             raise BadInput(f"--crf {self.crf}: from 0 (lossless) to 51; 16 is visually lossless")
         if self.batch < 0 or self.max_gap < 0 or self.start < 0 or self.detector_batch < 1:

@@ -15,7 +15,7 @@ from errors import BadInput, OutOfMemory
 from guided_diffusion.device import resolve_device, resolve_precision
 from guided_diffusion.samplers import SampleConfig
 from systems import registry
-from systems.system import Speaker
+from systems.system import Speaker, joined_past
 
 from .settings import Settings
 
@@ -31,25 +31,32 @@ BLANK = 2 / 127.5
 class Shown:
     """What the network is shown of n frames: faces, references u8 [n, s, s, 3], mel windows f32 [n, 80, 16].
 
+    references: u8 [n, k, s, s, 3] for systems that see several.
     banks: f32 [n, rows, 104] around each frame, for systems that hear those; else None.
+    motion: f32 [n, d], what the lips do, for systems that are told; else None.
     """
 
     faces: Pictures
     references: Pictures
     windows: Windows
     banks: Windows | None = None
+    motion: Windows | None = None
 
     def part(self, chosen: slice | NDArray[np.int64]) -> "Shown":
         """Some of the frames."""
         banks = None if self.banks is None else self.banks[chosen]
-        return Shown(self.faces[chosen], self.references[chosen], self.windows[chosen], banks)
+        motion = None if self.motion is None else self.motion[chosen]
+        return Shown(self.faces[chosen], self.references[chosen], self.windows[chosen], banks, motion)
 
     def clips(self) -> ClipBatch:
         """One sequence of n frames."""
         faces, references = to_network(self.faces)[None], to_network(self.references)[None]
         mel = torch.from_numpy(self.windows)
         banks = None if self.banks is None else torch.from_numpy(self.banks)[None]
-        return ClipBatch(faces, references, mel[None], mel[:1], banks=banks)
+        motion = None if self.motion is None else torch.from_numpy(self.motion)[None]
+        several = references if references.ndim > faces.ndim else None
+        reference = references if several is None else several[:, :, 0]
+        return ClipBatch(faces, reference, mel[None], mel[:1], banks=banks, motion=motion, references=several)
 
 
 class Synthesizer:
@@ -76,21 +83,12 @@ class Synthesizer:
         self._exact: Speaker[Any] | None = None
         self._say = say
 
-    def __call__(
-        self,
-        slots: Sequence[int],
-        faces: Pictures,
-        references: Pictures,
-        windows: Windows,
-        banks: Windows | None = None,
-    ) -> Pictures:
-        """faces, references u8 [n, s, s, 3], windows f32 [n, 80, 16] -> the faces saying it, u8 [n, s, s, 3].
+    def __call__(self, slots: Sequence[int], shown: Shown) -> Pictures:
+        """n frames and what is heard -> the faces saying it, u8 [n, s, s, 3].
 
-        banks f32 [n, rows, 104]: for systems that need them.
         slots: the place of each in the batch, rising, below `grid`.  OutOfMemory if even one does not fit.
         """
-        shown = Shown(faces, references, windows, banks)
-        spoken = np.empty_like(faces)
+        spoken = np.empty_like(shown.faces)
         done = 0
         while done < len(slots):
             part = slots[done] // self.batch
@@ -108,9 +106,9 @@ class Synthesizer:
         return spoken
 
     def in_order(self, before: Tensor | None, shown: Shown) -> tuple[Pictures, Tensor]:
-        """For systems that need the frame before each: n frames that follow each other -> u8 [n, s, s, 3].
+        """For systems that need frames before each: n frames that follow each other -> u8 [n, s, s, 3].
 
-        before: the second value of the call that made the frame before these; None if there is none.  OutOfMemory if
+        before: the second value of the call that made the frames before these; None if there is none.  OutOfMemory if
         one frame does not fit: they are made one at a time.
         """
         clips = replace(shown.clips(), before=before).to(self.device)
@@ -120,7 +118,7 @@ class Synthesizer:
             if not is_out_of_memory(problem):
                 raise
             raise self._too_small() from problem
-        return to_pictures(spoken), spoken[-1:]
+        return to_pictures(spoken), joined_past(clips.before, spoken[None], self.needs.before)
 
     def _speak(self, places: list[int], shown: Shown) -> Pictures:
         """One batch, the places that are free filled up with the first item."""
@@ -160,6 +158,11 @@ class Synthesizer:
             f"out of memory on {self.device}, even for one frame at a time; close other programs, or pass another "
             "--device or a smaller checkpoint"
         )
+
+    @property
+    def folder(self) -> Path:
+        """Where the checkpoint lies, and whatever belongs to it."""
+        return self.checkpoint if self.checkpoint.is_dir() else self.checkpoint.parent
 
     def _load(self) -> Any:
         """The system in float32 on the device; channels-last is the quicker layout everywhere (docs/speed.md)."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ class Turn:
 
     gate: when the mouth is generated, elsewhere it is the original's; None: always.
     banks: what is heard, as AV-HuBERT hears it; None if nobody needs it.
+    motion: f32 [stop - origin, d], what the lips do from frame `origin` on; None if nobody needs it.
     """
 
     first: int
@@ -35,6 +37,11 @@ class Turn:
     mel: Mel
     gate: Activity | None = None
     banks: FilterBanks | None = None
+    motion: NDArray[np.float32] | None = None
+
+    def moves(self, frames: Sequence[int]) -> NDArray[np.float32] | None:
+        """What the lips do in these frames of the result: f32 [n, d], if that is known."""
+        return None if self.motion is None else self.motion[np.array(frames) - self.origin]
 
     def windows(self, frames: Sequence[int], plan: Plan) -> NDArray[np.float32]:
         """What is heard with these frames of the result: f32 [n, 80, 16]."""
@@ -70,11 +77,13 @@ def make_turns(
     *,
     within: tuple[int, int] | None = None,
     banks_of: Callable[[Segment], FilterBanks | None] = lambda segment: None,
+    motion_of: Callable[[Callable[[], FaceTrack], Mel, int], NDArray[np.float32] | None] = lambda *_: None,
 ) -> list[Turn]:
     """The segments as turns, those of frames `within` alone if given (what lies outside is then not searched).
 
     mel_of: what a segment says; references_of: what the network is shown of a face; banks_of: what a segment says, for
-    a system that hears filter banks.
+    a system that hears filter banks; motion_of: what the lips of a face do that says so many frames of a sound, given
+    what finds that face in the whole of its segment, whatever is `within`: its manner is the same for every process.
     BadInput: a segment lies outside the result, or two that overlap in time mean the same face.
     """
     low, high = within or (0, plan.frames)
@@ -89,7 +98,9 @@ def make_turns(
                 banks = None if banks is None else banks.faded(activity.openness, MEL_RATE)
                 mel, activity = activity.hushed(mel), None
             origin = 0 if segment.sound is None else first
-            turns.append(Turn(first, stop, origin, track, references_of(track), mel, activity, banks))
+            whole = partial(casting.track, segment.face, *plan.sources(first, stop))
+            motion = motion_of(whole, mel, stop - origin)
+            turns.append(Turn(first, stop, origin, track, references_of(track), mel, activity, banks, motion))
     _check_apart(turns, plan)
     return turns
 

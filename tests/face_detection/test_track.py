@@ -76,6 +76,12 @@ def test_the_fixed_track_has_voxceleb2s_margins_in_every_frame():
     assert t.smoothed().box(2) == t.box(2)
 
 
+def test_beyond_its_own_frames_a_track_knows_nobody():
+    track = FaceTrack.fixed(3, Box(1, 2, 5, 8)).extended(5)
+    assert len(track) == 5 and [track.box(k) for k in range(5)] == [Box(1, 2, 5, 8)] * 3 + [None] * 2
+    assert track.missing() == [(3, 4)] and track.seen.tolist() == [True] * 3 + [False] * 2
+
+
 def test_short_and_empty_tracks_are_fine():
     for n in range(4):
         t = track(np.arange(float(n)))

@@ -249,7 +249,7 @@ def test_memory_is_bounded(dubber, folder, monkeypatch):
 
     dubbing = dubber.prepare(Job(folder / "person.mp4", folder / "words.wav", folder / "unused.mp4"))
     monkeypatch.setattr("lipsync.plan.read_frames", frames)
-    monkeypatch.setattr(type(dubber.synthesizer), "__call__", lambda self, slots, faces, *heard: faces)
+    monkeypatch.setattr(type(dubber.synthesizer), "__call__", lambda self, slots, shown: shown.faces)
     turn = dubbing.turns[0]
     box = FaceTrack.fixed(200, Box(20, 20, 90, 90))
     dubbing.plan = Plan(200, 200, "hold")

@@ -1,0 +1,178 @@
+"""A style model from files to files: whose manner, how much of it, motion out and in; and what cannot be."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from talking_head import picture, talking, tone
+from test_many_processes import frames, run
+from tiny_style import save
+
+from lipsync.cli import generate
+from lipsync.jobs import Job
+from lipsync.manner import STRETCH, STRETCHES, stretches
+from lipsync.pipeline import Dubber
+from lipsync.settings import Settings
+from video import PICTURES, read_frames, write_video
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save(tmp_path_factory.mktemp("style model"))
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """person.mp4 and other.mp4 with sound, mute.mp4 and words.wav; bad ones beside them."""
+    here = tmp_path_factory.mktemp("style")
+    long, short = tone(here / "own.wav", 0.64, 150), tone(here / "words.wav", 0.6)
+    write_video(here / "person.mp4", talking(16), Fraction(25), sound=long)
+    mirrored = (np.ascontiguousarray(frame[:, ::-1]) for frame in talking(14))
+    write_video(here / "other.mp4", mirrored, Fraction(30), sound=short)
+    write_video(here / "mute.mp4", talking(16), Fraction(25))
+    write_video(here / "three.mp4", talking(3), Fraction(25), sound=short)
+    write_video(here / "wall.mp4", talking(14, faceless=range(14)), Fraction(25), sound=short)
+    (here / "text.mp4").write_text("no video")
+    return here
+
+
+def speak(here: Path, model: Path, output: Path, *extra: object) -> int:
+    given = ["--video", here / "person.mp4", "--audio", here / "words.wav", "--output", output, "--model_path", model,
+             "--face_detector", "haar", "--device", "cpu", "--precision", "fp32", "--steps", "1", "--codec", "ffv1"]
+    return generate([str(flag) for flag in [*given, *extra]])
+
+
+def mouth(path: Path) -> np.ndarray:
+    return np.stack(list(read_frames(path))).astype(float)
+
+
+def test_motion_goes_out_and_comes_back_in(here: Path, model: Path, tmp_path: Path) -> None:
+    whole, again = tmp_path / "whole.mkv", tmp_path / "again.mkv"
+    assert speak(here, model, whole, "--motion_out", tmp_path / "lips" / "lips.npz") == 0
+    with np.load(tmp_path / "lips" / "lips.npz") as file:
+        motion, opening, fps = file["motion"], file["opening"], float(file["fps"])
+    assert motion.shape == (15, 4) and opening.shape == (15,) and fps == 25
+    drawn = next(read_frames(tmp_path / "lips" / "lips.png"))
+    assert (tmp_path / "lips" / "lips.png").suffix in PICTURES and drawn.shape[0] > drawn.shape[1] // 4
+    assert speak(here, model, again, "--motion_in", tmp_path / "lips" / "lips.npz") == 0
+    assert np.array_equal(mouth(whole), mouth(again))
+    np.savez(tmp_path / "edited.npz", motion=motion + 2, fps=fps)
+    assert speak(here, model, again, "--motion_in", tmp_path / "edited.npz") == 0
+    assert not np.array_equal(mouth(whole), mouth(again))
+
+
+def test_the_style_video_counts_by_its_strength(here: Path, model: Path, tmp_path: Path) -> None:
+    def motion(*extra: object) -> np.ndarray:
+        assert speak(here, model, tmp_path / "o.mkv", "--motion_out", tmp_path / "lips.npz", *extra) == 0
+        with np.load(tmp_path / "lips.npz") as file:
+            return np.array(file["motion"])
+
+    own, other = motion(), motion("--style_video", here / "other.mp4")
+    nobody = motion("--style_strength", "0")
+    assert not np.allclose(own, other, atol=1e-5) and not np.allclose(own, nobody, atol=1e-5)
+    assert np.allclose(motion("--style_video", here / "other.mp4", "--style_strength", "0"), nobody, atol=1e-5)
+    half = motion("--style_video", here / "other.mp4", "--style_strength", "0.5")
+    assert np.allclose(half, (other + nobody) / 2, atol=1e-4)
+    assert np.array_equal(motion("--style_video", here / "person.mp4"), own)  # by default it is the video itself
+    slow = motion("--fps", "12.5")
+    assert len(slow) == 7 and np.allclose(slow, own[:14:2], atol=1e-3)  # the lips move by time, not by frame
+
+
+def test_a_silent_video_or_a_still_speaks_like_nobody(
+    here: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert speak(here, model, tmp_path / "o.mkv", "--video", here / "mute.mp4") == 0
+    assert "it has no sound, so there is no manner of speaking in it" in capsys.readouterr().err
+    from video import write_picture
+
+    write_picture(tmp_path / "still.png", picture())
+    assert speak(here, model, tmp_path / "o.mkv", "--video", tmp_path / "still.png") == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "says"),
+    [
+        ("gone.mp4", 2, "no such file"),
+        ("text.mp4", 2, "text.mp4"),
+        ("mute.mp4", 2, "it has no sound"),
+        ("three.mp4", 2, "a style reference of 3 frames says nothing"),
+        ("wall.mp4", 3, "no face was found"),
+    ],
+)
+def test_a_bad_style_video_is_one_sentence(
+    here: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, code: int, says: str
+) -> None:
+    assert speak(here, model, tmp_path / "o.mkv", "--style_video", here / name) == code
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error:")]
+    assert len(lines) == 1 and "--style_video" in lines[0] and says in lines[0]
+    assert not list(tmp_path.iterdir())
+
+
+def test_bad_motion_is_one_sentence(
+    here: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def said(*extra: object) -> str:
+        assert speak(here, model, tmp_path / "o.mkv", *extra) == 2
+        return capsys.readouterr().err
+
+    file = tmp_path / "lips.npz"
+    for content, says in (
+        ({"motion": np.zeros((15, 3)), "fps": 25.0}, r"motion is (15, 3); give finite numbers [frames, 4]"),
+        ({"motion": np.full((15, 4), np.nan), "fps": 25.0}, "give finite numbers"),
+        ({"motion": np.zeros((15, 4)), "fps": 0.0}, "0 frames a second"),
+        ({"motion": np.zeros((5, 4)), "fps": 25.0}, "its 5 frames at 25 a second end after 0.20 s"),
+        ({"opening": np.zeros(5)}, "not lip motion"),
+    ):
+        np.savez(file, **content)
+        assert says in said("--motion_in", file)
+    assert "choose the ending .npz" in said("--motion_out", tmp_path / "lips.csv")
+    assert "from 0, nobody's manner, to 1" in said("--style_strength", "2")
+    (tmp_path / "segments.csv").write_text("start,end\n0,0.2\n0.3,0.5\n")
+    assert "leave --segments out" in said("--segments", tmp_path / "segments.csv", "--motion_out", file)
+
+
+def test_a_system_without_style_says_so(
+    here: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--style_video", here / "other.mp4", "--style_strength", "0.5"]
+    assert speak(here, checkpoint, tmp_path / "o.mkv", *flags) == 2
+    assert "--style_video, --style_strength: " in (said := capsys.readouterr().err) and "knows no style" in said
+
+
+def test_a_long_video_is_seen_in_stretches() -> None:
+    assert stretches(1500) == [range(1500)]
+    some = stretches(90_000)
+    assert sum(map(len, some)) == STRETCHES * STRETCH and some[0].start == 0 and some[-1].stop == 90_000
+
+
+def test_estimate_and_preview_know_style(
+    here: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert speak(here, model, tmp_path / "o.mkv", "--dry_run") == 0
+    assert "generate" in capsys.readouterr().out
+    assert speak(here, model, tmp_path / "o.png", "--preview", "0.2", "--style_video", here / "other.mp4") == 0
+
+
+def test_a_part_of_a_long_video_has_the_manner_of_the_whole(model: Path, tmp_path: Path) -> None:
+    """Though the faces of other parts are searched for nothing else."""
+    sound = tone(tmp_path / "long.wav", 6.8, 150)
+    write_video(tmp_path / "long.mp4", talking(170), Fraction(25), sound=sound, preset="ultrafast")
+    dubber = Dubber(model, Settings(detector="haar", device="cpu", precision="fp32", cache=None))
+    job = Job(tmp_path / "long.mp4", sound, tmp_path / "o.mp4")
+    (whole,), (part,) = (dubber.prepare(job, within=within).turns for within in (None, (160, 170)))
+    assert part.motion is not None and np.array_equal(part.motion, whole.motion)
+
+
+@pytest.mark.slow
+def test_three_processes_make_what_one_makes(here: Path, model: Path, tmp_path: Path) -> None:
+    flags = ["--model_path", model, "--device", "cpu", "--precision", "fp32", "--face_detector", "haar", "--steps", "1",
+             "--batch", "4", "--video", here / "person.mp4", "--audio", here / "own.wav", "--style_video",
+             here / "other.mp4", "--no_cache"]  # fmt: skip
+    for size in (1, 3):
+        out = ["--output", tmp_path / f"{size}.mp4", "--motion_out", tmp_path / f"{size}.npz"]
+        codes, said = run([*flags, *out], size)
+        assert codes == [0] * size, said
+    assert np.array_equal(frames(tmp_path / "1.mp4"), frames(tmp_path / "3.mp4"))
+    with np.load(tmp_path / "1.npz") as one, np.load(tmp_path / "3.npz") as other:
+        assert np.array_equal(one["motion"], other["motion"])
