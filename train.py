@@ -22,12 +22,17 @@ from errors import LipSyncError
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--system", default="diff2lip-small", help="preset: {diff2lip,syncdiff}-{128,small}, or sync")
+    parser.add_argument(
+        "--system", default="diff2lip-small",
+        help="preset: {diff2lip,syncdiff}-{128,small}, sync, style-small, or what that needs: autoencoder,"
+        " motion-reader, motion",
+    )  # fmt: skip
     parser.add_argument("--data", type=Path, required=True, help="VoxCeleb2, LRW, or a prepared folder")
     parser.add_argument("--output", type=Path, required=True, help="run folder, or gs:// or az://: state, log, weights")
     parser.add_argument("--init", type=Path, help="checkpoint of the same system to start from")
     parser.add_argument("--hearing", type=Path, help="ears to start from: a sync expert's, or AV-HuBERT as published")
     parser.add_argument("--expert", type=Path, help="sync expert that judges, for the sync term; Wav2Lip's fits too")
+    parser.add_argument("--parts", type=Path, help="folder of an autoencoder and stage 1, for style-small")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     parser.add_argument("--workers", type=int, default=0, help="processes that prepare batches")
     parser.add_argument(
@@ -43,7 +48,8 @@ def main() -> int:
         from systems.training import train  # torch loads after --help has answered
 
         train(options.system, options.data, options.output, init=options.init, hearing=options.hearing,
-              expert=options.expert, device=options.device, workers=options.workers, settings=options.set)  # fmt: skip
+              expert=options.expert, parts=options.parts, device=options.device, workers=options.workers,
+              settings=options.set)  # fmt: skip
         return 0
     except LipSyncError as problem:
         print(problem, file=sys.stderr)

@@ -1,16 +1,18 @@
 """MediaPipe's landmarks, found by a program in another environment (see mediapipe_points.py)."""
 
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from errors import BadInput
 from face_detection import Box
 
-from .mediapipe_points import POINTS, READY
+from .mediapipe_points import MOUTH, READY
 from .talker import Pictures, Points
 
 PROGRAM = Path(__file__).with_name("mediapipe_points.py")
@@ -21,9 +23,14 @@ class MediaPipe:
 
     name = "MediaPipe"
 
-    def __init__(self, python: Path, weights: Path) -> None:
-        """python: an interpreter that has mediapipe.  Raises BadInput if that cannot be started or has not."""
+    def __init__(self, python: Path, weights: Path, points: Sequence[int] = MOUTH) -> None:
+        """python: an interpreter that has mediapipe; points: which of its 478 are wanted.
+
+        Raises BadInput if that cannot be started or has not.
+        """
         command = [str(python), "-I", str(PROGRAM), str(weights)]  # -I: our folder is not on its path
+        command += map(str, points)
+        self._points = len(points)
         try:
             self._program = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
@@ -42,17 +49,21 @@ class MediaPipe:
 
     def find(self, pictures: Pictures, place: Box) -> Points:
         """See `Landmarks`; it finds the face itself.  Raises BadInput if the program has died."""
+        return self.find_in_space(pictures)[..., :2].copy()
+
+    def find_in_space(self, pictures: Pictures) -> NDArray[np.float32]:
+        """As `find`, of all chosen points: f32 [t, p, 3], z in pixels too."""
         count, height, width, _ = pictures.shape
         try:
             self._send(np.array([count, height, width], np.int32).tobytes())
             self._send(np.ascontiguousarray(pictures).tobytes())
         except BrokenPipeError as problem:
             raise BadInput("MediaPipe's program has ended early; see what mediapipe says when run by hand") from problem
-        size = count * POINTS * 2 * 4
+        size = count * self._points * 3 * 4
         answer = self._read(size)
         if len(answer) < size:
             raise BadInput("MediaPipe's program has ended early; see what mediapipe says when run by hand")
-        return np.frombuffer(answer, np.float32).reshape(count, POINTS, 2).copy()
+        return np.frombuffer(answer, np.float32).reshape(count, self._points, 3).copy()
 
     def _send(self, message: bytes) -> None:
         assert self._program.stdin is not None

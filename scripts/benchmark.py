@@ -30,7 +30,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from formula import fill, inputs  # noqa: E402
 
-from audio import read_mel  # noqa: E402
+from audio import ROW, read_mel  # noqa: E402
+from audio.avhubert import AvHubert, AvHubertConfig  # noqa: E402
 from dataset import ClipBatch, to_network  # noqa: E402
 from errors import BadInput, LipSyncError  # noqa: E402
 from face_detection import cut, load_detector, track_face  # noqa: E402
@@ -43,6 +44,7 @@ from lipsync.settings import Settings  # noqa: E402
 from systems import registry  # noqa: E402
 from systems.diff2lip import Diff2LipNetwork  # noqa: E402
 from systems.sound import SoundConfig  # noqa: E402
+from systems.syncdiff import SyncDiffConfig  # noqa: E402
 from systems.system import Speaker  # noqa: E402
 from video import probe, read_frames  # noqa: E402
 
@@ -133,6 +135,27 @@ def samplers(checkpoint: Path, clips: ClipBatch, device: torch.device, precision
     print()
 
 
+def hearing(checkpoint: Path, device: torch.device, precision: torch.dtype) -> None:
+    """What SyncDiff hears by, AV-HuBERT Base (random weights), against one step of the checkpoint's denoiser."""
+    ears = AvHubert(AvHubertConfig()).to(device).eval().requires_grad_(False)
+    network = registry.load_system(checkpoint).to(device).network
+    config, rows = network.config, SyncDiffConfig().rows
+    banks = torch.randn(8, rows, ROW, device=device)
+    x = torch.randn(8, config.in_channels, config.image_size, config.image_size, device=device)
+    style = torch.randn(8, config.embedding, device=device)
+
+    @torch.inference_mode()
+    def run(work: Callable[[], object]) -> None:
+        with autocast(device, precision):
+            work()
+
+    t = torch.full((8,), 500, device=device)
+    ways = {"ears": lambda: ears(banks), "step": lambda: network(x, t, style=style)}
+    seconds = medians({name: lambda w=work: run(w) for name, work in ways.items()}, 3, device)
+    print(f"AV-HuBERT Base: {seconds['ears'] / 8:.3f} s for a frame's window of {rows} rows,"
+          f" {seconds['ears'] / seconds['step']:.1f}x one step of the denoiser")  # fmt: skip
+
+
 def detectors(video: Path, device: torch.device) -> None:
     """Seconds per frame of every back end whose weights are there."""
     frame = next(iter(read_frames(video)))
@@ -172,6 +195,7 @@ def main() -> None:
     released_forward(device, precision)
     size = registry.load_system(options.model_path).size
     samplers(options.model_path, sample_clips(options.video, options.audio, size), device, precision)
+    hearing(options.model_path, device, precision)
     detectors(options.video, device)
     end_to_end(options.model_path, options.video, options.audio, options.device)
 

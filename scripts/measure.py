@@ -30,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from dataset import Clip, ClipBatch, entries, load_clip, to_pictures, window
 from dataset.sampling import stack
-from errors import LipSyncError
+from errors import BadInput, LipSyncError
 from guided_diffusion.device import resolve_device, resolve_precision
 from systems import registry
 from systems.system import Speaker
@@ -146,7 +146,10 @@ def main() -> None:
     options = parser.parse_args()
     device = resolve_device(options.device)
     precision = resolve_precision(options.precision, device)
-    speaker = Speaker(registry.load_system(options.model_path).to(device), precision=precision)
+    system = registry.load_system(options.model_path)
+    if system.needs.motion:
+        raise BadInput(f"{options.model_path}: is told lip motion; measure it with scripts/measure_rendering.py")
+    speaker = Speaker(system.to(device), precision=precision)
     rows = []
     for split in ("seen", "test"):
         clips = [load_clip(entry) for entry in entries(options.data, split)]

@@ -1,13 +1,15 @@
 """What a sync expert is worth on held-out clips, and what it thinks of a checkpoint.
 
-    python scripts/measure_sync.py --data PREPARED --expert EXPERT [--model_path CHECKPOINT] [--clips 40]
+    python scripts/measure_sync.py --data PREPARED --expert EXPERT [--model_path CHECKPOINT ...] [--clips N]
+                                   [--sampler dpm++] [--steps 4 8 16]
 
 accuracy  among 8 moments of a clip: how often a moment's own sound is nearer than one other (chance 50 %), and the
           nearest of all (chance 12.5 %).  The loss is that of training, ln 8 = 2.079 is chance
 shifts    the sound is moved by -5..5 frames and the expert asked by how many: how often it is right, and within 1.
           The clips' own offset, as the expert finds it, is counted in
 scores    cosines of 5 frames in the middle of each clip with their sound: the real face, the checkpoint's with the own
-          sound, and with the sound of another clip.  95 % bootstrap intervals over speakers
+          sound, and with the sound of another clip.  95 % bootstrap intervals over speakers.  Beside them PSNR of the
+          mouth half with the own sound, dB, and seconds a frame.  A row for each checkpoint, split and --steps
 """
 
 import os
@@ -16,7 +18,9 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import argparse
 import sys
+import time
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -74,19 +78,38 @@ def shifts(judge: Judge, clips: list[Footage], split: str) -> str:
     )
 
 
-def scores(judge: Judge, speaker: Speaker, clips: list[Footage], split: str, device: torch.device) -> str:
+def scores(judge: Judge, speaker: Speaker, clips: list[Footage], device: torch.device) -> str:
     batch = progress.held_out_windows(clips, frames=FRAMES, count=len(clips)).to(device)
-    other = progress.with_other_sound(batch)
+    begin = time.perf_counter()
+    own = speaker(batch)
+    seconds = (time.perf_counter() - begin) / own.shape[:2].numel()
+    wrong = speaker(progress.with_other_sound(batch))
     cosines = {
         name: (judge.embed_faces(faces) * judge.embed_sound(batch.speech)).sum(dim=1)
-        for name, faces in (("real", batch.faces), ("own", speaker(batch)), ("wrong", speaker(other)))
+        for name, faces in (("real", batch.faces), ("own", own), ("wrong", wrong))
     }
     cells = []
     speakers = [clip.speaker for clip in clips if len(clip) > FRAMES + 2]
     for values in (*cosines.values(), cosines["own"] - cosines["wrong"]):
         mean, low, high = interval(values.tolist(), speakers)
         cells.append(f"{mean:+.3f} [{low:+.3f}, {high:+.3f}]")
-    return f"| {split} | {len(batch.faces)} | " + " | ".join(cells) + " |"
+    psnr = progress.psnr_of_mouth_half(own, batch.faces)
+    return f"{len(batch.faces)} | " + " | ".join(cells) + f" | {psnr:.2f} | {seconds:.3f}"
+
+
+def judged(options: argparse.Namespace, expert: Judge, splits: dict[str, list[Footage]], device: torch.device) -> None:
+    """A table of checkpoints and ways to sample them."""
+    print("| checkpoint | sampling | split | clips | real | own sound | wrong sound | own - wrong | PSNR | s a frame |")
+    print("|---|---|---|---|---|---|---|---|---|---|")
+    for path in options.model_path:
+        system = registry.load_system(path).to(device)
+        usual = replace(system.sampling, sampler=options.sampler or system.sampling.sampler)
+        for spacing in options.steps or [usual.spacing]:
+            way = replace(usual, spacing=spacing)
+            speaker = Speaker(system, way, precision=resolve_precision("auto", device))
+            for split, clips in splits.items():
+                row = scores(expert, speaker, some(clips, options.clips or len(clips)), device)
+                print(f"| {path.stem} | {way.sampler} {spacing} | {split} | {row} |", flush=True)
 
 
 def interval(values: list[float], speakers: list[str]) -> tuple[float, float, float]:
@@ -105,19 +128,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="data with the splits seen and test")
     parser.add_argument("--expert", type=Path, required=True)
-    parser.add_argument("--model_path", type=Path, help="a checkpoint to judge")
-    parser.add_argument("--clips", type=int, default=40, help="of each split, for the shifts")
+    parser.add_argument("--model_path", type=Path, nargs="+", help="checkpoints to judge")
+    parser.add_argument("--sampler", help="how these are sampled; else as they say themselves")
+    parser.add_argument("--steps", nargs="+", help="in how many steps; several to compare")
+    parser.add_argument("--clips", type=int, help="of each split, for shifts (40) and scores (all)")
     parser.add_argument("--device", default="auto")
     options = parser.parse_args()
     device = resolve_device(options.device)
     expert = registry.load_expert(options.expert).to(device)
     splits = {split: list(clips) for split, clips in corpus(options.data, expert.size).items() if split in SPLITS}
     if options.model_path is not None:
-        system = registry.load_system(options.model_path).to(device)
-        speaker = Speaker(system, precision=resolve_precision("auto", device))
-        print("| split | clips | real | own sound | wrong sound | own - wrong |\n|---|---|---|---|---|---|")
-        for split, clips in splits.items():
-            print(scores(expert, speaker, clips, split, device))
+        judged(options, expert, splits, device)
         return
     if isinstance(expert, SyncExpert):
         print("| split | clips | against one | nearest of 8 | loss |\n|---|---|---|---|---|")
@@ -125,7 +146,7 @@ def main() -> None:
             print(accuracy(expert, clips, split))
     print("\n| split | clips | own offset within 1 frame | shift found | within 1 frame |\n|---|---|---|---|---|")
     for split, clips in splits.items():
-        print(shifts(expert, some(clips, options.clips), split))
+        print(shifts(expert, some(clips, options.clips or 40), split))
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SAMPLE = ROOT / "scripts" / "demo"
 SCRIPTS = sorted([*(ROOT / "scripts").glob("*.sh"), ROOT / ".ci" / "run"])
 OWN_ENVIRONMENT = {"mediapipe"}  # what one measuring script says to install apart: it needs another OpenCV
+OPTIONAL = {"diffusers"}  # for those who bring weights of its kind; one sentence where it is not
 # import names that are not the distribution's own with "-" for "_"
 DISTRIBUTIONS = {"cv2": "opencv-python", "skimage": "scikit-image"}
 
@@ -90,7 +91,7 @@ def test_setup_refuses_in_one_sentence(tmp_path: Path) -> None:
 
 def test_what_the_programs_import_is_required() -> None:
     shipped = [file for file in python_files() if ROOT / "tests" not in file.parents]
-    allowed = required("requirements.txt").keys() | OWN_ENVIRONMENT
+    allowed = required("requirements.txt").keys() | OWN_ENVIRONMENT | OPTIONAL
     missing = {name: str(file) for name, file in foreign(shipped).items() if name not in allowed}
     assert not missing
 

@@ -14,6 +14,7 @@ from dataset import load_clip, save_clip
 from dataset.prepared import entries
 from guided_diffusion.checkpoint import save_checkpoint
 from scripts.prepare import ExpertScorer
+from systems.recipes import recipe
 from systems.registry import build, describe
 from systems.sound import SoundConfig
 from systems.sync import SyncConfig
@@ -28,6 +29,12 @@ TINY = [
     "model.unet.attention_resolutions=[]", "model.sound.res_blocks=1", "model.sampling.spacing=1",
     "loss.perceptual=0", "loss.discriminator.widths=[32,32]",
     "train.steps=1", "train.batch=1", "train.evaluate_every=1", "train.log_every=1",
+]  # fmt: skip
+
+TINY_SYNCDIFF = [
+    *(setting for setting in TINY if setting.startswith(("model.unet", "model.sampling", "train."))),
+    "model.unet.patch=1", "model.mel.res_blocks=1", "model.pose.widths=[32]", "train.precision=fp32", "train.warmup=0",
+    "loss.own_output=1", "loss.own_warmup=2", "loss.train_sound_encoder=true",
 ]  # fmt: skip
 
 
@@ -55,10 +62,22 @@ def run(*command: str | Path, **environment: str) -> str:
 
 
 @pytest.mark.slow
-def test_an_expert_is_measured_and_measures(data: Path, expert: Path) -> None:
+def test_an_expert_is_measured_and_measures(data: Path, expert: Path, tmp_path: Path) -> None:
     script = [sys.executable, ROOT / "scripts" / "measure_sync.py", "--data", data, "--expert", expert, "--clips", "1"]
     printed = run(*script)
     assert "| seen | 2 |" in printed and "shift found" in printed
+
+    settings = [setting for setting in TINY if setting.startswith("model.")]
+    chosen = recipe("diff2lip-128").changed(settings)
+    model = build("diff2lip", chosen.model)
+    checkpoint = tmp_path / "tiny.safetensors"
+    save_checkpoint(checkpoint, describe("diff2lip", model, 0, model.state_dict()))
+    printed = run(*script, "--model_path", checkpoint, "--sampler", "dpm++", "--steps", "1", "2")
+    drift = run(sys.executable, ROOT / "scripts" / "measure_drift.py", "--data", data, "--model_path", checkpoint,
+                "--frames", "70", "--clips", "1")  # fmt: skip
+    assert "| 0-63 |" in drift and "| 64-69 |" in drift
+    rows = [f"| tiny | dpm++ {steps} | {split} | 1 |" for steps in "12" for split in ("seen", "test")]
+    assert all(row in printed for row in rows)
 
 
 @pytest.mark.slow
@@ -72,17 +91,22 @@ def test_train_sh_trains_with_every_term_but_lpips(data: Path, expert: Path, tmp
 
 
 @pytest.mark.slow
-def test_two_processes_do_what_one_does_that_accumulates(data: Path, expert: Path, tmp_path: Path) -> None:
-    """The whole of Diff2Lip's objective, GAN and expert included, started by torchrun."""
+@pytest.mark.parametrize("system", ["diff2lip-128", "syncdiff-small"])
+def test_two_processes_do_what_one_does_that_accumulates(
+    system: str, data: Path, expert: Path, tmp_path: Path
+) -> None:
+    """Diff2Lip with its whole objective, GAN and expert included, and SyncDiff with its own frames as pose."""
+    whole = system == "diff2lip-128"
+    chosen = [*(TINY if whole else TINY_SYNCDIFF), "train.steps=2", "train.learning_rate=1e-3"]
+    judge = ["--expert", expert] if whole else []
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     ways = {"two": (torchrun, []), "one": ([sys.executable], ["train.accumulate=2"])}
     for name, (launcher, settings) in ways.items():
-        settings = [*TINY, *settings, "train.steps=2", "train.learning_rate=1e-3"]
-        flags = [word for setting in settings for word in ("--set", setting)]
-        run(*launcher, ROOT / "train.py", "--system", "diff2lip-128", "--data", data, "--output", tmp_path / name,
-            "--expert", expert, "--device", "cpu", *flags, OMP_NUM_THREADS="1")  # fmt: skip
+        flags = [word for setting in [*chosen, *settings] for word in ("--set", setting)]
+        run(*launcher, ROOT / "train.py", "--system", system, "--data", data, "--output", tmp_path / name,
+            *judge, "--device", "cpu", *flags, OMP_NUM_THREADS="1")  # fmt: skip
     one, two = (torch.load(tmp_path / name / "state.pt", weights_only=True)["weights"] for name in ("one", "two"))
-    assert any(key.startswith("discriminator.") for key in one)
+    assert any(key.startswith("discriminator.") for key in one) == whole
     assert all(torch.allclose(one[key], two[key], atol=2e-4) for key in one)
 
 

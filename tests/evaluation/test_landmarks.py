@@ -79,7 +79,7 @@ class Landmarker:
     def __exit__(self, *_): pass
     def detect(self, picture):
         if picture[0, 0, 0] == 13: os._exit(1)
-        point = N(x=picture[0, 0, 0] / 100, y=picture[0, 0, 1] / 100)
+        point = N(x=picture[0, 0, 0] / 100, y=picture[0, 0, 1] / 100, z=0.5)
         return N(face_landmarks=[[point] * 478] if picture.any() else [])
 vision = N(
     FaceLandmarkerOptions=lambda base_options: base_options,
@@ -95,6 +95,7 @@ def test_mediapipe_answers_from_another_environment(tmp_path: Path) -> None:
     pictures = np.zeros((3, 8, 10, 3), np.uint8)
     pictures[0, 0, 0], pictures[2, 0, 0] = (50, 25, 0), (10, 20, 0)
     with MediaPipe(python(tmp_path, PACKAGE), tmp_path / "face_landmarker.task") as landmarks:
+        assert landmarks.find(pictures, PLACE).shape == (3, 20, 2)
         for _ in range(2):
             found = landmarks.find(pictures, PLACE)
             assert np.allclose(found[0], (5, 2)) and np.isnan(found[1]).all() and np.allclose(found[2], (1, 1.6))
@@ -103,6 +104,9 @@ def test_mediapipe_answers_from_another_environment(tmp_path: Path) -> None:
             landmarks.find(pictures, PLACE)
         with pytest.raises(BadInput, match="has ended early"):
             landmarks.find(np.zeros((500, 100, 100, 3), np.uint8), PLACE)
+    with MediaPipe(python(tmp_path, PACKAGE), tmp_path / "face_landmarker.task", (13, 14, 152)) as landmarks:
+        found = landmarks.find_in_space(pictures[2:])
+        assert found.shape == (1, 3, 3) and np.allclose(found, (1, 1.6, 5))
 
 
 def test_without_mediapipe_the_remedy_is_named(tmp_path: Path) -> None:

@@ -1,0 +1,124 @@
+"""What generate.py makes of every video in a folder: a row each, in which what is odd stands out.
+
+    python scripts/clip_table.py VIDEOS --sample_path RESULTS [--audio WORDS] [flags of generate.py]
+
+Every video says WORDS, else its own sound, from its first frame to its last (--length video), without the cache of
+detections, so that all stages are timed.  A result that is there already is not made again.
+
+in, out, edited   frames of the video, of the result, and of those that speak
+no face in        frames, from..to, both included
+cuts              between shots
+sound late        by how much the result's sound is behind the words at the end (4 s); ? if it is another one there
+"""
+
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import argparse
+import csv
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from audio import Waveform, read_sound
+from dataset.folders import VIDEO_SUFFIXES, files
+from errors import BadInput
+from lipsync.cli import exit_code, generate
+from lipsync.ledger import Ledger, Line
+from video import atomic, probe
+
+LIST = "clips"
+SPAN = 4.0      # seconds at the end of a sound that are compared
+FURTHEST = 0.5  # seconds that a sound may be early or late
+ALIKE = 0.5     # correlation from which on two sounds count as the same
+
+
+def lag(given: Waveform, heard: Waveform) -> float | None:
+    """Seconds by which `heard` is behind `given` at their common end; None if one cannot be found in the other.
+
+    The peak of their cross-correlation, to one sample.  ValueError if their rates differ.
+    """
+    if given.rate != heard.rate:
+        raise ValueError(f"sounds of {given.rate} and {heard.rate} samples a second cannot be compared")
+    stop, reach = min(len(given.samples), len(heard.samples)), round(FURTHEST * given.rate)
+    one, two = (sound.samples[max(0, stop - round(SPAN * sound.rate)) : stop] for sound in (given, heard))
+    size = len(one) + 2 * reach
+    product = np.fft.irfft(np.fft.rfft(two, size) * np.fft.rfft(one, size).conj(), size)
+    shifts = np.arange(-reach, reach + 1)
+    best = int(shifts[product[shifts].argmax()])
+    loudness = float(np.linalg.norm(one) * np.linalg.norm(two))
+    return best / given.rate if product[best] > ALIKE * loudness else None
+
+
+def table(lines: Sequence[Line], folder: Path) -> str:
+    """Markdown: a row per result of `folder` that was made, and below it why others were not."""
+    made = [line for line in lines if not line.error]
+    stages = list(dict.fromkeys(stage for line in made for stage in line.report["seconds"]))
+    names = ["video", "size", "fps", "in", "out", "edited", "no face in", "cuts", *(f"{stage}, s" for stage in stages)]
+    rows = [[*names, "sound late, ms"], ["---"] * (len(names) + 1)]
+    rows += [[*_frames(line, folder), *_seconds(line, stages), _late(line, folder)] for line in made]
+    failed = [f"{Path(line.video).name}: {line.error}" for line in lines if line.error]
+    return "\n".join(["| " + " | ".join(row) + " |" for row in rows] + failed)
+
+
+def _frames(line: Line, folder: Path) -> list[str]:
+    before, after, report = probe(Path(line.video)), probe(folder / line.output), line.report
+    missing = ", ".join(f"{first}..{last}" for first, last in report["missing"])
+    return [
+        before.path.name, f"{before.width}x{before.height}", f"{float(before.fps):.3f}", str(before.frames),
+        str(after.frames), str(report["edited"]), missing, str(report["shots"] - 1),
+    ]  # fmt: skip
+
+
+def _seconds(line: Line, stages: Sequence[str]) -> list[str]:
+    spent = line.report["seconds"]
+    return [f"{spent[stage]:.1f}" if stage in spent else "" for stage in stages]
+
+
+def _late(line: Line, folder: Path) -> str:
+    words = read_sound(Path(line.audio or line.video))
+    late = lag(words, read_sound(folder / line.output))
+    if late is None:
+        return "?" if words.samples.any() else "silent"
+    return f"{1000 * late:+.1f}"
+
+
+def write_list(path: Path, videos: Path, audio: Path | None) -> None:
+    """The list of all videos in a folder.  BadInput if there is none."""
+    if not videos.is_dir():
+        raise BadInput(f"{videos}: is no folder; name one that holds videos")
+    names = files(videos, VIDEO_SUFFIXES)
+    if not names:
+        raise BadInput(f"{videos}: holds no video; give a folder of mp4, mov, mkv, webm, avi or mpg files")
+    found = [(videos / name).absolute() for name in names]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("video", "audio"), *((video, (audio or video).absolute()) for video in found)])
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("videos", type=Path, metavar="VIDEOS", help="a folder")
+    parser.add_argument("--sample_path", type=Path, required=True, metavar="RESULTS", help="where the results go")
+    parser.add_argument("--audio", type=Path, metavar="WORDS", help="what they say (each its own sound)")
+    options, flags = parser.parse_known_args(args)
+    listing, folder = options.sample_path / f"{LIST}.csv", options.sample_path
+    if code := exit_code(lambda: write_list(listing, options.videos, options.audio)):
+        return code
+    given = ["--filelist", str(listing), "--sample_path", str(folder), "--length", "video", "--no_cache", *flags]
+    code = generate(given)
+    if code in (0, 5):
+        wanted = {line["video"] for line in csv.DictReader(listing.read_text(encoding="utf-8").splitlines())}
+        print(table([line for line in Ledger(folder, LIST).read().values() if line.video in wanted], folder))
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

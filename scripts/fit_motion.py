@@ -1,0 +1,147 @@
+"""What the lips do in prepared clips: landmarks beside each clip, and the space of lip motion that they span.
+
+    python scripts/fit_motion.py --data PREPARED --landmarker face_landmarker.task [--mediapipe_python PY] [--frames N]
+
+Beside each SPLIT/SPEAKER/NAME.npz comes NAME.landmarks.npy, f32 [t, p, 2] as `MotionSpace` takes them, NaN where no
+face was found; and PREPARED/motion_space.npz, fitted on `train` alone, speakers counting by the root of their frames.
+At most --frames of a training speaker are looked at, clips spread over all.  Clips that have landmarks are passed over,
+so the same command goes on where it stopped; it needs an interpreter that has mediapipe (see docs/evaluation.md).
+"""
+
+import argparse
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from dataset import Entry, entries, load_clip
+from errors import BadInput, LipSyncError
+from evaluation.mediapipe_client import MediaPipe
+from systems.style.frontal import WANTED, frontal
+from systems.style.labels import SPACE, landmarks_path, save_landmarks
+from systems.style.lip_motion import MotionSpace
+
+MARGIN = 64  # pixels of their own edge around the crops: MediaPipe's detector wants faces smaller than the picture
+
+
+def chosen(data: Path, split: str, frames: int) -> list[Entry]:
+    """The clips of a split that are looked at: all, but for `train` at most so many frames a speaker, spread."""
+    found = entries(data, split)
+    if split != "train":
+        return found
+    by_speaker = defaultdict(list)
+    for entry in found:
+        by_speaker[entry.speaker].append(entry)
+    return [entry for clips in by_speaker.values() for entry in _spread(clips, frames)]
+
+
+def _spread(clips: Sequence[Entry], frames: int) -> list[Entry]:
+    lengths = [_length(entry) for entry in clips]
+    share = min(1.0, frames / sum(lengths))
+    kept = np.unique(np.linspace(0, len(clips) - 1, max(1, round(share * len(clips)))).astype(int))
+    return [clips[number] for number in kept]
+
+
+def _length(entry: Entry) -> int:
+    with np.load(entry.path, allow_pickle=False) as file:
+        return len(file["ends"])
+
+
+def label(finder: MediaPipe, entry: Entry) -> None:
+    """Writes the landmarks of a clip."""
+    faces = load_clip(entry).faces
+    wide = np.pad(faces, ((0, 0), (MARGIN, MARGIN), (MARGIN, MARGIN), (0, 0)), mode="edge")
+    save_landmarks(entry.path, frontal(finder.find_in_space(wide)))
+
+
+def fit(data: Path, numbers: int) -> MotionSpace:
+    """The space that the labelled clips of `train` span."""
+    found: list[tuple[str, NDArray[np.float32]]] = []
+    for entry in entries(data, "train"):
+        if landmarks_path(entry.path).exists():
+            points = np.load(landmarks_path(entry.path))
+            found.append((entry.speaker, points[np.isfinite(points).all(axis=(1, 2))]))
+    if not sum(len(points) for _, points in found):
+        raise BadInput(f"{data}: no face was found in any clip of train, so there is no lip motion to fit")
+    total = Counter[str]()
+    for speaker, points in found:
+        total[speaker] += len(points)
+    weights = np.concatenate([np.full(len(points), total[speaker] ** -0.5) for speaker, points in found])
+    return MotionSpace.fitted(np.concatenate([points for _, points in found]), weights, numbers)
+
+
+def run(options: argparse.Namespace) -> None:
+    waiting = [
+        entry
+        for split in ("train", "seen", "test")
+        if (options.data / split).is_dir()
+        for entry in chosen(options.data, split, options.frames)
+        if not landmarks_path(entry.path).exists()
+    ]
+    with ExitStack() as stack:
+        finders = [
+            stack.enter_context(MediaPipe(options.mediapipe_python, options.landmarker, WANTED))
+            for _ in range(options.processes if waiting else 0)
+        ]
+        bar = tqdm(total=len(waiting), unit="clip", disable=None)
+
+        def work(number: int) -> None:
+            for entry in waiting[number :: options.processes]:
+                label(finders[number], entry)
+                bar.update()
+
+        with ThreadPoolExecutor(options.processes) as pool:
+            list(pool.map(work, range(len(finders))))
+        bar.close()
+    space = fit(options.data, options.numbers)
+    space.save(options.data / SPACE)
+    print(f"{len(waiting)} clips looked at; {options.data / SPACE} written")
+    print("\n".join(_says(options.data, space)))
+
+
+def _says(data: Path, space: MotionSpace) -> Iterator[str]:
+    """How much of the landmarks of each split the motion keeps."""
+    import torch
+
+    for split in ("train", "seen", "test"):
+        if not (data / split).is_dir():
+            continue
+        paths = [landmarks_path(entry.path) for entry in entries(data, split)]
+        labelled = [np.load(path) for path in paths if path.exists()]
+        if not labelled:
+            continue
+        points = torch.from_numpy(np.concatenate(labelled))
+        found = points[points.isfinite().all(dim=2).all(dim=1)]
+        left = (space.landmarks(space.motion(found)) - found).norm(dim=2).mean()
+        yield (
+            f"{split}: {len(labelled)} clips, {len(points)} frames, a face in {len(found) / len(points):.1%}; what"
+            f" {space.numbers} numbers leave out is {100 * left:.2f} % of the distance between the eyes"
+        )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="prepared folder")
+    parser.add_argument("--landmarker", type=Path, required=True, help="MediaPipe's face_landmarker.task")
+    parser.add_argument("--mediapipe_python", type=Path, default=Path(sys.executable), help="who has mediapipe")
+    parser.add_argument("--frames", type=int, default=2000, help="of each training speaker, at most")
+    parser.add_argument("--numbers", type=int, default=16, help="of a frame's motion")
+    parser.add_argument("--processes", type=int, default=2, help="landmarkers at work")
+    try:
+        run(parser.parse_args())
+        return 0
+    except LipSyncError as problem:
+        print(problem, file=sys.stderr)
+        return problem.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
