@@ -46,8 +46,9 @@ class Resample(nn.Module):
 class ModulatedConv2d(nn.Conv2d):
     """A 3 x 3 convolution whose weights a vector scales, input channel by channel of the input (Karras et al. 2020).
 
-    The scaled weights of each output are brought back to unit length (demodulated, eq. 3), so that the vector says what
-    is looked at and not how loud it is.  Scaling input and output does the same with one set of weights for all items.
+    The scaled weights of each output are brought back to the length that they have unscaled (demodulated, in eq. 3 to
+    length 1), so that the vector says what is looked at and not how loud it is.  At first little is scaled.
+    Scaling input and output does the same with one set of weights for all items.
     x [b, c, h, w], vector [b, modulation] -> [b, out, h, w].
     """
 
@@ -58,7 +59,8 @@ class ModulatedConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor, vector: Tensor) -> Tensor:  # type: ignore[override]
         scales: Tensor = self.scales(vector.to(self.scales.weight.dtype)).float()       # [b, c]
-        lengths = (scales**2 @ self.weight.float().square().sum(dim=(2, 3)).T + 1e-8).sqrt()  # [b, out]
+        power = self.weight.float().square().sum(dim=(2, 3))                            # [out, c]
+        lengths = ((scales**2 @ power.T + 1e-8) / (power.sum(dim=1) + 1e-8)).sqrt()     # [b, out]
         h: Tensor = F.conv2d(x * scales[:, :, None, None].to(x.dtype), self.weight, padding=1)
         h = h / lengths[:, :, None, None].to(h.dtype)
         return h if self.bias is None else h + self.bias[:, None, None].to(h.dtype)

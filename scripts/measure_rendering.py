@@ -77,7 +77,7 @@ class Rendering:
         foreign = other.motion[torch.arange(len(told)) % len(other.motion)]
         truth = batch.faces[:, 0]
         with autocast(truth.device, self.speaker.precision):
-            restored = self.system.autoencoder.decode(self.system.autoencoder.encode(truth)).clamp(-1, 1)
+            restored = self.system.space.decode(self.system.space.encode(truth)).clamp(-1, 1)
         ways = {
             WAYS[0]: (self.speaker(batch)[:, 0], told),
             WAYS[1]: (self.speaker(replace(batch, motion=foreign))[:, 0], foreign[:, 0]),

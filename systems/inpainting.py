@@ -1,14 +1,17 @@
 """What systems that hide the lower rows of a face and fill them in have in common."""
 
 from abc import abstractmethod
+from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from dataset import ClipBatch, Needs
-from guided_diffusion.diffusion import Diffusion
+from guided_diffusion.diffusion import Diffusion, DiffusionConfig
 from guided_diffusion.samplers import SampleConfig
+from guided_diffusion.space import Pixels, Space
+from guided_diffusion.unet import UNetConfig
 
 K = TypeVar("K")
 
@@ -22,15 +25,14 @@ class Inpainter(nn.Module, Generic[K]):
 
     mask: Tensor  # [1, 1, s, s] 1 on the hidden rows
     needs = Needs()
+    bounded = True  # samples lie in [-1, 1]
 
     def __init__(self, config: Any, network: nn.Module) -> None:
         super().__init__()
         self.config = config
         self.network = network
         self.diffusion = Diffusion(config.diffusion)
-        rows = torch.arange(self.size) >= int(self.size * (1 - config.hide))
-        mask = rows.float().view(1, 1, -1, 1).repeat(1, 1, 1, self.size)
-        self.register_buffer("mask", mask, persistent=False)
+        self.register_buffer("mask", lower_rows(self.size, config.hide), persistent=False)
 
     @property
     def size(self) -> int:
@@ -74,3 +76,103 @@ class Inpainter(nn.Module, Generic[K]):
         """sample * mask + face * (1 - mask)."""
         finished: Tensor = sample * conditions.mask + conditions.filled * (1 - conditions.mask)
         return finished
+
+
+class SpaceInpainter(Inpainter[K]):
+    """One that fills in elements of a space: pixels, or latents of an autoencoder that stays as it is.
+
+    config also has latents: () for pixels, else the shape of an element; K, its Conditions, also have visible, the
+    masked face as an element of the space.  ValueError if the space is not the one that the config says.
+    """
+
+    element_mask: Tensor  # [1, 1, h, w]
+    space: Any  # Space; the nn.Module that an autoencoder is
+
+    def __init__(self, config: Any, network: nn.Module, space: Space | None) -> None:
+        super().__init__(config, network)
+        self.space = space or Pixels(self.size)
+        if config.latents != (() if space is None else tuple(space.shape)):
+            raise ValueError(f"the network knows latents {config.latents}, the autoencoder has {self.space.shape}")
+        self._keep(self.space)
+        self.register_buffer("element_mask", lower_rows(self.shape[1], config.hide), persistent=False)
+
+    def _keep(self, part: Any) -> None:
+        """A part that is used as it is: no gradient, always in evaluation mode."""
+        if isinstance(part, nn.Module):
+            part.requires_grad_(False).eval()
+
+    @property
+    def kept(self) -> tuple[Any, ...]:
+        return (self.space,)
+
+    def train(self, mode: bool = True) -> Any:
+        super().train(mode)
+        for part in self.kept:
+            self._keep(part)
+        return self
+
+    @property
+    def bounded(self) -> bool:  # type: ignore[override]
+        return bool(self.space.bounded)
+
+    @property
+    def sampling(self) -> SampleConfig:
+        return self._clipped(super().sampling)
+
+    @property
+    def qualities(self) -> dict[str, SampleConfig]:
+        return {name: self._clipped(sampling) for name, sampling in super().qualities.items()}
+
+    def _clipped(self, sampling: SampleConfig) -> SampleConfig:
+        return sampling if self.bounded else replace(sampling, clip=False)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        channels, rows, columns = self.space.shape
+        return channels, rows, columns
+
+    @property
+    def sample_mask(self) -> Tensor:
+        return self.element_mask
+
+    @torch.no_grad()
+    def sampled(self, faces: Tensor) -> Tensor:
+        return self.space.encode(faces)  # type: ignore[no-any-return]
+
+    def with_visible(self, x_t: Tensor, conditions: Any) -> Tensor:
+        """Elements whose visible rows are those of the masked face."""
+        return x_t * self.element_mask + conditions.visible * (1 - self.element_mask)  # type: ignore[no-any-return]
+
+    def finish(self, sample: Tensor, conditions: Any) -> Tensor:
+        """Decoded, and the visible pixels put back."""
+        decoded = self.space.decode(self.with_visible(sample, conditions)).clamp(-1, 1)
+        return super().finish(decoded, conditions)
+
+
+def lower_rows(size: int, share: float) -> Tensor:
+    """[1, 1, size, size]: 1 on so large a share of the rows, from below."""
+    rows = torch.arange(size) >= int(size * (1 - share) + 1e-6)
+    return rows.float().view(1, 1, -1, 1).repeat(1, 1, 1, size)
+
+
+def check_space(latents: tuple[int, ...], size: int, hide: float, diffusion: DiffusionConfig) -> None:
+    """ValueError if latents, () for pixels, cannot be those of faces of `size` pixels, or not be filled in so."""
+    if not 0 < hide < 1:
+        raise ValueError(f"hide must lie in (0, 1), not {hide}")
+    if not latents:
+        return
+    if len(latents) != 3 or latents[1] != latents[2] or size % latents[1]:
+        raise ValueError(f"latents {latents} are not those of a square face of {size} px")
+    if latents[1] * (1 - hide) % 1:
+        raise ValueError(f"hide {hide} must leave whole rows of {latents[1]}")
+    if diffusion.learn_variance:
+        raise ValueError("a learned variance is that of pixels; use model.diffusion.learn_variance=False in latents")
+
+
+def unet_in(latents: tuple[int, ...], unet: UNetConfig, pictures: int) -> UNetConfig:
+    """A UNet for faces of unet.image_size pixels, made for that many pictures in the space: of pixels if ()."""
+    if not latents:
+        return replace(unet, in_channels=3 * pictures)
+    channels, rows, _ = latents
+    patch = max(unet.patch * rows // unet.image_size, 1)  # a position of the network sees the same stretch of face
+    return replace(unet, image_size=rows, in_channels=channels * pictures, out_channels=channels, patch=patch)

@@ -131,7 +131,7 @@ class InpainterTraining(nn.Module):
 
     def _finished(self, predicted: Tensor, conditions: Any) -> Tensor:
         """Predicted samples as faces [b*t, 3, s, s]."""
-        return self.model.finish(predicted.clamp(-1, 1), conditions)
+        return self.model.finish(predicted.clamp(-1, 1) if self.model.bounded else predicted, conditions)
 
     def _draw_steps(self, clips: ClipBatch, generator: Generator) -> Tensor:
         """The timestep of each frame, int64 [b*t] on the CPU."""

@@ -12,11 +12,11 @@ from guided_diffusion.samplers import SampleConfig
 from guided_diffusion.train_config import TrainConfig
 from guided_diffusion.unet import UNetConfig
 
+from .autoencoder import AutoencoderConfig
 from .diff2lip import Diff2LipConfig
 from .objective import ObjectiveConfig
 from .sound import SoundConfig
 from .style import (
-    AutoencoderConfig,
     FaceData,
     LipMotionConfig,
     PredictingObjective,
@@ -110,6 +110,7 @@ RECIPES = {
             unet=SMALL_UNET,
             sound="mel",
             mel=SoundConfig(res_blocks=1),
+            tokens=16,
             diffusion=SMALL_DIFFUSION,
             sampling=SampleConfig(sampler="dpm++", spacing="3"),
             fast=SampleConfig(sampler="dpm++", spacing="2"),
@@ -145,11 +146,11 @@ RECIPES = {
     "style-small": Recipe(
         "style",
         RendererConfig(
-            unet=replace(SMALL_UNET, attention_resolutions=(16, 8), patch=1),
+            unet=replace(SMALL_UNET, attention_resolutions=(16, 8)),
             diffusion=SMALL_DIFFUSION,
-            sampling=SampleConfig(sampler="dpm++", spacing="3", clip=False),
-            fast=SampleConfig(sampler="dpm++", spacing="2", clip=False),
-            best=SampleConfig(sampler="dpm++", spacing="4", clip=False),
+            sampling=SampleConfig(sampler="dpm++", spacing="3"),
+            fast=SampleConfig(sampler="dpm++", spacing="2"),
+            best=SampleConfig(sampler="dpm++", spacing="4"),
         ),
         RendererObjective(x0_scale="plain", shared_step=False, mouth=15.0, motion=0.1),
         TrainConfig(

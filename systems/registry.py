@@ -11,22 +11,12 @@ from errors import BadInput
 from guided_diffusion.checkpoint import Checkpoint, load_checkpoint, load_strictly
 from guided_diffusion.config import from_dict, to_dict
 
+from .autoencoder import Autoencoder, AutoencoderConfig, load_published
 from .diff2lip import Diff2Lip, Diff2LipConfig
-from .style import (
-    Autoencoder,
-    AutoencoderConfig,
-    LipMotion,
-    LipMotionConfig,
-    Parts,
-    Renderer,
-    RendererConfig,
-    StyleSystem,
-    load_published,
-    parts_in,
-    renderer_in,
-)
+from .parts import Part, Parts, autoencoder_in, has_autoencoder, motion_in, network_in
+from .style import LipMotion, LipMotionConfig, Renderer, RendererConfig, StyleSystem
 from .sync import SyncConfig, SyncExpert, Wav2LipExpert, Wav2LipExpertConfig
-from .syncdiff import SyncDiff, SyncDiffConfig
+from .syncdiff import SyncDiff, SyncDiffConfig, SyncDiffNetwork
 
 ROOT = Path(__file__).resolve().parent.parent
 DEFAULT_CHECKPOINT = ROOT / "checkpoints" / "diff2lip-small.safetensors"
@@ -34,8 +24,8 @@ DEFAULT_CHECKPOINT = ROOT / "checkpoints" / "diff2lip-small.safetensors"
 Speaking = Diff2Lip | SyncDiff | StyleSystem  # what can speak
 Expert = SyncExpert | Wav2LipExpert  # what can judge
 Stage1 = LipMotion  # what says how the lips of a StyleSystem move
-Part = Renderer | Autoencoder | Stage1
-Model = Diff2Lip | SyncDiff | Expert | Part  # whatever is in one file
+Network = SyncDiffNetwork | Renderer  # what is trained of a system that may have other parts
+Model = Diff2Lip | Network | Autoencoder | Stage1 | Expert  # whatever is in one file
 
 
 @dataclass(frozen=True)
@@ -48,7 +38,7 @@ class Kind:
 
 KINDS = {
     "diff2lip": Kind(Diff2LipConfig, Diff2Lip),
-    "syncdiff": Kind(SyncDiffConfig, SyncDiff),
+    "syncdiff": Kind(SyncDiffConfig, SyncDiffNetwork),
     "sync": Kind(SyncConfig, SyncExpert),
     "wav2lip-expert": Kind(Wav2LipExpertConfig, Wav2LipExpert),
     "style": Kind(RendererConfig, Renderer),
@@ -80,13 +70,35 @@ def load_system(path: Path) -> Speaking:
 
     Raises BadInput for one that only judges, such as a sync expert, or whose other parts do not lie beside it.
     """
-    file = renderer_in(path) if path.is_dir() else path
+    file = network_in(path) if path.is_dir() else path
     model = load(file)
-    if isinstance(model, Renderer):
-        return load_parts(*parts_in(file.parent)).system(model, str(file)).eval()
-    if not isinstance(model, Speaking):
+    if isinstance(model, Network):
+        parts = parts_in(file.parent, model.config)
+        parts.check(model.config, str(file))
+        return whole(model, parts).eval()
+    if not isinstance(model, Diff2Lip):
         raise BadInput(f"{path}: is a {type(model).__name__}, which cannot speak; pass a lip-sync checkpoint")
     return model
+
+
+def whole(network: Network, parts: Parts) -> SyncDiff | StyleSystem:
+    """A system of its network and its parts."""
+    autoencoder = parts.autoencoder.model if parts.autoencoder is not None else None
+    if isinstance(network, SyncDiffNetwork):
+        return SyncDiff(network, autoencoder)
+    assert parts.motion is not None, "a renderer is told what the lips do"
+    return StyleSystem(network, autoencoder, parts.motion.model.reader)
+
+
+def parts_in(folder: Path, config: Any, *, training: bool = False) -> Parts:
+    """What a network of this config works with, from a folder; in training, the autoencoder if there is one.
+
+    Raises BadInput if something is missing, or not what it is called.
+    """
+    latent = has_autoencoder(folder) if training else bool(config.latents)
+    autoencoder = Part(load_autoencoder(path := autoencoder_in(folder)), path) if latent else None
+    motion = Part(load_motion(path := motion_in(folder)), path) if hasattr(config, "motion") else None
+    return Parts(autoencoder, motion)
 
 
 def load_expert(path: Path) -> Expert:
@@ -97,13 +109,8 @@ def load_expert(path: Path) -> Expert:
     return model
 
 
-def load_parts(autoencoder: Path, motion: Path) -> Parts:
-    """What a renderer works with.  Raises BadInput if one of them is something else."""
-    return Parts(load_autoencoder(autoencoder), load_motion(motion), autoencoder, motion)
-
-
 def load_autoencoder(path: Path) -> Any:
-    """As `load`, for an autoencoder (`Latents`) or the folder of a published one.  BadInput for anything else."""
+    """As `load`, for an autoencoder or the folder of a published one.  BadInput for anything else."""
     if path.is_dir():
         return load_published(path).eval().requires_grad_(False)
     model = load(path)
@@ -114,7 +121,7 @@ def load_autoencoder(path: Path) -> Any:
 
 def load_motion(path: Path) -> Stage1:
     """Stage 1: of its own file, or of the folder of a model.  Raises BadInput for anything else."""
-    file = parts_in(path)[1] if path.is_dir() else path
+    file = motion_in(path) if path.is_dir() else path
     model = load(file)
     if not isinstance(model, LipMotion):
         raise BadInput(f"{file}: knows no lip motion; train what does with train.py --system motion")

@@ -52,6 +52,26 @@ class SoundEncoder(nn.Module):
         return features
 
 
+def embedding_head(width: int) -> nn.Sequential:
+    """Features [b, 128, 8, 8] -> what is said, [b, width]: bands told apart, moments averaged."""
+    return nn.Sequential(
+        normalization(WIDTHS[-1]), nn.SiLU(), nn.AdaptiveAvgPool2d((8, 1)), nn.Flatten(),
+        nn.Linear(WIDTHS[-1] * 8, width),
+    )  # fmt: skip
+
+
+class SoundEmbedder(nn.Module):
+    """mel [b, 80, 16] in [-4, 4] -> [b, width]: what a sync expert makes of sound, before it is scaled to length 1."""
+
+    def __init__(self, config: SoundConfig, width: int) -> None:
+        super().__init__()
+        self.features = SoundEncoder(config)
+        self.head = embedding_head(width)
+
+    def forward(self, mel: Tensor) -> Tensor:
+        return self.head(self.features(mel))  # type: ignore[no-any-return]
+
+
 def style_head(width: int, config: SoundConfig) -> nn.Sequential:
     """Features [b, 128, 8, 8] -> a style vector [b, width, 1, 1], zero at the start of training."""
     pool, kernel = (nn.Identity(), 8) if config.positions else (nn.AdaptiveAvgPool2d(1), 1)

@@ -8,48 +8,63 @@ import torch.nn.functional as F
 from audio.avhubert import AvHubert
 from errors import BadInput
 from guided_diffusion.checkpoint import load_strictly
+from guided_diffusion.unet import UNet
 
-from .inpainting import Inpainter
+from .diff2lip import Diff2Lip
 from .recipes import Recipe
-from .registry import Model, Speaking, load, load_expert
-from .sound import SoundEncoder
-from .style import LipMotion, PredictingObjective
+from .registry import Model, load, load_expert
+from .sound import SoundEmbedder, SoundEncoder
+from .style import PredictingObjective
 from .sync import SyncExpert
-from .syncdiff import SyncDiff, adopt_avhubert
+from .syncdiff import SyncDiffNetwork, adopt_avhubert
 
 NOTES = logging.getLogger(__name__)
-STEM = "input_blocks.0.0.weight"  # of a UNet
+STEM, TIME = "input_blocks.0.0.weight", "time_embed.2.bias"  # of a UNet
 
 
 def start_from(model: Model, path: Path) -> None:
-    """All weights of a checkpoint of the same make; of another that fills faces in, those that fit its network."""
+    """All weights of a checkpoint of the same make; of another that fills faces in, those that fit its UNet."""
     other = load(path)
-    if type(other) is type(model) and (other.config == model.config or not isinstance(model, Inpainter)):
+    own_unet, other_unet = _unet(model), _unet(other)
+    if type(other) is type(model) and (other.config == model.config or own_unet is None):
         load_strictly(model, other.state_dict(), f"--init {path}")
         return
-    if not isinstance(other, Inpainter) or not isinstance(model, Inpainter):
+    if own_unet is None or other_unet is None:
         raise BadInput(f"--init {path}: is a {type(other).__name__}; use a checkpoint of the same system")
-    own, given = model.network.state_dict(), other.network.state_dict()
+    own, given = own_unet.state_dict(), other_unet.state_dict()
     more = own[STEM].shape[1] - given[STEM].shape[1]
     if more > 0:  # channels of pictures that the other was not shown: not looked at yet
         given[STEM] = F.pad(given[STEM], (0, 0, 0, 0, 0, more))
+    if isinstance(other, Diff2Lip) and not isinstance(
+        model, Diff2Lip
+    ):  # with what it hears on average
+        given[TIME] = given[TIME] + other.network.audio_encoder_to_style[-1].bias
     fitting = {key: value for key, value in given.items() if key in own and own[key].shape == value.shape}
-    model.network.load_state_dict(fitting, strict=False)
+    own_unet.load_state_dict(fitting, strict=False)
     NOTES.warning(
         "--init %s: a %s; %d of the network's %d tensors start from it, the others anew",
         path, type(other).__name__, len(fitting), len(own),
     )  # fmt: skip
 
 
+def _unet(model: Model) -> UNet | None:
+    """The network that fills faces in."""
+    found = model.network if isinstance(model, Diff2Lip) else getattr(model, "unet", None)
+    return found if isinstance(found, UNet) else None
+
+
 def adopt_hearing(model: Model, path: Path) -> None:
     """The sound encoder of a sync expert, or AV-HuBERT's weights as published, become the model's."""
-    encoder = model.sound_encoder if isinstance(model, Speaking | LipMotion) else None
+    encoder = model.hearing.encoder if isinstance(model, SyncDiffNetwork) else getattr(model, "sound_encoder", None)
     if isinstance(encoder, AvHubert):
         adopt_avhubert(encoder, path, f"--hearing {path}")
         return
     expert = load_expert(path)
     if not isinstance(expert, SyncExpert):
         raise BadInput(f"--hearing {path}: its sound encoder is of another kind; train one with --system sync")
+    if isinstance(encoder, SoundEmbedder):
+        load_strictly(encoder.head, expert.audio_head.state_dict(), f"--hearing {path}")
+        encoder = encoder.features
     if not isinstance(encoder, SoundEncoder):
         raise BadInput(f"--hearing {path}: what is trained has no use for an expert's hearing; leave the flag out")
     load_strictly(encoder, expert.audio_encoder.state_dict(), f"--hearing {path}")
@@ -57,7 +72,7 @@ def adopt_hearing(model: Model, path: Path) -> None:
 
 def check_hearing(model: Model) -> None:
     """BadInput if layers are to stay as published that nobody has loaded."""
-    if isinstance(model, SyncDiff) and model.config.sound == "avhubert" and model.config.frozen:
+    if isinstance(model, SyncDiffNetwork) and model.config.sound == "avhubert" and model.config.frozen:
         raise BadInput(
             "AV-HuBERT's frozen layers need its published weights: pass them with --hearing, or train on the mel with"
             " --system syncdiff-small"

@@ -1,56 +1,32 @@
 """From a recipe and a folder of data to trained weights: what train.py runs."""
 
-import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
-from dataset import ClipBatch, Footage, Needs, PreparedClip, Windows, corpus
 from errors import BadInput
-from guided_diffusion.checkpoint import load_strictly, save_checkpoint
+from guided_diffusion.checkpoint import save_checkpoint
 from guided_diffusion.config import to_dict
-from guided_diffusion.device import PRECISIONS
 from guided_diffusion.distributed import Group, group
-from guided_diffusion.interrupt import stay
-from guided_diffusion.trainer import Evaluation, Trainable, Trainer
+from guided_diffusion.trainer import Trainable, Trainer
 
-from . import progress
+from .autoencoder import Autoencoder
+from .evaluate import complete
 from .judge import FRAMES
+from .material import batches_of, material
 from .objective import InpainterTraining, Judges
+from .parts import Parts
 from .perceptual import load_lpips
 from .recipes import Recipe, recipe
-from .registry import Expert, Model, Speaking, build, describe, load_expert, load_parts
+from .registry import Expert, Model, Speaking, build, describe, load_expert, parts_in
 from .starting import adopt_hearing, check_hearing, check_stage1, start_from
-from .style import (
-    SPACE,
-    Autoencoder,
-    FaceData,
-    LipMotion,
-    MotionEvaluate,
-    MotionSpace,
-    Parts,
-    PredictorTraining,
-    ReaderTraining,
-    ReadingObjective,
-    Renderer,
-    RendererTraining,
-    StyleSystem,
-    labelled,
-    motion_samples,
-    parts_in,
-)
+from .style import LipMotion, PredictorTraining, ReaderTraining, ReadingObjective, RendererTraining, StyleSystem
 from .sync import SyncExpert
 from .syncdiff import SyncDiff, SyncDiffTraining
-
-NOTES = logging.getLogger(__name__)
-HELD_OUT = ("seen", "test")  # splits that are measured, never trained on
-MEASURED = 64                # clips of each
-MOMENTS = 8                  # windows of each clip that an expert has to tell apart
 
 
 def train(
@@ -73,7 +49,7 @@ def train(
     init     a checkpoint of the same kind to start from
     hearing  what to listen with at the start: a sync expert, or AV-HuBERT as published
     expert   the sync expert that judges, for the sync term
-    parts    the folder of an autoencoder and stage 1, for a renderer
+    parts    the folder of an autoencoder, in whose latents faces are filled in, and for a style system of stage 1
     Alone, or as one of the processes that torchrun, mpiexec or srun started.
     Raises BadInput for what cannot be, before anything is written.
     """
@@ -81,9 +57,9 @@ def train(
     with group() as processes:
         where = processes.device(device)
         torch.manual_seed(chosen.train.seed)
-        with_parts = _parts(chosen, parts)
-        if with_parts is not None:
-            chosen = replace(chosen, model=with_parts.fitted(chosen.model))
+        found = _parts(chosen, parts)
+        if found is not None:
+            chosen = replace(chosen, model=found.fitted(chosen.model))
         model = build(chosen.kind, chosen.model)
         if init is not None:
             start_from(model, init)
@@ -92,9 +68,8 @@ def train(
         elif init is None:
             check_hearing(model)
         check_stage1(chosen, init, hearing)
-        system = _whole(model, with_parts)
-        trainable = _trainable(chosen, system, expert, where)
-        _run(chosen, model, with_parts, trainable, data, output, workers, where, processes)
+        trainable = _trainable(chosen, complete(model, found), expert, where)
+        _run(chosen, model, found, trainable, data, output, workers, where, processes)
 
 
 def _run(
@@ -111,13 +86,10 @@ def _run(
     trainable.to(where)
     if where.type == "cuda":  # oneDNN's bf16 convolutions train faster without (docs/speed.md)
         trainable.to(memory_format=torch.channels_last)
-    if isinstance(model, LipMotion):
-        found = _motion_material(chosen, model, data, where)
-    else:
-        found = _material(chosen, model, parts, data, where)
+    found = material(chosen, model, parts, data, where)
 
     def batches(indices: range) -> Iterator[Any]:
-        return (batch.to(where) for batch in _batches(found.samples, indices, workers))
+        return (batch.to(where) for batch in batches_of(found.samples, indices, workers))
 
     def publish(path: Path, step: int, weights: dict[str, Tensor]) -> None:
         save_checkpoint(path, describe(chosen.kind, model, step, weights), torch.float16)
@@ -139,74 +111,23 @@ def _run(
     ).run()
 
 
-@dataclass(frozen=True)
-class Material:
-    """What a run feeds on: samples[index] is a batch, the same whoever asks; and what it is measured by, if at all."""
-
-    samples: Any
-    evaluate: Callable[[], Callable[[int, dict[str, Tensor]], Evaluation] | None]
-
-
-def _material(chosen: Recipe, model: Model, parts: Parts | None, data: Path, where: torch.device) -> Material:
-    splits = corpus(data, model.size)
-    system = _whole(model, parts)
-    needs = system.needs if isinstance(system, Speaking) else Needs()
-    _check_banks(splits["train"][0], needs, data)
-    windows = Windows(splits["train"], chosen.data, batch=chosen.train.batch, seed=chosen.train.seed, needs=needs)
-
-    def evaluate() -> Evaluate | None:
-        made = Evaluate(chosen, splits, where, parts)
-        return made if made.batches else None
-
-    return Material(windows, evaluate)
-
-
-def _motion_material(chosen: Recipe, model: LipMotion, data: Path, where: torch.device) -> Material:
-    """Faces with their motion for a reader, which takes the space that they are known in; sequences for a predictor."""
-    if isinstance(chosen.data, FaceData):
-        load_strictly(model.space, MotionSpace.load(data / SPACE, model.space.numbers).state_dict(), str(data / SPACE))
-    clips = labelled(data, model.size, model.space.cpu())
-    model.space.to(where)
-    held_out = {split: clips[split] for split in HELD_OUT if split in clips}
-    drawn, precision = chosen.train, PRECISIONS[chosen.train.precision]
-    samples = motion_samples(model, chosen.data, clips["train"], drawn.batch, drawn.seed, precision)
-
-    def evaluate() -> MotionEvaluate | None:
-        return MotionEvaluate(chosen.model, model, chosen.data, held_out, where, precision) if held_out else None
-
-    return Material(samples, evaluate)
-
-
-def _batches(samples: Any, indices: range, workers: int) -> Iterator[Any]:
-    """The same batches, made here or by worker processes ahead of time."""
-    if not workers:
-        return (samples[index] for index in indices)
-    loader: DataLoader[Any] = DataLoader(
-        samples, batch_size=None, sampler=indices, num_workers=workers, worker_init_fn=stay
-    )
-    return iter(loader)
-
-
 def _parts(chosen: Recipe, folder: Path | None) -> Parts | None:
-    """What a renderer is trained with; None for whatever needs nothing.  Raises BadInput if it is missing."""
-    if chosen.kind != "style":
+    """What a network is trained with; None for models that never have parts.  BadInput if something is missing."""
+    if chosen.kind not in ("syncdiff", "style"):
         if folder is not None:
             raise BadInput(f"--parts {folder}: what is trained has no parts; leave the flag out")
         return None
-    if folder is None:
-        raise BadInput(
-            "a renderer needs an autoencoder and stage 1: train them with --system autoencoder and --system motion,"
-            " put them into a folder as autoencoder.safetensors and motion.safetensors, and pass that with --parts"
-        )
-    return load_parts(*parts_in(folder))
+    if folder is not None:
+        return parts_in(folder, chosen.model, training=True)
+    if chosen.kind == "syncdiff":
+        return Parts()
+    raise BadInput(
+        "a renderer needs stage 1: train it with --system motion, put it into a folder as motion.safetensors, beside"
+        " autoencoder.safetensors of --system autoencoder to render in latents, and pass the folder with --parts"
+    )
 
 
-def _whole(model: Model, parts: Parts | None) -> Model | StyleSystem:
-    """A renderer with its parts; everything else is whole by itself."""
-    return parts.system(model, "the renderer") if parts is not None and isinstance(model, Renderer) else model
-
-
-def _trainable(chosen: Recipe, model: Model | StyleSystem, expert: Path | None, where: torch.device) -> nn.Module:
+def _trainable(chosen: Recipe, model: Model | Speaking, expert: Path | None, where: torch.device) -> nn.Module:
     """The model with what its objective needs.  Raises BadInput if a term lacks something."""
     if isinstance(model, SyncExpert):
         if chosen.data.frames != FRAMES or chosen.data.per_clip < 2:
@@ -248,68 +169,3 @@ def _judge(path: Path | None) -> Expert:
             " or leave the term out with --set loss.sync=0"
         )
     return load_expert(path)
-
-
-def _check_banks(first: Footage, needs: Needs, data: Path) -> None:
-    """BadInput if the data was prepared without what the model hears; other footage is read as it is."""
-    if needs.rows and isinstance(first, PreparedClip) and first.banks is None:
-        raise BadInput(
-            f"{data}: was prepared without the filter banks that AV-HuBERT hears; prepare it again into another folder,"
-            " or train on the mel with --system syncdiff-small"
-        )
-
-
-class Evaluate:
-    """(step, EMA weights) -> figures on the held-out splits, and a strip of samples if the model can speak."""
-
-    def __init__(
-        self, chosen: Recipe, splits: Mapping[str, Sequence[Footage]], where: torch.device, parts: Parts | None = None
-    ) -> None:
-        self.own = build(chosen.kind, chosen.model).to(where).eval().requires_grad_(False)
-        self.model = _whole(self.own, parts)
-        moments = MOMENTS if isinstance(self.model, SyncExpert) else 1
-        needs = self.model.needs if isinstance(self.model, Speaking) else Needs()
-        self.batches = {
-            split: progress.held_out_windows(
-                splits[split], frames=chosen.data.frames, count=MEASURED, per_clip=moments, needs=needs
-            ).to(where)
-            for split in HELD_OUT
-            if split in splits
-        }
-        if isinstance(self.model, StyleSystem):
-            self.batches = {split: self.model.with_motion(batch) for split, batch in self.batches.items()}
-        if not self.batches:
-            NOTES.warning("no held-out clips (%s): training without measurements", ", ".join(HELD_OUT))
-
-    def __call__(self, step: int, weights: dict[str, Tensor]) -> Evaluation:
-        self.own.load_state_dict(weights)
-        figures = {
-            f"{split}/{name}": value
-            for split, batch in self.batches.items()
-            for name, value in self._measured(batch).items()
-        }
-        if isinstance(self.model, SyncExpert):
-            self._warn_of_chance(step, figures)
-            return Evaluation(figures)
-        last = self.batches[max(self.batches)]
-        some = progress.every(last, 8)
-        if isinstance(self.model, Autoencoder):
-            return Evaluation(figures, progress.restored_strip(self.model, some))
-        return Evaluation(figures, progress.strip(cast(Any, self.model), some))
-
-    def _measured(self, batch: ClipBatch) -> Mapping[str, float]:
-        if isinstance(self.model, SyncExpert):
-            return progress.matching(self.model, batch)
-        if isinstance(self.model, Autoencoder):
-            return progress.restoring(self.model, batch)
-        return progress.hearing(cast(Any, self.model), batch)
-
-    def _warn_of_chance(self, step: int, figures: Mapping[str, float]) -> None:
-        stuck = [figures[f"{split}/loss"] >= 0.99 * figures[f"{split}/chance"] for split in self.batches]
-        if all(stuck):
-            NOTES.warning(
-                "step %d: the expert still does no better than chance (%s); if it stays so, give it more clips a step"
-                " (train.accumulate) and data whose sound is in sync",
-                step,
-                ", ".join(f"{figures[f'{split}/loss']:.3f}" for split in self.batches),
-            )

@@ -16,20 +16,21 @@ from guided_diffusion.diffusion import DiffusionConfig
 from guided_diffusion.samplers import SampleConfig
 from guided_diffusion.unet import UNetConfig
 from systems import registry
-from systems.style import Autoencoder, AutoencoderConfig, LipMotion, Parts, Renderer, RendererConfig, StyleSystem
+from systems.autoencoder import Autoencoder, AutoencoderConfig
+from systems.parts import Part, Parts
+from systems.style import LipMotion, Renderer, RendererConfig, StyleSystem
 
 M = TypeVar("M", bound=nn.Module)
 AUTOENCODER = AutoencoderConfig(size=32, width=16, encoder=1, decoder=1, latents=4)
 CONFIG = RendererConfig(
-    size=32,
     latents=(4, 8, 8),
     unet=UNetConfig(
-        channels=32, channel_mult=(1, 2), res_blocks=1, attention_resolutions=(4,), head_channels=32,
+        image_size=32, channels=32, channel_mult=(1, 2), res_blocks=1, attention_resolutions=(4,), head_channels=32,
         scale_shift_norm=True, residual_resampling=False,
     ),
     numbers=MOTION.numbers, modulation=16, references=2, tokens=16,
     diffusion=DiffusionConfig(schedule="cosine", predict="x0", learn_variance=False),
-    sampling=SampleConfig("dpm++", "2", clip=False),
+    sampling=SampleConfig("dpm++", "2"),
 )  # fmt: skip
 
 
@@ -47,7 +48,9 @@ def parts() -> Parts:
     autoencoder.eval()
     motion = filled(LipMotion(MOTION))
     motion.space = space()
-    return Parts(autoencoder, motion, Path("autoencoder.safetensors"), Path("motion.safetensors"))
+    return Parts(
+        Part(autoencoder, Path("autoencoder.safetensors")), Part(motion, Path("motion.safetensors"))
+    )
 
 
 def filled(module: M) -> M:
@@ -63,15 +66,15 @@ def system(*, random: bool = True, config: RendererConfig = CONFIG) -> StyleSyst
     torch.manual_seed(0)
     found = parts()
     renderer = Renderer(found.fitted(config))
-    return found.system(filled(renderer) if random else renderer, "here").eval()
+    return registry.whole(filled(renderer) if random else renderer, found).eval()  # type: ignore[return-value]
 
 
 def save(folder: Path) -> Path:
     """A folder of the three files."""
     found = parts()
     for name, kind, model in (
-        ("autoencoder", "autoencoder", found.autoencoder),
-        ("motion", "motion", found.motion),
+        ("autoencoder", "autoencoder", found.autoencoder.model),
+        ("motion", "motion", found.motion.model),
         ("renderer", "style", filled(Renderer(found.fitted(CONFIG)))),
     ):
         save_checkpoint(folder / f"{name}.safetensors", registry.describe(kind, model, 1, model.state_dict()))

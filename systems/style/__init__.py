@@ -1,14 +1,11 @@
 """Style-Preserving Lip Sync via Audio-Aware Style Reference (arXiv 2408.05412), both stages."""
 
-from .autoencoder import Autoencoder, AutoencoderConfig
 from .labels import SPACE, labelled
 from .lip_motion import MotionSpace
 from .motion import MotionPredictor, StyleReference
 from .motion_model import LipMotion, LipMotionConfig
 from .motion_progress import MotionEvaluate, motion_samples
 from .motion_training import PredictingObjective, PredictorTraining, ReaderTraining, ReadingObjective
-from .parts import Parts, parts_in, renderer_in
-from .published import load_published
 from .renderer import Renderer, RendererConfig
 from .sequences import FaceData, SequenceData
 from .system import StyleSystem
@@ -16,15 +13,12 @@ from .training import RendererObjective, RendererTraining
 
 __all__ = [
     "SPACE",
-    "Autoencoder",
-    "AutoencoderConfig",
     "FaceData",
     "LipMotion",
     "LipMotionConfig",
     "MotionEvaluate",
     "MotionPredictor",
     "MotionSpace",
-    "Parts",
     "PredictingObjective",
     "PredictorTraining",
     "ReaderTraining",
@@ -37,8 +31,5 @@ __all__ = [
     "StyleReference",
     "StyleSystem",
     "labelled",
-    "load_published",
     "motion_samples",
-    "parts_in",
-    "renderer_in",
 ]

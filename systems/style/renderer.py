@@ -1,4 +1,4 @@
-"""Stage 2's network: latents of a face from lip motion, the masked face and reference faces (arXiv 2408.05412).
+"""Stage 2's network: a face from lip motion, the masked face and reference faces (arXiv 2408.05412).
 
 What the paper's known text says is marked (paper); everything else is our choice.
 """
@@ -6,33 +6,35 @@ What the paper's known text says is marked (paper); everything else is our choic
 from dataclasses import dataclass, field, replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from guided_diffusion.diffusion import DiffusionConfig
 from guided_diffusion.samplers import SampleConfig
 from guided_diffusion.unet import UNet, UNetConfig
 
-from .autoencoder import ResidualUnit
+from ..autoencoder import ResidualUnit
+from ..inpainting import check_space, unet_in
 
 
 @dataclass(frozen=True)
 class RendererConfig:
-    """Latent diffusion: masked face by channels, lip motion by modulated convolution, references by attention (paper).
+    """Latent diffusion: masked face by channels, motion by modulated convolution, references by attention (paper).
 
-    size                   of the faces, pixels
-    latents                channels, rows and columns of a face's latents: those of the autoencoder it is trained on
+    latents                channels, rows and columns of a face's latents (paper), those of the autoencoder that it is
+                           trained on; (): in pixels, which is not the paper's configuration
     autoencoder, motion    the fingerprints of that autoencoder and of who read the motion: weights go with no others
-    unet                   its resolution, channels in and out, context and modulation follow from the rest
+    unet                   for faces of unet.image_size pixels; channels, context and modulation follow from the rest
     numbers                of a frame's lip motion
     modulation             width of the vector that they become
     references             faces of the same person that are shown
-    tokens                 width of what attention sees of them: one token for 4 x 4 positions of their latents
+    beside                 whether the first of them is shown by channels too, as Diff2Lip does: not the paper's
+    tokens                 width of what attention sees of them: one token for 4 x 4 positions of the network
     diffusion              the process
-    sampling, fast, best   how generate.py samples: by default, and with the other two qualities; latents are unbounded
+    sampling, fast, best   how generate.py samples: by default, and with the other two qualities
     hide                   share of the rows hidden, from below
     """
 
-    size: int = 128
     latents: tuple[int, ...] = (8, 32, 32)
     autoencoder: str = ""
     motion: str = ""
@@ -40,32 +42,40 @@ class RendererConfig:
     numbers: int = 16
     modulation: int = 256
     references: int = 4
+    beside: bool = False
     tokens: int = 128
     diffusion: DiffusionConfig = field(default_factory=lambda: DiffusionConfig(learn_variance=False))
-    sampling: SampleConfig = field(default_factory=lambda: SampleConfig(clip=False))
-    fast: SampleConfig = field(default_factory=lambda: SampleConfig("dpm++", "8", clip=False))
-    best: SampleConfig = field(default_factory=lambda: SampleConfig("ddim", "ddim100", clip=False))
+    sampling: SampleConfig = field(default_factory=SampleConfig)
+    fast: SampleConfig = field(default_factory=lambda: SampleConfig("dpm++", "8"))
+    best: SampleConfig = field(default_factory=lambda: SampleConfig("ddim", "ddim100"))
     hide: float = 0.5
 
     def __post_init__(self) -> None:
-        square = len(self.latents) == 3 and self.latents[1] == self.latents[2]
-        if not square or self.size % self.latents[1] or self.latents[1] % 4:
-            raise ValueError(f"latents {self.latents} are not those of a square face of {self.size} px")
-        if not 0 < self.hide < 1 or self.latents[1] * (1 - self.hide) % 1:
-            raise ValueError(f"hide {self.hide} must lie in (0, 1) and leave whole rows of {self.latents[1]}")
-        if self.diffusion.learn_variance or any(s.clip for s in (self.sampling, self.fast, self.best)):
-            raise ValueError("latents have no learned variance here, and are not to be clipped")
+        check_space(self.latents, self.size, self.hide, self.diffusion)
+        if self.positions % 4:
+            raise ValueError(
+                f"{self.positions} positions a side do not divide by 4, as tokens of references do"
+            )
+        if self.diffusion.learn_variance:
+            raise ValueError("this renderer learns no variance")
         if min(self.numbers, self.modulation, self.references, self.tokens) < 1:
             raise ValueError("numbers, modulation, references and tokens are 1 or more")
 
     @property
+    def size(self) -> int:
+        """Of a face, pixels."""
+        return self.unet.image_size
+
+    @property
     def network(self) -> UNetConfig:
         """The UNet as it is built."""
-        channels, rows, _ = self.latents
-        return replace(
-            self.unet, image_size=rows, in_channels=2 * channels, out_channels=channels,
-            context_channels=self.tokens, modulation=self.modulation,
-        )  # fmt: skip
+        unet = replace(self.unet, out_channels=3, context_channels=self.tokens, modulation=self.modulation)
+        return unet_in(self.latents, unet, 3 if self.beside else 2)
+
+    @property
+    def positions(self) -> int:
+        """A side of the network's widest layers."""
+        return self.network.image_size // self.network.patch
 
 
 class Renderer(nn.Module):
@@ -85,25 +95,27 @@ class Renderer(nn.Module):
     def size(self) -> int:
         return self.config.size
 
-    def forward(self, latents: Tensor, t: Tensor, modulation: Tensor, context: Tensor) -> Tensor:
-        """latents [n, 2 c, h, w], the noisy ones before those of the masked face -> what is predicted [n, c, h, w]."""
-        return self.unet(latents, t, modulation=modulation, context=context)  # type: ignore[no-any-return]
+    def forward(self, elements: Tensor, t: Tensor, modulation: Tensor, context: Tensor) -> Tensor:
+        """elements [n, 2 or 3 c, h, w], the noisy ones first -> what is predicted of them [n, c, h, w]."""
+        return self.unet(elements, t, modulation=modulation, context=context)  # type: ignore[no-any-return]
 
 
 class ReferenceEncoder(nn.Module):
-    """Latents of k references [n, k, c, h, w] -> tokens [n, k h/4 w/4, width]; all references are told alike."""
+    """k references [n, k, c, h, w] -> tokens [n, q, width], q = k (positions / 4)^2; all references are told alike."""
 
     def __init__(self, config: RendererConfig) -> None:
         super().__init__()
-        channels, rows, columns = config.latents
+        unet, width = config.network, config.tokens
+        self.patch = unet.patch
         self.layers = nn.Sequential(
-            nn.Conv2d(channels, config.tokens // 2, 3, stride=2, padding=1), ResidualUnit(config.tokens // 2),
-            nn.Conv2d(config.tokens // 2, config.tokens, 3, stride=2, padding=1), ResidualUnit(config.tokens),
+            nn.Conv2d(unet.out_channels * unet.patch**2, width // 2, 3, stride=2, padding=1), ResidualUnit(width // 2),
+            nn.Conv2d(width // 2, width, 3, stride=2, padding=1), ResidualUnit(width),
         )  # fmt: skip
-        self.norm = nn.LayerNorm(config.tokens)
-        self.positions = nn.Parameter(torch.randn((rows // 4) * (columns // 4), config.tokens) * 0.02)
+        self.norm = nn.LayerNorm(width)
+        self.positions = nn.Parameter(torch.randn((config.positions // 4) ** 2, width) * 0.02)
 
-    def forward(self, latents: Tensor) -> Tensor:
-        features = self.layers(latents.flatten(0, 1)).flatten(2).mT     # [n k, h/4 w/4, width]
+    def forward(self, references: Tensor) -> Tensor:
+        patches = F.pixel_unshuffle(references.flatten(0, 1), self.patch)
+        features = self.layers(patches).flatten(2).mT  # [n k, q / k, width]
         tokens = self.norm(features) + self.positions
-        return tokens.reshape(len(latents), -1, tokens.shape[2])  # type: ignore[no-any-return]
+        return tokens.reshape(len(references), -1, tokens.shape[2])  # type: ignore[no-any-return]

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from dataset import ClipBatch, Needs
+from guided_diffusion.space import Space
 
-from ..inpainting import Inpainter
-from .autoencoder import Latents
+from ..inpainting import SpaceInpainter
 from .reader import ReadsMotion
 from .renderer import Renderer, RendererConfig
 
@@ -20,7 +20,8 @@ class Conditions:
 
     mask        [1, 1, s, s]  1 where the face is to be generated
     filled      [n, 3, s, s]  the face above, zeros below
-    visible     [n, c, h, w]  its latents
+    visible     [n, c, h, w]  that as an element of the space
+    beside      [n, c, h, w]  the first reference, if it is shown by channels too
     motion      [n, d]        what the lips do
     modulation  [n, m]        the same, as the network takes it
     context     [n, q, w]     tokens of the references
@@ -29,68 +30,36 @@ class Conditions:
     mask: Tensor
     filled: Tensor
     visible: Tensor
+    beside: Tensor | None
     motion: Tensor
     modulation: Tensor
     context: Tensor
 
 
-class StyleSystem(Inpainter[Conditions]):
-    """A renderer, the autoencoder whose latents it knows, and who reads lip motion; the latter two stay as they are.
+class StyleSystem(SpaceInpainter[Conditions]):
+    """A renderer, the autoencoder whose latents it knows (None: pixels), and who reads lip motion.
 
-    ValueError if the autoencoder's latents are of another shape.
+    The latter two stay as they are.  ValueError if the autoencoder's latents are of another shape.
     """
 
     config: RendererConfig
     network: Renderer
-    autoencoder: Any  # Latents
     reader: Any       # ReadsMotion
-    latent_mask: Tensor  # [1, 1, h, w]
 
-    def __init__(self, renderer: Renderer, autoencoder: Latents, reader: ReadsMotion) -> None:
+    def __init__(self, renderer: Renderer, autoencoder: Space | None, reader: ReadsMotion) -> None:
         config = renderer.config
-        if tuple(autoencoder.shape) != tuple(config.latents):
-            raise ValueError(f"the renderer knows latents {config.latents}, the autoencoder has {autoencoder.shape}")
-        super().__init__(config, renderer)
-        self.autoencoder, self.reader = autoencoder, reader
-        for part in self.kept:
-            part.requires_grad_(False).eval()
+        super().__init__(config, renderer, autoencoder)
+        self.reader = reader
+        self._keep(reader)
         self.needs = Needs(motion=config.numbers, references=config.references)
-        rows = torch.arange(config.latents[1]) >= round(config.latents[1] * (1 - config.hide))
-        mask = rows.float().view(1, 1, -1, 1).repeat(1, 1, 1, config.latents[2])
-        self.register_buffer("latent_mask", mask, persistent=False)
 
     @property
-    def size(self) -> int:
-        return self.config.size
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        channels, rows, columns = self.config.latents
-        return channels, rows, columns
-
-    @property
-    def sample_mask(self) -> Tensor:
-        return self.latent_mask
+    def kept(self) -> tuple[Any, ...]:
+        return self.space, self.reader
 
     @property
     def sound_encoder(self) -> nn.Module:
         raise TypeError("stage 2 hears nothing; what it renders is the motion that stage 1 makes of the sound")
-
-    @property
-    def kept(self) -> list[nn.Module]:
-        """The parts that stay as they are."""
-        return [part for part in (self.autoencoder, self.reader) if isinstance(part, nn.Module)]
-
-    def train(self, mode: bool = True) -> "StyleSystem":
-        super().train(mode)
-        for part in self.kept:
-            part.eval()
-        return self
-
-    @torch.no_grad()
-    def sampled(self, faces: Tensor) -> Tensor:
-        """The latents of faces."""
-        return self.autoencoder.encode(faces)  # type: ignore[no-any-return]
 
     def conditions(self, clips: ClipBatch, noise: Tensor) -> Conditions:
         """noise is not used: what is hidden is zero.
@@ -103,13 +72,15 @@ class StyleSystem(Inpainter[Conditions]):
         filled = faces * (1 - self.mask)
         motion = clips.motion.flatten(0, 1)
         references = clips.reference[:, :, None] if clips.references is None else clips.references
+        references = references.flatten(0, 1)
         return Conditions(
             mask=self.mask,
             filled=filled,
             visible=self.sampled(filled),
+            beside=self.sampled(references[:, 0]) if self.config.beside else None,
             motion=motion,
             modulation=self.network.mapping(motion),
-            context=self._context(references.flatten(0, 1)),
+            context=self._context(references),
         )
 
     def with_motion(self, clips: ClipBatch) -> ClipBatch:
@@ -126,14 +97,10 @@ class StyleSystem(Inpainter[Conditions]):
     def denoise(self, x_t: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
         """What is predicted [n, c, h, w]; the visible rows are put back into x_t first."""
         c = conditions
-        x_t = x_t * self.latent_mask + c.visible * (1 - self.latent_mask)
-        return self.network(torch.cat([x_t, c.visible], dim=1), t, c.modulation, c.context)  # type: ignore[no-any-return]
-
-    def finish(self, sample: Tensor, conditions: Conditions) -> Tensor:
-        """Decoded, and the visible pixels put back."""
-        c = conditions
-        latents = sample * self.latent_mask + c.visible * (1 - self.latent_mask)
-        return self.autoencoder.decode(latents).clamp(-1, 1) * c.mask + c.filled  # type: ignore[no-any-return]
+        elements = [self.with_visible(x_t, c), c.visible]
+        if c.beside is not None:
+            elements.append(c.beside)
+        return self.network(torch.cat(elements, dim=1), t, c.modulation, c.context)  # type: ignore[no-any-return]
 
     def _context(self, references: Tensor) -> Tensor:
         """The tokens of references [n, k, 3, s, s], [n, q, w].
@@ -150,5 +117,5 @@ class StyleSystem(Inpainter[Conditions]):
         return torch.cat(tokens)
 
     def _tokens(self, references: Tensor) -> Tensor:
-        latents = self.sampled(references.flatten(0, 1)).reshape(*references.shape[:2], *self.shape)
-        return self.network.reference_encoder(latents)  # type: ignore[no-any-return]
+        elements = self.sampled(references.flatten(0, 1)).reshape(*references.shape[:2], *self.shape)
+        return self.network.reference_encoder(elements)  # type: ignore[no-any-return]

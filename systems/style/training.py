@@ -1,8 +1,7 @@
-"""How stage 2 is trained: to restore the latents of real faces, told what their own lips do."""
+"""How stage 2 is trained: to restore real faces, told what their own lips do."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from torch import Generator, Tensor
 
@@ -52,9 +51,6 @@ class RendererTraining(InpainterTraining):
     @property
     def _judges_faces(self) -> bool:
         return super()._judges_faces or any((self.config.motion, self.config.restored))
-
-    def _finished(self, predicted: Tensor, conditions: Any) -> Tensor:
-        return self.model.finish(predicted, conditions)
 
     def _judged_terms(self, faces: Tensor, clips: ClipBatch, counts: Tensor) -> dict[str, Tensor]:
         terms = super()._judged_terms(faces, clips, counts)

@@ -16,7 +16,7 @@ from dataset import ClipBatch
 from guided_diffusion.blocks import normalization
 
 from ..judge import FRAMES
-from ..sound import WIDTHS, SoundConfig, SoundEncoder
+from ..sound import SoundConfig, SoundEncoder, embedding_head
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,7 @@ class SyncExpert(nn.Module):
         rows = config.size // 2 // config.shrink // 2 ** len(config.widths)
         self.face_head = nn.Linear(width * rows * rows * 2, config.embedding)
         self.audio_encoder = SoundEncoder(config.sound)
-        self.audio_head = nn.Sequential(
-            normalization(WIDTHS[-1]), nn.SiLU(), nn.AdaptiveAvgPool2d((8, 1)), nn.Flatten(),
-            nn.Linear(WIDTHS[-1] * 8, config.embedding),
-        )  # fmt: skip
+        self.audio_head = embedding_head(config.embedding)
         self.log_scale = nn.Parameter(torch.tensor(math.log(14.0)))  # of the cosines, as CLIP starts it
 
     @property

@@ -8,9 +8,10 @@ from guided_diffusion.diffusion import DiffusionConfig
 from guided_diffusion.samplers import SampleConfig
 from guided_diffusion.unet import UNetConfig
 
+from ..inpainting import check_space, unet_in
 from ..sound import WIDTHS, SoundConfig
 
-PICTURES = 9  # channels of the network: the noisy face, the masked face (paper), the identity face (paper)
+PICTURES = 3  # that the network is shown: the noisy face, the masked face (paper), the identity face (paper)
 
 
 @dataclass(frozen=True)
@@ -41,13 +42,18 @@ class PoseConfig:
 class SyncDiffConfig:
     """The defaults are the paper's where it is known.
 
-    unet                   its channels in and the width of its context follow from the rest, and stay 9 and 0 here
+    unet                   for faces of unet.image_size pixels; its channels in and the width of its context follow from
+                           the rest, and stay 9 and 0 here
+    latents                (): in pixels; else channels, rows and columns of a face's latents (our choice: not known)
+    autoencoder            the fingerprint of the autoencoder that these are of: weights go with no other
     sound                  avhubert (paper) or mel, Diff2Lip's encoder, which is not the paper's configuration
     avhubert               Base (paper)
     frozen                 of its layers that stay as published: 9 of 12 are the paper's best
     rows                   of 40 ms that AV-HuBERT hears around a frame: 2 s (our choice)
-    tokens                 of its features, the middle ones, that the network attends to: 0.2 s (our choice)
-    mel                    the encoder for sound: mel, all 64 positions of which are tokens (our choice)
+    tokens                 that the network attends to: AV-HuBERT's features of the middle 0.2 s, or the embedding of
+                           the mel window, spread over so many (our choice)
+    mel, heard             the encoder for sound: mel, and the width of its embedding, those of a sync expert (our
+                           choice)
     pose                   what passes of the frame before
     diffusion              (our choice: Diff2Lip's)
     sampling, fast, best   how generate.py samples: by default, and with the other two qualities (our choice)
@@ -55,12 +61,15 @@ class SyncDiffConfig:
     """
 
     unet: UNetConfig = field(default_factory=UNetConfig)
+    latents: tuple[int, ...] = ()
+    autoencoder: str = ""
     sound: Literal["avhubert", "mel"] = "avhubert"
     avhubert: AvHubertConfig = field(default_factory=AvHubertConfig)
     frozen: int = 9
     rows: int = 50
     tokens: int = 5
     mel: SoundConfig = field(default_factory=SoundConfig)
+    heard: int = 256
     pose: PoseConfig = field(default_factory=PoseConfig)
     diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
     sampling: SampleConfig = field(default_factory=SampleConfig)
@@ -69,20 +78,24 @@ class SyncDiffConfig:
     hide: float = 0.5
 
     def __post_init__(self) -> None:
-        if not 0 < self.hide < 1:
-            raise ValueError(f"hide must lie in (0, 1), not {self.hide}")
+        check_space(self.latents, self.unet.image_size, self.hide, self.diffusion)
         outputs = 6 if self.diffusion.learn_variance else 3
         unet = self.unet
-        if (unet.in_channels, unet.context_channels, unet.out_channels) != (PICTURES, 0, outputs):
-            raise ValueError(f"unet.in_channels is {PICTURES} here, context_channels 0, out_channels {outputs}")
+        if (unet.in_channels, unet.context_channels, unet.out_channels) != (3 * PICTURES, 0, outputs):
+            raise ValueError(f"unet.in_channels is {3 * PICTURES} here, context_channels 0, out_channels {outputs}")
         if not 0 <= self.frozen <= self.avhubert.layers:
             raise ValueError(f"of {self.avhubert.layers} layers {self.frozen} cannot be frozen")
         if not 1 <= self.tokens <= self.rows:
             raise ValueError(f"{self.tokens} tokens cannot be the middle of {self.rows} rows")
 
     @property
+    def size(self) -> int:
+        """Of a face, pixels."""
+        return self.unet.image_size
+
+    @property
     def network(self) -> UNetConfig:
         """The UNet as it is built."""
-        pictures = PICTURES + (3 if self.pose.kind == "full" else 0)
         context = self.avhubert.width if self.sound == "avhubert" else WIDTHS[-1]
-        return replace(self.unet, in_channels=pictures, context_channels=context)
+        pictures = PICTURES + (self.pose.kind == "full")
+        return replace(unet_in(self.latents, self.unet, pictures), context_channels=context)

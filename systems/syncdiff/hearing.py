@@ -6,10 +6,8 @@ from torch import Tensor, nn
 from audio.avhubert import AvHubert
 from dataset import ClipBatch
 
-from ..sound import WIDTHS, SoundEncoder
+from ..sound import WIDTHS, SoundEmbedder
 from .config import SyncDiffConfig
-
-POSITIONS = 64  # of the mel encoder's features: 8 bands x 8 moments
 
 
 class AvHubertHearing(nn.Module):
@@ -33,17 +31,22 @@ class AvHubertHearing(nn.Module):
 
 
 class MelHearing(nn.Module):
-    """All positions of Diff2Lip's sound encoder.  batch -> [b t, 64, 128]"""
+    """What a sync expert's sound encoder makes of each frame's window.  batch -> [b t, tokens, width]
+
+    Attention weighs tokens, and treats all alike: which band and which moment a thing was heard in must be told by the
+    numbers of a token, not by its place.  So the tokens are made of the embedding of the whole window.
+    """
 
     def __init__(self, config: SyncDiffConfig) -> None:
         super().__init__()
-        self.encoder = SoundEncoder(config.mel)
-        self.norm = nn.LayerNorm(WIDTHS[-1])
-        self.positions = _positions(POSITIONS, WIDTHS[-1])
+        self.encoder = SoundEmbedder(config.mel, config.heard)
+        self.norm = nn.LayerNorm(config.heard)
+        self.spread = nn.Linear(config.heard, config.tokens * WIDTHS[-1])
+        self.tokens = config.tokens
 
     def forward(self, clips: ClipBatch) -> Tensor:
-        features = self.encoder(clips.mel.flatten(0, 1))                # [b t, 128, 8, 8]
-        return self.norm(features.flatten(2).mT) + self.positions  # type: ignore[no-any-return]
+        heard = self.norm(self.encoder(clips.mel.flatten(0, 1)))        # [b t, heard]
+        return self.spread(heard).reshape(len(heard), self.tokens, -1)  # type: ignore[no-any-return]
 
 
 def _positions(count: int, width: int) -> nn.Parameter:

@@ -1,5 +1,7 @@
 """SyncDiff's network: a UNet that attends to what is heard, and is told a few numbers of the pose."""
 
+from torch import Tensor, nn
+
 from guided_diffusion.unet import UNet
 
 from .config import SyncDiffConfig
@@ -7,10 +9,20 @@ from .hearing import AvHubertHearing, MelHearing
 from .pose_bottleneck import PoseBottleneck
 
 
-class SyncDiffNetwork(UNet):
-    """The UNet with its hearing and, if the pose passes a bottleneck, that."""
+class SyncDiffNetwork(nn.Module):
+    """All that is trained: the UNet, its hearing and, if the pose passes a bottleneck, that."""
 
     def __init__(self, config: SyncDiffConfig) -> None:
-        super().__init__(config.network)
+        super().__init__()
+        self.config = config
+        self.unet = UNet(config.network)
         self.hearing = AvHubertHearing(config) if config.sound == "avhubert" else MelHearing(config)
         self.pose = PoseBottleneck(config.pose, config.unet.embedding) if config.pose.kind == "bottleneck" else None
+
+    @property
+    def size(self) -> int:
+        return self.config.size
+
+    def forward(self, elements: Tensor, t: Tensor, style: Tensor | None, context: Tensor) -> Tensor:
+        """elements [n, 3 or 4 c, h, w], the noisy one first -> what is predicted of it [n, c or 2 c, h, w]."""
+        return self.unet(elements, t, style=style, context=context)  # type: ignore[no-any-return]

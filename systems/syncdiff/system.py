@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from dataset import ClipBatch, Needs
+from guided_diffusion.space import Space
 
-from ..inpainting import Inpainter
+from ..inpainting import SpaceInpainter
 from .config import SyncDiffConfig
 from .network import SyncDiffNetwork
 
@@ -18,28 +19,31 @@ class Conditions:
 
     mask      [1, 1, s, s]  1 where the face is to be generated
     filled    [n, 3, s, s]  the face above, zeros below
-    identity  [n, 3, s, s]  another frame of the same face
-    pose      [n, 3, s, s]  the frame before, if it is shown in full
+    visible   [n, c, h, w]  that as an element of the space
+    identity  [n, c, h, w]  another frame of the same face
+    pose      [n, c, h, w]  the frame before, if it is shown in full
     style     [n, e]        what passes of it, if there is a bottleneck
     context   [n, k, c]     what is heard
     """
 
     mask: Tensor
     filled: Tensor
+    visible: Tensor
     identity: Tensor
     pose: Tensor | None
     style: Tensor | None
     context: Tensor
 
 
-class SyncDiff(Inpainter[Conditions]):
-    """The network, its process, and what both are given."""
+class SyncDiff(SpaceInpainter[Conditions]):
+    """A network with its process and what both are given; in latents if there is an autoencoder."""
 
     config: SyncDiffConfig
     network: SyncDiffNetwork
 
-    def __init__(self, config: SyncDiffConfig) -> None:
-        super().__init__(config, SyncDiffNetwork(config))
+    def __init__(self, network: SyncDiffNetwork, autoencoder: Space | None = None) -> None:
+        config = network.config
+        super().__init__(config, network, autoencoder)
         before = 0 if config.pose.kind == "none" else config.pose.history
         self.needs = Needs(before=before, rows=config.rows if config.sound == "avhubert" else 0)
 
@@ -69,19 +73,21 @@ class SyncDiff(Inpainter[Conditions]):
     def shown(self, clips: ClipBatch, poses: Tensor) -> Conditions:
         """The conditions with these pose frames [b, t, h, 3, s, s]."""
         pose, bottleneck = poses.flatten(0, 1), self.network.pose
+        filled = self.hidden(clips.faces.flatten(0, 1))
         return Conditions(
             mask=self.mask,
-            filled=self.hidden(clips.faces.flatten(0, 1)),
-            identity=clips.reference.flatten(0, 1),
-            pose=pose[:, -1] if self.config.pose.kind == "full" else None,
+            filled=filled,
+            visible=self.sampled(filled),
+            identity=self.sampled(clips.reference.flatten(0, 1)),
+            pose=self.sampled(pose[:, -1]) if self.config.pose.kind == "full" else None,
             style=None if bottleneck is None else bottleneck(pose),
             context=self.network.hearing(clips),
         )
 
     def denoise(self, x_t: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
-        """The network's output [n, 3 or 6, s, s]; the visible half is put back into x_t first."""
+        """The network's output [n, c or 2 c, h, w]; the visible rows are put back into x_t first."""
         c = conditions
-        pictures = [x_t * c.mask + c.filled, c.filled, c.identity]
+        elements = [self.with_visible(x_t, c), c.visible, c.identity]
         if c.pose is not None:
-            pictures.append(c.pose)
-        return self.network(torch.cat(pictures, dim=1), t, style=c.style, context=c.context)  # type: ignore[no-any-return]
+            elements.append(c.pose)
+        return self.network(torch.cat(elements, dim=1), t, c.style, c.context)  # type: ignore[no-any-return]

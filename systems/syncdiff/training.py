@@ -68,7 +68,7 @@ class SyncDiffTraining(InpainterTraining):
         device, (b, t) = clips.faces.device, clips.faces.shape[:2]
         poses = self.model.poses(clips)
         own, hidden = torch.rand(b, generator=generator), torch.rand(b, t, generator=generator)
-        start = torch.randn(1, *clips.faces.shape[2:], generator=generator)
+        start = torch.randn(1, *self.model.shape, generator=generator)
         noise = torch.randn(poses.shape, generator=generator).to(device)
         chosen = own < self._own_share()
         if t > 1 and chosen.any():
@@ -90,7 +90,7 @@ class SyncDiffTraining(InpainterTraining):
             lambda x_t, step: model.denoise(x_t, step, conditions),
             start.expand(n * t, -1, -1, -1),
             model.diffusion,
-            SampleConfig("ddim", self.config.own_steps),
+            SampleConfig("ddim", self.config.own_steps, clip=model.bounded),
             lambda step: start,
         )
         faces = model.finish(made, conditions).float().reshape(some.faces.shape)

@@ -74,6 +74,7 @@ def main(folder: Path, settings: str = "{}", seconds: str = "0") -> int:
     from guided_diffusion.distributed import group
 
     def slowly(indices: range) -> Iterator[Tensor]:
+        print("ready", flush=True)  # asked for its first batch, a run already obeys signals
         for index in indices:
             time.sleep(float(seconds))
             yield batch(index)
@@ -90,7 +91,6 @@ def main(folder: Path, settings: str = "{}", seconds: str = "0") -> int:
                 folder, replace(FOUR, **changes), group=own, device=own.device("cpu"), evaluate=measured,
                 batches=slowly if poison is None else poisoned,
             )  # fmt: skip
-            print("ready", flush=True)
             run.run()
     except LipSyncError as problem:
         print(problem, file=sys.stderr)

@@ -21,7 +21,7 @@ def drawn(*shape: int, seed: int = 0) -> Tensor:
 
 
 def test_it_is_stylegan2s_modulated_and_demodulated_convolution() -> None:
-    """Weights scaled and brought to unit length for each item, as eq. 1 and 3 of Karras et al. 2020 write it."""
+    """Weights scaled for each item as eq. 1 of Karras et al. 2020 writes it, then brought to their old length."""
     torch.manual_seed(0)
     conv = ModulatedConv2d(6, 5, 8)
     x, vectors = drawn(3, 6, 7, 7), drawn(3, 8, seed=1)
@@ -29,9 +29,16 @@ def test_it_is_stylegan2s_modulated_and_demodulated_convolution() -> None:
     expected = []
     for item, scale in zip(x, scales, strict=True):
         weight = conv.weight * scale[None, :, None, None]
-        weight = weight / (weight**2).sum(dim=(1, 2, 3), keepdim=True).add(1e-8).sqrt()
+        before, after = (w.square().sum(dim=(1, 2, 3), keepdim=True).add(1e-8).sqrt() for w in (conv.weight, weight))
+        weight = weight * before / after
         expected.append(F.conv2d(item[None], weight, conv.bias, padding=1))
     assert torch.allclose(conv(x, vectors), torch.cat(expected), atol=1e-5)
+
+
+def test_unscaled_it_is_the_convolution_that_its_weights_are() -> None:
+    conv, x = ModulatedConv2d(6, 5, 8), drawn(2, 6, 7, 7)
+    plain = F.conv2d(x, conv.weight, conv.bias, padding=1)
+    assert torch.allclose(conv(x, torch.zeros(2, 8)), plain, atol=1e-5)
 
 
 def test_how_loud_the_vector_is_does_not_matter() -> None:

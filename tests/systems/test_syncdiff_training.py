@@ -16,7 +16,14 @@ from dataset import ClipBatch, save_clip, stack, window
 from errors import BadInput
 from systems.objective import Judges
 from systems.registry import load, load_system
-from systems.syncdiff import SyncDiff, SyncDiffConfig, SyncDiffObjective, SyncDiffTraining, adopt_avhubert
+from systems.syncdiff import (
+    SyncDiff,
+    SyncDiffConfig,
+    SyncDiffNetwork,
+    SyncDiffObjective,
+    SyncDiffTraining,
+    adopt_avhubert,
+)
 from systems.training import train
 
 BOTH = pytest.mark.parametrize("config", [PAPER, MEL], ids=["avhubert", "mel"])
@@ -40,14 +47,14 @@ def seed(number: int = 0) -> Generator:
 
 def training(config: SyncDiffConfig, loss: SyncDiffObjective, *, filled: bool = True) -> SyncDiffTraining:
     torch.manual_seed(0)
-    model = SyncDiff(config)
+    model = SyncDiff(SyncDiffNetwork(config))
     if filled:
         fill(model.network).train()
     return SyncDiffTraining(model, loss, Judges())
 
 
 def clips(config: SyncDiffConfig, frames: int = 2) -> ClipBatch:
-    needs = SyncDiff(config).needs
+    needs = SyncDiff(SyncDiffNetwork(config)).needs
     return stack([window(heard(n), 3, frames, 10, needs) for n in range(2)])
 
 
@@ -88,7 +95,7 @@ def test_every_parameter_that_may_learns_and_no_other(config: SyncDiffConfig, ki
 def test_a_sound_encoder_can_be_kept_whole(config: SyncDiffConfig) -> None:
     trained = training(config, replace(OWN, train_sound_encoder=False))
     assert not any(p.requires_grad for p in trained.model.sound_encoder.parameters())
-    assert trained.model.network.hearing.positions.requires_grad
+    assert all(p.requires_grad for p in trained.model.network.hearing.norm.parameters())
 
 
 @BOTH
@@ -101,7 +108,7 @@ def test_losses_are_a_function_of_the_generator(config: SyncDiffConfig) -> None:
 
 def test_poses_in_training_are_noisy_and_sometimes_hide_the_mouth() -> None:
     batch = clips(MEL)
-    poses = SyncDiff(MEL).poses(batch)
+    poses = SyncDiff(SyncDiffNetwork(MEL)).poses(batch)
 
     def shown(**changes: float) -> Tensor:
         loss = replace(OWN, own_output=0.0, pose_noise=0.0, pose_hidden=0.0)
@@ -217,11 +224,11 @@ def test_the_paper_preset_listens_by_avhubert(data: Path, published: Path, tmp_p
     settings = [*SHORT, *BASE, "train.steps=2"]
     train("syncdiff-128", data, tmp_path / "run", hearing=published, settings=settings, device="cpu")
     found = load(tmp_path / "run" / "weights.safetensors")
-    assert isinstance(found, SyncDiff)
+    assert isinstance(found, SyncDiffNetwork)
     torch.manual_seed(3)
     for name, value in AvHubert(EARS).state_dict().items():
         if name.startswith(("layer_norm.", "encoder.layers.0.", "encoder.layers.1.")):
-            assert torch.allclose(found.sound_encoder.state_dict()[name], value, atol=1e-3)  # kept as fp16
+            assert torch.allclose(found.hearing.encoder.state_dict()[name], value, atol=1e-3)  # kept as fp16
     assert "test/hears_db" in (tmp_path / "run" / "log.jsonl").read_text()
 
 

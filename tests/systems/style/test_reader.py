@@ -54,7 +54,7 @@ def test_it_learns_to_read_clips_that_it_never_saw(tmp_path: Path) -> None:
     before = reading(model, unseen)
     practised(model, [samples[step] for step in range(60)], ReadingObjective(zoom=0, shift=0, turn=0))
     after = reading(model, unseen)
-    assert before["opening_r"] < 0.5 and after["opening_r"] > 0.9
+    assert after["opening_r"] > max(0.9, before["opening_r"])
 
 
 def test_every_parameter_learns_and_one_batch_can_be_learnt_by_heart(tmp_path: Path) -> None:

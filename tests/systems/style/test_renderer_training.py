@@ -19,7 +19,8 @@ from systems.training import train
 
 ALL = RendererObjective(x0_scale="plain", motion=0.5, restored=0.5)
 SMALL = [
-    "model.size=32", "model.unet.channels=32", "model.unet.channel_mult=[1,2]", "model.unet.head_channels=32",
+    "model.unet.image_size=32", "model.unet.channels=32", "model.unet.channel_mult=[1,2]",
+    "model.unet.head_channels=32",
     "model.unet.attention_resolutions=[4]", "model.modulation=16", "model.references=2", "model.tokens=16",
     "model.sampling.spacing=2",
 ]  # fmt: skip
@@ -44,8 +45,8 @@ def test_every_parameter_of_the_renderer_learns_and_no_other() -> None:
     learning = trained.objectives()["network"]
     ids = {id(p) for p in learning}
     kept = {name: p.clone() for name, p in trained.named_parameters() if id(p) not in ids}
-    assert kept and all(name.startswith(("model.autoencoder.", "model.reader.")) for name in kept)
-    normal = trained.model.autoencoder.normal.running_mean.clone()  # type: ignore[attr-defined]
+    assert kept and all(name.startswith(("model.space.", "model.reader.")) for name in kept)
+    normal = trained.model.space.normal.running_mean.clone()  # type: ignore[attr-defined]
     optimizer = torch.optim.AdamW(learning, lr=1e-2)
     batch = clips()
     for step in range(6):
@@ -56,7 +57,7 @@ def test_every_parameter_of_the_renderer_learns_and_no_other() -> None:
     dead = [name for name, p in own.items() if p.grad is None or not p.grad.abs().sum() > 0]
     assert not dead
     assert all(torch.equal(p, kept[name]) for name, p in trained.named_parameters() if name in kept)
-    assert torch.equal(normal, trained.model.autoencoder.normal.running_mean)  # type: ignore[attr-defined]
+    assert torch.equal(normal, trained.model.space.normal.running_mean)  # type: ignore[attr-defined]
 
 
 def test_losses_are_a_function_of_the_generator() -> None:
@@ -112,16 +113,16 @@ def test_what_cannot_be_is_one_sentence(data: Path, tmp_path: Path) -> None:
     def begin(name: str, parts: Path | None, *more: str) -> None:
         train(name, data, tmp_path / "run", parts=parts, settings=[*SHORT, *SMALL, *more], device="cpu")
 
-    with pytest.raises(BadInput, match="needs an autoencoder and stage 1: train them"):
+    with pytest.raises(BadInput, match="needs stage 1: train it"):
         begin("style-small", None)
-    with pytest.raises(BadInput, match="lacks an autoencoder"):
+    with pytest.raises(BadInput, match="lacks stage 1"):
         begin("style-small", tmp_path)
     with pytest.raises(BadInput, match="has no parts; leave the flag out"):
         train("diff2lip-small", data, tmp_path / "run", parts=tmp_path, settings=SHORT, device="cpu")
     (parts := tmp_path / "parts").mkdir()
     save(parts)
-    with pytest.raises(BadInput, match="reads faces of 32 px, the renderer makes 64"):
-        begin("style-small", parts, "model.size=64")
+    with pytest.raises(BadInput, match="made for faces of 32 px, the network for 64"):
+        begin("style-small", parts, "model.unet.image_size=64")
     with pytest.raises(ValueError, match="0 or more"):
         replace(ALL, motion=-1.0)
     assert not (tmp_path / "run").exists()

@@ -13,11 +13,11 @@ from toy import talking
 from dataset import ClipBatch, stack, window
 from errors import BadInput
 from guided_diffusion.config import from_dict, to_dict
-from guided_diffusion.samplers import SampleConfig
 from systems import progress
+from systems.autoencoder import Autoencoder, AutoencoderConfig
+from systems.parts import Part, fingerprint
 from systems.registry import load_expert, load_motion, load_system
-from systems.style import Autoencoder, AutoencoderConfig, Renderer, RendererConfig, StyleSystem
-from systems.style.parts import fingerprint
+from systems.style import Renderer, RendererConfig, StyleSystem
 from systems.system import Speaker
 
 HIDDEN = slice(16, None)
@@ -119,14 +119,14 @@ def test_a_folder_is_a_model(tmp_path: Path, model: StyleSystem) -> None:
     batch = clips()
     for path in (save(tmp_path), tmp_path / "renderer.safetensors"):
         assert torch.equal(Speaker(load_system(path))(batch), Speaker(model)(batch))
-    assert torch.equal(load_motion(tmp_path).space.basis, parts().motion.space.basis)
+    assert torch.equal(load_motion(tmp_path).space.basis, parts().motion.model.space.basis)
     shutil.move(tmp_path / "renderer.safetensors", tmp_path / "weights.safetensors")  # as training names it
     assert isinstance(load_system(tmp_path), StyleSystem)
 
 
 @pytest.mark.parametrize(
     ("gone", "says"),
-    [("renderer", "lacks a renderer; put .*renderer.safetensors there, made by train.py --system style-small"),
+    [("renderer", "lacks a network; put .*weights.safetensors there, made by train.py --system style-small"),
      ("autoencoder", "lacks an autoencoder"), ("motion", "lacks stage 1")],
 )  # fmt: skip
 def test_a_missing_part_is_named(tmp_path: Path, gone: str, says: str) -> None:
@@ -140,9 +140,10 @@ def test_parts_of_another_model_are_refused(tmp_path: Path) -> None:
     found = parts()
     renderer = Renderer(found.fitted(CONFIG))
     torch.manual_seed(1)
-    other = replace(found, autoencoder=Autoencoder(AutoencoderConfig(size=32, width=16, encoder=1, latents=4)))
+    stranger = Autoencoder(AutoencoderConfig(size=32, width=16, encoder=1, latents=4))
+    other = replace(found, autoencoder=Part(stranger, Path("autoencoder.safetensors")))
     with pytest.raises(BadInput, match=r"autoencoder.safetensors: is not the one that here was trained with"):
-        other.system(renderer, "here")
+        other.check(renderer.config, "here")
     with pytest.raises(BadInput, match="not a sync expert"):
         load_expert(save(tmp_path) / "renderer.safetensors")
     with pytest.raises(BadInput, match="cannot speak"):
@@ -165,9 +166,9 @@ def test_a_fingerprint_is_of_values_as_checkpoints_keep_them() -> None:
     ("changes", "says"),
     [
         ({"latents": (4, 8, 4)}, "not those of a square face"),
-        ({"hide": 0.0}, "hide 0.0 must lie in"),
+        ({"hide": 0.0}, "hide must lie in"),
         ({"hide": 0.3}, "whole rows of 8"),
-        ({"sampling": SampleConfig()}, "not to be clipped"),
+        ({"latents": (), "unet": replace(CONFIG.unet, patch=16)}, "do not divide by 4"),
         ({"references": 0}, "are 1 or more"),
     ],
 )

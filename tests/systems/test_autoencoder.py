@@ -10,9 +10,9 @@ from torch import Generator, Tensor
 from toy import talking
 
 from dataset import save_clip, stack, window
+from systems.autoencoder import Autoencoder, AutoencoderConfig
+from systems.autoencoder.model import structural_similarity
 from systems.registry import load_autoencoder
-from systems.style import Autoencoder, AutoencoderConfig
-from systems.style.autoencoder import structural_similarity
 from systems.training import train
 
 TINY = AutoencoderConfig(size=32, width=32, encoder=1, decoder=1, latents=4)

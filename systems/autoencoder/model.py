@@ -1,12 +1,11 @@
-"""From faces to latents and back: what stage 2 calls its autoencoder, and a small one of our own.
+"""From faces to latents and back: a small autoencoder of our own.
 
-The paper's autoencoder is not known.  Ours (our choice) sees 4 x 4 pixels as one position and works at that resolution
-alone; it has no norms, so what is visible in a masked face has the latents that it has in the whole one, but for the
-rows next to the mask.
+Which one the papers use is not known.  Ours sees 4 x 4 pixels as one position and works at that resolution alone; it
+has no norms, so what is visible in a masked face has the latents that it has in the whole one, but for the rows next to
+the mask.
 """
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -16,23 +15,6 @@ from dataset import ClipBatch
 from guided_diffusion.blocks import zeroed
 
 WINDOW = 7  # pixels a side that structural similarity compares (Wang et al. 2004, with a flat window)
-
-
-class Latents(Protocol):
-    """What stage 2 asks of an autoencoder, whoever trained it."""
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Of the latents of one face: channels, rows, columns."""
-        ...
-
-    def encode(self, faces: Tensor) -> Tensor:
-        """faces [n, 3, s, s] RGB in [-1, 1] -> latents [n, c, h, w], of about unit deviation."""
-        ...
-
-    def decode(self, latents: Tensor) -> Tensor:
-        """The inverse, as far as there is one; it may leave [-1, 1]."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -64,7 +46,9 @@ class AutoencoderConfig:
 
 
 class Autoencoder(nn.Module):
-    """Latents by a few convolutions; a Trainable by itself."""
+    """Latents by a few convolutions: a Space, and a Trainable by itself."""
+
+    bounded = False
 
     def __init__(self, config: AutoencoderConfig) -> None:
         super().__init__()

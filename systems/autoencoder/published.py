@@ -1,4 +1,4 @@
-"""Autoencoders that others have trained, as stage 2 takes them; their weights are not part of this project.
+"""Autoencoders that others have trained, as a Space each; their weights are not part of this project.
 
     FOLDER/config.json, FOLDER/diffusion_pytorch_model.safetensors     diffusers' AutoencoderKL
     FOLDER/taef2_encoder.pth, FOLDER/taef2_decoder.pth                 TAEF2, of the family of tiny autoencoders
@@ -34,6 +34,8 @@ def load_published(folder: Path, size: int = SIZE) -> "TinyAutoencoder | KlAutoe
 class TinyAutoencoder(nn.Module):
     """TAEF2: 8 x 8 pixels to one position of 32 numbers, by residual blocks without norms."""
 
+    bounded = False
+
     def __init__(self, folder: Path, size: int) -> None:
         super().__init__()
         self.size, self.shape = size, (32, size // 8, size // 8)
@@ -51,6 +53,8 @@ class TinyAutoencoder(nn.Module):
 
 class KlAutoencoder(nn.Module):
     """diffusers' AutoencoderKL: the mean of what it encodes, at unit deviation."""
+
+    bounded = False
 
     def __init__(self, folder: Path, size: int) -> None:
         super().__init__()

@@ -10,10 +10,10 @@ from toy import talking
 
 from dataset import to_network
 from errors import BadInput
+from systems.autoencoder.published import TINY, KlAutoencoder, TinyAutoencoder, _tiny_decoder, _tiny_encoder
 from systems.registry import load_autoencoder
-from systems.style.published import TINY, KlAutoencoder, TinyAutoencoder, _tiny_decoder, _tiny_encoder
 
-SHARED = Path(__file__).parents[4] / "shared" / "weights"
+SHARED = Path(__file__).parents[3] / "shared" / "weights"
 DIFFUSERS = importlib.util.find_spec("diffusers") is not None
 
 
@@ -78,7 +78,7 @@ def test_a_folder_of_diffusers_is_an_autoencoder(tmp_path: Path) -> None:
 def test_the_published_taef2_restores_a_face() -> None:
     import cv2
 
-    portrait = cv2.imread(str(Path(__file__).parents[3] / "scripts" / "demo" / "portrait.jpg"))[:384, :, ::-1]
+    portrait = cv2.imread(str(Path(__file__).parents[2] / "scripts" / "demo" / "portrait.jpg"))[:384, :, ::-1]
     face = to_network(cv2.resize(portrait, (128, 128), interpolation=cv2.INTER_AREA)[None])
     found = load_autoencoder(SHARED)
     latents = found.encode(face)

@@ -1,0 +1,83 @@
+"""What a training run feeds on, and what it is measured by."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from dataset import Footage, Needs, PreparedClip, Windows, corpus
+from errors import BadInput
+from guided_diffusion.checkpoint import load_strictly
+from guided_diffusion.device import PRECISIONS
+from guided_diffusion.interrupt import stay
+from guided_diffusion.trainer import Evaluation
+
+from .evaluate import HELD_OUT, Evaluate, complete
+from .parts import Parts
+from .recipes import Recipe
+from .registry import Model, Speaking
+from .style import SPACE, FaceData, LipMotion, MotionEvaluate, MotionSpace, labelled, motion_samples
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a run feeds on: samples[index] is a batch, the same whoever asks; and what it is measured by, if at all."""
+
+    samples: Any
+    evaluate: Callable[[], Callable[[int, dict[str, Tensor]], Evaluation] | None]
+
+
+def material(chosen: Recipe, model: Model, parts: Parts | None, data: Path, where: torch.device) -> Material:
+    """For any model.  Raises BadInput if the data has not what it needs."""
+    if isinstance(model, LipMotion):
+        return _motion_material(chosen, model, data, where)
+    splits = corpus(data, model.size)
+    system = complete(model, parts)
+    needs = system.needs if isinstance(system, Speaking) else Needs()
+    _check_banks(splits["train"][0], needs, data)
+    windows = Windows(splits["train"], chosen.data, batch=chosen.train.batch, seed=chosen.train.seed, needs=needs)
+
+    def evaluate() -> Evaluate | None:
+        made = Evaluate(chosen, splits, where, parts)
+        return made if made.batches else None
+
+    return Material(windows, evaluate)
+
+
+def _motion_material(chosen: Recipe, model: LipMotion, data: Path, where: torch.device) -> Material:
+    """Faces with their motion for a reader, which takes the space that they are known in; sequences for a predictor."""
+    if isinstance(chosen.data, FaceData):
+        load_strictly(model.space, MotionSpace.load(data / SPACE, model.space.numbers).state_dict(), str(data / SPACE))
+    clips = labelled(data, model.size, model.space.cpu())
+    model.space.to(where)
+    held_out = {split: clips[split] for split in HELD_OUT if split in clips}
+    drawn, precision = chosen.train, PRECISIONS[chosen.train.precision]
+    samples = motion_samples(model, chosen.data, clips["train"], drawn.batch, drawn.seed, precision)
+
+    def evaluate() -> MotionEvaluate | None:
+        return MotionEvaluate(chosen.model, model, chosen.data, held_out, where, precision) if held_out else None
+
+    return Material(samples, evaluate)
+
+
+def batches_of(samples: Any, indices: range, workers: int) -> Iterator[Any]:
+    """The same batches, made here or by worker processes ahead of time."""
+    if not workers:
+        return (samples[index] for index in indices)
+    loader: DataLoader[Any] = DataLoader(
+        samples, batch_size=None, sampler=indices, num_workers=workers, worker_init_fn=stay
+    )
+    return iter(loader)
+
+
+def _check_banks(first: Footage, needs: Needs, data: Path) -> None:
+    """BadInput if the data was prepared without what the model hears; other footage is read as it is."""
+    if needs.rows and isinstance(first, PreparedClip) and first.banks is None:
+        raise BadInput(
+            f"{data}: was prepared without the filter banks that AV-HuBERT hears; prepare it again into another folder,"
+            " or train on the mel with --system syncdiff-small"
+        )

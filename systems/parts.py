@@ -1,0 +1,124 @@
+"""What a network works with, besides its own weights: an autoencoder, stage 1.  All lie in one folder.
+
+    FOLDER/weights.safetensors (as training names it), or network.safetensors or renderer.safetensors
+    FOLDER/autoencoder.safetensors, or FOLDER/autoencoder/ for a published one (autoencoder/published.py)
+    FOLDER/motion.safetensors
+
+A config says what its network needs: an autoencoder if it knows latents, stage 1 if it has the field motion.
+"""
+
+import hashlib
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+
+from errors import BadInput
+
+K = TypeVar("K")
+WEIGHTS = ("weights.safetensors", "network.safetensors", "renderer.safetensors")
+AUTOENCODERS = ("autoencoder.safetensors", "autoencoder")
+MOTION = ("motion.safetensors",)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A model and the file or folder that it came from."""
+
+    model: Any
+    path: Path
+
+
+@dataclass(frozen=True)
+class Parts:
+    """autoencoder: whose latents the network knows, None for pixels; motion: stage 1, None for what hears by itself."""
+
+    autoencoder: Part | None = None
+    motion: Part | None = None
+
+    def fitted(self, config: K) -> K:
+        """The config of a network that is to be trained with these parts.  BadInput if it cannot be."""
+        given: Any = config
+        changes: dict[str, Any] = {"latents": ()}
+        for part in filter(None, (self.autoencoder, self.motion)):
+            if part.model.size != given.size:
+                raise BadInput(
+                    f"{part.path}: is made for faces of {part.model.size} px, the network for {given.size};"
+                    " use --set model.unet.image_size accordingly"
+                )
+        if self.autoencoder is not None:
+            # The variance that is learned is that of 8-bit pixels.
+            changes["diffusion"] = replace(given.diffusion, learn_variance=False)
+            changes["unet"] = replace(given.unet, out_channels=3)
+            changes["latents"] = tuple(self.autoencoder.model.shape)
+        if self.motion is not None:
+            changes["numbers"] = self.motion.model.config.numbers
+        try:
+            return replace(given, **changes, **dict(self._fingerprints()))  # type: ignore[no-any-return]
+        except ValueError as problem:
+            raise BadInput(f"{problem}; use other --parts or --set") from problem
+
+    def check(self, config: Any, where: str) -> None:
+        """BadInput if a network, which came from `where`, was trained with other parts than these."""
+        for name, found in self._fingerprints():
+            if (said := getattr(config, name)) and said != found:
+                path = getattr(self, name).path
+                raise BadInput(f"{path}: is not the one that {where} was trained with; put that one beside it")
+
+    def put_beside(self, weights: Path) -> None:
+        """Copies the parts into the folder of a network's weights, unless they are there."""
+        for part, names in ((self.autoencoder, AUTOENCODERS), (self.motion, MOTION)):
+            if part is None:
+                continue
+            whole = part.path.is_dir()
+            copy = weights.with_name(names[-1] if whole else names[0])
+            if not copy.exists():
+                (shutil.copytree if whole else shutil.copyfile)(part.path, copy)
+
+    def _fingerprints(self) -> Iterator[tuple[str, str]]:
+        if self.autoencoder is not None:
+            yield "autoencoder", fingerprint(self.autoencoder.model)
+        if self.motion is not None:
+            yield "motion", fingerprint(self.motion.model.reader)
+
+
+def network_in(folder: Path) -> Path:
+    """The network's weights in the folder of a whole model.  BadInput if there are none."""
+    return _one_of(folder, WEIGHTS, "a network", "style-small")
+
+
+def autoencoder_in(folder: Path) -> Path:
+    """Where its autoencoder lies.  BadInput if there is none."""
+    return _one_of(folder, AUTOENCODERS, "an autoencoder", "autoencoder")
+
+
+def motion_in(folder: Path) -> Path:
+    """Where its stage 1 lies.  BadInput if there is none."""
+    return _one_of(folder, MOTION, "stage 1", "motion")
+
+
+def has_autoencoder(folder: Path) -> bool:
+    return any((folder / name).exists() for name in AUTOENCODERS)
+
+
+def _one_of(folder: Path, names: tuple[str, ...], what: str, preset: str) -> Path:
+    found = next((folder / name for name in names if (folder / name).exists()), None)
+    if found is None:
+        raise BadInput(
+            f"{folder}: this model lacks {what}; put {folder / names[0]} there, made by train.py --system {preset}"
+        )
+    return found
+
+
+def fingerprint(module: torch.nn.Module) -> str:
+    """16 hexadecimal digits of a module's weights, as checkpoints keep them."""
+    digest = hashlib.blake2b(digest_size=8)
+    for name, value in sorted(module.state_dict().items()):
+        value = value.detach().cpu()
+        kept = value.half() + 0.0 if value.is_floating_point() else value  # averaging makes 0 of -0
+        digest.update(name.encode())
+        digest.update(kept.contiguous().numpy().tobytes())
+    return digest.hexdigest()
