@@ -1,15 +1,17 @@
 """Frames made one after another, for systems that are shown frames before each (SyncDiff)."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 import numpy as np
 from torch import Tensor
 
 from video import SEGMENT
 
-from .synthesis import Pictures, Shown, Synthesizer
+from .synthesis import After, Pictures, Shown
+
+Next = Callable[[After], tuple[Pictures, Tensor]]
+"""One frame -> its face u8 [1, s, s, 3], and what the frame after it is to know."""
 
 
 @dataclass
@@ -27,21 +29,17 @@ class Chain:
     _source: int = field(default=0, init=False)
     _made: Tensor | None = field(default=None, init=False)
 
-    def __call__(
-        self, synthesizer: Synthesizer, frames: Sequence[int], sources: Sequence[int], shown: Shown
-    ) -> Pictures:
+    def __call__(self, speak: Next, frames: Sequence[int], sources: Sequence[int], shown: Shown) -> Pictures:
         """frames of the result, each of which shows a source frame -> the faces saying it, u8 [n, s, s, 3]."""
-        begins = [i for i in range(len(frames)) if not self._follows(frames, sources, i)]
         parts = []
-        for start, stop in pairwise(sorted({0, *begins, len(frames)})):
-            before = None if start in begins else self._made
-            pictures, self._made = synthesizer.in_order(before, shown.part(slice(start, stop)))
-            parts.append(pictures)
-        self._frame, self._source = frames[-1], sources[-1]
+        for i, (frame, source) in enumerate(zip(frames, sources, strict=True)):
+            before = self._made if self._follows(frame, source) else None
+            picture, self._made = speak(After(before, shown.part(slice(i, i + 1))))
+            parts.append(picture)
+            self._frame, self._source = frame, source
         return np.concatenate(parts)
 
-    def _follows(self, frames: Sequence[int], sources: Sequence[int], i: int) -> bool:
-        """Whether frame i of these continues what was made before it."""
-        last, source = (frames[i - 1], sources[i - 1]) if i else (self._frame, self._source)
-        low, high = sorted((source, sources[i]))
-        return frames[i] - 1 == last and frames[i] % SEGMENT != 0 and not any(low < shot <= high for shot in self.shots)
+    def _follows(self, frame: int, source: int) -> bool:
+        """Whether this frame continues what was made last."""
+        low, high = sorted((self._source, source))
+        return frame - 1 == self._frame and frame % SEGMENT != 0 and not any(low < shot <= high for shot in self.shots)

@@ -2,34 +2,45 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 from tqdm import tqdm
 
 from face_detection import cut, jaw_mask, lay, mouth_mask
 from video import Mono, VideoInfo, write_video
 
-from .chain import Chain
+from .chain import Chain, Next
 from .jobs import Job
+from .lanes import Lanes, abreast, rounds
 from .mixing import Placed, mix
 from .motion import Moves
+from .parts import spans
 from .plan import Plan
 from .segments import Segment
 from .settings import Settings
 from .stopwatch import Stopwatch
-from .synthesis import Pictures, Shown, Synthesizer
+from .synthesis import After, Pictures, Shown, Synthesizer
 from .turns import Turn
 from .views import Edit, View, view
 
 Picture = NDArray[np.uint8]
+File = tuple[Path, int, int]
+AHEAD = 4  # frames that a lane reads at a time
 
 
 @dataclass
 class Dubbing:
-    """A job, decided in every respect."""
+    """A job, decided in every respect.
+
+    speak: who makes the next frame of a system whose frames follow each other, and bar: where frames are counted, when
+    this is one of several lanes; else None.
+    """
 
     job: Job
     info: VideoInfo
@@ -40,15 +51,40 @@ class Dubbing:
     synthesizer: Synthesizer
     watch: Stopwatch = field(default_factory=Stopwatch)
     moves: Moves | None = None
+    speak: Next | None = None
+    bar: "tqdm[Any] | None" = None
 
-    def write(self, parts: Sequence[tuple[Path, int, int]]) -> None:
-        """Files of frames start..stop-1 without sound, each from where the one before it stops; made in one go.
+    def write(self, runs: Sequence[Sequence[File]]) -> None:
+        """Files of frames start..stop-1 without sound; in a run each begins where the one before it stops.
 
-        From multiples of video.SEGMENT on, such files joined (`video.join`) are the whole.
+        From multiples of video.SEGMENT on, such files joined (`video.join`) are the whole.  Runs are made one after
+        another, in one go each; by a system whose frames follow each other, files are made side by side.
         """
-        frames = self.frames(parts[0][1], parts[-1][2])
-        for path, start, stop in parts:
-            self._store(path, islice(frames, stop - start))
+        if self.synthesizer.needs.before:
+            self._write_side_by_side([file for run in runs for file in run])
+            return
+        for run in runs:
+            frames = self.frames(run[0][1], run[-1][2])
+            for path, start, stop in run:
+                self._store(path, islice(frames, stop - start))
+
+    def _write_side_by_side(self, files: Sequence[File]) -> None:
+        """Each segment in a lane of its own; the frames that the lanes have come to are made together."""
+        all_spans = spans(self.plan.frames)
+        side = abreast(len(all_spans), self.synthesizer.grid)
+        by_number = {all_spans.index((start, stop)): (path, start, stop) for path, start, stop in files}
+
+        def lane(number: int, watch: Stopwatch, ask: Next) -> None:
+            path, start, stop = by_number[number]
+            own = replace(self, watch=watch, speak=ask, bar=bar)
+            own._store(path, own.frames(start, stop))
+
+        with _bar(sum(stop - start for _, start, stop in files)) as bar:
+            for numbers in rounds(sorted(by_number), side):
+                watches = {place: Stopwatch() for place in numbers}
+                works = {place: partial(lane, number, watches[place]) for place, number in numbers.items()}
+                Lanes(lambda asked: self.synthesizer.next_frames(asked, side)).run(works)
+                self.watch.add_mean([watch.seconds for watch in watches.values()])
 
     def write_source(self, path: Path) -> None:
         """The video as it was, as long and with the same sound as the result."""
@@ -79,8 +115,9 @@ class Dubbing:
     def edits(self, start: int, stop: int) -> Iterator[Edit]:
         """Frames start..stop-1 with what is laid over each, in batches that are aligned to the synthesizer's grid."""
         source = self.plan.read(self.info.path, self._frame_bytes, start, stop)
-        pictures = self.watch.iterate("read", _progress(source, stop - start))
-        grid, chains = self.synthesizer.grid, [Chain(turn.track.shots) for turn in self.turns]
+        pictures = self.watch.iterate("read", self._counted(source, stop - start))
+        grid = self.synthesizer.grid if self.speak is None else AHEAD
+        chains = [Chain(turn.track.shots) for turn in self.turns]
         first = start
         while first < stop:
             last = min(first - first % grid + grid, stop)
@@ -138,8 +175,23 @@ class Dubbing:
         windows, banks = turn.windows(frames, self.plan), turn.rows(frames, self.plan, needs.rows)
         shown = Shown(faces, references, windows, banks, turn.moves(frames))
         if needs.before:
-            return chain(self.synthesizer, frames, sources, shown)
+            return chain(self.speak or self._alone, frames, sources, shown)
         return self.synthesizer([k % grid for k in frames], shown)
+
+    def _alone(self, after: After) -> tuple[Pictures, Tensor]:
+        return self.synthesizer.next_frames({0: after})[0]
+
+    def _counted(self, pictures: Iterable[Picture], total: int) -> Iterator[Picture]:
+        """The pictures, counted on the bar of all lanes, or on one of their own."""
+        if self.bar is not None:
+            for picture in pictures:
+                self.bar.update()
+                yield picture
+            return
+        with _bar(total) as bar:
+            for picture in pictures:
+                bar.update()
+                yield picture
 
     @property
     def _frame_bytes(self) -> int:
@@ -151,6 +203,5 @@ class Dubbing:
         return shape(self.synthesizer.size, feather=round(self.settings.feather * self.synthesizer.size))
 
 
-def _progress(items: Iterable[Picture], total: int) -> Iterable[Picture]:
-    bar: Iterable[Picture] = tqdm(items, total=total, desc="speak", unit="frame", disable=None)
-    return bar
+def _bar(total: int) -> "tqdm[Any]":
+    return tqdm(total=total, desc="speak", unit="frame", disable=None)

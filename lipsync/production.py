@@ -66,8 +66,7 @@ class Production:
         self._search(draft)
         self._dubbing = self.dubber.prepare(draft, made=list(chain(*missing)))
         self.parts.make_folder()
-        for run in missing:
-            self._dubbing.write([(self.parts.path(span), *span) for span in run])
+        self._dubbing.write([[(self.parts.path(span), *span) for span in run] for run in missing])
 
     @property
     def complete(self) -> bool:

@@ -1,7 +1,7 @@
 """Seconds per stage, where stages are nested generators: a stage counts its own time, not that of those inside it."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -26,6 +26,12 @@ class Stopwatch:
         finally:
             self._charge()
             self._running.pop()
+
+    def add_mean(self, others: Sequence[Mapping[str, float]]) -> None:
+        """What stages took that ran side by side: the mean over their stopwatches."""
+        for stage in {stage for other in others for stage in other}:
+            mean = sum(other.get(stage, 0.0) for other in others) / len(others)
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + mean
 
     def iterate(self, stage: str, items: Iterable[T]) -> Iterator[T]:
         """The items, each charged to the stage while it is being made."""

@@ -1,6 +1,7 @@
 """The network, from crops to crops: in batches of one size, and what to do when memory or the picture fails."""
 
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -48,15 +49,34 @@ class Shown:
         motion = None if self.motion is None else self.motion[chosen]
         return Shown(self.faces[chosen], self.references[chosen], self.windows[chosen], banks, motion)
 
-    def clips(self) -> ClipBatch:
-        """One sequence of n frames."""
-        faces, references = to_network(self.faces)[None], to_network(self.references)[None]
+    @staticmethod
+    def joined(parts: Sequence["Shown"]) -> "Shown":
+        """The frames of all of them, which know the same things."""
+        by_field = zip(*((p.faces, p.references, p.windows, p.banks, p.motion) for p in parts), strict=True)
+        return Shown(*(None if values[0] is None else np.concatenate(values) for values in by_field))  # type: ignore
+
+    def clips(self, *, apart: bool = False) -> ClipBatch:
+        """One sequence of n frames, or n sequences of one."""
+
+        def arranged(values: Tensor) -> Tensor:
+            return values[:, None] if apart else values[None]
+
+        faces, references = arranged(to_network(self.faces)), arranged(to_network(self.references))
         mel = torch.from_numpy(self.windows)
-        banks = None if self.banks is None else torch.from_numpy(self.banks)[None]
-        motion = None if self.motion is None else torch.from_numpy(self.motion)[None]
+        banks = None if self.banks is None else arranged(torch.from_numpy(self.banks))
+        motion = None if self.motion is None else arranged(torch.from_numpy(self.motion))
         several = references if references.ndim > faces.ndim else None
         reference = references if several is None else several[:, :, 0]
-        return ClipBatch(faces, reference, mel[None], mel[:1], banks=banks, motion=motion, references=several)
+        speech = mel if apart else mel[:1]
+        return ClipBatch(faces, reference, arranged(mel), speech, banks=banks, motion=motion, references=several)
+
+
+@dataclass(frozen=True)
+class After:
+    """One frame, and what was made before it: the second value of the answer to that one; None if there is none."""
+
+    before: Tensor | None
+    shown: Shown
 
 
 class Synthesizer:
@@ -105,20 +125,42 @@ class Synthesizer:
                 done = stop
         return spoken
 
-    def in_order(self, before: Tensor | None, shown: Shown) -> tuple[Pictures, Tensor]:
-        """For systems that need frames before each: n frames that follow each other -> u8 [n, s, s, 3].
+    def next_frames(self, asked: Mapping[int, After], side: int = 1) -> dict[int, tuple[Pictures, Tensor]]:
+        """For systems that need frames before each: the next frame of several faces, by their places below `side`.
 
-        before: the second value of the call that made the frames before these; None if there is none.  OutOfMemory if
-        one frame does not fit: they are made one at a time.
+        -> its face u8 [1, s, s, 3], and what the frame after it is to know.  All in one batch of one size, but for
+        those that begin beside others that go on.  OutOfMemory if even one does not fit.
         """
-        clips = replace(shown.clips(), before=before).to(self.device)
-        try:
-            spoken = self._checked(clips)
-        except (MemoryError, RuntimeError) as problem:
-            if not is_out_of_memory(problem):
-                raise
-            raise self._too_small() from problem
-        return to_pictures(spoken), joined_past(clips.before, spoken[None], self.needs.before)
+        answers: dict[int, tuple[Pictures, Tensor]] = {}
+        kinds = defaultdict(list)
+        for place, after in asked.items():
+            kinds[0 if after.before is None else after.before.shape[1]].append(place)
+        for places in kinds.values():
+            self._next_of(places, asked, side, answers)
+        return answers
+
+    def _next_of(
+        self, places: list[int], asked: Mapping[int, After], side: int, answers: dict[int, tuple[Pictures, Tensor]]
+    ) -> None:
+        """The answers of those that know equally many frames, the free places of the batch filled up with the first."""
+        while left := [place for place in places if place not in answers]:
+            group = left[: self.batch]
+            index = [group[0]] * min(side, self.batch)
+            for place in group:
+                index[place % len(index)] = place
+            shown = Shown.joined([asked[place].shown for place in index])
+            pasts = [past for place in index if (past := asked[place].before) is not None]
+            clips = replace(shown.clips(apart=True), before=torch.cat(pasts) if pasts else None).to(self.device)
+            try:
+                made = self._checked(clips)                             # [b, 3, s, s]
+            except (MemoryError, RuntimeError) as problem:
+                if not is_out_of_memory(problem):
+                    raise
+                self._halve(problem)
+                continue
+            known = joined_past(clips.before, made[:, None], self.needs.before)
+            for row, place in enumerate(index):
+                answers[place] = to_pictures(made[row : row + 1]), known[row : row + 1]
 
     def _speak(self, places: list[int], shown: Shown) -> Pictures:
         """One batch, the places that are free filled up with the first item."""
@@ -127,9 +169,9 @@ class Synthesizer:
         return to_pictures(self._checked(shown.part(index).clips().to(self.device))[places])
 
     def _checked(self, clips: ClipBatch) -> Tensor:
-        """The one sequence of the clips, speaking, as pictures [n, 3, s, s]."""
-        spoken = self.speaker(clips)[0]
-        return spoken if is_picture(spoken, clips.faces[0]) else self._repeated(clips)
+        """The frames of all sequences, speaking, as pictures [n, 3, s, s]."""
+        spoken = self.speaker(clips).flatten(0, 1)
+        return spoken if is_picture(spoken, clips.faces.flatten(0, 1)) else self._repeated(clips)
 
     def _repeated(self, clips: ClipBatch) -> Tensor:
         """The same in float32.  BadInput if that gives no picture either."""
@@ -137,8 +179,8 @@ class Synthesizer:
             if self._exact is None:
                 self._say(f"the network gave no picture in {self.precision}; repeating such batches in float32")
                 self._exact = Speaker(self._load(), self.sampling, seed=self.seed)
-            spoken = self._exact(clips)[0]
-            if is_picture(spoken, clips.faces[0]):
+            spoken = self._exact(clips).flatten(0, 1)
+            if is_picture(spoken, clips.faces.flatten(0, 1)):
                 return spoken
         raise BadInput(f"{self.checkpoint}: this network gives no picture; pass another checkpoint with --model_path")
 

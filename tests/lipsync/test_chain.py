@@ -17,7 +17,7 @@ from lipsync.estimate import estimate
 from lipsync.jobs import Job
 from lipsync.pipeline import Dubber
 from lipsync.settings import Settings
-from lipsync.synthesis import Shown
+from lipsync.synthesis import After, Shown
 from systems import registry
 from video import probe
 
@@ -86,12 +86,12 @@ class Recorder:
     """Makes each face its own number; says after what."""
 
     def __init__(self) -> None:
-        self.said: list[tuple[int | None, list[int]]] = []
+        self.said: list[tuple[int | None, int]] = []
 
-    def in_order(self, before: torch.Tensor | None, shown: Shown) -> tuple[np.ndarray, torch.Tensor]:
-        made = shown.faces[:, 0, 0, 0].tolist()
-        self.said.append((None if before is None else int(before), made))
-        return shown.faces, torch.tensor(float(made[-1]))
+    def __call__(self, after: After) -> tuple[np.ndarray, torch.Tensor]:
+        (made,) = after.shown.faces[:, 0, 0, 0].tolist()
+        self.said.append((None if after.before is None else int(after.before), made))
+        return after.shown.faces, torch.tensor(float(made))
 
 
 def numbered(numbers: list[int]) -> Shown:
@@ -102,26 +102,26 @@ def numbered(numbers: list[int]) -> Shown:
 @pytest.mark.parametrize(
     ("batches", "said"),
     [
-        ([[3, 4], [5, 6]], [(None, [3, 4]), (4, [5, 6])]),
-        ([[3, 4], [6, 7]], [(None, [3, 4]), (None, [6, 7])]),  # frame 5 was not made
-        ([[3, 5, 6], [7]], [(None, [3]), (None, [5, 6]), (6, [7])]),
-        ([[8, 9, 10, 11]], [(None, [8, 9]), (None, [10, 11])]),  # a segment of 10 ends
-        ([[19], [20], [21]], [(None, [19]), (None, [20]), (20, [21])]),
-        ([[13, 14], [15, 16]], [(None, [13, 14]), (None, [15, 16])]),  # a shot begins at 15
+        ([[3, 4], [5, 6]], [(None, 3), (3, 4), (4, 5), (5, 6)]),
+        ([[3, 4], [6, 7]], [(None, 3), (3, 4), (None, 6), (6, 7)]),  # frame 5 was not made
+        ([[3, 5, 6], [7]], [(None, 3), (None, 5), (5, 6), (6, 7)]),
+        ([[8, 9, 10, 11]], [(None, 8), (8, 9), (None, 10), (10, 11)]),  # a segment of 10 ends
+        ([[19], [20], [21]], [(None, 19), (None, 20), (20, 21)]),
+        ([[13, 14], [15, 16]], [(None, 13), (13, 14), (None, 15), (15, 16)]),  # a shot begins at 15
     ],
 )
 def test_a_chain_goes_on_where_the_frame_before_was_made(
-    batches: list[list[int]], said: list[tuple[int | None, list[int]]], monkeypatch: pytest.MonkeyPatch
+    batches: list[list[int]], said: list[tuple[int | None, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(chain, "SEGMENT", 10)
     recorder, links = Recorder(), Chain((0, 15))
     for batch in batches:
-        made = links(recorder, batch, batch, numbered(batch))  # type: ignore[arg-type]
+        made = links(recorder, batch, batch, numbered(batch))
         assert np.array_equal(made, numbered(batch).faces)
     assert recorder.said == said
 
 
 def test_a_shot_also_begins_where_a_video_plays_backwards(monkeypatch: pytest.MonkeyPatch) -> None:
     recorder, links = Recorder(), Chain((0, 15))
-    links(recorder, [30, 31, 32], [16, 15, 14], numbered([30, 31, 32]))  # type: ignore[arg-type]
-    assert recorder.said == [(None, [30, 31]), (None, [32])]
+    links(recorder, [30, 31, 32], [16, 15, 14], numbered([30, 31, 32]))
+    assert recorder.said == [(None, 30), (30, 31), (None, 32)]

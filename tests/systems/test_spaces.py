@@ -171,10 +171,10 @@ def test_an_autoencoder_that_is_missing_or_another_one_is_one_sentence(data: Pat
     torch.manual_seed(7)
     other = Autoencoder(AUTOENCODER)
     own.unlink()
-    with pytest.raises(BadInput, match="lacks an autoencoder; put .*autoencoder.safetensors there"):
+    with pytest.raises(BadInput, match=r"lacks an autoencoder; put .*autoencoder.safetensors there"):
         registry.load_system(tmp_path / "run")
     save_checkpoint(own, registry.describe("autoencoder", other, 1, other.state_dict()))
-    with pytest.raises(BadInput, match="is not the one that .* was trained with"):
+    with pytest.raises(BadInput, match=r"is not the one that .* was trained with"):
         registry.load_system(tmp_path / "run")
 
 
