@@ -29,10 +29,10 @@ def arguments() -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument("--data", type=Path, required=True, help="VoxCeleb2, LRW, or a prepared folder")
     parser.add_argument("--output", type=Path, required=True, help="run folder, or gs:// or az://: state, log, weights")
-    parser.add_argument("--init", type=Path, help="checkpoint of the same system to start from")
+    parser.add_argument("--init", type=Path, help="checkpoint to start from; of another system, what fits of its network")
     parser.add_argument("--hearing", type=Path, help="ears to start from: a sync expert's, or AV-HuBERT as published")
     parser.add_argument("--expert", type=Path, help="sync expert that judges, for the sync term; Wav2Lip's fits too")
-    parser.add_argument("--parts", type=Path, help="folder of an autoencoder and stage 1, for style-small")
+    parser.add_argument("--parts", type=Path, help="folder of an autoencoder (to work in its latents), stage 1")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     parser.add_argument("--workers", type=int, default=0, help="processes that prepare batches")
     parser.add_argument(

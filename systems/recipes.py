@@ -147,6 +147,7 @@ RECIPES = {
         "style",
         RendererConfig(
             unet=replace(SMALL_UNET, attention_resolutions=(16, 8)),
+            beside=True,
             diffusion=SMALL_DIFFUSION,
             sampling=SampleConfig(sampler="dpm++", spacing="3"),
             fast=SampleConfig(sampler="dpm++", spacing="2"),

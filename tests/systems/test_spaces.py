@@ -180,3 +180,18 @@ def test_an_autoencoder_that_is_missing_or_another_one_is_one_sentence(data: Pat
 
 def test_the_default_is_pixels() -> None:
     assert SyncDiffConfig().latents == () and SyncDiffConfig().network.in_channels == 9
+
+
+def test_a_renderer_in_pixels_may_begin_as_a_diff2lip(
+    data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tiny = [*SHORT, *SMALL, "model.unet.patch=2", "train.steps=1", "train.learning_rate=1e-12"]
+    train("diff2lip-small", data, tmp_path / "first", settings=tiny, device="cpu")
+    first = tmp_path / "first" / "weights.safetensors"
+    train("style-small", data, tmp_path / "second", init=first, parts=with_parts(tmp_path / "parts", "motion"),
+          settings=[*STYLE, *tiny], device="cpu")  # fmt: skip
+    assert "a Diff2Lip; " in caplog.text
+    lent = registry.load(first).state_dict()
+    own = registry.load(tmp_path / "second" / "weights.safetensors").state_dict()
+    convolution = "input_blocks.1.0.in_layers.2.weight"  # modulated now
+    assert torch.allclose(own[f"unet.{convolution}"], lent[f"network.{convolution}"], atol=1e-3)
