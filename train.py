@@ -29,7 +29,7 @@ def arguments() -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument("--data", type=Path, required=True, help="VoxCeleb2, LRW, or a prepared folder")
     parser.add_argument("--output", type=Path, required=True, help="run folder, or gs:// or az://: state, log, weights")
-    parser.add_argument("--init", type=Path, help="checkpoint to start from; of another system, what fits of its network")
+    parser.add_argument("--init", type=Path, help="checkpoint to start from; of another make, what fits of it")
     parser.add_argument("--hearing", type=Path, help="ears to start from: a sync expert's, or AV-HuBERT as published")
     parser.add_argument("--expert", type=Path, help="sync expert that judges, for the sync term; Wav2Lip's fits too")
     parser.add_argument("--parts", type=Path, help="folder of an autoencoder (to work in its latents), stage 1")

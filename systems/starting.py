@@ -1,9 +1,11 @@
 """What a model begins with, before its first step: other weights, other ears."""
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch.nn.functional as F
+from torch import Tensor, nn
 
 from audio.avhubert import AvHubert
 from errors import BadInput
@@ -23,28 +25,39 @@ STEM, TIME = "input_blocks.0.0.weight", "time_embed.2.bias"  # of a UNet
 
 
 def start_from(model: Model, path: Path) -> None:
-    """All weights of a checkpoint of the same make; of another that fills faces in, those that fit its UNet."""
+    """All weights of a checkpoint of the same make; of another one, those that fit.
+
+    That is the same system with another config, or another system that fills faces in, of which the UNet counts.
+    """
     other = load(path)
-    own_unet, other_unet = _unet(model), _unet(other)
-    if type(other) is type(model) and (other.config == model.config or own_unet is None):
+    same = type(other) is type(model)
+    if same and (other.config == model.config or _unet(model) is None):
         load_strictly(model, other.state_dict(), f"--init {path}")
         return
+    own_unet, other_unet = _unet(model), _unet(other)
     if own_unet is None or other_unet is None:
         raise BadInput(f"--init {path}: is a {type(other).__name__}; use a checkpoint of the same system")
-    own, given = own_unet.state_dict(), other_unet.state_dict()
-    more = own[STEM].shape[1] - given[STEM].shape[1]
+    unet = other_unet.state_dict()
+    more = own_unet.state_dict()[STEM].shape[1] - unet[STEM].shape[1]
     if more > 0:  # channels of pictures that the other was not shown: not looked at yet
-        given[STEM] = F.pad(given[STEM], (0, 0, 0, 0, 0, more))
-    if isinstance(other, Diff2Lip) and not isinstance(
-        model, Diff2Lip
-    ):  # with what it hears on average
-        given[TIME] = given[TIME] + other.network.audio_encoder_to_style[-1].bias
-    fitting = {key: value for key, value in given.items() if key in own and own[key].shape == value.shape}
-    own_unet.load_state_dict(fitting, strict=False)
+        unet[STEM] = F.pad(unet[STEM], (0, 0, 0, 0, 0, more))
+    if isinstance(other, Diff2Lip) and not same:
+        unet[TIME] = unet[TIME] + other.network.audio_encoder_to_style[-1].bias  # with what it hears on average
+    taken = _take(model, other.state_dict()) if same else set()
+    prefix = next(name for name, module in model.named_modules() if module is own_unet)
+    taken |= {f"{prefix}.{key}" if prefix else key for key in _take(own_unet, unet)}
     NOTES.warning(
         "--init %s: a %s; %d of the network's %d tensors start from it, the others anew",
-        path, type(other).__name__, len(fitting), len(own),
+        path, type(other).__name__, len(taken), len(model.state_dict()),
     )  # fmt: skip
+
+
+def _take(module: nn.Module, weights: Mapping[str, Tensor]) -> set[str]:
+    """The weights that fit become the module's; their names."""
+    own = module.state_dict()
+    fitting = {key: value for key, value in weights.items() if key in own and own[key].shape == value.shape}
+    module.load_state_dict(fitting, strict=False)
+    return set(fitting)
 
 
 def _unet(model: Model) -> UNet | None:

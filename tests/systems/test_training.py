@@ -143,6 +143,22 @@ def test_another_system_lends_the_part_of_its_network_that_fits(
     assert torch.equal(stem[:, : known.shape[1]], known) and not stem[:, known.shape[1] :].any()
 
 
+def test_the_same_system_with_another_config_lends_all_that_fits(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = [*MODEL, *SHORT, "train.steps=1"]
+    train("syncdiff-small", data, tmp_path / "first", settings=settings, device="cpu")
+    first = tmp_path / "first" / "weights.safetensors"
+    begun = instead_of_running(monkeypatch)
+    settings += ["model.pose.width=3", "model.pose.kind=full"]
+    train("syncdiff-small", data, tmp_path / "second", init=first, settings=settings, device="cpu")
+    lent = {name: value for name, value in load(first).state_dict().items() if not name.startswith("pose.")}
+    stem = lent.pop("unet.input_blocks.0.0.weight")
+    assert torch.equal(begun["unet.input_blocks.0.0.weight"][:, : stem.shape[1]], stem)
+    assert any(name.startswith("hearing.spread") for name in lent)
+    assert all(torch.equal(begun[name], value) for name, value in lent.items())
+
+
 def test_without_held_out_clips_it_says_so_once(data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     for split in ("test", "seen"):
         (data / split).rename(tmp_path / split)
