@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -21,6 +22,8 @@ from av.stream import Disposition
 
 from errors import BadInput
 
+# Titles in broken Unicode stop nobody: so PyAV reads them from 19 on, before that it must be told.
+LENIENT: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "ignore"}
 SAMPLE_RATE = 16_000  # samples per second of everything the networks hear
 JITTER = Fraction(1, 10)  # seconds that timestamps may be off before that counts as a hole
 LONGEST_HOLE = 600  # seconds; a longer one is a broken clock and not silence
@@ -84,7 +87,7 @@ def _opened(path: Path) -> Iterator[tuple[InputContainer, AudioStream]]:
     if not path.stat().st_size:
         raise BadInput(f"{path}: the file is empty; export or copy it again")
     try:
-        container = av.open(str(path.absolute()), metadata_errors="ignore")
+        container = av.open(str(path.absolute()), **LENIENT)
     except (av.FFmpegError, OSError) as error:
         reason = getattr(error, "strerror", None) or error
         raise BadInput(f"{path}: not a readable sound or video file ({reason}); give a wav, mp3, m4a or mp4") from error

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import av
 from av.container import InputContainer
@@ -11,6 +12,8 @@ from av.video.stream import VideoStream
 
 from errors import BadInput
 
+# Titles in broken Unicode stop nobody: so PyAV reads them from 19 on, before that it must be told.
+LENIENT: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "ignore"}
 READABLE = "give an mp4, mov, mkv, webm, avi or mpg video, or a png, jpg or webp picture"
 
 
@@ -22,7 +25,7 @@ def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     if not path.stat().st_size:
         raise BadInput(f"{path}: the file is empty; export or copy it again")
     try:
-        container = av.open(str(path.absolute()), metadata_errors="ignore")
+        container = av.open(str(path.absolute()), **LENIENT)
     except (av.FFmpegError, OSError) as error:
         reason = getattr(error, "strerror", None) or error
         raise BadInput(f"{path}: not a readable video, or cut off before its index ({reason}); {READABLE}") from error

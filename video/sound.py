@@ -15,7 +15,7 @@ from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 
 from errors import BadInput
-from video.opening import first_pictures
+from video.opening import LENIENT, first_pictures
 
 AAC_BITS = 192_000  # per second
 AAC_RATES = (96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350)
@@ -76,7 +76,7 @@ def sound_of(path: Path | Mono | None, output: OutputContainer, suffix: str) -> 
     if not path.is_file():
         raise BadInput(f"{path}: no such file; check the path of the sound")
     try:
-        container = av.open(str(path.absolute()), metadata_errors="ignore")
+        container = av.open(str(path.absolute()), **LENIENT)
     except (av.FFmpegError, OSError) as error:
         raise BadInput(f"{path}: not a readable sound or video file; give a wav, mp3, m4a or mp4") from error
     with container:
