@@ -6,14 +6,18 @@ from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
+import torch
 
 from audio import MELS, ROW, WINDOW
 from face_detection import search
 from guided_diffusion.device import process_memory
-from video import VideoInfo, read_frames
+from systems.registry import Stage1
+from video import VideoInfo, probe, read_frames
 
 from .jobs import Job, aligned
-from .pipeline import Dubber
+from .manner import FPS, stretches
+from .motion import AHEAD
+from .pipeline import Draft, Dubber
 from .plan import REVERSE_BYTES, Plan
 from .synthesis import Shown
 from .turns import frames_of
@@ -23,6 +27,7 @@ PIXELS_PER_SECOND = {"h264": 20e6, "ffv1": 25e6, "prores": 12e6}
 EPYC.  More cores are quicker, and it is a small share of the whole."""
 HELD = 60  # frames that an encoder holds back, 1.5 bytes a pixel
 PROBED = 8  # frames that are decoded and searched to measure by
+SAID = 50  # frames whose lip motion is predicted to measure by
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,7 @@ def estimate(dubber: Dubber, job: Job) -> Estimate:
     pixels = info.height * info.width * (2 if settings.compare else 1)
     seconds = {
         "detect": detect * (high - low),
+        **({} if dubber.stage1 is None else {"motion": _motion(dubber, draft, dubber.stage1, decode)}),
         "read": decode * plan.frames,
         "generate": _speak(dubber) * sum(end - start for start, end in turns),
         "encode": pixels * plan.frames / PIXELS_PER_SECOND[settings.codec],
@@ -101,6 +107,41 @@ def _speak(dubber: Dubber) -> float:
     references = crops if needs.references == 1 else np.repeat(crops[:, None], needs.references, axis=1)
     shown = Shown(crops, references, windows, banks, motion)
     return min(_seconds(lambda: dubber.synthesizer(range(grid), shown)) for _ in range(2)) / grid
+
+
+def _motion(dubber: Dubber, draft: Draft, stage1: Stage1, decode: float) -> float:
+    """Seconds to see in whose manner lips move, and to predict how they do, as `Moves` does; decode: of the video."""
+    job, info, plan = draft.job, draft.info, draft.plan
+    if job.motion_in is not None:
+        return 0.0
+    read, hear = _stage1(stage1, dubber.settings.style_strength)
+    own, reference = _manner(info, decode, read)
+    style = 0.0
+    if job.style is not None:
+        other = probe(job.style)
+        elsewhere = dubber.adjusted(box=None, fixed_crop=False, pads=(0.0, 0.0, 0.0, 0.0))
+        style, reference = _manner(other, sum(_look(elsewhere, other)), read)  # decoded to be searched, and again
+    heard = 0
+    for segment in draft.segments:
+        first, stop = frames_of(segment, plan)
+        said = int((stop if segment.sound is None else stop - first) / plan.fps * FPS)
+        heard += said + reference * -(-said // AHEAD)
+    return style + own * len(draft.segments) + hear * heard
+
+
+def _manner(info: VideoInfo, look: float, read: float) -> tuple[float, int]:
+    """Seconds to read how somebody speaks in a video, and of how many frames; look, read: seconds a frame, a face."""
+    shown = sum(map(len, stretches(int(info.seconds * FPS) or 1)))
+    return look * float(shown / FPS * info.fps) + read * shown, shown
+
+
+def _stage1(stage1: Stage1, strength: float) -> tuple[float, float]:
+    """Seconds to read a face, and to hear a frame of a sound or of a reference, most of what predicting costs."""
+    faces, sound = torch.zeros(PROBED, 3, stage1.size, stage1.size), torch.zeros(SAID, MELS, WINDOW)
+    reference = stage1.reference_of(sound, torch.zeros(SAID, stage1.config.numbers))
+    read = min(_seconds(lambda: stage1.read(faces)) for _ in range(2)) / PROBED
+    hear = min(_seconds(lambda: stage1.predictor.predict(sound, reference, strength)) for _ in range(2)) / (2 * SAID)
+    return read, hear
 
 
 def _in_flight(info: VideoInfo, plan: Plan, grid: int) -> int:

@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,7 +34,7 @@ from formula import fill, inputs  # noqa: E402
 from audio import ROW, read_mel  # noqa: E402
 from audio.avhubert import AvHubert, AvHubertConfig  # noqa: E402
 from dataset import ClipBatch, to_network  # noqa: E402
-from errors import BadInput, LipSyncError  # noqa: E402
+from errors import BadInput  # noqa: E402
 from face_detection import cut, load_detector, track_face  # noqa: E402
 from guided_diffusion.device import autocast, resolve_device, resolve_precision, store_weights  # noqa: E402
 from guided_diffusion.samplers import SampleConfig  # noqa: E402
@@ -41,8 +42,11 @@ from guided_diffusion.unet import UNetConfig  # noqa: E402
 from lipsync.jobs import Job  # noqa: E402
 from lipsync.pipeline import Dubber  # noqa: E402
 from lipsync.settings import Settings  # noqa: E402
+from scripts.program import exit_code  # noqa: E402
 from systems import registry  # noqa: E402
 from systems.diff2lip import Diff2LipNetwork  # noqa: E402
+from systems.parts import Parts  # noqa: E402
+from systems.recipes import recipe  # noqa: E402
 from systems.sound import SoundConfig  # noqa: E402
 from systems.syncdiff import SyncDiffConfig  # noqa: E402
 from systems.system import Speaker  # noqa: E402
@@ -156,6 +160,40 @@ def hearing(checkpoint: Path, device: torch.device, precision: torch.dtype) -> N
           f" {seconds['ears'] / seconds['step']:.1f}x one step of the denoiser")  # fmt: skip
 
 
+def systems_apart(clips: ClipBatch, device: torch.device, precision: torch.dtype) -> None:
+    """What a frame costs the networks of all systems, of the same size and with 3 steps each; weights do not matter.
+
+    SyncDiff's frames wait for each other: one stretch alone makes one at a time, 8 side by side 8.
+    """
+    one, many = clips.rows(slice(0, 1)), 8
+    frame = ClipBatch(one.faces[:, :1], one.reference[:, :1], one.mel[:, :1], one.speech).to(device)
+    side_by_side = ClipBatch(
+        *(value.expand(many, *value.shape[1:]) for value in (frame.faces, frame.reference, frame.mel, frame.speech))
+    )
+    diff2lip, syncdiff = (
+        Speaker(_fresh(name).to(device), precision=precision) for name in ("diff2lip-small", "syncdiff-small")
+    )
+    ways = {
+        "diff2lip-small, 8 frames at once": (lambda: diff2lip(side_by_side), many),
+        "syncdiff-small, one stretch": (lambda: syncdiff(frame), 1),
+        "syncdiff-small, 8 stretches side by side": (lambda: syncdiff(side_by_side), many),
+    }
+    seconds = medians({name: way for name, (way, _) in ways.items()}, 5, device)
+    each = {name: seconds[name] / count for name, (_, count) in ways.items()}
+    base = each["diff2lip-small, 8 frames at once"]
+    print("\n| network | s a frame | of diff2lip-small |\n|---|---|---|")
+    for name, value in each.items():
+        print(f"| {name} | {value:.3f} | {value / base:.2f} |")
+    print()
+
+
+def _fresh(preset: str) -> Any:
+    """A system of a preset as training begins it."""
+    chosen = recipe(preset)
+    model = registry.build(chosen.kind, chosen.model)
+    return (registry.whole(model, Parts()) if isinstance(model, registry.Network) else model).eval()
+
+
 def detectors(video: Path, device: torch.device) -> None:
     """Seconds per frame of every back end whose weights are there."""
     frame = next(iter(read_frames(video)))
@@ -194,15 +232,13 @@ def main() -> None:
     print(f"{name}, torch {torch.__version__}, {torch.get_num_threads()} threads, auto precision {precision}\n")
     released_forward(device, precision)
     size = registry.load_system(options.model_path).size
-    samplers(options.model_path, sample_clips(options.video, options.audio, size), device, precision)
+    clips = sample_clips(options.video, options.audio, size)
+    samplers(options.model_path, clips, device, precision)
+    systems_apart(clips, device, precision)
     hearing(options.model_path, device, precision)
     detectors(options.video, device)
     end_to_end(options.model_path, options.video, options.audio, options.device)
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except LipSyncError as problem:
-        print(problem, file=sys.stderr)
-        sys.exit(problem.exit_code)
+    sys.exit(exit_code(main))

@@ -31,8 +31,9 @@ sys.path.insert(0, str(ROOT))
 
 from audio import Mel, read_mel  # noqa: E402
 from dataset import ClipBatch, Footage, VideoClip, WindowConfig, Windows, corpus  # noqa: E402
-from errors import BadInput, LipSyncError  # noqa: E402
+from errors import BadInput  # noqa: E402
 from face_detection import cut  # noqa: E402
+from scripts.program import exit_code  # noqa: E402
 from video import read_frames, write_video  # noqa: E402
 
 DEMO = ROOT / "scripts" / "demo"
@@ -164,8 +165,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except LipSyncError as problem:
-        print(problem, file=sys.stderr)
-        sys.exit(problem.exit_code)
+    sys.exit(exit_code(main))

@@ -23,8 +23,9 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from dataset import Entry, entries, load_clip
-from errors import BadInput, LipSyncError
+from errors import BadInput
 from evaluation.mediapipe_client import MediaPipe
+from scripts.program import exit_code
 from systems.style.frontal import WANTED, frontal
 from systems.style.labels import SPACE, landmarks_path, save_landmarks
 from systems.style.lip_motion import MotionSpace
@@ -127,7 +128,7 @@ def _says(data: Path, space: MotionSpace) -> Iterator[str]:
         )
 
 
-def main() -> int:
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="prepared folder")
     parser.add_argument("--landmarker", type=Path, required=True, help="MediaPipe's face_landmarker.task")
@@ -135,13 +136,8 @@ def main() -> int:
     parser.add_argument("--frames", type=int, default=2000, help="of each training speaker, at most")
     parser.add_argument("--numbers", type=int, default=16, help="of a frame's motion")
     parser.add_argument("--processes", type=int, default=2, help="landmarkers at work")
-    try:
-        run(parser.parse_args())
-        return 0
-    except LipSyncError as problem:
-        print(problem, file=sys.stderr)
-        return problem.exit_code
+    run(parser.parse_args())
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code(main))

@@ -30,8 +30,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from dataset import Clip, ClipBatch, entries, load_clip, to_pictures, window
 from dataset.sampling import stack
-from errors import BadInput, LipSyncError
+from errors import BadInput
 from guided_diffusion.device import resolve_device, resolve_precision
+from scripts.program import exit_code
 from systems import registry
 from systems.system import Speaker
 
@@ -160,8 +161,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except LipSyncError as problem:
-        print(problem, file=sys.stderr)
-        sys.exit(problem.exit_code)
+    sys.exit(exit_code(main))

@@ -22,8 +22,9 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from dataset import ClipBatch, Footage, corpus, stack, window
-from errors import BadInput, LipSyncError
+from errors import BadInput
 from guided_diffusion.device import resolve_device, resolve_precision
+from scripts.program import exit_code
 from systems import progress, registry
 from systems.system import Speaker
 
@@ -87,8 +88,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except LipSyncError as problem:
-        print(problem, file=sys.stderr)
-        sys.exit(problem.exit_code)
+    sys.exit(exit_code(main))

@@ -28,17 +28,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from benchmark import medians
-from measure import Row, compare, interval
 from torch import Tensor
 from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from dataset import Clip, ClipBatch, Needs, entries, load_clip, stack, to_pictures, window
-from errors import BadInput, LipSyncError
+from errors import BadInput
 from evaluation.mediapipe_client import MediaPipe
 from guided_diffusion.device import autocast, resolve_device, resolve_precision
+from scripts.benchmark import medians
+from scripts.measure import Row, compare, interval
+from scripts.program import exit_code
 from systems import registry
 from systems.style.frontal import WANTED, frontal
 from systems.system import Speaker
@@ -197,7 +198,7 @@ def quality(
         print(table(split, rows, rendering), flush=True)
 
 
-def main() -> int:
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="prepared folder with the splits seen and test")
     parser.add_argument("--model_path", type=Path, required=True, help="folder of a style model")
@@ -207,13 +208,8 @@ def main() -> int:
     parser.add_argument("--mediapipe_python", type=Path, default=Path(sys.executable))
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", default="auto")
-    try:
-        run(parser.parse_args())
-    except LipSyncError as problem:
-        print(problem, file=sys.stderr)
-        return problem.exit_code
-    return 0
+    run(parser.parse_args())
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code(main))

@@ -34,8 +34,9 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from dataset import to_network
-from errors import BadInput, LipSyncError
+from errors import BadInput
 from evaluation.bootstrap import interval
+from scripts.program import exit_code
 from systems import registry
 from systems.style import LipMotion, labelled
 from systems.style.labels import LabelledClip
@@ -299,7 +300,7 @@ def run(options: argparse.Namespace) -> None:
             temporary.write_bytes(cv2.imencode(".png", sheet, [cv2.IMWRITE_PNG_COMPRESSION, 9])[1].tobytes())
 
 
-def main() -> int:
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="prepared folder with landmarks")
     parser.add_argument("--model_path", type=Path, required=True, help="stage 1, or the folder that it is in")
@@ -307,13 +308,8 @@ def main() -> int:
     parser.add_argument("--clips", type=int, default=6, help="of a speaker, at most")
     parser.add_argument("--output", type=Path, help="all figures, as JSON")
     parser.add_argument("--picture", type=Path, help="the attention of one clip, as PNG")
-    try:
-        run(parser.parse_args())
-        return 0
-    except LipSyncError as problem:
-        print(problem, file=sys.stderr)
-        return problem.exit_code
+    run(parser.parse_args())
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code(main))

@@ -9,7 +9,9 @@ shifts    the sound is moved by -5..5 frames and the expert asked by how many: h
           The clips' own offset, as the expert finds it, is counted in
 scores    cosines of 5 frames in the middle of each clip with their sound: the real face, the checkpoint's with the own
           sound, and with the sound of another clip.  95 % bootstrap intervals over speakers.  Beside them PSNR of the
-          mouth half with the own sound, dB, and seconds a frame.  A row for each checkpoint, split and --steps
+          mouth half with the own sound, dB, and seconds a frame.  A row for each checkpoint, split and --steps.
+          A style model (its folder) is told the lip motion that its stage 1 predicts of the sound, in the manner of
+          another clip of the speaker (scripts/lips.py); the seconds are those of stage 2
 """
 
 import os
@@ -25,14 +27,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from audio import MEL_RATE, MELS, SILENCE, Mel
-from dataset import Footage, corpus
-from errors import LipSyncError
+from dataset import ClipBatch, Footage, corpus
 from guided_diffusion.device import resolve_device, resolve_precision
+from scripts.lips import Lips, lips_of
+from scripts.program import exit_code
 from systems import progress, registry
 from systems.judge import FRAMES, Judge
 from systems.sync import SyncExpert, find_offset
@@ -78,18 +82,36 @@ def shifts(judge: Judge, clips: list[Footage], split: str) -> str:
     )
 
 
-def scores(judge: Judge, speaker: Speaker, clips: list[Footage], device: torch.device) -> str:
-    batch = progress.held_out_windows(clips, frames=FRAMES, count=len(clips)).to(device)
+def windows(speaker: Speaker, clips: list[Footage], lips: Lips | None) -> tuple[ClipBatch, ClipBatch]:
+    """The 5 frames in the middle of each clip, with their own sound and with that of another clip."""
+    needs = replace(speaker.system.needs, before=0)  # a system that needs frames before has those that it makes
+    own = progress.held_out_windows(clips, frames=FRAMES, count=len(clips), needs=needs)
+    wrong = progress.with_other_sound(own)
+    if lips is None:
+        return own, wrong
+
+    def said(sounds: list[Footage]) -> Tensor:
+        starts = [(len(sound) - FRAMES) // 2 for sound in sounds]
+        triples = zip(clips, sounds, starts, strict=True)
+        return torch.stack([lips(c, s.mel, range(start, start + FRAMES), s.fps) for c, s, start in triples])
+
+    shift = len(clips) // 2  # as with_other_sound gives them, which would hand on the motion of another's mouth as well
+    return replace(own, motion=said(clips)), replace(wrong, motion=said([*clips[-shift:], *clips[:-shift]]))
+
+
+def scores(judge: Judge, speaker: Speaker, clips: list[Footage], lips: Lips | None, device: torch.device) -> str:
+    clips = [clip for clip in clips if len(clip) > FRAMES + 2]
+    batch, other = (one.to(device) for one in windows(speaker, clips, lips))
     begin = time.perf_counter()
     own = speaker(batch)
     seconds = (time.perf_counter() - begin) / own.shape[:2].numel()
-    wrong = speaker(progress.with_other_sound(batch))
+    wrong = speaker(other)
     cosines = {
         name: (judge.embed_faces(faces) * judge.embed_sound(batch.speech)).sum(dim=1)
         for name, faces in (("real", batch.faces), ("own", own), ("wrong", wrong))
     }
     cells = []
-    speakers = [clip.speaker for clip in clips if len(clip) > FRAMES + 2]
+    speakers = [clip.speaker for clip in clips]
     for values in (*cosines.values(), cosines["own"] - cosines["wrong"]):
         mean, low, high = interval(values.tolist(), speakers)
         cells.append(f"{mean:+.3f} [{low:+.3f}, {high:+.3f}]")
@@ -103,12 +125,13 @@ def judged(options: argparse.Namespace, expert: Judge, splits: dict[str, list[Fo
     print("|---|---|---|---|---|---|---|---|---|---|")
     for path in options.model_path:
         system = registry.load_system(path).to(device)
+        lips = {split: lips_of(path, system, clips, device) for split, clips in splits.items()}
         usual = replace(system.sampling, sampler=options.sampler or system.sampling.sampler)
         for spacing in options.steps or [usual.spacing]:
             way = replace(usual, spacing=spacing)
             speaker = Speaker(system, way, precision=resolve_precision("auto", device))
             for split, clips in splits.items():
-                row = scores(expert, speaker, some(clips, options.clips or len(clips)), device)
+                row = scores(expert, speaker, some(clips, options.clips or len(clips)), lips[split], device)
                 print(f"| {path.stem} | {way.sampler} {spacing} | {split} | {row} |", flush=True)
 
 
@@ -150,8 +173,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except LipSyncError as problem:
-        print(problem, file=sys.stderr)
-        sys.exit(problem.exit_code)
+    sys.exit(exit_code(main))

@@ -6,6 +6,8 @@
 `speak` generates every frame of held-out clips with the own sound and with another clip's (--spacing 1: the one-step
 prediction from pure noise) and stores them.  `correlate` needs only numpy and mediapipe, which does not live beside our
 opencv-python, so give it an environment of its own.  Opening: distance of the inner lips over the mouth's width.
+A style model (its folder) is told the lip motion that its stage 1 predicts of the sound, in the manner of another clip
+of the speaker (scripts/lips.py).
 """
 
 import argparse
@@ -15,31 +17,36 @@ from pathlib import Path
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from scripts.program import exit_code
+
 KINDS = ("real", "own", "other")
 UPPER, LOWER, LEFT, RIGHT = 13, 14, 61, 291  # of MediaPipe's 478 points: inner lips, corners of the mouth
 
 
 def speak(options: argparse.Namespace) -> None:
     """One .npz a clip: real, own, other u8 [t, s, s, 3]."""
-    sys.path.insert(0, str(ROOT))
     import torch
-    from measure import group_of, others
     from tqdm import tqdm
 
     from dataset import ClipBatch, entries, load_clip, to_network, to_pictures
     from guided_diffusion.device import resolve_device, resolve_precision
     from guided_diffusion.samplers import SampleConfig
+    from scripts.lips import lips_of
+    from scripts.measure import group_of, others
     from systems import registry
     from systems.system import Speaker
 
     device = resolve_device("auto")
-    system = registry.load_system(options.model_path or registry.DEFAULT_CHECKPOINT).to(device)
+    checkpoint = options.model_path or registry.DEFAULT_CHECKPOINT
+    system = registry.load_system(checkpoint).to(device)
     sampling = SampleConfig("dpm++", options.spacing) if options.spacing else None
     speaker = Speaker(system, sampling, precision=resolve_precision("auto", device))
     options.output.mkdir(parents=True, exist_ok=True)
     for split in ("seen", "test"):
         clips = [load_clip(entry) for entry in entries(options.data, split)]
+        lips = lips_of(checkpoint, system, clips, device)
         pairs = defaultdict(list)
         for clip, wrong in zip(clips, others(clips, split), strict=True):
             pairs[group_of(split, clip.speaker)].append((clip, wrong))
@@ -47,14 +54,23 @@ def speak(options: argparse.Namespace) -> None:
         for clip, wrong in tqdm(chosen, desc=split, unit="clip", disable=None):
             n = len(clip)
             faces = to_network(clip.faces)[None]
-            halves = torch.arange(n) < n // 2
-            reference = torch.where(halves[:, None, None, None], faces[0, 3 * n // 4], faces[0, n // 4])[None]
+            references = faces[0, shown(n, system.needs.references)][None]  # [1, n, k, 3, s, s]
+            reference, several = references[:, :, 0], references if system.needs.references > 1 else None
             found = {"real": clip.faces}
             for kind, sound in (("own", clip), ("other", wrong)):
                 mel = torch.from_numpy(sound.mel.windows(0, n, clip.fps))[None]
-                found[kind] = to_pictures(speaker(ClipBatch(faces, reference, mel, mel[:, 0]).to(device))[0])
+                motion = None if lips is None else lips(clip, sound.mel, range(n), clip.fps)[None]
+                batch = ClipBatch(faces, reference, mel, mel[:, 0], motion=motion, references=several)
+                found[kind] = to_pictures(speaker(batch.to(device))[0])
             name = f"{group_of(split, clip.speaker)}#{clip.speaker}#{clip.name}.npz"
             np.savez(options.output / name, allow_pickle=False, **found)
+
+
+def shown(frames: int, count: int) -> np.ndarray:
+    """Which frames each frame is shown: `count` spread over the clip's other half.  [frames, count]"""
+    halves = range(frames // 2, frames), range(frames // 2)
+    spread = np.array([[half[(2 * k + 1) * len(half) // (2 * count)] for k in range(count)] for half in halves])
+    return spread[(np.arange(frames) >= frames // 2).astype(int)]
 
 
 def correlate(options: argparse.Namespace) -> None:
@@ -107,4 +123,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_code(main))

@@ -13,7 +13,8 @@ import pytest
 from packaging.requirements import Requirement
 
 from audio import read_sound
-from errors import BadInput
+from errors import BadInput, NoFace
+from scripts.program import exit_code
 from scripts.strip import moments, pairs, sheet, write_picture
 from video import probe, write_video
 
@@ -87,6 +88,25 @@ def test_setup_refuses_in_one_sentence(tmp_path: Path) -> None:
         assert answer.stderr.startswith("setup.sh: ") and answer.stderr.count("\n") == 1
         assert reason in answer.stderr
     assert [entry.name for entry in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_a_problem_is_one_sentence_and_its_exit_code_and_a_bug_raises(capsys: pytest.CaptureFixture[str]) -> None:
+    def ends(problem: Exception) -> int:
+        def main() -> None:
+            raise problem
+
+        return exit_code(main)
+
+    assert exit_code(lambda: None) == 0 and capsys.readouterr().err == ""
+    assert (ends(NoFace("a.mp4: no face")), capsys.readouterr().err) == (3, "a.mp4: no face\n")
+    with pytest.raises(ValueError, match="a bug"):
+        ends(ValueError("a bug"))
+
+
+def test_a_script_that_is_started_elsewhere_says_its_problem(tmp_path: Path) -> None:
+    speak = [sys.executable, ROOT / "scripts" / "mouth_opening.py", "speak", "--output", "out", "--data", "gone"]
+    done = subprocess.run(speak, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1) and "no prepared clips" in done.stderr
 
 
 def test_what_the_programs_import_is_required() -> None:

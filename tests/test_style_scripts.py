@@ -3,6 +3,7 @@
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,6 +15,7 @@ from toy import talking
 from dataset import save_clip
 from guided_diffusion.checkpoint import save_checkpoint
 from scripts import fit_motion, measure_style
+from scripts.program import exit_code
 from systems.registry import describe
 from systems.style import LipMotion, MotionSpace
 from systems.style.frontal import RIGID
@@ -41,9 +43,9 @@ class Landmarker:
         return np.concatenate([rigid, deep], axis=1).astype(np.float32) * 40 + 100
 
 
-def run(monkeypatch: pytest.MonkeyPatch, script: object, *arguments: object) -> int:
+def run(monkeypatch: pytest.MonkeyPatch, script: Any, *arguments: object) -> int:
     monkeypatch.setattr(sys, "argv", ["script", *map(str, arguments)])
-    return script.main()  # type: ignore[attr-defined, no-any-return]
+    return exit_code(script.main)
 
 
 def test_lip_motion_is_fitted_once(

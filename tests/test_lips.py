@@ -1,0 +1,129 @@
+"""What style models are told of held-out clips when scripts judge them: the sound that is heard, in the own manner."""
+
+import sys
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tiny_style import save
+from torch import Tensor
+from toy import talking
+
+from dataset import Clip, Needs, save_clip, to_network
+from guided_diffusion.checkpoint import save_checkpoint
+from scripts import measure_sync, mouth_opening
+from scripts.lips import Lips
+from systems.registry import build, describe
+from systems.sound import SoundConfig
+from systems.style import StyleReference
+from systems.sync import SyncConfig
+
+EXPERT = SyncConfig(size=32, shrink=1, widths=(32, 32), embedding=16, sound=SoundConfig(res_blocks=1))
+CPU = torch.device("cpu")
+
+
+class Echo:
+    """Stands in for stage 1: motion is how loud the sound is; of a face, how bright.  Knows what it was asked."""
+
+    predictor: "Echo"
+    reference_of = StyleReference
+
+    def __init__(self) -> None:
+        self.predictor = self
+        self.rest = torch.empty(0)
+
+    def to(self, device: torch.device) -> "Echo":
+        return self
+
+    def read(self, faces: Tensor) -> Tensor:
+        return faces.mean(dim=(2, 3))[:, :1]
+
+    def predict(self, sound: Tensor, reference: StyleReference | None, *, rest: Tensor) -> Tensor:
+        self.rest = rest
+        return sound.mean(dim=(1, 2))[:, None]
+
+
+def lips(*clips: Clip) -> Lips:
+    return Lips(Echo(), clips, CPU)  # type: ignore[arg-type]
+
+
+def test_each_clip_is_told_what_is_heard_with_it() -> None:
+    clips = [talking(number, frames=frames) for number, frames in enumerate((16, 22, 29, 31, 20))]
+    speaker: Any = SimpleNamespace(system=SimpleNamespace(needs=Needs(motion=1)))
+    own, wrong = measure_sync.windows(speaker, clips, lips(*clips))
+    for batch in (own, wrong):
+        assert batch.motion is not None
+        assert torch.allclose(batch.motion[..., 0], batch.mel.mean(dim=(2, 3)), atol=1e-5)
+    assert not torch.allclose(own.motion, wrong.motion, atol=0.1)
+
+
+def test_the_manner_is_that_of_another_clip_of_the_speaker() -> None:
+    first, second, short, alone = clips = [
+        talking(0, frames=20), talking(1, frames=30), talking(2, frames=5), talking(3, speaker="bob"),
+    ]  # fmt: skip
+    told = lips(*clips)
+    for clip, other in ((first, second), (second, first), (short, first)):
+        reference = told.reference(clip)
+        assert reference is not None
+        assert torch.equal(reference.motion, told.model.read(to_network(other.faces)))
+        assert torch.equal(reference.sound, torch.from_numpy(other.mel.windows(0, len(other), other.fps)))
+    assert told.reference(alone) is None
+    told(first, second.mel, range(3), Fraction(25))
+    assert torch.equal(told.model.rest, told.model.read(to_network(first.faces)).mean(dim=0))
+
+
+def test_lips_move_by_time_not_by_frame() -> None:
+    clip = talking(0)
+    told = lips(clip)
+    whole, half = (told(clip, clip.mel, range(n), Fraction(25 * n, 16)) for n in (16, 8))
+    assert torch.allclose(half, whole[::2], atol=1e-5)
+    assert torch.allclose(told(clip, clip.mel, range(3, 7), clip.fps), whole[3:7], atol=1e-5)
+
+
+@pytest.fixture
+def judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Runs a script on a style model and held-out clips of two speakers."""
+    places = [("train", "ann"), ("seen", "ann"), ("seen", "ann"), ("test", "eve"), ("test", "eve"), ("test", "fay")]
+    for number, (split, speaker) in enumerate(places):
+        save_clip(tmp_path / "data" / split / speaker / f"{number}.npz", talking(number))
+    (tmp_path / "model").mkdir()
+
+    def run(script: Any, *flags: object) -> None:
+        given = [*flags, "--data", tmp_path / "data", "--model_path", save(tmp_path / "model")]
+        monkeypatch.setattr(sys, "argv", ["script", *map(str, given)])
+        script.main()
+
+    return run
+
+
+def test_an_expert_judges_a_style_model(
+    judged: Callable[..., None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.manual_seed(0)
+    model = build("sync", EXPERT)
+    save_checkpoint(tmp_path / "expert.safetensors", describe("sync", model, 0, model.state_dict()))
+    judged(measure_sync, "--expert", tmp_path / "expert.safetensors", "--device", "cpu", "--steps", "1")
+    said = capsys.readouterr().out
+    assert "| model | dpm++ 1 | seen | 2 |" in said and "| model | dpm++ 1 | test | 3 |" in said
+
+
+def test_a_style_model_speaks_held_out_clips(judged: Callable[..., None], tmp_path: Path) -> None:
+    judged(mouth_opening, "speak", "--output", tmp_path / "out", "--spacing", "1")
+    made = sorted((tmp_path / "out").glob("*.npz"))
+    assert len(made) == 5
+    for path in made:
+        with np.load(path) as file:
+            assert file["own"].shape == file["real"].shape == (16, 32, 32, 3)
+            assert (file["own"] != file["other"]).any()
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_frame_is_shown_the_other_half_of_its_clip(count: int) -> None:
+    places = mouth_opening.shown(17, count)
+    assert places.shape == (17, count)
+    assert ((places >= 8) == (np.arange(17) < 8)[:, None]).all() and len(set(places[0])) == count
