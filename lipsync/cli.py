@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from errors import BadInput, BatchFailed, LipSyncError
 
-from .flags import parser, settings
+from .flags import checkpoint, parser, settings
 from .item import Item, default_name, original_of
 from .jobs import Job, check_place
 from .looks import look
@@ -154,15 +154,11 @@ def _make_one(options: argparse.Namespace, items: list[Item], chosen: Settings, 
 
 
 def _batch(options: argparse.Namespace, chosen: Settings, group: "Group", ledger: "Ledger | None") -> "Batch":
-    from systems.registry import DEFAULT_CHECKPOINT
-
     from .batch import Batch
     from .pipeline import Dubber
 
     chosen = replace(chosen, device=str(group.device(chosen.device)))
-    return Batch(
-        Dubber(options.model_path or DEFAULT_CHECKPOINT, chosen), group, ledger=ledger, keep=options.keep_temp
-    )
+    return Batch(Dubber(checkpoint(options), chosen), group, ledger=ledger, keep=options.keep_temp)
 
 
 def _use_threads(count: int | None, device: str, group: "Group", *, many: bool) -> None:

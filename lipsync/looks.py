@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from errors import BadInput
 
+from .flags import checkpoint
 from .jobs import Job, check_place
 from .settings import Settings
 
@@ -16,24 +17,21 @@ Look = Callable[[argparse.Namespace, Job, Settings], None]
 def dry_run(options: argparse.Namespace, job: Job, chosen: Settings) -> None:
     """Says what would be done."""
     job.check(chosen)
-    from systems.registry import DEFAULT_CHECKPOINT
-
     from .estimate import estimate
     from .pipeline import Dubber
 
-    print(estimate(Dubber(options.model_path or DEFAULT_CHECKPOINT, chosen), job).table())
+    print(estimate(Dubber(checkpoint(options), chosen), job).table())
 
 
 def preview(options: argparse.Namespace, job: Job, chosen: Settings) -> None:
     """Writes one moment before and after."""
     _check_still(job)
     job.check_inputs()
-    from systems.registry import DEFAULT_CHECKPOINT
     from video import write_picture
 
     from . import stills
 
-    picture = stills.preview(options.model_path or DEFAULT_CHECKPOINT, chosen, job, options.preview)
+    picture = stills.preview(checkpoint(options), chosen, job, options.preview)
     job.output.parent.mkdir(parents=True, exist_ok=True)
     write_picture(job.output, picture)
     print(job.output)

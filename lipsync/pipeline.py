@@ -194,7 +194,7 @@ class Dubber:
         if flags and not self.synthesizer.needs.motion:
             raise BadInput(
                 f"{', '.join(flags)}: {self.synthesizer.checkpoint} knows no style; leave that out, or pass a style"
-                " model with --model_path"
+                " model with --model_path, such as checkpoints/style-small"
             )
 
     def casting(self, info: VideoInfo) -> Casting:

@@ -20,6 +20,7 @@ from .syncdiff import SyncDiff, SyncDiffConfig, SyncDiffNetwork
 
 ROOT = Path(__file__).resolve().parent.parent
 DEFAULT_CHECKPOINT = ROOT / "checkpoints" / "diff2lip-small.safetensors"
+DEFAULT_STYLE = ROOT / "checkpoints" / "style-small"  # what speaks where a manner of speaking is asked for
 
 Speaking = Diff2Lip | SyncDiff | StyleSystem  # what can speak
 Expert = SyncExpert | Wav2LipExpert  # what can judge

@@ -10,6 +10,7 @@ from test_many_processes import frames, run
 from tiny_style import save
 
 from lipsync.cli import generate
+from lipsync.flags import checkpoint, parser
 from lipsync.jobs import Job
 from lipsync.manner import STRETCH, STRETCHES, stretches
 from lipsync.pipeline import Dubber
@@ -176,3 +177,17 @@ def test_three_processes_make_what_one_makes(here: Path, model: Path, tmp_path: 
     assert np.array_equal(frames(tmp_path / "1.mp4"), frames(tmp_path / "3.mp4"))
     with np.load(tmp_path / "1.npz") as one, np.load(tmp_path / "3.npz") as other:
         assert np.array_equal(one["motion"], other["motion"])
+
+
+@pytest.mark.parametrize(
+    ("flags", "name"),
+    [
+        ([], "diff2lip-small.safetensors"),
+        (["--style_video", "her.mp4"], "style-small"),
+        (["--style_strength", "0.5"], "style-small"),
+        (["--motion_out", "lips.npz"], "style-small"),
+        (["--style_video", "her.mp4", "--model_path", "mine"], "mine"),
+    ],
+)
+def test_who_asks_for_a_style_gets_a_model_that_has_one(flags: list[str], name: str) -> None:
+    assert checkpoint(parser().parse_args(flags)).name == name
