@@ -6,7 +6,7 @@ For each held-out clip, `frames` frames spread over it are generated with the li
 faces, and with that of another clip of the split.  Figures: PSNR and SSIM of the mouth half, as scripts/measure.py; how
 far the motion that is read from the result is from the one that was put in, the mean over landmarks in per cent of the
 distance between the eyes; the correlation of the openings over all frames of a split.  For comparison: the real face
-through the autoencoder alone, which no rendering can beat, and a reference frame pasted.
+(in latents, through the autoencoder alone), which no rendering can beat, and a reference frame pasted.
 The reader that reads here is the one that training listened to; with --landmarker and --mediapipe_python (as for
 scripts/fit_motion.py) MediaPipe, which it did not, reads the results too.
 Then what a frame costs, both stages and Diff2Lip's small network, medians of interleaved runs.
@@ -44,7 +44,7 @@ from systems import registry
 from systems.style.frontal import WANTED, frontal
 from systems.system import Speaker
 
-WAYS = ("own motion", "another's motion", "autoencoder alone", "reference pasted")
+WAYS = ("own motion", "another's motion", "real face", "reference pasted")
 BATCH = 8     # frames at a time where cost is measured
 SECONDS = 10  # of sound and of style reference there
 FPS = 25

@@ -81,3 +81,21 @@ def test_the_default_checkpoint_is_where_it_ships() -> None:
     assert registry.DEFAULT_CHECKPOINT.parent.name == "checkpoints"
     if registry.DEFAULT_CHECKPOINT.exists():
         assert load_system(registry.DEFAULT_CHECKPOINT).size == 128
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("diff2lip-small.safetensors", "Diff2Lip"),
+        ("syncdiff-small.safetensors", "SyncDiff"),
+        ("style-small", "StyleSystem"),
+    ],
+)
+def test_what_ships_can_speak(name: str, kind: str) -> None:
+    path = registry.DEFAULT_CHECKPOINT.parent / name
+    if not path.exists():
+        pytest.skip("a copy without this checkpoint")
+    found = load_system(path)
+    assert type(found).__name__ == kind and found.size == 128
+    files = [path] if path.is_file() else list(path.iterdir())
+    assert sum(file.stat().st_size for file in files) < 25e6
