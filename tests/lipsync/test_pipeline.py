@@ -91,8 +91,7 @@ def test_segments_joined_are_the_whole(dubber, folder, tmp_path, monkeypatch):
     dubber.dub(job)
     dubbing = dubber.prepare(job)
     parts = [tmp_path / f"{start}.mp4" for start in (0, 8, 24)]
-    dubbing.write([(parts[0], 0, 8), (parts[1], 8, 24)])
-    dubbing.write([(parts[2], 24, 25)])
+    dubbing.write([[(parts[0], 0, 8), (parts[1], 8, 24)], [(parts[2], 24, 25)]])
     assert join(parts, tmp_path / "joined.mp4", dubbing.plan.fps, sound=dubbing.sound) == 25
     pairs = zip(read_frames(tmp_path / "joined.mp4"), read_frames(tmp_path / "whole.mp4"), strict=True)
     assert all(np.array_equal(a, b) for a, b in pairs)
