@@ -24,7 +24,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -33,6 +32,7 @@ from audio import Mel, read_mel  # noqa: E402
 from dataset import ClipBatch, Footage, VideoClip, WindowConfig, Windows, corpus  # noqa: E402
 from errors import BadInput  # noqa: E402
 from face_detection import cut  # noqa: E402
+from guided_diffusion.batches import batches_of  # noqa: E402
 from scripts.program import exit_code  # noqa: E402
 from video import read_frames, write_video  # noqa: E402
 
@@ -106,10 +106,7 @@ def make_clips(folder: Path) -> Path:
 
 def batches(clips: Sequence[Footage], workers: int) -> Iterator[ClipBatch]:
     """As systems.training draws them: five frames and a reference."""
-    windows = Windows(clips, WindowConfig(frames=5), batch=BATCH, seed=0)
-    if not workers:
-        return windows.from_step(0)
-    return iter(DataLoader(windows, batch_size=None, sampler=range(10**6), num_workers=workers))  # type: ignore[arg-type]
+    return batches_of(Windows(clips, WindowConfig(frames=5), batch=BATCH, seed=0), range(10**6), workers)
 
 
 def clips_per_second(clips: Sequence[Footage], workers: int, count: int) -> float:

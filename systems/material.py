@@ -1,19 +1,17 @@
 """What a training run feeds on, and what it is measured by."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from dataset import Footage, Needs, PreparedClip, Windows, corpus
 from errors import BadInput
 from guided_diffusion.checkpoint import load_strictly
 from guided_diffusion.device import PRECISIONS
-from guided_diffusion.interrupt import stay
 from guided_diffusion.trainer import Evaluation
 
 from .evaluate import HELD_OUT, Evaluate, complete
@@ -62,16 +60,6 @@ def _motion_material(chosen: Recipe, model: LipMotion, data: Path, where: torch.
         return MotionEvaluate(chosen.model, model, chosen.data, held_out, where, precision) if held_out else None
 
     return Material(samples, evaluate)
-
-
-def batches_of(samples: Any, indices: range, workers: int) -> Iterator[Any]:
-    """The same batches, made here or by worker processes ahead of time."""
-    if not workers:
-        return (samples[index] for index in indices)
-    loader: DataLoader[Any] = DataLoader(
-        samples, batch_size=None, sampler=indices, num_workers=workers, worker_init_fn=stay
-    )
-    return iter(loader)
 
 
 def _check_banks(first: Footage, needs: Needs, data: Path) -> None:

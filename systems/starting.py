@@ -92,9 +92,13 @@ def check_hearing(model: Model) -> None:
         )
 
 
-def check_stage1(chosen: Recipe, init: Path | None, hearing: Path | None) -> None:
-    """BadInput if a predictor is to learn with nobody's reader or ears, which are not trained with it."""
-    if isinstance(chosen.loss, PredictingObjective) and (init is None or hearing is None):
+def check_stage1(chosen: Recipe, init: Path | None, hearing: Path | None, workers: int) -> None:
+    """BadInput if a predictor is to learn with nobody's reader or ears, not trained with it, or by workers."""
+    if not isinstance(chosen.loss, PredictingObjective):
+        return
+    if workers:
+        raise BadInput(f"--workers {workers}: what predicts lip motion hears every clip once, in one process; use 0")
+    if init is None or hearing is None:
         raise BadInput(
             "what predicts lip motion needs a reader of it and ears: train a reader with --system motion-reader and"
             " pass it with --init, and a sync expert with --hearing checkpoints/sync.safetensors"

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from errors import BadInput
+from guided_diffusion.batches import batches_of
 from guided_diffusion.checkpoint import save_checkpoint
 from guided_diffusion.config import to_dict
 from guided_diffusion.distributed import Group, group
@@ -17,7 +18,7 @@ from guided_diffusion.trainer import Trainable, Trainer
 from .autoencoder import Autoencoder
 from .evaluate import complete
 from .judge import FRAMES
-from .material import batches_of, material
+from .material import material
 from .objective import InpainterTraining, Judges
 from .parts import Parts
 from .perceptual import load_lpips
@@ -50,6 +51,7 @@ def train(
     hearing  what to listen with at the start: a sync expert, or AV-HuBERT as published
     expert   the sync expert that judges, for the sync term
     parts    the folder of an autoencoder, in whose latents faces are filled in, and for a style system of stage 1
+    workers  processes that prepare batches ahead of time; 0: this one does, when it needs them
     Alone, or as one of the processes that torchrun, mpiexec or srun started.
     Raises BadInput for what cannot be, before anything is written.
     """
@@ -67,7 +69,7 @@ def train(
             adopt_hearing(model, hearing)
         elif init is None:
             check_hearing(model)
-        check_stage1(chosen, init, hearing)
+        check_stage1(chosen, init, hearing, workers)
         trainable = _trainable(chosen, complete(model, found), expert, where)
         _run(chosen, model, found, trainable, data, output, workers, where, processes)
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 import torch
 from tiny_videos import numbers, tiny_video
-from torch.utils.data import DataLoader
 from toy import talking
 
 from dataset import ClipBatch, WindowConfig, Windows, corpus, save_clip, to_pictures, video_clip
@@ -17,6 +16,7 @@ from dataset.splits import is_held_out
 from dataset.voxceleb2 import HELD_OUT
 from errors import BadInput
 from face_detection import voxceleb2_box
+from guided_diffusion.batches import batches_of
 
 MEMORY = Path("/proc/self/statm")
 CONFIG = WindowConfig(frames=5, augment=False)
@@ -151,12 +151,10 @@ def test_many_files_are_indexed_quickly_and_none_is_opened(tmp_path: Path) -> No
     assert clips[77].name == clips[77:78][0].name
 
 
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_workers_give_the_same_batches(voxceleb2: Path) -> None:
     (voxceleb2 / voxceleb2_names()[1]).write_bytes(b"broken")
     windows = Windows(corpus(voxceleb2, 16)["train"], WindowConfig(frames=5), batch=2, seed=4)
-    loader = DataLoader(windows, batch_size=None, sampler=range(3, 9), num_workers=2)  # type: ignore[arg-type]
-    for one, other in zip(loader, islice(windows.from_step(3), 6), strict=True):
+    for one, other in zip(batches_of(windows, range(3, 9), workers=2), islice(windows.from_step(3), 6), strict=True):
         for name in ("faces", "reference", "mel", "speech", "clip"):
             assert torch.equal(getattr(one, name), getattr(other, name))
 

@@ -51,6 +51,13 @@ def batch(index: int, size: int = 4) -> Tensor:
     return torch.randn(size, 3, generator=Generator().manual_seed(index))
 
 
+class Batches:
+    """The batches by their numbers, for worker processes."""
+
+    def __getitem__(self, index: int) -> Tensor:
+        return batch(index)
+
+
 def batches(indices: Iterable[int]) -> Iterator[Tensor]:
     return (batch(index) for index in indices)
 

@@ -50,17 +50,12 @@ LOADS = """
 import sys
 from dataclasses import replace
 from pathlib import Path
-from torch.utils.data import DataLoader
-from adversarial import FOUR, batch, trainer
+from adversarial import FOUR, Batches, trainer
 from errors import Stopped
-from guided_diffusion.interrupt import stay
-
-class Batches:
-    def __getitem__(self, index):
-        return batch(index)
+from guided_diffusion.batches import batches_of
 
 def batches(indices):
-    return iter(DataLoader(Batches(), batch_size=None, sampler=indices, num_workers=1, worker_init_fn=stay))
+    return batches_of(Batches(), indices, workers=1)
 
 run = trainer(Path(sys.argv[1]), replace(FOUR, steps=10**6), batches=batches)
 tell = run._tell

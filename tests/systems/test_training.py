@@ -59,15 +59,15 @@ def test_a_system_is_trained_measured_and_resumed(data: Path, tmp_path: Path) ->
 
 
 def test_the_whole_objective_resumes_bit_for_bit(data: Path, tmp_path: Path) -> None:
-    """Two steps, resumed, and two more are four: both networks of the GAN, their optimisers, the averages."""
+    """Two steps, resumed, and two more with a worker are four: both networks of the GAN, their optimisers, averages."""
     train("sync", data, tmp_path / "sync", settings=[*EXPERT, *SHORT, "train.batch=8", "train.steps=1"], device="cpu")
     settings = [
         *MODEL, *SHORT, "train.batch=2", "data.frames=5", "loss.sync=0.1", "loss.adversarial=0.5",
         "loss.reconstruction=1", "loss.discriminator.widths=[32,32]", "loss.train_sound_encoder=true",
     ]  # fmt: skip
     expert = tmp_path / "sync" / "weights.safetensors"
-    for folder, steps in (("whole", 4), ("parts", 2), ("parts", 4)):
-        train("diff2lip-small", data, tmp_path / folder, expert=expert, device="cpu",
+    for folder, steps, workers in (("whole", 4, 0), ("parts", 2, 0), ("parts", 4, 1)):
+        train("diff2lip-small", data, tmp_path / folder, expert=expert, device="cpu", workers=workers,
               settings=[*settings, f"train.steps={steps}"])  # fmt: skip
     one, other = (torch.load(tmp_path / name / "state.pt", weights_only=True) for name in ("whole", "parts"))
     for part in ("weights", "optimizers", "emas"):

@@ -149,6 +149,8 @@ def test_what_stage_1_lacks_is_one_sentence(tmp_path: Path) -> None:
     data = prepare(tmp_path / "data")
     with pytest.raises(BadInput, match=r"needs a reader of it and ears: train a reader with --system motion-reader"):
         train("motion", data, tmp_path / "run", settings=[*MODEL, *SHORT], device="cpu")
+    with pytest.raises(BadInput, match=r"--workers 2: .* use 0"):
+        train("motion", data, tmp_path / "run", settings=[*MODEL, *SHORT], device="cpu", workers=2)
     (data / SPACE).unlink()
     with pytest.raises(BadInput, match=r"motion_space.npz: not a space of lip motion"):
         train("motion-reader", data, tmp_path / "run", settings=[*MODEL, *SHORT], device="cpu")

@@ -1,0 +1,26 @@
+"""Batches by their numbers, made here or ahead of time by worker processes: the same ones."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from torch.utils.data import DataLoader
+
+from .interrupt import stay
+
+
+def batches_of(samples: Any, indices: range, workers: int) -> Iterator[Any]:
+    """samples[index] for each of the indices, in their order.  With workers the samples must be picklable.
+
+    A worker is a fresh process: a fork of one that has threads (OpenCV's, OpenMP's) may wait for them for ever.
+    """
+    if not workers:
+        return (samples[index] for index in indices)
+    loader: DataLoader[Any] = DataLoader(
+        samples,
+        batch_size=None,
+        sampler=indices,
+        num_workers=workers,
+        worker_init_fn=stay,
+        multiprocessing_context="spawn",
+    )
+    return iter(loader)
