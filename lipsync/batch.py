@@ -1,15 +1,22 @@
 """Many videos, by any number of processes: each is accounted for, and none stops the others."""
 
+import threading
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
+
+from tqdm import tqdm
 
 from errors import BadInput, LipSyncError, Stopped
 from guided_diffusion.distributed import Group
 
+from .chain import Next
 from .identity import identity
 from .item import Item
 from .jobs import Job, Report, aligned
+from .lanes import Lanes, Seat, seat_in_list
 from .ledger import Ledger, Line
 from .pipeline import LOADED, Dubber, say
 from .production import Production
@@ -36,6 +43,9 @@ class Account:
 class Batch:
     """Makes items, by all processes of a group.
 
+    Of a list, a system whose frames follow each other makes the short results side by side, each in a lane; a result of
+    several segments is made alone, its segments side by side.  In a lane all but making frames waits for its turn.
+
     ledger: where it is noted, and by which finished results are skipped; None for one video, which is always made.
     keep: leave the segments of which results are joined.
     """
@@ -44,6 +54,7 @@ class Batch:
         self.dubber, self.group, self.ledger, self.keep = dubber, group, ledger, keep
         self._account = Account()
         self._waiting: list[tuple[Production, str]] = []
+        self._turn = threading.RLock()
 
     def run(self, items: Sequence[Item]) -> Account:
         """Every process calls this with the same items.  Raises Stopped or KeyboardInterrupt on Ctrl-C.
@@ -54,9 +65,10 @@ class Batch:
         if self.ledger is not None:
             self.ledger.read()
         try:
-            for task in tasks(items, self.group):
+            mine = tasks(items, self.group)
+            for task in self._side_by_side(mine, len(items)) if len(mine) > 1 else mine:
                 with self._accounted(task.item.job):
-                    self._do(task)
+                    self._do(task, self._seat(task, len(items)))
         except KeyboardInterrupt:
             if self.ledger is None:
                 raise
@@ -70,26 +82,63 @@ class Batch:
         account.all_done, account.all_frames, account.all_failed = map(round, sums)
         return account
 
-    def _do(self, task: Task) -> None:
-        """This process's part of a result, and if it is alone with it, all."""
-        dubber = self._dubber(task.item.settings)
-        job = task.item.located()
-        job.check(dubber.settings)
-        key = identity(job, dubber)
-        if self.ledger is not None and self.ledger.finished(job, key):
-            return
-        production = Production(
-            dubber, job, task.team, source=task.item.source, keep=self.keep,
-            searched_elsewhere=task.searched_elsewhere,
-        )  # fmt: skip
-        if task.team.size == 1:
-            with production:
+    def _seat(self, task: Task, results: int) -> Seat:
+        return seat_in_list(task.number, results, self.dubber.synthesizer.grid)
+
+    def _side_by_side(self, mine: Sequence[Task], results: int) -> Sequence[Task]:
+        """Makes those of one segment, if the system's frames follow each other.  -> the others."""
+        seats = [self._seat(task, results) for task in mine]
+        side, synthesizer = seats[0].side, self.dubber.synthesizer
+        if side == 1 or not synthesizer.needs.before:
+            return mine
+        long: list[Task] = []
+
+        def work(task: Task, seat: Seat, ask: Next) -> None:
+            with self._accounted(task.item.job):
+                if not self._do(task, seat, ask):
+                    long.append(task)
+            bar.update()
+
+        works = defaultdict(list)
+        for task, seat in zip(mine, seats, strict=True):
+            works[seat.place].append(partial(work, task, seat))
+        with tqdm(total=len(mine), desc="speak", unit="video", disable=None) as bar:
+            Lanes(lambda asked: synthesizer.next_frames(asked, side)).run(works)
+        return long
+
+    def _do(self, task: Task, seat: Seat, ask: Next | None = None) -> bool:
+        """This process's part of a result, and if it is alone with it, all.
+
+        ask: makes the next frame, in a lane.  -> False, and nothing is done, if it is too long for one.
+        """
+        with self._turn:
+            dubber = self._dubber(task.item.settings)
+            job = task.item.located()
+            job.check(dubber.settings)
+            key = identity(job, dubber)
+            if self.ledger is not None and self.ledger.finished(job, key):
+                return True
+            production = Production(
+                dubber, job, task.team, source=task.item.source, keep=self.keep,
+                searched_elsewhere=task.searched_elsewhere, seat=seat,
+            )  # fmt: skip
+            if ask is not None and production.segments > 1:
+                return False
+        if task.team.size > 1:
+            if task.team.main:
+                self._waiting.append((production, key))
+            production.make()
+            return True
+        with production:
+            if ask is None:
                 production.make()
+            else:
+                with self._turn:
+                    production.prepare()
+                production.make_in_lane(ask)
+            with self._turn:
                 self._finish(production, key)
-            return
-        if task.team.main:
-            self._waiting.append((production, key))
-        production.make()
+        return True
 
     def _finish(self, production: Production, key: str) -> None:
         report = production.finish()
@@ -112,10 +161,11 @@ class Batch:
             self._note(job, BadInput(f"{job.output}: {problem}; check the paths and the disk"))
 
     def _note(self, job: Job, problem: LipSyncError) -> None:
-        self._account.problems.append(problem)
-        if self.ledger is not None:
-            self.ledger.failed(job, str(problem))
-            say(f"failed  {job.output}: {problem}")
+        with self._turn:
+            self._account.problems.append(problem)
+            if self.ledger is not None:
+                self.ledger.failed(job, str(problem))
+                say(f"failed  {job.output}: {problem}")
 
     def _dubber(self, settings: Settings) -> Dubber:
         """The one system under the settings of an item."""

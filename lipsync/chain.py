@@ -8,10 +8,10 @@ from torch import Tensor
 
 from video import SEGMENT
 
-from .synthesis import After, Pictures, Shown
+from .synthesis import After, Answer, Pictures, Shown
 
-Next = Callable[[After], tuple[Pictures, Tensor]]
-"""One frame -> its face u8 [1, s, s, 3], and what the frame after it is to know."""
+Next = Callable[[After], Answer]
+"""Makes one frame."""
 
 
 @dataclass

@@ -1,6 +1,8 @@
 """One job made ready: what is shown and who says what when.  Any stretch of its frames can be made, anywhere, alone."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
@@ -9,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 from tqdm import tqdm
 
 from face_detection import cut, jaw_mask, lay, mouth_mask
@@ -17,7 +18,7 @@ from video import Mono, VideoInfo, write_video
 
 from .chain import Chain, Next
 from .jobs import Job
-from .lanes import Lanes, abreast, rounds
+from .lanes import Lanes, Seat, answered, seats
 from .mixing import Placed, mix
 from .motion import Moves
 from .parts import spans
@@ -25,7 +26,7 @@ from .plan import Plan
 from .segments import Segment
 from .settings import Settings
 from .stopwatch import Stopwatch
-from .synthesis import After, Pictures, Shown, Synthesizer
+from .synthesis import After, Answer, Pictures, Shown, Synthesizer
 from .turns import Turn
 from .views import Edit, View, view
 
@@ -38,8 +39,8 @@ AHEAD = 4  # frames that a lane reads at a time
 class Dubbing:
     """A job, decided in every respect.
 
-    speak: who makes the next frame of a system whose frames follow each other, and bar: where frames are counted, when
-    this is one of several lanes; else None.
+    speak: who makes the next frame of a system whose frames follow each other, and tick: told of each frame, when this
+    is made in a lane; else None.
     """
 
     job: Job
@@ -52,39 +53,46 @@ class Dubbing:
     watch: Stopwatch = field(default_factory=Stopwatch)
     moves: Moves | None = None
     speak: Next | None = None
-    bar: "tqdm[Any] | None" = None
+    tick: Callable[[], object] | None = None
 
-    def write(self, runs: Sequence[Sequence[File]]) -> None:
+    def in_lane(self, speak: Next, watch: Stopwatch, tick: Callable[[], object]) -> "Dubbing":
+        """The same, its next frames made by others."""
+        return replace(self, speak=speak, watch=watch, tick=tick)
+
+    def write(self, runs: Sequence[Sequence[File]], seat: Seat = Seat()) -> None:  # noqa: B008
         """Files of frames start..stop-1 without sound; in a run each begins where the one before it stops.
 
         From multiples of video.SEGMENT on, such files joined (`video.join`) are the whole.  Runs are made one after
-        another, in one go each; by a system whose frames follow each other, files are made side by side.
+        another, in one go each; by a system whose frames follow each other, files are made side by side, and `seat` is
+        that of an only segment.
         """
-        if self.synthesizer.needs.before:
-            self._write_side_by_side([file for run in runs for file in run])
+        if self.synthesizer.needs.before and self.speak is None:
+            self._write_side_by_side([file for run in runs for file in run], seat)
             return
         for run in runs:
             frames = self.frames(run[0][1], run[-1][2])
             for path, start, stop in run:
                 self._store(path, islice(frames, stop - start))
 
-    def _write_side_by_side(self, files: Sequence[File]) -> None:
-        """Each segment in a lane of its own; the frames that the lanes have come to are made together."""
-        all_spans = spans(self.plan.frames)
-        side = abreast(len(all_spans), self.synthesizer.grid)
-        by_number = {all_spans.index((start, stop)): (path, start, stop) for path, start, stop in files}
+    def _write_side_by_side(self, files: Sequence[File], seat: Seat) -> None:
+        """Each place in a lane of its own; the frames that the lanes have come to are made together."""
+        segments = spans(self.plan.frames)
+        seated = dict(zip(segments, seats(len(segments), self.synthesizer.grid, seat), strict=True))
+        side = seated[segments[0]].side
+        by_place: defaultdict[int, list[File]] = defaultdict(list)
+        for file in files:
+            by_place[seated[file[1:]].place].append(file)
+        watches = {place: Stopwatch() for place in by_place}
 
-        def lane(number: int, watch: Stopwatch, ask: Next) -> None:
-            path, start, stop = by_number[number]
-            own = replace(self, watch=watch, speak=ask, bar=bar)
-            own._store(path, own.frames(start, stop))
+        def store(file: File, place: int, ask: Next) -> None:
+            path, *span = file
+            own = self.in_lane(ask, watches[place], bar.update)
+            own._store(path, own.frames(*span))
 
         with _bar(sum(stop - start for _, start, stop in files)) as bar:
-            for numbers in rounds(sorted(by_number), side):
-                watches = {place: Stopwatch() for place in numbers}
-                works = {place: partial(lane, number, watches[place]) for place, number in numbers.items()}
-                Lanes(lambda asked: self.synthesizer.next_frames(asked, side)).run(works)
-                self.watch.add_mean([watch.seconds for watch in watches.values()])
+            works = {place: [partial(store, file, place) for file in own] for place, own in by_place.items()}
+            Lanes(lambda asked: self.synthesizer.next_frames(asked, side)).run(works)
+        self.watch.add_longest([watch.seconds for watch in watches.values()])
 
     def write_source(self, path: Path) -> None:
         """The video as it was, as long and with the same sound as the result."""
@@ -178,19 +186,17 @@ class Dubbing:
             return chain(self.speak or self._alone, frames, sources, shown)
         return self.synthesizer([k % grid for k in frames], shown)
 
-    def _alone(self, after: After) -> tuple[Pictures, Tensor]:
-        return self.synthesizer.next_frames({0: after})[0]
+    def _alone(self, after: After) -> Answer:
+        return answered(self.synthesizer.next_frames({0: after})[0])
 
     def _counted(self, pictures: Iterable[Picture], total: int) -> Iterator[Picture]:
-        """The pictures, counted on the bar of all lanes, or on one of their own."""
-        if self.bar is not None:
+        """The pictures, counted by whom it concerns, or on a bar of their own."""
+        tick = self.tick
+        with ExitStack() as stack:
+            if tick is None:
+                tick = stack.enter_context(_bar(total)).update
             for picture in pictures:
-                self.bar.update()
-                yield picture
-            return
-        with _bar(total) as bar:
-            for picture in pictures:
-                bar.update()
+                tick()
                 yield picture
 
     @property

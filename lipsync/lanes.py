@@ -1,4 +1,4 @@
-"""Stretches of one result made side by side, for systems whose frames must follow each other.
+"""Stretches of results made side by side, for systems whose frames must follow each other.
 
 Within a stretch a frame waits for the one before it, so a network alone with one stretch makes one frame at a time.
 Each of several stretches gets a lane, a thread of its own that reads, cuts, pastes and writes; what the lanes want of
@@ -6,12 +6,16 @@ the network is asked here, in one batch.
 """
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Generic, TypeVar
+
+from errors import LipSyncError
 
 Q = TypeVar("Q")
 A = TypeVar("A")
 Ask = Callable[[Q], A]
+Work = Callable[[Ask[Q, A]], None]
 
 
 class Closed(Exception):  # noqa: N818
@@ -19,23 +23,24 @@ class Closed(Exception):  # noqa: N818
 
 
 class Lanes(Generic[Q, A]):
-    """Works that run side by side, each in a thread, until all have ended.
+    """Works that run side by side, each lane in a thread, until all have ended.
 
     answer: {place: question} -> {place: answer}.  It is called in the thread that calls `run`, whenever every lane that
-    has not ended has asked; so it may hold whatever belongs to one thread, and Ctrl-C is noticed there.
+    has not ended has asked; so it may hold whatever belongs to one thread, and Ctrl-C is noticed there.  A LipSyncError
+    instead of an answer, or raised instead of all of them, is raised where it was asked.
     """
 
-    def __init__(self, answer: Callable[[Mapping[int, Q]], Mapping[int, A]]) -> None:
+    def __init__(self, answer: Callable[[Mapping[int, Q]], Mapping[int, A | LipSyncError]]) -> None:
         self._answer = answer
         self._change = threading.Condition()
         self._asked: dict[int, Q] = {}
-        self._answers: dict[int, A] = {}
+        self._answers: dict[int, A | LipSyncError] = {}
         self._problems: list[BaseException] = []
         self._running = 0
         self._closed = False
 
-    def run(self, works: Mapping[int, Callable[[Ask[Q, A]], None]]) -> None:
-        """Runs the work of each place.  If one raises, the others end, and the first problem is raised here."""
+    def run(self, works: Mapping[int, Iterable[Work[Q, A]]]) -> None:
+        """Runs the works of each place, one after another.  If one raises, all end, and the problem is raised here."""
         threads = [threading.Thread(target=self._lane, args=(*item,), daemon=True) for item in works.items()]
         self._running = len(threads)
         try:
@@ -58,14 +63,18 @@ class Lanes(Generic[Q, A]):
             self._change.wait_for(lambda: self._problems or len(self._asked) == self._running)
             if self._problems or not self._running:
                 return False
-            self._answers = dict(self._answer(self._asked))
+            try:
+                self._answers = dict(self._answer(self._asked))
+            except LipSyncError as problem:
+                self._answers = dict.fromkeys(self._asked, problem)
             self._asked = {}
             self._change.notify_all()
         return True
 
-    def _lane(self, place: int, work: Callable[[Ask[Q, A]], None]) -> None:
+    def _lane(self, place: int, works: Iterable[Work[Q, A]]) -> None:
         try:
-            work(lambda question: self._ask(place, question))
+            for work in works:
+                work(lambda question: self._ask(place, question))
         except Closed:
             pass
         except BaseException as problem:  # noqa: BLE001, raised again by `run`
@@ -82,21 +91,43 @@ class Lanes(Generic[Q, A]):
             self._change.wait_for(lambda: self._closed or place in self._answers)
             if self._closed:
                 raise Closed
-            return self._answers.pop(place)
+            return answered(self._answers.pop(place))
 
 
-def rounds(numbers: Sequence[int], side: int) -> list[dict[int, int]]:
-    """Which of these segments are made side by side, {place: number}.
+def answered(answer: A | LipSyncError) -> A:
+    """The answer, unless it is a problem."""
+    if isinstance(answer, LipSyncError):
+        raise answer
+    return answer
 
-    Each has its place, number % side, whoever makes it and whatever is left to do; so a segment is always the same item
-    of a batch of one size.
+
+@dataclass(frozen=True)
+class Seat:
+    """The place of a stretch in a batch of `side`: always the same one, whoever makes it and whatever is left to do.
+
+    So each of its frames is always the same item of a batch of one size.
     """
-    found: dict[int, dict[int, int]] = {}
-    for number in numbers:
-        found.setdefault(number // side, {})[number % side] = number
-    return list(found.values())
+
+    place: int = 0
+    side: int = 1
 
 
-def abreast(total: int, most: int) -> int:
-    """How many of `total` segments are made side by side, at most `most`: as evenly as rounds can be filled."""
-    return -(-total // -(-total // most))
+def seats(segments: int, most: int, alone: Seat) -> list[Seat]:
+    """Those of the segments of one result, at most `most` side by side; alone: that of one that is all of its result.
+
+    As many side by side as fill every round but the last.
+    """
+    if segments == 1:
+        return [alone]
+    side = -(-segments // -(-segments // most))
+    return [Seat(number % side, side) for number in range(segments)]
+
+
+def seat_in_list(number: int, results: int, most: int) -> Seat:
+    """That of the short result of this number in a list of so many.
+
+    Half of the list is made side by side, at most `most`: so that two processes that share a short one fill their
+    batches, and that a lane whose results are short ones has another to go on with.
+    """
+    side = max(1, min(most, results // 2))
+    return Seat(number % side, side)

@@ -1,5 +1,6 @@
 """One result on its way to a file: its segments are made, by one process or a team, and joined."""
 
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
@@ -11,10 +12,12 @@ from video import join
 
 from .identity import identity
 from .jobs import Job, Report
-from .parts import Parts, spans
+from .lanes import Seat
+from .parts import Parts, Span, spans
 from .searching import search_together
 
 if TYPE_CHECKING:
+    from .chain import Next
     from .dubbing import Dubbing
     from .pipeline import Draft, Dubber
 
@@ -40,10 +43,12 @@ class Production:
         source: Path | None = None,
         keep: bool = False,
         searched_elsewhere: bool = False,
+        seat: Seat = Seat(),  # noqa: B008
     ) -> None:
         """source: where to put the video as it was, as long as the result.  keep: leave the segments when done.
 
         searched_elsewhere: a process outside the team searches the faces of this video; wait for it.
+        seat: of a result of one segment among those of a list, for a system whose frames follow each other.
         BadInput, before any work, if the job cannot be done as given.
         """
         job.check(dubber.settings)
@@ -52,21 +57,50 @@ class Production:
         if team.size > 1 and dubber.settings.cache is None:
             dubber = dubber.adjusted(cache=self.parts.folder / "faces")
         self.dubber = dubber
-        self._source, self._keep = source, keep
+        self._source, self._keep, self._seat = source, keep, seat
         self._waits = searched_elsewhere and dubber.settings.cache is not None
         self._dubbing: Dubbing | None = None
+        self._missing: list[list[Span]] = []
 
     def make(self) -> None:
         """This process's share of the segments, but for those that are there: share first, then skip.
 
         BadInput, NoFace or OutOfMemory as for any dubbing; what was finished until then stays for the next time.
         """
-        draft = self.dubber.draft(self.job)
-        missing = self.parts.missing(self.team.share(spans(draft.plan.frames)))
-        self._search(draft)
-        self._dubbing = self.dubber.prepare(draft, made=list(chain(*missing)))
+        self.prepare()
+        self._ready.write(self._files, self._seat)
+
+    @cached_property
+    def draft(self) -> "Draft":
+        """What is known before any face is searched."""
+        return self.dubber.draft(self.job)
+
+    @property
+    def segments(self) -> int:
+        """How many the result is made of."""
+        return len(spans(self.draft.plan.frames))
+
+    def prepare(self) -> None:
+        """The first half of `make`: all that must be known before a frame is made."""
+        self._missing = self.parts.missing(self.team.share(spans(self.draft.plan.frames)))
+        self._search(self.draft)
+        self._dubbing = self.dubber.prepare(self.draft, made=list(chain(*self._missing)))
         self.parts.make_folder()
-        self._dubbing.write([[(self.parts.path(span), *span) for span in run] for run in missing])
+
+    def make_in_lane(self, speak: "Next") -> None:
+        """The second half of `make`, the next frames made by others, who count them."""
+        dubbing = self._ready
+        dubbing.in_lane(speak, dubbing.watch, lambda: None).write(self._files)
+
+    @property
+    def _files(self) -> list[list[tuple[Path, int, int]]]:
+        return [[(self.parts.path(span), *span) for span in run] for run in self._missing]
+
+    @property
+    def _ready(self) -> "Dubbing":
+        if self._dubbing is None:
+            raise ValueError("a result is joined by a process that made its share of it")
+        return self._dubbing
 
     @property
     def complete(self) -> bool:
@@ -75,19 +109,18 @@ class Production:
 
     def finish(self) -> Report:
         """Joins the segments, and adds the sound; the result appears by a rename.  BadInput if a segment is damaged."""
-        if self._dubbing is None:
-            raise ValueError("a result is joined by a process that made its share of it")
+        dubbing = self._ready
         joined = self.parts.folder / f"joined{self.job.output.suffix}"
-        self._join(joined, self._dubbing)
+        self._join(joined, dubbing)
         if self._source is not None:
             before = self.parts.folder / f"source{self._source.suffix}"
-            self._dubbing.write_source(before)
+            dubbing.write_source(before)
             before.replace(self._source)
-        self._dubbing.write_motion()
+        dubbing.write_motion()
         joined.replace(self.job.output)
         if not self._keep:
             self.parts.clear()
-        return self.dubber.report(self._dubbing)
+        return self.dubber.report(dubbing)
 
     def __enter__(self) -> Self:
         return self

@@ -1,7 +1,7 @@
 """Which process makes which results of a list."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from guided_diffusion.distributed import Group
 
@@ -13,10 +13,12 @@ from .production import ALONE
 class Task:
     """A result for this process to make, alone or as one of a team.
 
+    number: its place in the list, those of one video together; the same for all processes, however many.
     searched_elsewhere: another process meets the same video, and searches its faces for both.
     """
 
     item: Item
+    number: int
     team: Group = ALONE
     searched_elsewhere: bool = False
 
@@ -28,14 +30,14 @@ def tasks(items: Sequence[Item], group: Group) -> list[Task]:
     are searched once.  Where a video lies on the border of two shares, the process before the border begins with it,
     and the one behind ends with it.  Fewer results than processes: all make a part of one.
     """
-    if len(items) < group.size:
-        return [_team(items, group)]
     ordered = sorted(items, key=lambda item: str(item.job.video))  # stable: else in the list's order
-    mine = list(group.share(ordered))
-    first = len(ordered) * group.rank // group.size
-    before, behind = _video(ordered, first - 1), _video(ordered, first + len(mine))
-    begun = [Task(item, searched_elsewhere=True) for item in mine if item.job.video == before]
-    own = [Task(item) for item in mine if item.job.video != before]
+    if len(items) < group.size:
+        return [_team(ordered, group)]
+    mine = group.share(range(len(ordered)))
+    before, behind = _video(ordered, mine[0] - 1), _video(ordered, mine[-1] + 1)
+    all_own = [Task(ordered[number], number) for number in mine]
+    begun = [replace(task, searched_elsewhere=True) for task in all_own if task.item.job.video == before]
+    own = [task for task in all_own if task.item.job.video != before]
     return sorted(own, key=lambda task: task.item.job.video != behind) + begun
 
 
@@ -43,7 +45,7 @@ def _team(items: Sequence[Item], group: Group) -> Task:
     """Ranks in a row make one result; no two teams differ by more than one in size."""
     numbers = [rank * len(items) // group.size for rank in range(group.size)]
     number = numbers[group.rank]
-    return Task(items[number], Group(group.rank - numbers.index(number), numbers.count(number)))
+    return Task(items[number], number, Group(group.rank - numbers.index(number), numbers.count(number)))
 
 
 def _video(items: Sequence[Item], place: int) -> object:

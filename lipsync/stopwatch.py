@@ -27,11 +27,11 @@ class Stopwatch:
             self._charge()
             self._running.pop()
 
-    def add_mean(self, others: Sequence[Mapping[str, float]]) -> None:
-        """What stages took that ran side by side: the mean over their stopwatches."""
-        for stage in {stage for other in others for stage in other}:
-            mean = sum(other.get(stage, 0.0) for other in others) / len(others)
-            self.seconds[stage] = self.seconds.get(stage, 0.0) + mean
+    def add_longest(self, others: Sequence[Mapping[str, float]]) -> None:
+        """What stages took that ran side by side: those of the one that took longest."""
+        longest = max(others, key=lambda other: sum(other.values()), default={})
+        for stage, spent in longest.items():
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + spent
 
     def iterate(self, stage: str, items: Iterable[T]) -> Iterator[T]:
         """The items, each charged to the stage while it is being made."""

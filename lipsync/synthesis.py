@@ -1,6 +1,5 @@
 """The network, from crops to crops: in batches of one size, and what to do when memory or the picture fails."""
 
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dataset import ClipBatch, Needs, to_network, to_pictures
-from errors import BadInput, OutOfMemory
+from errors import BadInput, LipSyncError, OutOfMemory
 from guided_diffusion.device import resolve_device, resolve_precision
 from guided_diffusion.samplers import SampleConfig
 from systems import registry
@@ -79,6 +78,10 @@ class After:
     shown: Shown
 
 
+Answer = tuple[Pictures, Tensor]
+"""A face u8 [1, s, s, 3], and what the frame after it is to know."""
+
+
 class Synthesizer:
     """A loaded system that makes faces speak, a batch at a time.
 
@@ -97,6 +100,7 @@ class Synthesizer:
         self.sampling = sampling(system, settings)
         self.size = system.size
         self.needs: Needs = system.needs
+        self._past = system.past
         self.speaker = Speaker(system, self.sampling, seed=self.seed, precision=self.precision)
         self.grid = settings.batch or (8 if self.device.type == "cpu" else 32)
         self.batch = self.grid
@@ -125,64 +129,64 @@ class Synthesizer:
                 done = stop
         return spoken
 
-    def next_frames(self, asked: Mapping[int, After], side: int = 1) -> dict[int, tuple[Pictures, Tensor]]:
+    def next_frames(self, asked: Mapping[int, After], side: int = 1) -> dict[int, Answer | LipSyncError]:
         """For systems that need frames before each: the next frame of several faces, by their places below `side`.
 
-        -> its face u8 [1, s, s, 3], and what the frame after it is to know.  All in one batch of one size, but for
-        those that begin beside others that go on.  OutOfMemory if even one does not fit.
+        -> its face u8 [1, s, s, 3], and what the frame after it is to know; BadInput for one that is no picture.  All
+        in one batch of one size.  OutOfMemory if even one does not fit.
         """
-        answers: dict[int, tuple[Pictures, Tensor]] = {}
-        kinds = defaultdict(list)
-        for place, after in asked.items():
-            kinds[0 if after.before is None else after.before.shape[1]].append(place)
-        for places in kinds.values():
-            self._next_of(places, asked, side, answers)
-        return answers
-
-    def _next_of(
-        self, places: list[int], asked: Mapping[int, After], side: int, answers: dict[int, tuple[Pictures, Tensor]]
-    ) -> None:
-        """The answers of those that know equally many frames, the free places of the batch filled up with the first."""
-        while left := [place for place in places if place not in answers]:
+        answers: dict[int, Answer | LipSyncError] = {}
+        while left := [place for place in asked if place not in answers]:
             group = left[: self.batch]
-            index = [group[0]] * min(side, self.batch)
+            index = [group[0]] * min(side, self.batch)  # the free places are filled up with the first
             for place in group:
                 index[place % len(index)] = place
-            shown = Shown.joined([asked[place].shown for place in index])
-            pasts = [past for place in index if (past := asked[place].before) is not None]
-            clips = replace(shown.clips(apart=True), before=torch.cat(pasts) if pasts else None).to(self.device)
             try:
-                made = self._checked(clips)                             # [b, 3, s, s]
+                made, good = self._checked(self._after([asked[place] for place in index]))  # [b, 3, s, s], [b]
             except (MemoryError, RuntimeError) as problem:
                 if not is_out_of_memory(problem):
                     raise
                 self._halve(problem)
                 continue
-            known = joined_past(clips.before, made[:, None], self.needs.before)
             for row, place in enumerate(index):
-                answers[place] = to_pictures(made[row : row + 1]), known[row : row + 1]
+                face = made[row : row + 1]
+                known = joined_past(asked[place].before, face[:, None], self.needs.before)
+                answers[place] = (to_pictures(face), known) if good[row] else self._no_picture()
+        return answers
+
+    def _after(self, frames: Sequence[After]) -> ClipBatch:
+        """Sequences of one frame each on the device, all with as many frames before them."""
+        clips = Shown.joined([frame.shown for frame in frames]).clips(apart=True).to(self.device)
+        pasts = [self._past(frame.before, clips.faces[k : k + 1]) for k, frame in enumerate(frames)]
+        return replace(clips, before=torch.cat(pasts))
 
     def _speak(self, places: list[int], shown: Shown) -> Pictures:
         """One batch, the places that are free filled up with the first item."""
         index = np.zeros(self.batch, np.int64)
         index[places] = np.arange(len(places))
-        return to_pictures(self._checked(shown.part(index).clips().to(self.device))[places])
+        spoken, good = self._checked(shown.part(index).clips().to(self.device))
+        if not good.all():
+            raise self._no_picture()
+        return to_pictures(spoken[places])
 
-    def _checked(self, clips: ClipBatch) -> Tensor:
-        """The frames of all sequences, speaking, as pictures [n, 3, s, s]."""
+    def _checked(self, clips: ClipBatch) -> tuple[Tensor, Tensor]:
+        """The frames of all sequences, speaking, [n, 3, s, s], and which are pictures [n] bool.
+
+        If any is none, all are repeated in float32.
+        """
+        faces = clips.faces.flatten(0, 1)
         spoken = self.speaker(clips).flatten(0, 1)
-        return spoken if is_picture(spoken, clips.faces.flatten(0, 1)) else self._repeated(clips)
-
-    def _repeated(self, clips: ClipBatch) -> Tensor:
-        """The same in float32.  BadInput if that gives no picture either."""
-        if self.precision != torch.float32:
+        good = is_picture(spoken, faces)
+        if not good.all() and self.precision != torch.float32:
             if self._exact is None:
                 self._say(f"the network gave no picture in {self.precision}; repeating such batches in float32")
                 self._exact = Speaker(self._load(), self.sampling, seed=self.seed)
             spoken = self._exact(clips).flatten(0, 1)
-            if is_picture(spoken, clips.faces.flatten(0, 1)):
-                return spoken
-        raise BadInput(f"{self.checkpoint}: this network gives no picture; pass another checkpoint with --model_path")
+            good = is_picture(spoken, faces)
+        return spoken, good
+
+    def _no_picture(self) -> BadInput:
+        return BadInput(f"{self.checkpoint}: this network gives no picture; pass another checkpoint with --model_path")
 
     def _halve(self, problem: BaseException) -> None:
         if self.batch == 1:
@@ -228,14 +232,12 @@ def is_out_of_memory(problem: BaseException) -> bool:
     return isinstance(problem, RuntimeError) and any(words in str(problem).lower() for words in FULL)
 
 
-def is_picture(spoken: Tensor, faces: Tensor) -> bool:
-    """Whether every one of the [n, 3, s, s] is finite, and none has a lower half of one colour that the face lacks."""
-    if not bool(torch.isfinite(spoken).all()):
-        return False
+def is_picture(spoken: Tensor, faces: Tensor) -> Tensor:
+    """Which of [n, 3, s, s] are finite, with no lower half of one colour that the face lacks.  -> [n] bool"""
     lower = spoken.shape[-2] // 2
 
     def flat(pictures: Tensor) -> Tensor:
         half = pictures[..., lower:, :].flatten(2)
         return ((half.amax(2) - half.amin(2)) <= BLANK).all(1)
 
-    return not bool((flat(spoken) & ~flat(faces)).any())
+    return torch.isfinite(spoken).flatten(1).all(1) & ~(flat(spoken) & ~flat(faces))

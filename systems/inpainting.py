@@ -52,6 +52,10 @@ class Inpainter(nn.Module, Generic[K]):
     def sound_encoder(self) -> nn.Module:
         """What listens: it may start from another model's, and may be kept as it is."""
 
+    def past(self, before: Tensor | None, face: Tensor) -> Tensor:
+        """None are needed."""
+        return face[:, :0]
+
     @abstractmethod
     def conditions(self, clips: ClipBatch, noise: Tensor) -> K: ...
 

@@ -42,6 +42,13 @@ class System(Protocol[K]):
         """What its clips must hold.  A system that needs frames before each generates them in their order."""
         ...
 
+    def past(self, before: Tensor | None, face: Tensor) -> Tensor:
+        """The needs.before frames before a face, [b, needs.before, 3, s, s].
+
+        before [b, m, 3, s, s] are those that there are, if any; face [b, 1, 3, s, s].
+        """
+        ...
+
     def conditions(self, clips: ClipBatch, noise: Tensor) -> K:
         """noise [b*t, c, h, w] fills what is hidden, in systems that fill it."""
         ...

@@ -56,15 +56,18 @@ class SyncDiff(SpaceInpainter[Conditions]):
         return self.shown(clips, self.poses(clips))
 
     def poses(self, clips: ClipBatch) -> Tensor:
-        """The frames before each one in their order, [b, t, h, 3, s, s].
-
-        Where there are none, the first frame with its lower half hidden stands for them; where there are too few, the
-        first of them for those before it (our choice).
-        """
+        """The frames before each one in their order, [b, t, h, 3, s, s]."""
         t, h = clips.faces.shape[1], self.config.pose.history
-        past = self.hidden(clips.faces[:, :1]) if clips.before is None else clips.before[:, -h:]
-        past = torch.cat([past[:, :1]] * (h - past.shape[1]) + [past, clips.faces[:, :-1]], dim=1)
-        return torch.stack([past[:, k : k + h] for k in range(t)], dim=1)
+        frames = torch.cat([self.past(clips.before, clips.faces[:, :1]), clips.faces[:, :-1]], dim=1)
+        return torch.stack([frames[:, k : k + h] for k in range(t)], dim=1)
+
+    def past(self, before: Tensor | None, face: Tensor) -> Tensor:
+        """Where there are none, the face with its lower half hidden stands for them; where there are too few, the first
+        of them for those before it (our choice).
+        """
+        h = self.config.pose.history
+        there = self.hidden(face) if before is None else before[:, -h:]
+        return torch.cat([there[:, :1]] * (h - there.shape[1]) + [there], dim=1)
 
     def hidden(self, faces: Tensor) -> Tensor:
         """Faces [..., 3, s, s] with zeros below."""

@@ -13,7 +13,7 @@ from test_chain import SETTINGS, speaking  # noqa: F401, a fixture
 from errors import BadInput
 from guided_diffusion.distributed import Group
 from lipsync.jobs import Job
-from lipsync.lanes import Lanes, abreast, rounds
+from lipsync.lanes import Lanes, Seat, seat_in_list, seats
 from lipsync.pipeline import Dubber
 from lipsync.production import Production
 from lipsync.synthesis import Synthesizer
@@ -36,9 +36,23 @@ def test_lanes_of_any_length_are_answered_and_all_at_once() -> None:
     def work(place: int, count: int):  # type: ignore[no-untyped-def]
         return lambda ask: heard.__setitem__(place, [ask(10 * place + i) for i in range(count)])
 
-    Lanes(answer).run({place: work(place, count) for place, count in ((0, 3), (1, 1), (4, 5), (2, 0))})
+    Lanes(answer).run({place: [work(place, count)] for place, count in ((0, 3), (1, 1), (4, 5), (2, 0))})
     assert heard == {0: [0, 2, 4], 1: [20], 4: [80, 82, 84, 86, 88], 2: []}
     assert calls == [[0, 1, 4], [0, 4], [0, 4], [4], [4]]
+
+
+def test_a_lane_goes_on_with_its_next_work_while_others_are_at_theirs() -> None:
+    calls: list[dict[int, int]] = []
+
+    def answer(asked: Mapping[int, int]) -> dict[int, int]:
+        calls.append(dict(asked))
+        return doubled(asked)
+
+    def work(*questions: int):  # type: ignore[no-untyped-def]
+        return lambda ask: [ask(question) for question in questions]
+
+    Lanes(answer).run({0: [work(1), work(2, 3)], 1: [work(4, 5)]})
+    assert calls == [{0: 1, 1: 4}, {0: 2, 1: 5}, {0: 3}]
 
 
 def test_nothing_to_do_ends() -> None:
@@ -60,7 +74,7 @@ def test_a_lane_that_fails_ends_the_others() -> None:
             closed.append(True)
 
     with pytest.raises(BadInput, match="broke off"):
-        Lanes(doubled).run({0: goes_on, 1: fails, 2: goes_on})
+        Lanes(doubled).run({0: [goes_on], 1: [fails], 2: [goes_on]})
     assert closed == [True, True]
 
 
@@ -71,18 +85,38 @@ def test_so_does_a_network_that_fails_or_a_user_that_stops(problem: BaseExceptio
 
     before = threading.active_count()
     with pytest.raises(type(problem) if isinstance(problem, BadInput) else KeyboardInterrupt):
-        Lanes(answer).run({0: lambda ask: ask(1), 1: lambda ask: ask(2)})
+        Lanes(answer).run({0: [lambda ask: ask(1)], 1: [lambda ask: ask(2)]})
     assert threading.active_count() == before
 
 
-@pytest.mark.parametrize(("total", "most", "side"), [(1, 8, 1), (8, 8, 8), (9, 8, 5), (9, 4, 3), (17, 8, 6), (5, 1, 1)])
+def test_a_lane_that_gets_no_answer_may_go_on_and_so_do_the_others() -> None:
+    heard: list[int] = []
+
+    def answer(asked: Mapping[int, int]) -> dict[int, int | BadInput]:
+        return {place: BadInput("no picture") if question == 1 else 2 * question for place, question in asked.items()}
+
+    def careful(ask) -> None:  # type: ignore[no-untyped-def]
+        with pytest.raises(BadInput, match="no picture"):
+            ask(1)
+        heard.append(ask(3))
+
+    Lanes(answer).run({0: [careful], 1: [lambda ask: heard.append(ask(2))]})
+    assert sorted(heard) == [4, 6]
+
+
+@pytest.mark.parametrize(("total", "most", "side"), [(8, 8, 8), (9, 8, 5), (9, 4, 3), (17, 8, 6), (5, 1, 1)])
 def test_rounds_are_filled_evenly(total: int, most: int, side: int) -> None:
-    assert abreast(total, most) == side
+    assert seats(total, most, Seat(7, 9)) == [Seat(number % side, side) for number in range(total)]
 
 
-def test_a_segment_keeps_its_place_whatever_is_left_to_do() -> None:
-    assert rounds([0, 1, 2, 3, 4], 3) == [{0: 0, 1: 1, 2: 2}, {0: 3, 1: 4}]
-    assert rounds([1, 4], 3) == [{1: 1}, {1: 4}]
+def test_an_only_segment_has_the_seat_of_its_result() -> None:
+    assert seats(1, 8, Seat(2, 3)) == [Seat(2, 3)]
+
+
+@pytest.mark.parametrize(("results", "most", "side"), [(1, 8, 1), (3, 8, 1), (5, 8, 2), (16, 8, 8), (500, 32, 32)])
+def test_half_of_a_list_is_made_side_by_side(results: int, most: int, side: int) -> None:
+    assert [seat_in_list(number, results, most).place for number in range(4)] == [number % side for number in range(4)]
+    assert seat_in_list(0, results, most).side == side
 
 
 @pytest.fixture
@@ -146,7 +180,7 @@ def test_a_network_that_gives_no_picture_leaves_no_result(
     speaking: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch  # noqa: F811
 ) -> None:
     dubber = Dubber(speaking, replace(SETTINGS, batch=4, length="audio"))
-    monkeypatch.setattr("lipsync.synthesis.is_picture", lambda *_: False)
+    monkeypatch.setattr("lipsync.synthesis.is_picture", lambda spoken, _: torch.zeros(len(spoken), dtype=torch.bool))
     with pytest.raises(BadInput, match="gives no picture"):
         dubber.dub(Job(folder / "person.mp4", folder / "words.wav", tmp_path / "out" / "result.mp4"))
     assert list((tmp_path / "out").iterdir()) == []

@@ -1,0 +1,167 @@
+"""A list by a system whose frames follow each other: short results are made together, and none hurts another."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from talking_head import talking, tone
+from test_chain import SETTINGS, speaking  # noqa: F401, a fixture
+from test_lanes import short_segments  # noqa: F401, a fixture
+from test_many_processes import run
+
+from errors import OutOfMemory, Stopped
+from guided_diffusion.distributed import Group
+from lipsync.batch import Batch
+from lipsync.item import Item
+from lipsync.jobs import Job
+from lipsync.ledger import Ledger
+from lipsync.pipeline import Dubber
+from lipsync.synthesis import After, Synthesizer
+from video import read_frames, write_video
+
+FRAMES = {"a": 5, "b": 7, "c": 3, "long": 19}  # of the sounds; a segment has 8
+
+pytestmark = pytest.mark.usefixtures("short_segments")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    data = tmp_path_factory.mktemp("data")
+    for name, count in (("anna", 12), ("bert", 9)):
+        write_video(data / f"{name}.mp4", talking(count), Fraction(25))
+    (data / "broken.mp4").write_text("no video")
+    for name, count in FRAMES.items():
+        tone(data / f"{name}.wav", count / 25)
+    return data
+
+
+def listed(data: Path, out: Path) -> list[Item]:
+    names = [(v, s) for s in FRAMES for v in ("anna", "broken", "bert")]
+    settings = replace(SETTINGS, length="audio", batch=4)
+    return [Item(v + s, Job(data / f"{v}.mp4", data / f"{s}.wav", out / f"{v}_{s}.mp4"), settings) for v, s in names]
+
+
+def batch(model: Path, out: Path) -> Batch:
+    out.mkdir(exist_ok=True)
+    return Batch(Dubber(model, replace(SETTINGS, length="audio", batch=4)), Group(), ledger=Ledger(out, "list"))
+
+
+def made(out: Path) -> dict[str, np.ndarray]:
+    return {path.name: np.stack(list(read_frames(path))) for path in sorted(out.glob("*.mp4"))}
+
+
+def listen(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many frames were asked for at a time."""
+    counts: list[int] = []
+    answer = Synthesizer.next_frames
+
+    def next_frames(self: Synthesizer, asked: Mapping[int, After], side: int = 1):  # type: ignore[no-untyped-def]
+        assert side == 4 or (len(asked) <= side == 3)  # a list's, or the segments of a long result
+        counts.append(len(asked))
+        return answer(self, asked, side)
+
+    monkeypatch.setattr(Synthesizer, "next_frames", next_frames)
+    return counts
+
+
+def test_short_results_are_made_together_and_a_broken_video_stops_none(
+    speaking: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch  # noqa: F811
+) -> None:
+    counts = listen(monkeypatch)
+    items = listed(data, tmp_path / "out")
+    account = batch(speaking, tmp_path / "out").run(items)
+    assert (account.done, account.frames, len(account.problems)) == (8, 2 * sum(FRAMES.values()), 4)
+    videos = made(tmp_path / "out")
+    assert {name: len(frames) for name, frames in videos.items()} == {
+        f"{v}_{s}.mp4": count for v in ("anna", "bert") for s, count in FRAMES.items()
+    }
+    short = 2 * (5 + 7 + 3)
+    assert sum(counts) == account.frames and counts[: counts.index(3)].count(1) < short / 2
+    assert sorted(path.suffix for path in (tmp_path / "out").iterdir()) == [".jsonl"] + [".mp4"] * 8
+
+    counts.clear()
+    for name in ("bert_a.mp4", "anna_long.mp4"):
+        (tmp_path / "out" / name).unlink()
+    assert batch(speaking, tmp_path / "out").run(items).done == 2 and set(counts[:5]) == {1}
+    again = made(tmp_path / "out")
+    assert all(np.array_equal(again[name], frames) for name, frames in videos.items())  # whoever is beside it
+
+
+def test_a_frame_that_is_no_picture_is_the_fault_of_its_result_alone(
+    speaking: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch  # noqa: F811
+) -> None:
+    items = [item for item in listed(data, tmp_path) if "broken" not in item.where and "long" not in item.where]
+    flawed = batch(speaking, tmp_path)
+    speak, calls = flawed.dubber.synthesizer.speaker, []
+
+    def speaker(clips):  # type: ignore[no-untyped-def]
+        spoken = speak(clips).clone()
+        calls.append(len(spoken))
+        if len(calls) == 2:
+            spoken[1] = float("nan")
+        return spoken
+
+    monkeypatch.setattr(flawed.dubber.synthesizer, "speaker", speaker)
+    account = flawed.run(items)
+    assert account.done == len(items) - 1 and ["gives no picture" in str(p) for p in account.problems] == [True]
+    assert len(made(tmp_path)) == account.done and not list(tmp_path.glob("*.parts"))
+
+
+def test_without_memory_for_one_frame_each_is_accounted_for(
+    speaking: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch  # noqa: F811
+) -> None:
+    items = [item for item in listed(data, tmp_path) if "broken" not in item.where]
+    full = batch(speaking, tmp_path)
+
+    def speaker(clips):  # type: ignore[no-untyped-def]
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(full.dubber.synthesizer, "speaker", speaker)
+    account = full.run(items)
+    assert account.done == 0 and len(account.problems) == len(items)
+    assert all(isinstance(problem, OutOfMemory) for problem in account.problems) and not list(tmp_path.glob("*.m*"))
+
+
+def test_ctrl_c_ends_all_lanes_and_leaves_nothing_half_done(
+    speaking: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch  # noqa: F811
+) -> None:
+    stopped = batch(speaking, tmp_path)
+    speak, calls = stopped.dubber.synthesizer.speaker, []
+
+    def speaker(clips):  # type: ignore[no-untyped-def]
+        calls.append(1)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return speak(clips)
+
+    monkeypatch.setattr(stopped.dubber.synthesizer, "speaker", speaker)
+    with pytest.raises(Stopped, match="same command goes on"):
+        stopped.run(listed(data, tmp_path))
+    assert {path.suffix for path in tmp_path.iterdir()} <= {".mp4", ".jsonl"}
+
+
+@pytest.mark.slow
+def test_three_processes_make_what_one_makes(speaking: Path, data: Path, tmp_path: Path) -> None:  # noqa: F811
+    rows = [f"{v}.mp4,{s}.wav" for s in FRAMES for v in ("anna", "broken", "bert")]
+    (tmp_path / "list.csv").write_text("\n".join(["video,audio", *rows, ""]))
+    results = []
+    for size in (1, 3):
+        out = tmp_path / f"{size}"
+        codes, said = run(
+            ["--model_path", speaking, "--device", "cpu", "--precision", "fp32", "--steps", "1", "--batch", "4",
+             "--box", "10,150,60,200", "--filelist", tmp_path / "list.csv", "--test_video_dir", data,
+             "--sample_path", out], size=size,
+        )  # fmt: skip
+        assert codes[0] == 5 and "4 of 12 failed" in said and "Traceback" not in said
+        results.append(made(out))
+        lines = [json.loads(line) for line in (out / "list.report.jsonl").read_text().splitlines()]
+        assert [line["output"] for line in lines] == [f"{r.split('.')[0]}_{r.split(',')[1][:-4]}.mp4" for r in rows]
+    one, three = results
+    assert len(one) == 8 and all(np.array_equal(three[name], frames) for name, frames in one.items())
+
+
