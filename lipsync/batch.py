@@ -130,12 +130,9 @@ class Batch:
             production.make()
             return True
         with production:
-            if ask is None:
-                production.make()
-            else:
-                with self._turn:
-                    production.prepare()
-                production.make_in_lane(ask)
+            with self._turn:
+                production.prepare()
+            production.write(ask)
             with self._turn:
                 self._finish(production, key)
         return True

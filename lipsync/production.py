@@ -68,7 +68,7 @@ class Production:
         BadInput, NoFace or OutOfMemory as for any dubbing; what was finished until then stays for the next time.
         """
         self.prepare()
-        self._ready.write(self._files, self._seat)
+        self.write()
 
     @cached_property
     def draft(self) -> "Draft":
@@ -87,14 +87,12 @@ class Production:
         self._dubbing = self.dubber.prepare(self.draft, made=list(chain(*self._missing)))
         self.parts.make_folder()
 
-    def make_in_lane(self, speak: "Next") -> None:
-        """The second half of `make`, the next frames made by others, who count them."""
+    def write(self, ask: "Next | None" = None) -> None:
+        """The second half of `make`.  ask: makes the next frame, for a result in a lane, whose frames others count."""
         dubbing = self._ready
-        dubbing.in_lane(speak, dubbing.watch, lambda: None).write(self._files)
-
-    @property
-    def _files(self) -> list[list[tuple[Path, int, int]]]:
-        return [[(self.parts.path(span), *span) for span in run] for run in self._missing]
+        if ask is not None:
+            dubbing = dubbing.in_lane(ask, dubbing.watch, lambda: None)
+        dubbing.write([[(self.parts.path(span), *span) for span in run] for run in self._missing], self._seat)
 
     @property
     def _ready(self) -> "Dubbing":
