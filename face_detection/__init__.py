@@ -6,7 +6,7 @@ the framing that the weights are trained on.
 
 from face_detection.box import Box, Detection, voxceleb2_box
 from face_detection.cache import default_folder
-from face_detection.cropping import Layer, cut, jaw_mask, lay, mouth_mask, paste
+from face_detection.cropping import Layer, cut, jaw_mask, lay, mouth_mask, news_above_lips, paste
 from face_detection.detector import Detector
 from face_detection.faces import Faces, find_faces, track_face
 from face_detection.finding import FaceFinder
@@ -35,6 +35,7 @@ __all__ = [
     "lay",
     "load_detector",
     "mouth_mask",
+    "news_above_lips",
     "paste",
     "search",
     "track_face",

@@ -7,6 +7,7 @@ lies, not where its rounded corners lie, so a smooth track gives a picture witho
 import math
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -101,7 +102,7 @@ def mouth_mask(size: int, *, feather: int | None = None) -> Floats:
 
 
 def jaw_mask(size: int, *, feather: int | None = None) -> Floats:
-    """`mouth_mask` within an ellipse: mouth, chin and the cheeks beside them, but neither background nor nose.
+    """`mouth_mask` within an ellipse: mouth, chin, tip of the nose and the cheeks beside them, but no background.
 
     Around the mouth nothing new is to be seen, and a small network paints it softly.  The ellipse is that of a face
     framed like VoxCeleb2's, whose mouth is a third as wide as the crop; `feather` runs inside it too.
@@ -111,18 +112,42 @@ def jaw_mask(size: int, *, feather: int | None = None) -> Floats:
     line = (np.arange(size) + 0.5) / size
     x, y = (line - 0.5) / JAW_WIDTH, (line - JAW_ROW) / JAW_HEIGHT
     inside = (1 - np.sqrt(x[None, :] ** 2 + y[:, None] ** 2)) * min(JAW_WIDTH, JAW_HEIGHT) * size  # pixels to the edge
-    t = np.clip(inside / max(feather, 1), 0, 1)
-    return np.minimum(half, (t * t * (3 - 2 * t)).astype(np.float32))
+    return np.minimum(half, _smooth(inside / max(feather, 1)))
 
 
 JAW_ROW, JAW_HEIGHT, JAW_WIDTH = 0.77, 0.25, 0.36  # centre and half axes of the ellipse, as shares of the crop
 
 
+def news_above_lips(before: Picture, after: Picture) -> Floats:
+    """What of `after` is worth pasting, [size, size] f32 in [0, 1]: all of it from the lips down; above them, where the
+    nose is, only what differs from `before` in more than sharpness.
+
+    before, after [size, size, 3] u8, the same face framed like VoxCeleb2's.  A network that paints softly repeats the
+    nose without its detail, and there the face as it was is the better one.  Lips that reach so high differ.
+    """
+    size = len(before)
+    change = cv2.GaussianBlur(after.astype(np.float32) - before.astype(np.float32), (0, 0), NEWS_BLUR * size)
+    new = _smooth((np.abs(change).max(axis=2) - OLD) / (NEW - OLD))
+    rows = (np.arange(size) + 0.5) / size
+    lips = _smooth((rows - NOSE_ROW) / (LIPS_ROW - NOSE_ROW))
+    return np.asarray(np.maximum(new, lips[:, None]), np.float32)
+
+
+NEWS_BLUR = 0.03  # deviation of what counts as detail, as a share of the crop
+OLD, NEW = 8, 24  # levels of difference below which the face is as it was, and above which it is not
+NOSE_ROW, LIPS_ROW = 0.6, 0.72  # shares of the crop: nose above, lips below
+
+
 def _ramp(length: int, feather: int) -> Floats:
     """f32 [length]: 0 at both ends, smoothly 1 from `feather` pixels inside."""
     from_edge = np.minimum(np.arange(length), np.arange(length)[::-1]).astype(np.float32)
-    x = np.clip(from_edge / max(feather, 1), 0, 1) if feather else np.ones(length, np.float32)
-    return np.asarray(x * x * (3 - 2 * x), np.float32)
+    return _smooth(from_edge / feather) if feather else np.ones(length, np.float32)
+
+
+def _smooth(x: npt.NDArray[np.generic]) -> Floats:
+    """0 below 0, 1 above 1, smoothly between."""
+    t = np.clip(x, 0, 1)
+    return np.asarray(t * t * (3 - 2 * t), np.float32)
 
 
 def _resample(image: npt.NDArray[np.generic], window: Box, shape: tuple[int, int]) -> Floats:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from face_detection import cut, jaw_mask, lay, mouth_mask
+from face_detection import Box, cut, jaw_mask, lay, mouth_mask, news_above_lips
 from video import Mono, VideoInfo, write_video
 
 from .chain import Chain, Next
@@ -163,22 +163,25 @@ class Dubbing:
         speaking = [i for i, box in enumerate(boxes) if box is not None and strength[i] > 0]
         if not speaking:
             return edits
+        chosen = [box for i in speaking if (box := boxes[i]) is not None]
         with self.watch("generate"):
-            faces = self._generate(turn, chain, [edits[i].picture for i in speaking], [first + i for i in speaking])
+            crops = self._cut([edits[i].picture for i in speaking], chosen)
+            faces = self._generate(turn, chain, crops, [first + i for i in speaking])
         result = list(edits)
         with self.watch("paste"):
-            for i, face in zip(speaking, faces, strict=True):
-                if (box := boxes[i]) is not None:
-                    layer = lay(face, box, self._mask * strength[i], self.info.height, self.info.width)
-                    result[i] = Edit(edits[i].picture, (*edits[i].layers, layer), (*edits[i].boxes, box))
+            for i, box, before, after in zip(speaking, chosen, crops, faces, strict=True):
+                mask = self._mask(before, after) * strength[i]
+                layer = lay(after, box, mask, self.info.height, self.info.width)
+                result[i] = Edit(edits[i].picture, (*edits[i].layers, layer), (*edits[i].boxes, box))
         return result
 
-    def _generate(self, turn: Turn, chain: Chain, pictures: list[Picture], frames: list[int]) -> Pictures:
+    def _cut(self, pictures: list[Picture], boxes: list[Box]) -> Pictures:
+        return np.stack([cut(p, box, self.synthesizer.size) for p, box in zip(pictures, boxes, strict=True)])
+
+    def _generate(self, turn: Turn, chain: Chain, faces: Pictures, frames: list[int]) -> Pictures:
         """The new face of each of these frames, u8 [n, s, s, 3]."""
-        size, grid, needs = self.synthesizer.size, self.synthesizer.grid, self.synthesizer.needs
+        grid, needs = self.synthesizer.grid, self.synthesizer.needs
         sources = [self.plan[k] for k in frames]
-        boxes = [turn.track.box(source) for source in sources]
-        faces = np.stack([cut(p, box, size) for p, box in zip(pictures, boxes, strict=True) if box is not None])
         references = turn.references.of(sources, faces)
         windows, banks = turn.windows(frames, self.plan), turn.rows(frames, self.plan, needs.rows)
         shown = Shown(faces, references, windows, banks, turn.moves(frames))
@@ -203,10 +206,13 @@ class Dubbing:
     def _frame_bytes(self) -> int:
         return self.info.height * self.info.width * 3
 
-    @property
-    def _mask(self) -> NDArray[np.float32]:
-        shape = {"jaw": jaw_mask, "half": mouth_mask}[self.settings.mask]
-        return shape(self.synthesizer.size, feather=round(self.settings.feather * self.synthesizer.size))
+    def _mask(self, before: Picture, after: Picture) -> NDArray[np.float32]:
+        """How much of a new face is pasted, [s, s]."""
+        size = self.synthesizer.size
+        feather = round(self.settings.feather * size)
+        if self.settings.mask == "half":
+            return mouth_mask(size, feather=feather)
+        return jaw_mask(size, feather=feather) * news_above_lips(before, after)
 
 
 def _bar(total: int) -> "tqdm[Any]":

@@ -1,10 +1,11 @@
 """Promises of cut and paste: exact where nothing is resampled, and nothing outside the mask ever changes."""
 
+import cv2
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from face_detection import Box, cut, jaw_mask, lay, mouth_mask, paste
+from face_detection import Box, cut, jaw_mask, lay, mouth_mask, news_above_lips, paste
 
 RANDOM = np.random.default_rng(0)
 
@@ -123,6 +124,18 @@ def test_the_jaw_lies_within_the_half_and_leaves_its_corners(size, feather):
     assert (jaw[mouth] == 1).all()
     assert not jaw[-size // 16 :, : size // 8].any() and not jaw[-size // 16 :, -size // 8 :].any()
     assert_array_equal(jaw, jaw[:, ::-1])
+
+
+def test_a_nose_that_is_only_softer_stays_and_all_else_is_pasted():
+    before = cv2.resize(noise(32, 32), (128, 128), interpolation=cv2.INTER_LINEAR)
+    softer = cv2.GaussianBlur(before, (0, 0), 1.5)
+    news = news_above_lips(before, softer)
+    assert news.shape == (128, 128) and news.dtype == np.float32
+    assert news[:77].max() < 0.2 and (news[93:] == 1).all()
+    assert (np.diff(news_above_lips(before, before)[:, 64]) >= 0).all()
+    other = softer.copy()
+    other[64:84, 40:88] = 255 - other[64:84, 40:88] // 2  # lips where the nose is taken to be
+    assert news_above_lips(before, other)[68:80, 48:80].min() > 0.9
 
 
 def test_a_layer_alone_composited_by_an_editor_is_what_paste_gives():
