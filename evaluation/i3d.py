@@ -21,7 +21,7 @@ class VideoFeatures:
         """Raises BadInput if the file is no TorchScript."""
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", FutureWarning)  # torch deprecates the only form it is published in
+                warnings.filterwarnings("ignore", message=r".torch\.jit")  # it is published in no other form
                 self._network = torch.jit.load(str(path), map_location=device).eval()  # type: ignore[no-untyped-call]
         except RuntimeError as problem:
             raise BadInput(f"{path}: not TorchScript, as its name says; download it again") from problem

@@ -101,7 +101,7 @@ class Video(nn.Module):
         return x.mean(dim=[2, 3, 4]).repeat(1, 134)[:, :400]
 
 
-@pytest.mark.filterwarnings("ignore:.torch.jit:FutureWarning")
+@pytest.mark.filterwarnings("ignore:.torch.jit")
 def test_video_features_are_of_sixteen_frames_end_to_end(tmp_path: Path) -> None:
     torch.jit.script(Video()).save(str(tmp_path / "i3d_torchscript.pt"))
     features = VideoFeatures(tmp_path / "i3d_torchscript.pt", CPU)
