@@ -11,8 +11,9 @@ from face_detection.haar import HaarDetector
 
 NAMES = ("auto", "haar", "yunet", "retinaface", "blazeface", "s3fd")
 
-# Best first; every one is well ahead of haar.  YuNet frames a face as well as RetinaFace does and is the quickest on a
-# CPU, where S3FD takes seconds a frame; on a GPU the networks that run there come first.  BlazeFace only on request.
+# Best first; every one finds more faces than haar.  YuNet frames a face as well as RetinaFace does and is the quickest
+# on a CPU, where S3FD takes seconds a frame; on a GPU the networks that run there come first.  BlazeFace only on
+# request.
 ON_CPU = ("yunet", "retinaface", "s3fd")
 ON_GPU = ("retinaface", "s3fd", "yunet")
 FETCHED = "yunet"
@@ -23,17 +24,23 @@ _log = logging.getLogger(__name__)
 
 
 def load_detector(name: str = "auto", *, device: str = "cpu", say: Callable[[str], None] = _log.warning) -> Detector:
-    """A detector with calibrated boxes.  device: as torch spells it; haar and yunet run on the CPU anyway.
+    """A detector with calibrated boxes, corrected.  device: as torch spells it; haar and yunet run on the CPU anyway.
 
     `auto` takes the best whose weights are on disk, else fetches YuNet, else falls back to haar; `say` is told in one
     sentence what is fetched and of a fall back.  Raises BadInput for a name unknown here and where a detector asked for
     by name has no weights on disk nor within reach.
     """
+    from face_detection.reframing import Reframed, load_framing  # torch loads with it
+
     if name == "auto":
-        return _best(device, say)
-    if name not in NAMES:
+        found = _best(device, say)
+    elif name == "haar":
+        found = HaarDetector()
+    elif name in NAMES:
+        found = _build(name, weights.obtain(name, say=say), device)
+    else:
         raise BadInput(f"--face_detector {name}: there is no such detector; choose one of {', '.join(NAMES)}")
-    return HaarDetector() if name == "haar" else _build(name, weights.obtain(name, say=say), device)
+    return Reframed(found, load_framing())
 
 
 def _best(device: str, say: Callable[[str], None]) -> Detector:
@@ -43,7 +50,7 @@ def _best(device: str, say: Callable[[str], None]) -> Detector:
     try:
         return _build(FETCHED, weights.obtain(FETCHED, say=say), device)
     except BadInput as problem:
-        say(f"using the face detector haar, which is less exact, because of this: {problem}")
+        say(f"using the face detector haar, which sees less, because of this: {problem}")
         return HaarDetector()
 
 

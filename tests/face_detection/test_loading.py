@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -90,8 +91,8 @@ def test_auto_takes_the_best_that_is_on_disk_without_a_word(bare, monkeypatch, d
     (bare / "hub" / "checkpoints").mkdir(parents=True)
     (bare / "checkpoints" / "face_detection_yunet.onnx").touch()
     (bare / "hub" / "checkpoints" / "retinaface_mobilenet0.25.pth").touch()
-    monkeypatch.setattr(loading, "_build", lambda name, path, device: name)
-    assert load_detector("auto", device=device, say=lambda sentence: pytest.fail(sentence)) == best
+    monkeypatch.setattr(loading, "_build", lambda name, path, device: SimpleNamespace(name=name))
+    assert load_detector("auto", device=device, say=lambda sentence: pytest.fail(sentence)).name == best
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason="no weights at hand")
