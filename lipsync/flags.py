@@ -144,17 +144,14 @@ def _add_paths(g: Group) -> None:
                    help="what is heard, if it is not what drives the mouth")
     g.add_argument("--model_path", type=Path, metavar="FILE",
                    help="checkpoint, or folder of one in several parts; it knows which system it is "
-                        "(default: the one that ships, or the style model that ships where a style is asked for)")
+                        "(default: the style model that ships)")
 
 
 def checkpoint(options: argparse.Namespace) -> Path:
-    """The model that is to speak: the one that is named, else of those that ship the one that the flags ask for."""
-    from systems.registry import DEFAULT_CHECKPOINT, DEFAULT_STYLE
+    """The model that is to speak: the one that is named, else the one that ships."""
+    from systems.registry import DEFAULT_CHECKPOINT
 
-    if options.model_path is not None:
-        return options.model_path  # type: ignore[no-any-return]
-    styled = any((options.style, options.motion_in, options.motion_out, options.style_strength != 1))
-    return DEFAULT_STYLE if styled else DEFAULT_CHECKPOINT
+    return options.model_path or DEFAULT_CHECKPOINT
 
 
 def _add_lists(g: Group) -> None:

@@ -220,7 +220,7 @@ def end_to_end(checkpoint: Path, video: Path, audio: Path, device: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model_path", type=Path, default=registry.DEFAULT_CHECKPOINT)
+    parser.add_argument("--model_path", type=Path, default=registry.SMALL_DIFF2LIP)
     parser.add_argument("--video", type=Path, default=ROOT / "scripts" / "demo" / "portrait.jpg")
     parser.add_argument("--audio", type=Path, default=ROOT / "scripts" / "demo" / "speech.flac")
     parser.add_argument("--device", default="auto")

@@ -139,7 +139,7 @@ def table(rows: list[Row]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="prepared folder with the splits seen and test")
-    parser.add_argument("--model_path", type=Path, default=registry.DEFAULT_CHECKPOINT)
+    parser.add_argument("--model_path", type=Path, default=registry.SMALL_DIFF2LIP)
     parser.add_argument("--frames", type=int, default=6, help="frames of each clip")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", default="auto")

@@ -129,7 +129,7 @@ def landmarks(finder: MediaPipe, faces: Tensor) -> Tensor:
 
 def cost(speaker: Speaker[Any], motion: registry.Stage1, device: torch.device) -> str:
     """Milliseconds a frame of each stage, and of Diff2Lip's small network, in one run."""
-    plain = Speaker(registry.load_system(registry.DEFAULT_CHECKPOINT).to(device), precision=speaker.precision)
+    plain = Speaker(registry.load_system(registry.SMALL_DIFF2LIP).to(device), precision=speaker.precision)
     frames = SECONDS * FPS
     heard = torch.rand(frames, 80, 16, device=device) * 8 - 4
     faces = torch.rand(frames, 3, motion.size, motion.size, device=device) * 2 - 1

@@ -19,8 +19,8 @@ from .sync import SyncConfig, SyncExpert, Wav2LipExpert, Wav2LipExpertConfig
 from .syncdiff import SyncDiff, SyncDiffConfig, SyncDiffNetwork
 
 ROOT = Path(__file__).resolve().parent.parent
-DEFAULT_CHECKPOINT = ROOT / "checkpoints" / "diff2lip-small.safetensors"
-DEFAULT_STYLE = ROOT / "checkpoints" / "style-small"  # what speaks where a manner of speaking is asked for
+DEFAULT_CHECKPOINT = ROOT / "checkpoints" / "style-small"
+SMALL_DIFF2LIP = ROOT / "checkpoints" / "diff2lip-small.safetensors"  # what others are measured against
 
 Speaking = Diff2Lip | SyncDiff | StyleSystem  # what can speak
 Expert = SyncExpert | Wav2LipExpert  # what can judge

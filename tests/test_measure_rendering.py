@@ -10,7 +10,7 @@ from tiny_style import save
 from toy import talking
 
 from dataset import save_clip
-from systems.registry import DEFAULT_CHECKPOINT
+from systems.registry import SMALL_DIFF2LIP
 
 ROOT = Path(__file__).parent.parent
 
@@ -21,7 +21,7 @@ def measured(*flags: object) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_model_that_is_told_no_motion_is_refused(tmp_path: Path) -> None:
-    done = measured("--data", tmp_path, "--model_path", DEFAULT_CHECKPOINT)
+    done = measured("--data", tmp_path, "--model_path", SMALL_DIFF2LIP)
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert "measure it with scripts/measure.py" in done.stderr
 

@@ -70,8 +70,8 @@ def test_wav2lips_expert_is_known_by_its_keys(tmp_path: Path) -> None:
 
 
 def test_who_speaks_does_not_judge() -> None:
-    from systems.registry import DEFAULT_CHECKPOINT
+    from systems.registry import SMALL_DIFF2LIP
 
-    assert load(DEFAULT_CHECKPOINT) is not None
+    assert load(SMALL_DIFF2LIP) is not None
     with pytest.raises(BadInput, match=r"not a sync expert; train one with train\.py --system sync"):
-        load_expert(DEFAULT_CHECKPOINT)
+        load_expert(SMALL_DIFF2LIP)
