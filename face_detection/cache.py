@@ -22,7 +22,8 @@ from face_detection.sightings import Sightings
 from video import atomic
 
 VERSION = 2
-"""Raised whenever the same video, detector and settings would give other sightings, or other arrays are stored."""
+"""Raised whenever the same video, detector and settings would give other sightings (with other weights that correct
+boxes, too), or other arrays are stored."""
 UNREADABLE = (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile)
 
 _log = logging.getLogger(__name__)

@@ -85,7 +85,8 @@ class Reframed:
             face = cut(frame, changed(box, change, CONTEXT), SIDE)
             seen = torch.from_numpy(face).permute(2, 0, 1)[None].float() / 127.5 - 1
             step = self._network(seen)[0].double().numpy()
-            change += step * [*[np.exp(change[2])] * 2, 1]
+            step[:2] *= np.exp(change[2])  # of the sizes that the box has by now
+            change += step
             change = np.clip(change, [-FARTHEST, -FARTHEST, -MOST], [FARTHEST, FARTHEST, MOST])
         return Box(*(round(corner, 2) for corner in changed(box, change).corners))
 
