@@ -14,7 +14,8 @@ A crop ends at the forehead, a whole frame does not.  So the crops are padded by
 comes out near nothing for all detectors (1.5 % at most); unpadded, haar finds a face 2 % smaller in the crop than in
 the whole frame, and with 32 repeated pixels yunet finds it 4 % smaller.
 
-`corrected`: by face_detection/reframing.py, as load_detector does.  Measured 2026-11 on 142 held-out crops of 35 speakers:
+`corrected`: by face_detection/reframing.py, as load_detector does.
+Measured 2026-11 on 142 held-out crops of 35 speakers:
 
 | detector | median IoU | p10 IoU | bias x | bias y | bias scale | spread x | y | scale | found | ms |
 |---|---|---|---|---|---|---|---|---|---|---|
