@@ -5,8 +5,8 @@
     torchrun --nproc_per_node=8 train.py --system diff2lip-128 --data DATA --output runs/paper \
         --expert runs/sync/weights.safetensors
 
-The same command goes on where it stopped.  DATA is VoxCeleb2 or LRW as published, or a folder made by
-`python -m dataset.prepare`.
+The same command goes on where it stopped.  DATA is VoxCeleb2 or LRW as published, a folder made by
+`python -m dataset.prepare`, or a pack made by scripts/pack_training.py, which feeds a GPU best.
 """
 
 import os
@@ -32,6 +32,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--init", type=Path, help="checkpoint to start from; of another make, what fits of it")
     parser.add_argument("--hearing", type=Path, help="ears to start from: a sync expert's, or AV-HuBERT as published")
     parser.add_argument("--expert", type=Path, help="sync expert that judges, for the sync term; Wav2Lip's fits too")
+    parser.add_argument("--features", type=Path, help="a VGG-16's first layers, for the perceptual term; else LPIPS")
     parser.add_argument("--parts", type=Path, help="folder of an autoencoder (to work in its latents), stage 1")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     parser.add_argument("--workers", type=int, default=0, help="processes that prepare batches")
@@ -48,7 +49,8 @@ def main() -> int:
         from systems.training import train  # torch loads after --help has answered
 
         train(options.system, options.data, options.output, init=options.init, hearing=options.hearing,
-              expert=options.expert, parts=options.parts, device=options.device, workers=options.workers,
+              expert=options.expert, features=options.features, parts=options.parts, device=options.device,
+              workers=options.workers,
               settings=options.set)  # fmt: skip
         return 0
     except LipSyncError as problem:

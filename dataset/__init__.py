@@ -3,7 +3,9 @@
 from .clip import Clip, ClipBatch, Needs, to_network, to_pictures
 from .corpus import corpus
 from .footage import Footage
+from .pack import PackClip
 from .prepared import Entry, PreparedClip, entries, load_clip, save_clip
+from .resident import Resident
 from .sampling import WindowConfig, Windows, stack, window
 from .video_clip import VideoClip, VideoTree
 
@@ -13,7 +15,9 @@ __all__ = [
     "Entry",
     "Footage",
     "Needs",
+    "PackClip",
     "PreparedClip",
+    "Resident",
     "VideoClip",
     "VideoTree",
     "WindowConfig",

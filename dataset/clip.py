@@ -50,12 +50,16 @@ class Needs:
     rows        of filter banks around each frame, which AV-HuBERT hears; 0 for none
     motion      numbers that say what the lips do, which in training are read from the faces; 0 for none
     references  frames of the same face for each frame
+    ordered     several references begin with the one whose mouth is open widest
+    sound       whether it hears; what is told motion does not
     """
 
     before: int = 0
     rows: int = 0
     motion: int = 0
     references: int = 1
+    ordered: bool = False
+    sound: bool = True
 
     def __post_init__(self) -> None:
         if min(self.before, self.rows, self.motion) < 0 or self.references < 1:

@@ -7,26 +7,31 @@ from errors import BadInput
 
 from .footage import Footage
 from .lrw import is_lrw, lrw
+from .pack import Framing, is_pack, packed
 from .prepared import is_prepared, prepared
 from .splits import SPLITS
 from .voxceleb2 import is_voxceleb2, voxceleb2
 
 
-def corpus(data: Path, size: int) -> Mapping[str, Sequence[Footage]]:
+def corpus(data: Path, size: int, framing: Framing = "box") -> Mapping[str, Sequence[Footage]]:
     """The footage of each split that has any, of faces size x size: split -> clips, in a fixed order.
 
-    Nothing is decoded yet.  Raises BadInput if the folder is of no known shape, has nothing to train on, or has been
+    framing: how faces are cut; only a pack knows how to align them.  Nothing is decoded yet.  Raises BadInput if the folder is of no known shape, has nothing to train on, or has been
     prepared for another size.
     """
-    found = _found(data, size)
+    found = _found(data, size, framing)
     if not found.get("train"):
         raise BadInput(f"{data}: has no clips to train on (split train); prepare some with python -m dataset.prepare")
     return {split: found[split] for split in SPLITS if found.get(split)}
 
 
-def _found(data: Path, size: int) -> Mapping[str, Sequence[Footage]]:
+def _found(data: Path, size: int, framing: Framing) -> Mapping[str, Sequence[Footage]]:
     if not data.is_dir():
         raise BadInput(f"{data}: no such folder; check the path of the data")
+    if is_pack(data):
+        return packed(data, size, framing)
+    if framing != "box":
+        raise BadInput(f"{data}: faces are to be aligned, which takes a pack; make one with scripts/pack_training.py")
     if is_prepared(data):
         return prepared(data, size)
     if is_voxceleb2(data):

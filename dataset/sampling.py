@@ -36,7 +36,11 @@ class WindowConfig:
                 hundredth of it as a share (Jaitly and Hinton 2013), so that few speakers stand for many; in the mel
                 alone, filter banks stay as they are: what hears them was trained on many voices
     zoom        show a random part of the faces, up to this share of the side smaller: detectors frame a face more or
-                less closely, and a network that has seen one framing alone fails on the others
+                less closely, and a network that has seen one framing alone fails on the others.  Of a pack, whose
+                pictures have a margin: up to half of this share smaller or larger, moved by up to half of it
+    turn        of a pack: turn the faces by up to so many degrees
+    apart       of a pack: move references against their window by up to this share of the side, resize them by as
+                much, turn them by as many radians, so that they are looked at rather than copied
     """
 
     frames: int = 5
@@ -46,9 +50,12 @@ class WindowConfig:
     augment: bool = True
     voices: float = 0.0
     zoom: float = 0.0
+    turn: float = 0.0
+    apart: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.frames < 1 or self.per_clip < 1 or min(self.margin, self.voices) < 0 or not 0 <= self.zoom < 1:
+        least = min(self.margin, self.voices, self.turn, self.apart)
+        if self.frames < 1 or self.per_clip < 1 or least < 0 or not 0 <= self.zoom < 1:
             raise ValueError("a window has at least 1 frame, a clip gives at least 1 window")
 
 

@@ -10,23 +10,27 @@ import numpy.typing as npt
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A rectangle XYXY, half-open, in pixels: pixel column c covers [c, c + 1).  May leave the picture; never empty."""
+    """A rectangle XYXY, half-open, in pixels: pixel column c covers [c, c + 1).  May leave the picture; never empty.
+
+    angle: degrees by which it is turned about its centre, clockwise as seen; x0 to y1 are its sides before that.
+    """
 
     x0: float
     y0: float
     x1: float
     y1: float
+    angle: float = 0.0
 
     def __post_init__(self) -> None:
-        if not all(math.isfinite(value) for value in self.corners):
-            raise ValueError(f"a box needs four finite corners, not {self.corners}")
+        if not all(math.isfinite(value) for value in (*self.corners, self.angle)):
+            raise ValueError(f"a box needs four finite corners and a finite angle, not {self.corners}, {self.angle}")
         if self.x1 <= self.x0 or self.y1 <= self.y0:
             raise ValueError(f"a box is XYXY and never empty, unlike {self.corners}")
 
     @classmethod
-    def centred(cls, x: float, y: float, width: float, height: float) -> Self:
+    def centred(cls, x: float, y: float, width: float, height: float, angle: float = 0.0) -> Self:
         """The box of this size whose middle is (x, y)."""
-        return cls(x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+        return cls(x - width / 2, y - height / 2, x + width / 2, y + height / 2, angle)
 
     @property
     def corners(self) -> tuple[float, float, float, float]:
@@ -49,11 +53,15 @@ class Box:
         return self.width * self.height
 
     def scaled(self, x: float, y: float) -> "Box":
-        """The same box in a picture whose axes were scaled by x and y."""
-        return Box(self.x0 * x, self.y0 * y, self.x1 * x, self.y1 * y)
+        """The same box in a picture whose axes were scaled by x and y; a turned box keeps its angle."""
+        return Box(self.x0 * x, self.y0 * y, self.x1 * x, self.y1 * y, self.angle)
+
+    def grown(self, factor: float) -> "Box":
+        """The box `factor` times as wide and high around the same centre."""
+        return Box.centred(*self.centre, self.width * factor, self.height * factor, self.angle)
 
     def iou(self, other: "Box") -> float:
-        """Intersection over union, 0 (apart) to 1 (the same)."""
+        """Intersection over union of the sides as they are before any turn, 0 (apart) to 1 (the same)."""
         width = min(self.x1, other.x1) - max(self.x0, other.x0)
         height = min(self.y1, other.y1) - max(self.y0, other.y0)
         shared = max(width, 0.0) * max(height, 0.0)

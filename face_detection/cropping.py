@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from face_detection.box import Box
+from face_detection.turning import cut_turned, lay_turned
 
 Picture = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -21,9 +22,11 @@ def cut(frame: Picture, box: Box, size: int) -> Picture:
     """frame [h, w, 3] u8 -> [size, size, 3] u8: the box, its sides scaled independently.
 
     Shrinking averages areas, enlarging interpolates linearly.  Where the box leaves the frame, the border repeats.
-    A box of whole numbers and of `size` is copied bit for bit.
+    A box of whole numbers and of `size` is copied bit for bit.  A turned box is cut upright (`turning.py`).
     """
     _check_picture(frame)
+    if box.angle:
+        return cut_turned(frame, box, size)
     return _to_picture(_resample(frame, box, (size, size)))
 
 
@@ -62,15 +65,21 @@ class Layer:
         return picture
 
 
+NOTHING = Layer(slice(0, 0), slice(0, 0), np.zeros((0, 0, 3), np.float32), np.zeros((0, 0, 1), np.float32))
+
+
 def lay(crop: Picture, box: Box, mask: Floats, height: int, width: int) -> Layer:
     """What `paste` lays over a frame of this height and width; empty where the mask is 0 or outside the frame."""
     _check_picture(crop)
     if mask.shape != crop.shape[:2]:
         raise ValueError(f"the mask is {mask.shape}, the crop {crop.shape[:2]}: they must be of one size")
+    if box.angle:
+        laid = lay_turned(crop, box, mask, height, width)
+        return NOTHING if laid is None else Layer(*laid)
     rows = _touched(box.y0, box.y1, np.any(mask > 0, axis=1), height)
     columns = _touched(box.x0, box.x1, np.any(mask > 0, axis=0), width)
     if rows.stop <= rows.start or columns.stop <= columns.start:
-        return Layer(slice(0, 0), slice(0, 0), np.zeros((0, 0, 3), np.float32), np.zeros((0, 0, 1), np.float32))
+        return NOTHING
     # The touched part of the frame as a window of the crop, in crop pixels.
     x_scale, y_scale = crop.shape[1] / box.width, crop.shape[0] / box.height
     window = Box(

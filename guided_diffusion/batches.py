@@ -1,6 +1,7 @@
 """Batches by their numbers, made here or ahead of time by worker processes: the same ones."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from torch.utils.data import DataLoader
@@ -13,6 +14,8 @@ def batches_of(samples: Any, indices: range, workers: int) -> Iterator[Any]:
 
     A worker is a fresh process: a fork of one that has threads (OpenCV's, OpenMP's) may wait for them for ever.
     """
+    if getattr(samples, "device", None) is not None:  # what lies on the device is drawn there, by this process
+        return _ahead(samples, indices)
     if not workers:
         return (samples[index] for index in indices)
     loader: DataLoader[Any] = DataLoader(
@@ -24,3 +27,16 @@ def batches_of(samples: Any, indices: range, workers: int) -> Iterator[Any]:
         multiprocessing_context="spawn",
     )
     return iter(loader)
+
+
+def _ahead(samples: Any, indices: range) -> Iterator[Any]:
+    """Each batch is made by a thread while the one before it is used."""
+    with ThreadPoolExecutor(1) as pool:
+        waiting = None
+        for index in indices:
+            following = pool.submit(samples.__getitem__, index)
+            if waiting is not None:
+                yield waiting.result()
+            waiting = following
+        if waiting is not None:
+            yield waiting.result()

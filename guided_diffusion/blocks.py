@@ -26,8 +26,18 @@ def zeroed(module: M) -> M:
     return module
 
 
-def normalization(channels: int) -> nn.GroupNorm:
-    return nn.GroupNorm(GROUPS, channels)
+class Norm(nn.GroupNorm):
+    """A GroupNorm that computes in the type of what it is given (its sums in float32 all the same): autocast would
+    make float32 of it and of all that follows until the next convolution, which is what a GPU then waits for."""
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002
+        with torch.autocast(input.device.type, enabled=False):
+            weight, bias = self.weight.to(input.dtype), self.bias.to(input.dtype)
+            return F.group_norm(input, self.num_groups, weight, bias, self.eps)
+
+
+def normalization(channels: int) -> Norm:
+    return Norm(GROUPS, channels)
 
 
 class Resample(nn.Module):

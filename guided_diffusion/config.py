@@ -30,6 +30,8 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any], where: str = ""
 
 def from_dict(kind: type[C], values: dict[str, Any], where: str = "config") -> C:
     """The inverse of `to_dict`.  Raises BadInput on an unknown key or a value that does not fit."""
+    upgraded = getattr(kind, "upgraded", None)
+    values = upgraded(values) if upgraded is not None else values  # what an older version of this config said
     hints = typing.get_type_hints(kind)
     names = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     unknown = sorted(set(values) - names)

@@ -7,9 +7,10 @@ Nichol & Dhariwal 2021 (iDDPM).
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
+from numpy.typing import NDArray
 from torch import Generator, Tensor
 
 from .schedule import Floats, Schedule, ScheduleName, named_schedule
@@ -58,6 +59,7 @@ class Diffusion:
         self._log_variance_high = _log(betas)
         self._mean_x0 = betas * a_before**0.5 / (1 - a)
         self._mean_xt = (1 - a_before) * (1 - betas) ** 0.5 / (1 - a)
+        self._tables: dict[tuple[int, torch.device], Tensor] = {}       # of the schedule, on each device in use
 
     def __len__(self) -> int:
         return len(self.schedule)
@@ -67,12 +69,12 @@ class Diffusion:
 
     def timesteps(self, step: Tensor) -> Tensor:
         """The original timesteps of steps, as the network is told them.  int64 [b] -> int64 [b]."""
-        return torch.from_numpy(self.schedule.timesteps).to(step.device)[step]
+        return self._table(self.schedule.timesteps, torch.int64, step.device)[step]
 
     def draw_steps(self, count: int, generator: Generator) -> Tensor:
-        """Random training steps, int64 [count] on the CPU, as the config says."""
-        u = torch.rand(count, generator=generator)
-        noisy = torch.rand(count, generator=generator) < self.config.noisy
+        """Random training steps, int64 [count] on the generator's device, as the config says."""
+        u = torch.rand(count, generator=generator, device=generator.device)
+        noisy = torch.rand(count, generator=generator, device=generator.device) < self.config.noisy
         u = torch.where(noisy, 1 - self.config.noisy_region * u**1.5, u)
         return (u * len(self)).long().clamp_(max=len(self) - 1)
 
@@ -146,7 +148,14 @@ class Diffusion:
 
     def _at(self, values: Floats, step: Tensor, like: Tensor) -> Tensor:
         """values[step] as float32 [b, 1, 1, 1]."""
-        return torch.from_numpy(values).to(torch.float32).to(like.device)[step].view(-1, 1, 1, 1)
+        return self._table(values, torch.float32, like.device)[step].view(-1, 1, 1, 1)
+
+    def _table(self, values: NDArray[Any], dtype: torch.dtype, device: torch.device) -> Tensor:
+        """An array of this schedule on a device, copied there once."""
+        key = id(values), device
+        if key not in self._tables:
+            self._tables[key] = torch.from_numpy(values).to(dtype).to(device)
+        return self._tables[key]
 
 
 def _log(values: Floats) -> Floats:

@@ -21,8 +21,11 @@ class Ema:
     def update(self, module: nn.Module) -> None:
         self.updates += 1
         rate = min(self.rate, (1 + self.updates) / (10 + self.updates))
-        for name, value in module.state_dict().items():
-            self.weights[name].lerp_(value.detach().float(), 1 - rate if name in self.averaged else 1.0)
+        values = module.state_dict()
+        own = [self.weights[name] for name in values if name in self.averaged]
+        torch._foreach_lerp_(own, [value.float() for name, value in values.items() if name in self.averaged], 1 - rate)
+        for name in values.keys() - self.averaged:
+            self.weights[name].copy_(values[name])
 
     @torch.no_grad()
     def load(self, weights: dict[str, Tensor], updates: int) -> None:

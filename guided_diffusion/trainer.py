@@ -21,6 +21,7 @@ from tqdm import tqdm
 from errors import BadInput, Stopped
 
 from .checkpoint import remove_unfinished, save_atomically
+from .clock import Clock
 from .config import changes, to_dict
 from .device import peak_memory
 from .distributed import Group
@@ -38,7 +39,7 @@ __all__ = ["Evaluation", "TrainConfig", "Trainable", "Trainer"]
 NOTES = logging.getLogger(__name__)
 B = TypeVar("B")
 VERSION = 2  # of the layout of state.pt
-FREE = ("steps", "keep", "save_every", "log_every", "evaluate_every", "compile", "gradient_checkpointing")
+FREE = ("steps", "minutes", "keep", "save_every", "log_every", "evaluate_every", "compile", "gradient_checkpointing")
 """Settings of a TrainConfig that a run may change when it goes on without becoming another one."""
 Batches = Callable[[range], Iterator[B]]
 Publish = Callable[[Path, int, dict[str, Tensor]], None]
@@ -91,6 +92,7 @@ class Trainer(Generic[B]):
         self.update = Update(trainable, config, self.device, group)
         self.emas = [Ema(averaged, rate) for rate in config.ema] if group.main else []
         self.step = 0
+        self.clock = Clock(config.minutes, group)
         self._resume()
 
     def _arrange(self, module: nn.Module) -> None:
@@ -111,9 +113,9 @@ class Trainer(Generic[B]):
         with Interrupt() as interrupt, self._log() as log, self._bar() as bar:
             batches = self.batches(micro_batches(self.config, self.group, self.step))
             pace = self._pace()
-            while self.step < self.config.steps:
+            while (share := self.clock.share()) < 1 and self.step < self.config.steps:
                 begin = time.monotonic()
-                outcome = self.update(batches, self.step, interrupt)
+                outcome = self.update(batches, self.step, interrupt, share)
                 self.step += 1
                 for ema in self.emas:
                     ema.update(self.averaged)
@@ -127,6 +129,8 @@ class Trainer(Generic[B]):
                     self.save(log)
                 if outcome.stopping and self.step < self.config.steps:
                     raise Stopped(f"stopped and saved after step {self.step}; the same command goes on from there")
+            if self.clock.minutes and self.step < self.config.steps:
+                self.save(log)
 
     def _due(self, every: int) -> bool:
         return self.step % every == 0 or self.step == self.config.steps
@@ -168,6 +172,7 @@ class Trainer(Generic[B]):
             "step": self.step,
             "identity": self.identity,
             "settings": self.settings,
+            "seconds": self.clock.seconds,
             "emas": {str(ema.rate): {"weights": ema.weights, "updates": ema.updates} for ema in self.emas},
         } | self.update.state()
         save_atomically(self.store.folder / "state.pt", lambda path: torch.save(state, path))
@@ -211,3 +216,4 @@ class Trainer(Generic[B]):
             ema.load(**state["emas"][str(ema.rate)])
         self.update.load(state, str(where))
         self.step = state["step"]
+        self.clock.before = state.get("seconds", 0.0)

@@ -31,7 +31,7 @@ class Trainable(Protocol[Batch]):
         ...
 
     def losses(self, batch: Batch, generator: Generator) -> Mapping[str, Mapping[str, Tensor]]:
-        """Objective -> term -> its weighted scalar, a mean over the batch.  generator: of the CPU.
+        """Objective -> term -> its weighted scalar, a mean over the batch.  generator: of the device that trains.
 
         All terms are summed and differentiated at once, so no term of one objective may reach the parameters of
         another.  Every parameter of an objective takes part in each call; every process sees the same terms.
@@ -96,7 +96,9 @@ class Update(Generic[B]):
         for parameter in self.module.parameters():
             parameter.requires_grad_(parameter in owned)
         self.optimizers = {
-            name: torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=config.weight_decay)
+            name: torch.optim.AdamW(
+                parameters, lr=config.learning_rate, weight_decay=config.weight_decay, fused=device.type == "cuda"
+            )
             for name, parameters in self.objectives.items()
         }
         self.scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
@@ -104,12 +106,14 @@ class Update(Generic[B]):
         if group.size > 1:
             self.losses = DistributedDataParallel(self.losses)
 
-    def __call__(self, batches: Iterator[B], step: int, interrupted: Callable[[], bool]) -> Outcome:
-        """Does a step.  Raises BadInput, on every process and before any weight changes, if something is not finite."""
+    def __call__(
+        self, batches: Iterator[B], step: int, interrupted: Callable[[], bool], share: float = 0.0
+    ) -> Outcome:
+        """Does a step, when so large a share of the time that the run is given is gone.  Raises BadInput, on every process and before any weight changes, if something is not finite."""
         for optimizer in self.optimizers.values():
             optimizer.zero_grad(set_to_none=True)
             for group in optimizer.param_groups:
-                group["lr"] = self.config.rate(step)
+                group["lr"] = self.config.rate(step, share)
         if isinstance(self.module, Timed):
             self.module.begin(step)
         terms, waited = self._gradients(batches, step)
@@ -146,7 +150,7 @@ class Update(Generic[B]):
         seed = self.config.seed * 1_000_003 + index
         torch.manual_seed(GLOBAL_STREAM + seed)
         with autocast(self.device, PRECISIONS[self.config.precision]):
-            found = self.losses(batch, Generator().manual_seed(seed))
+            found = self.losses(batch, Generator(self.device).manual_seed(seed))
         if found.keys() != self.objectives.keys():
             raise ValueError(f"losses for {sorted(found)}, but objectives {sorted(self.objectives)}")
         return {f"{name}/{term}": value.float() for name, terms in found.items() for term, value in terms.items()}

@@ -1,6 +1,6 @@
 """What a training run feeds on, and what it is measured by."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dataset import Footage, Needs, PreparedClip, Windows, corpus
+from dataset import Footage, Needs, PackClip, PreparedClip, Resident, Windows, corpus
 from errors import BadInput
 from guided_diffusion.checkpoint import load_strictly
 from guided_diffusion.device import PRECISIONS
@@ -33,17 +33,26 @@ def material(chosen: Recipe, model: Model, parts: Parts | None, data: Path, wher
     """For any model.  Raises BadInput if the data has not what it needs."""
     if isinstance(model, LipMotion):
         return _motion_material(chosen, model, data, where)
-    splits = corpus(data, model.size)
+    splits = corpus(data, model.size, getattr(chosen.model, "framing", "box"))
     system = complete(model, parts)
     needs = system.needs if isinstance(system, Speaking) else Needs()
     _check_banks(splits["train"][0], needs, data)
-    windows = Windows(splits["train"], chosen.data, batch=chosen.train.batch, seed=chosen.train.seed, needs=needs)
+    windows = _windows(splits["train"], chosen, needs, where)
 
     def evaluate() -> Evaluate | None:
         made = Evaluate(chosen, splits, where, parts)
         return made if made.batches else None
 
     return Material(windows, evaluate)
+
+
+def _windows(clips: Sequence[Footage], chosen: Recipe, needs: Needs, where: torch.device) -> Windows | Resident:
+    """A pack lies on the device; everything else is read from the disk."""
+    batch, seed = chosen.train.batch, chosen.train.seed
+    packed = [clip for clip in clips if isinstance(clip, PackClip)]
+    if packed:
+        return Resident(packed, chosen.data, batch=batch, seed=seed, needs=needs, device=where)
+    return Windows(clips, chosen.data, batch=batch, seed=seed, needs=needs)
 
 
 def _motion_material(chosen: Recipe, model: LipMotion, data: Path, where: torch.device) -> Material:

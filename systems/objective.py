@@ -95,8 +95,8 @@ class InpainterTraining(nn.Module):
         """The weighted terms, each a scalar.  The noise of the condition is independent of x_t's."""
         diffusion, device = self.model.diffusion, clips.faces.device
         x0 = self.model.sampled(clips.faces.flatten(0, 1))              # [b*t, c, h, w]
-        filling = torch.randn(x0.shape, generator=generator).to(device)
-        noise = torch.randn(x0.shape, generator=generator).to(device)
+        filling = torch.randn(x0.shape, generator=generator, device=generator.device).to(device)
+        noise = torch.randn(x0.shape, generator=generator, device=generator.device).to(device)
         step = self._draw_steps(clips, generator).to(device)            # [b*t]
         conditions = self._conditions(clips, filling, generator)
         x_t = diffusion.q_sample(x0, step, noise)
@@ -134,7 +134,7 @@ class InpainterTraining(nn.Module):
         return self.model.finish(predicted.clamp(-1, 1) if self.model.bounded else predicted, conditions)
 
     def _draw_steps(self, clips: ClipBatch, generator: Generator) -> Tensor:
-        """The timestep of each frame, int64 [b*t] on the CPU."""
+        """The timestep of each frame, int64 [b*t], on the generator's device."""
         b, t = clips.faces.shape[:2]
         if self.config.shared_step:
             return self.model.diffusion.draw_steps(b, generator).repeat_interleave(t)

@@ -1,6 +1,6 @@
-"""LPIPS (Zhang et al. 2018), AlexNet v0.1: how unlike two pictures look.  Through the lpips package.
+"""How unlike two pictures look: LPIPS (Zhang et al. 2018), AlexNet v0.1, or features of a VGG-16 from a file.
 
-The package brings the weights of its linear layers.  Those of its backbone are torchvision's AlexNet, 233 MB, which are
+LPIPS comes through the lpips package.  The package brings the weights of its linear layers.  Those of its backbone are torchvision's AlexNet, 233 MB, which are
 read from checkpoints/ or the cache of torch.hub and never fetched behind one's back.
 """
 
@@ -8,6 +8,7 @@ import warnings
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from errors import BadInput
@@ -53,6 +54,60 @@ def load_lpips() -> Lpips:
             " or leave the term out with --set loss.perceptual=0"
         )
     return Lpips(load_checkpoint(found).weights, str(found))
+
+
+class VggFeatures(nn.Module):
+    """The distance of unit-length features of a VGG-16 (Simonyan and Zisserman 2015) on the lower face.
+
+    Johnson et al. 2016 with the normalisation of LPIPS, unweighted: relu1_2, relu2_2 and relu3_3 of the rows from 7/16
+    down.  Fixed itself; gradients go through it to the pictures.  weights: `0.weight`, `0.bias`, ... of the first seven
+    convolutions, which take BGR from 0 to 255 minus Caffe's means.  Raises BadInput if they are not that.
+    """
+
+    mean: Tensor  # [1, 3, 1, 1]
+
+    def __init__(self, weights: dict[str, Tensor], where: str) -> None:
+        super().__init__()
+        self.convolutions = nn.ModuleList(nn.Conv2d(into, out, 3, padding=1) for into, out in VGG)
+        load_strictly(self.convolutions, {name: value.float() for name, value in weights.items()}, where)
+        self.register_buffer("mean", torch.tensor(CAFFE_MEAN).view(1, 3, 1, 1), persistent=False)
+        self.requires_grad_(False).eval()
+
+    def forward(self, pictures: Tensor, others: Tensor) -> Tensor:
+        """Two times [n, 3, s, s] RGB in [-1, 1] -> [n], 0 for equal ones."""
+        with torch.no_grad():
+            wanted = self._features(others)
+        pairs = zip(self._features(pictures), wanted, strict=True)
+        return torch.stack([(one - other).square().sum(dim=1).mean(dim=(1, 2)) for one, other in pairs]).sum(dim=0)
+
+    def _features(self, pictures: Tensor) -> list[Tensor]:
+        """Unit-length, each [n, c, h, w]."""
+        x = pictures[:, [2, 1, 0], pictures.shape[2] * 7 // 16 :] * 127.5 + 127.5 - self.mean
+        found = []
+        for number, convolution in enumerate(self.convolutions):
+            x = F.relu(convolution(x))
+            if number in (1, 3, 6):                                     # relu1_2, relu2_2, relu3_3
+                found.append(x / (x.float().square().sum(dim=1, keepdim=True) + 1e-6).sqrt())
+                x = F.max_pool2d(x, 2)
+        return found
+
+
+VGG = (3, 64), (64, 64), (64, 128), (128, 128), (128, 256), (256, 256), (256, 256)
+CAFFE_MEAN = 104.00699, 116.66877, 122.67892  # of blue, green and red
+
+
+def load_features(path: Path) -> VggFeatures:
+    """The first seven convolutions of a VGG-16 from a safetensors file.  Raises BadInput if it holds no such thing."""
+    weights = load_checkpoint(path).weights
+    names = sorted(weights, key=lambda name: [int(part) if part.isdigit() else part for part in name.split(".")])
+    kernels = [name for name in names if name.endswith("weight")]
+    if len(kernels) != len(VGG) or len(names) != 2 * len(VGG):
+        raise BadInput(f"{path}: holds no seven convolutions of a VGG-16; leave --features out for LPIPS")
+    renamed = {}
+    for number, kernel in enumerate(kernels):
+        renamed[f"{number}.weight"] = weights[kernel]
+        renamed[f"{number}.bias"] = weights[kernel.removesuffix("weight") + "bias"]
+    return VggFeatures(renamed, str(path))
 
 
 class _Features(nn.Module):

@@ -147,7 +147,7 @@ RECIPES = {
         "style",
         RendererConfig(
             unet=replace(SMALL_UNET, attention_resolutions=(16, 8)),
-            beside=True,
+            beside=1,
             diffusion=SMALL_DIFFUSION,
             sampling=SampleConfig(sampler="dpm++", spacing="3"),
             fast=SampleConfig(sampler="dpm++", spacing="2"),
@@ -159,6 +159,30 @@ RECIPES = {
             save_every=250, evaluate_every=500,
         ),
         WindowConfig(frames=1, margin=5, balance=0.5, zoom=0.14),
+    ),
+    "style-medium": Recipe(
+        "style",
+        RendererConfig(
+            latents=(),
+            unet=replace(
+                SMALL_UNET, channels=32, channel_mult=(2, 3, 4, 6), patch=2, attention_resolutions=(16, 8)
+            ),
+            ordered=True,
+            beside=2,
+            framing="aligned",
+            diffusion=SMALL_DIFFUSION,
+            sampling=SampleConfig(sampler="dpm++", spacing="3"),
+            fast=SampleConfig(sampler="dpm++", spacing="2"),
+            best=SampleConfig(sampler="dpm++", spacing="4"),
+        ),
+        RendererObjective(
+            x0_scale="plain", shared_step=False, mouth=15.0, motion=0.1, perceptual=0.06,
+        ),
+        TrainConfig(
+            steps=20_000, batch=128, learning_rate=5e-4, warmup=200, ema=(0.999,), precision="bf16",
+            save_every=1000, evaluate_every=1000,
+        ),
+        WindowConfig(frames=1, margin=5, balance=0.5, zoom=0.06, turn=3.0, apart=0.03),
     ),
     "motion-reader": Recipe(
         "motion",

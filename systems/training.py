@@ -21,7 +21,7 @@ from .judge import FRAMES
 from .material import material
 from .objective import InpainterTraining, Judges
 from .parts import Parts
-from .perceptual import load_lpips
+from .perceptual import load_features, load_lpips
 from .recipes import Recipe, recipe
 from .registry import Expert, Model, Speaking, build, describe, load_expert, parts_in
 from .starting import adopt_hearing, check_hearing, check_stage1, start_from
@@ -38,6 +38,7 @@ def train(
     init: Path | None = None,
     hearing: Path | None = None,
     expert: Path | None = None,
+    features: Path | None = None,
     parts: Path | None = None,
     device: str = "auto",
     workers: int = 0,
@@ -50,6 +51,7 @@ def train(
     init     a checkpoint of the same kind to start from
     hearing  what to listen with at the start: a sync expert, or AV-HuBERT as published
     expert   the sync expert that judges, for the sync term
+    features the first layers of a VGG-16, for the perceptual term; None: LPIPS
     parts    the folder of an autoencoder, in whose latents faces are filled in, and for a style system of stage 1
     workers  processes that prepare batches ahead of time; 0: this one does, when it needs them
     Alone, or as one of the processes that torchrun, mpiexec or srun started.
@@ -70,7 +72,7 @@ def train(
         elif init is None:
             check_hearing(model)
         check_stage1(chosen, init, hearing, workers)
-        trainable = _trainable(chosen, complete(model, found), expert, where)
+        trainable = _trainable(chosen, complete(model, found), expert, features, where)
         _run(chosen, model, found, trainable, data, output, workers, where, processes)
 
 
@@ -129,7 +131,9 @@ def _parts(chosen: Recipe, folder: Path | None) -> Parts | None:
     )
 
 
-def _trainable(chosen: Recipe, model: Model | Speaking, expert: Path | None, where: torch.device) -> nn.Module:
+def _trainable(
+    chosen: Recipe, model: Model | Speaking, expert: Path | None, features: Path | None, where: torch.device
+) -> nn.Module:
     """The model with what its objective needs.  Raises BadInput if a term lacks something."""
     if isinstance(model, SyncExpert):
         if chosen.data.frames != FRAMES or chosen.data.per_clip < 2:
@@ -151,8 +155,12 @@ def _trainable(chosen: Recipe, model: Model | Speaking, expert: Path | None, whe
             " make data.frames and loss.discriminator.frames equal, or use --set loss.adversarial=0"
         )
     judge = _judge(expert).to(where) if loss.sync else None
-    lpips = load_lpips().to(where) if loss.perceptual else None
-    judges = Judges(None if judge is None else judge.agreement, lpips)
+    looks = None
+    if loss.perceptual:
+        looks = (load_lpips() if features is None else load_features(features)).to(where)
+        if chosen.train.compile:
+            looks.compile()
+    judges = Judges(None if judge is None else judge.agreement, looks)
     if isinstance(model, StyleSystem):
         return RendererTraining(model, loss, judges)
     if not isinstance(model, SyncDiff):

@@ -92,7 +92,7 @@ class Autoencoder(nn.Module):
         """What is lost of the faces and their references on the way there and back."""
         faces = torch.cat([clips.faces.flatten(0, 1), clips.reference[:, 0]])
         latents = self.encode(faces)
-        noise = torch.randn(latents.shape, generator=generator).to(latents.device)
+        noise = torch.randn(latents.shape, generator=generator, device=generator.device).to(latents.device)
         restored = self.decode(latents + self.config.noise * noise)
         return {
             "autoencoder": {

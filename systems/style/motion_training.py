@@ -71,7 +71,7 @@ class ReaderTraining(nn.Module):
     def _varied(self, batch: FaceBatch, generator: Generator) -> tuple[Tensor, Tensor]:
         """Half of the faces mirrored, all of them moved a little and in another light."""
         c, n, device = self.config, len(batch.faces), batch.faces.device
-        draw = (torch.rand(7, n, generator=generator) * 2 - 1).to(device)   # each in [-1, 1]
+        draw = (torch.rand(7, n, generator=generator, device=generator.device) * 2 - 1).to(device)   # each in [-1, 1]
         mirrored = draw[0] < 0
         motion = torch.where(mirrored[:, None], self.model.space.mirrored(batch.motion), batch.motion)
         faces = torch.where(mirrored[:, None, None, None], batch.faces.flip(3), batch.faces)
@@ -101,7 +101,7 @@ class PredictorTraining(nn.Module):
 
     def losses(self, batch: SequenceBatch, generator: Generator) -> Mapping[str, Mapping[str, Tensor]]:
         b, device, space = len(batch.motion), batch.motion.device, self.model.space
-        draw = torch.rand(2, b, generator=generator).to(device)
+        draw = torch.rand(2, b, generator=generator, device=generator.device).to(device)
         mirrored = torch.where(draw[0][:, None, None] < 0.5, space.signs, torch.ones_like(space.signs))
         target, shown = batch.motion * mirrored, batch.reference_motion * mirrored
         movement, rest = around_rest(shown, batch.reference_mask)

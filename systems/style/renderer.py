@@ -4,6 +4,7 @@ What the paper's known text says is marked (paper); everything else is our choic
 """
 
 from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -28,7 +29,10 @@ class RendererConfig:
     numbers                of a frame's lip motion
     modulation             width of the vector that they become
     references             faces of the same person that are shown
-    beside                 whether the first of them is shown by channels too, as Diff2Lip does: not the paper's
+    ordered                whether they come with the widest open mouth first and the most closed one last
+    beside                 how many of them are shown by channels too, as Diff2Lip does, the first, then the last: not
+                           the paper's
+    framing                how faces are cut: box, by VoxCeleb2's margins; aligned, upright and in one pose
     tokens                 width of what attention sees of them: one token for 4 x 4 positions of the network
     diffusion              the process
     sampling, fast, best   how generate.py samples: by default, and with the other two qualities
@@ -42,7 +46,9 @@ class RendererConfig:
     numbers: int = 16
     modulation: int = 256
     references: int = 4
-    beside: bool = False
+    ordered: bool = False
+    beside: int = 0
+    framing: Literal["box", "aligned"] = "box"
     tokens: int = 128
     diffusion: DiffusionConfig = field(default_factory=lambda: DiffusionConfig(learn_variance=False))
     sampling: SampleConfig = field(default_factory=SampleConfig)
@@ -60,6 +66,13 @@ class RendererConfig:
             raise ValueError("this renderer learns no variance")
         if min(self.numbers, self.modulation, self.references, self.tokens) < 1:
             raise ValueError("numbers, modulation, references and tokens are 1 or more")
+        if not 0 <= self.beside <= min(self.references, 2):
+            raise ValueError(f"beside is 0, 1 or 2 of the {self.references} references, not {self.beside}")
+
+    @staticmethod
+    def upgraded(values: dict[str, Any]) -> dict[str, Any]:
+        """Of older checkpoints, which say whether a reference is beside, not how many."""
+        return values | {"beside": int(values["beside"])} if "beside" in values else values
 
     @property
     def size(self) -> int:
@@ -70,7 +83,7 @@ class RendererConfig:
     def network(self) -> UNetConfig:
         """The UNet as it is built."""
         unet = replace(self.unet, out_channels=3, context_channels=self.tokens, modulation=self.modulation)
-        return unet_in(self.latents, unet, 3 if self.beside else 2)
+        return unet_in(self.latents, unet, 2 + self.beside)
 
     @property
     def positions(self) -> int:
@@ -96,7 +109,7 @@ class Renderer(nn.Module):
         return self.config.size
 
     def forward(self, elements: Tensor, t: Tensor, modulation: Tensor, context: Tensor) -> Tensor:
-        """elements [n, 2 or 3 c, h, w], the noisy ones first -> what is predicted of them [n, c, h, w]."""
+        """elements [n, (2 + beside) c, h, w], the noisy ones first -> what is predicted of them [n, c, h, w]."""
         return self.unet(elements, t, modulation=modulation, context=context)  # type: ignore[no-any-return]
 
 

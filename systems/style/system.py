@@ -21,7 +21,7 @@ class Conditions:
     mask        [1, 1, s, s]  1 where the face is to be generated
     filled      [n, 3, s, s]  the face above, zeros below
     visible     [n, c, h, w]  that as an element of the space
-    beside      [n, c, h, w]  the first reference, if it is shown by channels too
+    beside      [n, m c, h, w]  the references that are shown by channels too, if any
     motion      [n, d]        what the lips do
     modulation  [n, m]        the same, as the network takes it
     context     [n, q, w]     tokens of the references
@@ -51,7 +51,9 @@ class StyleSystem(SpaceInpainter[Conditions]):
         super().__init__(config, renderer, autoencoder)
         self.reader = reader
         self._keep(reader)
-        self.needs = Needs(motion=config.numbers, references=config.references)
+        self.needs = Needs(
+            motion=config.numbers, references=config.references, ordered=config.ordered, sound=False
+        )
 
     @property
     def kept(self) -> tuple[Any, ...]:
@@ -77,7 +79,7 @@ class StyleSystem(SpaceInpainter[Conditions]):
             mask=self.mask,
             filled=filled,
             visible=self.sampled(filled),
-            beside=self.sampled(references[:, 0]) if self.config.beside else None,
+            beside=self._beside(references) if self.config.beside else None,
             motion=motion,
             modulation=self.network.mapping(motion),
             context=self._context(references),
@@ -101,6 +103,11 @@ class StyleSystem(SpaceInpainter[Conditions]):
         if c.beside is not None:
             elements.append(c.beside)
         return self.network(torch.cat(elements, dim=1), t, c.modulation, c.context)  # type: ignore[no-any-return]
+
+    def _beside(self, references: Tensor) -> Tensor:
+        """The first of references [n, k, 3, s, s] as an element, and the last behind it if two are shown."""
+        shown = references[:, [0, -1][: self.config.beside]]
+        return self.sampled(shown.flatten(0, 1)).reshape(len(shown), -1, *self.shape[1:])
 
     def _context(self, references: Tensor) -> Tensor:
         """The tokens of references [n, k, 3, s, s], [n, q, w].

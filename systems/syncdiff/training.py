@@ -67,9 +67,10 @@ class SyncDiffTraining(InpainterTraining):
         """The pose frames of training, [b, t, h, 3, s, s]; what is drawn depends on the shapes alone."""
         device, (b, t) = clips.faces.device, clips.faces.shape[:2]
         poses = self.model.poses(clips)
-        own, hidden = torch.rand(b, generator=generator), torch.rand(b, t, generator=generator)
-        start = torch.randn(1, *self.model.shape, generator=generator)
-        noise = torch.randn(poses.shape, generator=generator).to(device)
+        own = torch.rand(b, generator=generator, device=generator.device)
+        hidden = torch.rand(b, t, generator=generator, device=generator.device)
+        start = torch.randn(1, *self.model.shape, generator=generator, device=generator.device)
+        noise = torch.randn(poses.shape, generator=generator, device=generator.device).to(device)
         chosen = own < self._own_share()
         if t > 1 and chosen.any():
             poses = self._with_own(clips, poses, chosen.to(device), start.to(device))

@@ -1,0 +1,195 @@
+"""Footage that lies on the device as bytes, whole, and is drawn, varied and resampled there: what feeds a GPU.
+
+What is drawn is a function of (seed, step), as in `sampling.py`; only which frames are drawn is decided on the CPU.
+"""
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.random import Generator
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm import tqdm
+
+from errors import BadInput
+
+from .clip import ClipBatch, Needs
+from .pack import PackClip
+from .sampling import WindowConfig, balanced
+
+MARGIN = 0.25    # of a face that lies on the device around it, so that it can be moved, turned and shown smaller
+FINER = 1.2      # times as many pixels as the network sees, so that resampling them once more costs no sharpness
+RESERVED = 0.55  # share of the memory that is free which frames may take
+
+
+class Resident:
+    """Draws batches of windows from packed clips, all frames of which are in the memory of the device.
+
+    Clips too short for a window and a reference are left out.  BadInput if none is left, or they do not fit.
+    """
+
+    def __init__(
+        self,
+        clips: Sequence[PackClip],
+        config: WindowConfig,
+        *,
+        batch: int,
+        seed: int,
+        needs: Needs,
+        device: torch.device,
+    ) -> None:
+        if config.per_clip != 1 or needs.before:
+            raise BadInput("a pack is drawn one window a clip, without frames before; prepare the clips as a folder")
+        self.clips = [clip for clip in clips if len(clip) > config.frames]
+        if not self.clips:
+            raise BadInput(f"no clip has more than {config.frames} frames; pack longer ones")
+        self.config, self.batch, self.seed, self.needs, self.device = config, batch, seed, needs, device
+        self.size = self.clips[0].size
+        self.lengths = np.array([len(clip) for clip in self.clips])
+        self.starts = np.concatenate([[0], np.cumsum(self.lengths)[:-1]])
+        self.weights = balanced([clip.speaker for clip in self.clips], self.lengths.tolist(), config.balance)
+        self.openings = np.concatenate([clip.labels.opening for clip in self.clips])
+        self.frames = _loaded(self.clips, round(self.size * FINER), device)
+
+    def __getitem__(self, step: int) -> ClipBatch:
+        rng = np.random.default_rng([self.seed, step])
+        clips = rng.choice(len(self.clips), self.batch, p=self.weights)
+        t, lengths = self.config.frames, self.lengths[clips]
+        starts = (rng.random(self.batch) * (lengths - t + 1)).astype(int)
+        own = starts[:, None] + np.arange(t)                            # [b, t]
+        shown = self._references(rng, lengths, starts, self.starts[clips])  # [b, k]
+        numbers = np.concatenate([self.starts[clips][:, None] + own, shown], axis=1)
+        pictures = self._pictures(numbers, self._variation(rng, numbers.shape))
+        faces, references = pictures[:, :t], pictures[:, t:]
+        windows, speech = self._sound(rng, clips, starts)
+        several = self.needs.references > 1
+        return ClipBatch(
+            faces=faces,
+            reference=references[:, :1].expand_as(faces),
+            mel=windows,
+            speech=speech,
+            clip=torch.from_numpy(clips).to(self.device),
+            references=references[:, None].expand(-1, t, -1, -1, -1, -1) if several else None,
+        )
+
+    def _references(
+        self, rng: Generator, lengths: NDArray[np.int64], starts: NDArray[np.int64], first: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """Frames outside the window and its margin, where there are any, else outside the window.  [b, k]"""
+        t, count = self.config.frames, self.needs.references
+        low, high = starts - self.config.margin, starts + t + self.config.margin
+        free = np.maximum(low, 0) + np.maximum(lengths - high, 0)
+        low, high = np.where(free > 0, low, starts), np.where(free > 0, high, starts + t)
+        before = np.maximum(low, 0)
+        free = before + np.maximum(lengths - high, 0)
+        drawn = (rng.random((len(starts), count)) * free[:, None]).astype(int)
+        frames = np.where(drawn < before[:, None], drawn, drawn - before[:, None] + high[:, None])
+        frames = frames + first[:, None]
+        if self.needs.ordered:
+            frames = np.take_along_axis(frames, np.argsort(-self.openings[frames], axis=1, kind="stable"), axis=1)
+        return frames
+
+    def _variation(self, rng: Generator, shape: tuple[int, ...]) -> "Variation":
+        """How each picture is shown: the windows of a row alike, references a little apart from what they are for."""
+        b, n = shape
+        c, t = self.config, self.config.frames
+        flag = 1.0 if c.augment else 0.0
+        side = 1 - rng.uniform(-c.zoom / 2, c.zoom / 2, (b, 1)) * np.ones((1, n))
+        turn = np.radians(rng.uniform(-c.turn, c.turn, (b, 1))) * np.ones((1, n))
+        shift = rng.uniform(-c.zoom / 2, c.zoom / 2, (b, 1, 2)) * np.ones((1, n, 1))
+        apart = (np.arange(n) >= t) * c.apart
+        side = side * (1 + apart * rng.uniform(-1, 1, (b, n)))
+        turn = turn + apart * rng.uniform(-1, 1, (b, n))
+        shift = shift + apart[:, None] * rng.uniform(-1, 1, (b, n, 2))
+        mirrored = (rng.random((b, 1)) < 0.5 * flag) & np.ones((1, n), bool)
+        gain, offset = 1 + flag * rng.uniform(-0.15, 0.15, b), flag * rng.uniform(-12, 12, b)
+        return Variation(side, turn, shift, mirrored, gain, offset)
+
+    def _pictures(self, numbers: NDArray[np.int64], how: "Variation") -> Tensor:
+        """[b, n, 3, s, s] in [-1, 1]"""
+        b, n = numbers.shape
+        stored = self.frames[torch.from_numpy(numbers.ravel()).to(self.device)].float()  # [b n, 3, m, m]
+        theta = torch.from_numpy(how.matrices(1 + MARGIN).reshape(-1, 2, 3)).to(self.device)
+        grid = F.affine_grid(theta, [b * n, 3, self.size, self.size], align_corners=False)
+        shown = F.grid_sample(stored, grid, padding_mode="border", align_corners=False).reshape(
+            b, n, 3, self.size, self.size
+        )
+        gain, offset = (
+            torch.from_numpy(values.astype(np.float32)).to(self.device).view(b, 1, 1, 1, 1)
+            for values in (how.gain, how.offset)
+        )
+        return (((shown - 127.5) * gain + offset) / 127.5).clamp(-1, 1)
+
+    def _sound(self, rng: Generator, clips: NDArray[np.int64], starts: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        """The windows [b, t, 80, 16] and what is heard with each [b, 80, 16]; zeros for who does not listen."""
+        t = self.config.frames
+        if not self.needs.sound:
+            silence = torch.zeros(1, 1, 80, 16, device=self.device)
+            return silence.expand(self.batch, t, -1, -1), silence[0].expand(self.batch, -1, -1)
+        windows, speech = [], []
+        voices = self.config.voices
+        for number, start in zip(clips, starts.tolist(), strict=True):
+            clip = self.clips[number]
+            voice = clip.mel.revoiced(rng.uniform(-voices, voices), 1 + rng.uniform(-voices, voices) / 100)
+            windows.append(voice.windows(start, start + t, clip.fps))
+            speech.append(voice.span(start, t, clip.fps))
+        return tuple(torch.from_numpy(np.stack(values)).to(self.device) for values in (windows, speech))  # type: ignore
+
+
+@dataclass(frozen=True)
+class Variation:
+    """side, turn [b, n] (of the crop; radians), shift [b, n, 2] (of the crop), mirrored [b, n]; gain, offset [b]."""
+
+    side: NDArray[np.float64]
+    turn: NDArray[np.float64]
+    shift: NDArray[np.float64]
+    mirrored: NDArray[np.bool_]
+    gain: NDArray[np.float64]
+    offset: NDArray[np.float64]
+
+    def matrices(self, shown: float) -> NDArray[np.float32]:
+        """f32 [b, n, 2, 3]: from the crop to stored pictures `shown` times as large, both in [-1, 1]."""
+        across, along = self.side * np.cos(self.turn) / shown, self.side * np.sin(self.turn) / shown
+        flip = np.where(self.mirrored, -1.0, 1.0)
+        rows = np.stack([
+            np.stack([across * flip, -along, 2 * self.shift[..., 0] / shown], axis=-1),
+            np.stack([along * flip, across, 2 * self.shift[..., 1] / shown], axis=-1),
+        ], axis=-2)  # fmt: skip
+        return rows.astype(np.float32)
+
+
+def _loaded(clips: Sequence[PackClip], size: int, device: torch.device) -> Tensor:
+    """All frames, u8 [n, 3, m, m]: a face of `size` pixels with its margin.  BadInput if they do not fit."""
+    wider = [replace(clip, size=size, margin=MARGIN) for clip in clips]
+    side, total = wider[0].shown, sum(len(clip) for clip in clips)
+    needed, free = total * 3 * side * side, _free(device)
+    if needed > RESERVED * free:
+        raise BadInput(
+            f"the {total} frames of the pack take {needed / 1e9:.1f} GB, of which {device} has {free / 1e9:.1f} GB free;"
+            " take fewer pieces, or prepare the clips with python -m dataset.prepare, which are read from the disk"
+        )
+    frames = torch.empty(total, 3, side, side, dtype=torch.uint8, device=device)
+    starts = np.concatenate([[0], np.cumsum([len(clip) for clip in clips])]).tolist()
+
+    def read(place: int) -> None:
+        pictures = torch.from_numpy(wider[place].pictures(range(len(wider[place]))))
+        frames[starts[place] : starts[place + 1]] = pictures.permute(0, 3, 1, 2).to(device)
+        bar.update(len(pictures))
+
+    with tqdm(total=total, desc="load", unit="frame", disable=None) as bar, ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(read, range(len(clips))))
+    return frames
+
+
+def _free(device: torch.device) -> int:
+    """Bytes."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    pages: Any = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 1 << 62
+    return int(pages)

@@ -1,0 +1,98 @@
+"""Nine points of a face for whatever detector: a small network sees a face and says where eyes, nose and mouth are.
+
+It is distilled from MediaPipe's face landmarker on the training clips (scripts/train_alignment.py); the network, its
+training and its sizes are our own.  It looks twice: at what the box shows, then at the face as its points align it.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from errors import BadInput
+from face_detection.alignment import POINTS, aligned_box, aligned_boxes
+from face_detection.box import Box
+from face_detection.cropping import Picture, cut
+
+WEIGHTS = Path(__file__).resolve().parent.parent / "checkpoints" / "landmarks.safetensors"
+SIDE = 96  # pixels of what the network sees
+CONTEXT = 1.3  # heights of the box: the side of the square that it sees
+ROUNDS = 2
+WIDTHS, INSIDE = (24, 48, 96, 128), 128  # of the layers, each halving the picture, and of the last but one
+
+
+class Found(NamedTuple):
+    """points f32 [9, 2] in pixels, in the order of alignment.POINTS; doubt f32 [9]: how far off each may be, as a share
+    of the side of the square that was seen (the scale of a Laplace distribution)."""
+
+    points: npt.NDArray[np.float32]
+    doubt: npt.NDArray[np.float32]
+
+
+class LandmarkNetwork(nn.Module):
+    """faces [n, 3, 96, 96] RGB in [-1, 1] -> points [n, 9, 2] as shares of the side, and the log of their doubt [n, 9]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        width = 3
+        for out in WIDTHS:
+            layers += [nn.Conv2d(width, out, 3, stride=2, padding=1), nn.GroupNorm(8, out), nn.SiLU()]
+            layers += [nn.Conv2d(out, out, 3, padding=1, groups=8), nn.GroupNorm(8, out), nn.SiLU()]
+            width = out
+        side = SIDE // 2 ** len(WIDTHS)
+        self.layers = nn.Sequential(
+            *layers, nn.Flatten(), nn.Linear(width * side**2, INSIDE), nn.SiLU(), nn.Linear(INSIDE, 3 * len(POINTS))
+        )
+
+    def forward(self, faces: Tensor) -> tuple[Tensor, Tensor]:
+        places, doubt = self.layers(faces).split([2 * len(POINTS), len(POINTS)], dim=1)
+        return 0.5 + places.reshape(len(faces), -1, 2), doubt - 4
+
+
+class Landmarks:
+    """The network with its weights, on the CPU in float32: it says the same anywhere, whatever else is seen."""
+
+    def __init__(self, path: Path = WEIGHTS) -> None:
+        """BadInput if there are no weights."""
+        self._network = LandmarkNetwork()
+        try:
+            self._network.load_state_dict(load_file(path))
+        except (OSError, SafetensorError, RuntimeError) as problem:
+            raise BadInput(
+                f"{path}: the weights that align faces are missing or damaged; restore the file from the repository"
+            ) from problem
+        self._network.eval().requires_grad_(False)
+
+    def find(self, frame: Picture, box: Box) -> Found:
+        """The points of the face in a box as detectors give it.  frame [h, w, 3] u8 RGB."""
+        square = seen_around(box)
+        found = self._look(frame, square)
+        for _ in range(ROUNDS - 1):
+            square = seen_around(aligned_box(aligned_boxes(found.points[None])[0]))
+            found = self._look(frame, square)
+        return found
+
+    def _look(self, frame: Picture, square: Box) -> Found:
+        seen = torch.from_numpy(cut(frame, square, SIDE)).permute(2, 0, 1)[None].float() / 127.5 - 1
+        places, doubt = self._network(seen)
+        return Found(from_square(places[0].numpy(), square), doubt[0].exp().numpy())
+
+
+def seen_around(box: Box) -> Box:
+    """The square that the network sees of a face in this box."""
+    side = CONTEXT * max(box.height, 1.0)
+    return Box.centred(*box.centre, side, side, box.angle)
+
+
+def from_square(places: npt.NDArray[np.float32], square: Box) -> npt.NDArray[np.float32]:
+    """Shares of a square [n, 2] -> pixels of the frame."""
+    x, y = (places.astype(np.float64) - 0.5).T * square.width
+    angle = np.radians(square.angle)
+    turned = np.stack([np.cos(angle) * x - np.sin(angle) * y, np.sin(angle) * x + np.cos(angle) * y], axis=1)
+    return np.asarray(turned + square.centre, np.float32)
