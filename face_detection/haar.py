@@ -1,11 +1,14 @@
-"""OpenCV's Haar cascades: no weights to fetch, every OpenCV ships them.  The fallback of all other back ends."""
+"""OpenCV's Haar cascades: no weights to fetch, OpenCV 4 ships them.  The fallback of all other back ends.
+
+OpenCV 5 moved them out of its main build (into opencv-contrib-python, since 5.1), so nothing here may name them before
+somebody asks for this back end.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
-import cv2.data
 import numpy as np
 import numpy.typing as npt
 
@@ -30,11 +33,19 @@ class Cascade:
     doubtful: float  # the median weight of false positives on real videos, below which a detection is dropped
     sure: float  # the median weight of true faces there
 
-    def load(self) -> cv2.CascadeClassifier:
-        path = Path(cv2.data.haarcascades) / self.file
-        classifier = cv2.CascadeClassifier(str(path))
-        if classifier.empty():
-            raise BadInput(f"{path}: OpenCV came without its face cascade; reinstall it: pip install 'opencv-python<5'")
+    def load(self) -> "cv2.CascadeClassifier":
+        """The classifier.  Raises BadInput where this OpenCV has no cascades."""
+        try:
+            from cv2 import data  # in the builds of PyPI alone
+
+            classifier = cv2.CascadeClassifier(str(Path(data.haarcascades) / self.file))
+        except (ImportError, AttributeError):
+            classifier = None
+        if classifier is None or classifier.empty():
+            raise BadInput(
+                f"OpenCV {cv2.__version__} came without {self.file}, which the face detector haar needs; "
+                "pip install 'opencv-python<5'"
+            )
         return classifier
 
 
@@ -52,7 +63,7 @@ class HaarDetector:
     name = "haar"
 
     def __init__(self, cascades: Sequence[Cascade] = (FRONTAL, TILTED)) -> None:
-        """cascades: asked in turn, until one finds a face."""
+        """cascades: asked in turn, until one finds a face.  Raises BadInput where this OpenCV has none."""
         self._cascades = [(cascade, cascade.load()) for cascade in cascades]
 
     def detect(self, frames: Sequence[Picture]) -> list[list[Detection]]:
@@ -67,7 +78,7 @@ class HaarDetector:
         return []
 
 
-def _found(cascade: Cascade, classifier: cv2.CascadeClassifier, grey: npt.NDArray[np.uint8]) -> list[Detection]:
+def _found(cascade: Cascade, classifier: "cv2.CascadeClassifier", grey: npt.NDArray[np.uint8]) -> list[Detection]:
     smallest = max(round(SMALLEST * max(grey.shape)), 20)
     corners, _, weights = classifier.detectMultiScale3(
         grey, SCALE_STEP, NEIGHBOURS, minSize=(smallest, smallest), outputRejectLevels=True

@@ -1,7 +1,7 @@
 """Which detector: by name, or the best that is at hand."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from errors import BadInput
@@ -26,36 +26,43 @@ _log = logging.getLogger(__name__)
 def load_detector(name: str = "auto", *, device: str = "cpu", say: Callable[[str], None] = _log.warning) -> Detector:
     """A detector with calibrated boxes, corrected.  device: as torch spells it; haar and yunet run on the CPU anyway.
 
-    `auto` takes the best whose weights are on disk, else fetches YuNet, else falls back to haar; `say` is told in one
-    sentence what is fetched and of a fall back.  Raises BadInput for a name unknown here and where a detector asked for
-    by name has no weights on disk nor within reach.
+    `auto` takes the best that is at hand, else fetches YuNet, else falls back to haar; `say` is told in one sentence
+    what is fetched, and why it is not the best that is taken.  Raises BadInput for a name unknown here, where a
+    detector asked for by name is not at hand nor within reach, and where `auto` finds none at all.
     """
     from face_detection.reframing import Reframed, load_framing  # torch loads with it
 
-    if name == "auto":
-        found = _best(device, say)
-    elif name == "haar":
-        found = HaarDetector()
-    elif name in NAMES:
-        found = _build(name, weights.obtain(name, say=say), device)
-    else:
+    if name not in NAMES:
         raise BadInput(f"--face_detector {name}: there is no such detector; choose one of {', '.join(NAMES)}")
-    return Reframed(found, load_framing())
+    return Reframed(_best(device, say) if name == "auto" else _named(name, device, say), load_framing())
 
 
 def _best(device: str, say: Callable[[str], None]) -> Detector:
-    for name in ON_CPU if device == "cpu" else ON_GPU:
-        if path := weights.find(name):
-            return _build(name, path, device)
-    try:
-        return _build(FETCHED, weights.obtain(FETCHED, say=say), device)
-    except BadInput as problem:
-        say(f"using the face detector haar, which sees less, because of this: {problem}")
-        return HaarDetector()
+    """The first that can be had: those whose weights are on disk, what can be fetched, haar."""
+    on_disk = [name for name in (ON_CPU if device == "cpu" else ON_GPU) if weights.find(name)]
+    problems: list[BadInput] = []
+    for name in dict.fromkeys([*on_disk, FETCHED, "haar"]):
+        try:
+            found = _named(name, device, say)
+        except BadInput as problem:
+            problems.append(problem)
+        else:
+            if problems:
+                less = ", which sees less," if name == "haar" else ""
+                say(f"using the face detector {name}{less} because of this: {_joined(problems)}")
+            return found
+    raise BadInput(f"there is no face detector at hand; mend one of these: {_joined(problems)}")
 
 
-def _build(name: str, path: Path, device: str) -> Detector:
+def _joined(problems: Sequence[BadInput]) -> str:
+    return "; ".join(map(str, problems))
+
+
+def _named(name: str, device: str, say: Callable[[str], None]) -> Detector:
     """The back end with its weights.  Imports are here, so that nobody waits for a library that is not used."""
+    if name == "haar":
+        return HaarDetector()
+    path = weights.obtain(name, say=say)
     if name == "yunet":
         from face_detection.yunet import YuNetDetector
 
@@ -71,6 +78,5 @@ def _build(name: str, path: Path, device: str) -> Detector:
         return builders[name](path, device)
     except ModuleNotFoundError as error:
         raise BadInput(
-            f"--face_detector {name}: the package {error.name} is missing; "
-            "pip install face-alignment, or pass --face_detector haar"
+            f"the package {error.name}, which the face detector {name} needs, is missing; pip install face-alignment"
         ) from error

@@ -100,7 +100,7 @@ def obtain(name: str, *, say: Callable[[str], None]) -> Path:
     except OSError as error:  # URLError, timeouts and a full disk are all OSErrors
         raise BadInput(
             f"{target}: the weights of the face detector {name} are missing and cannot be fetched ({_reason(error)}); "
-            f"download {weights.url} to that place, or pass --face_detector haar, which needs none"
+            f"download {weights.url} to that place"
         ) from error
     return target
 

@@ -40,6 +40,10 @@ make_environment() {
     "$python" -m pip --version >/dev/null 2>&1 || fail "$venv is broken; remove it and run this again"
 }
 
+# Every program works with OpenCV 5 too, but only 4 brings a face detector along: with it nothing but the package index
+# has to be within reach.
+with_detector="opencv-python<5"
+
 # Installs a requirements file, unless this very text has been installed already.
 install() {
     local stamp=$venv/$1.sha256 wanted trouble
@@ -48,7 +52,8 @@ install() {
         return
     fi
     echo "installing $1 into $venv (minutes, the first time)" >&2
-    "$python" -m pip install --quiet --quiet --disable-pip-version-check --no-input --requirement "$root/$1" >&2 ||
+    "$python" -m pip install --quiet --quiet --disable-pip-version-check --no-input "$with_detector" \
+        --requirement "$root/$1" >&2 ||
         fail "pip could not install $1, see above; check the network and the space on the disk (7 GB)"
     trouble=$("$python" -c 'import cv2' 2>&1) ||
         fail "OpenCV does not load (${trouble##*$'\n'}); on Debian or Ubuntu, apt-get install libgl1 libglib2.0-0"

@@ -91,8 +91,16 @@ def test_auto_takes_the_best_that_is_on_disk_without_a_word(bare, monkeypatch, d
     (bare / "hub" / "checkpoints").mkdir(parents=True)
     (bare / "checkpoints" / "face_detection_yunet.onnx").touch()
     (bare / "hub" / "checkpoints" / "retinaface_mobilenet0.25.pth").touch()
-    monkeypatch.setattr(loading, "_build", lambda name, path, device: SimpleNamespace(name=name))
+    monkeypatch.setattr(loading, "_named", lambda name, device, say: SimpleNamespace(name=name))
     assert load_detector("auto", device=device, say=lambda sentence: pytest.fail(sentence)).name == best
+
+
+def test_auto_goes_on_from_what_does_not_load_and_says_why(bare, monkeypatch):
+    (bare / "checkpoints").mkdir()
+    (bare / "checkpoints" / "face_detection_yunet.onnx").write_bytes(b"<html>rate limit exceeded</html>")
+    said: list[str] = []
+    assert load_detector("auto", say=said.append).name == "haar"
+    assert len(said) == 1 and "haar" in said[0] and "face_detection_yunet.onnx" in said[0]
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason="no weights at hand")
