@@ -90,6 +90,7 @@ def _run(
     trainable.to(where)
     if where.type == "cuda":  # oneDNN's bf16 convolutions train faster without (docs/speed.md)
         trainable.to(memory_format=torch.channels_last)
+        torch.backends.cudnn.benchmark = True  # batches are of one shape: the quickest kernels are worth a search
     found = material(chosen, model, parts, data, where)
 
     def batches(indices: range) -> Iterator[Any]:
