@@ -1,8 +1,10 @@
 """Batches by their numbers, made here or ahead of time by worker processes: the same ones."""
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
+import cv2
 from torch.utils.data import DataLoader
 
 from .interrupt import stay
@@ -11,7 +13,8 @@ from .interrupt import stay
 def batches_of(samples: Any, indices: range, workers: int) -> Iterator[Any]:
     """samples[index] for each of the indices, in their order.  With workers the samples must be picklable.
 
-    A worker is a fresh process: a fork of one that has threads (OpenCV's, OpenMP's) may wait for them for ever.
+    A worker is a fresh process: a fork of one that has threads (OpenCV's, OpenMP's) may wait for them for ever.  It
+    computes and decodes by one thread, since there are as many workers as cores are to be used.
     """
     if not workers:
         return (samples[index] for index in indices)
@@ -20,7 +23,14 @@ def batches_of(samples: Any, indices: range, workers: int) -> Iterator[Any]:
         batch_size=None,
         sampler=indices,
         num_workers=workers,
-        worker_init_fn=stay,
+        worker_init_fn=_begin,
         multiprocessing_context="spawn",
     )
     return iter(loader)
+
+
+def _begin(worker: int) -> None:
+    """In a new worker.  Of torch's threads the loader itself takes care."""
+    stay(worker)
+    os.environ["OMP_NUM_THREADS"] = "1"  # which FFmpeg is told, see video/opening.py
+    cv2.setNumThreads(1)
