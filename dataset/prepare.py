@@ -12,9 +12,11 @@ interruption; videos that cannot be read are named and left out, and the exit co
 import argparse
 import logging
 import multiprocessing
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -73,7 +75,7 @@ def _in_processes(
     sources: Sequence[Source], cutting: Cutting, scorer: Scorer | None, workers: int
 ) -> Iterator[Outcome]:
     fresh = multiprocessing.get_context("spawn")  # a fork of a process that has threads may hang
-    with ProcessPoolExecutor(workers, fresh, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
+    with _one_thread_each(), ProcessPoolExecutor(workers, fresh, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
         jobs: dict[Future[list[Line]], Source] = {
             pool.submit(prepare_source, source, cutting, scorer): source for source in sources
         }
@@ -82,6 +84,18 @@ def _in_processes(
                 yield jobs[job], job.result()
             except LipSyncError as problem:
                 yield jobs[job], problem
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """New processes compute (BLAS, torch) and decode (FFmpeg) by one thread; what the user set stays."""
+    added = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS") if name not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            del os.environ[name]
 
 
 def parser() -> argparse.ArgumentParser:

@@ -10,15 +10,22 @@ from errors import BadInput
 from lipsync.cli import exit_code
 from lipsync.flags import Parser
 
+from . import checkpoint_cli
+
 DESCRIPTION = """Every figure of the papers for a folder of results, with the real video beside it.
 
     python -m evaluation --real videos --fake results --output report
-    python -m evaluation --real list.txt --root VoxCeleb2 --fake results --output report --protocol diff2lip-cross"""
+    python -m evaluation --real list.txt --root VoxCeleb2 --fake results --output report --protocol diff2lip-cross
+
+`python -m evaluation checkpoint --help` says how to have a checkpoint make the results first."""
 
 
 def main(args: Sequence[str] | None = None) -> int:
     """Returns the exit code: 0, or 5 if some clips could not be evaluated; the reports are complete then as well."""
-    options = parser().parse(sys.argv[1:] if args is None else args)
+    given = sys.argv[1:] if args is None else list(args)
+    if given[:1] == ["checkpoint"]:
+        return checkpoint_cli.main(given[1:])
+    options = parser().parse(given)
     return exit_code(lambda: run(options))
 
 

@@ -15,6 +15,8 @@ from video import VideoInfo, pick_frames, probe
 from .cases import Case
 from .framing import View, views
 from .landmarks import Landmarks
+from .lip_points import LipPoints
+from .mediapipe_points import MOUTH
 from .protocol import CLIP, SHORT, Protocol
 from .talker import FPS, WIDE, Pictures, Talker
 
@@ -31,11 +33,17 @@ class ClipError(LipSyncError):
 
 @dataclass(frozen=True)
 class Eyes:
-    """What is needed to look at clips: a detector for the framing `face`, landmarks if they are at hand."""
+    """What is needed to look at clips: a detector where faces are detected, landmarks if they are at hand.
+
+    landmarks find the mouth, and may be None; lips: who finds MediaPipe's points of the lips, and may be the same.
+    most: frames of a clip that are looked at, at 25 a second.
+    """
 
     protocol: Protocol
     detector: Detector | None = None
     landmarks: Landmarks | None = None
+    lips: LipPoints | None = None
+    most: int = CLIP
 
 
 @dataclass(frozen=True)
@@ -55,7 +63,7 @@ class Clip:
 def load(case: Case, eyes: Eyes) -> Clip:
     """Reads a clip.  Raises ClipError if it cannot be evaluated."""
     real, result = _opened(case, eyes.protocol)
-    moments = min(_moments(real), _moments(result), CLIP)
+    moments = min(_moments(real), _moments(result), eyes.most)
     try:
         seen = views(real, eyes.protocol.framing, _numbers(real, moments), eyes.detector)
         scaled = [view.scaled(_scale(result.width, real.width), _scale(result.height, real.height)) for view in seen]
@@ -68,7 +76,7 @@ def load(case: Case, eyes: Eyes) -> Clip:
         raise
     except LipSyncError as problem:
         raise ClipError("broken", str(problem)) from problem
-    return Clip(case, own, other, _seen(replace(other, faces=pasted[0], wide=pasted[1], mouth=None), eyes))
+    return Clip(case, own, other, _seen(replace(other, faces=pasted[0], wide=pasted[1], mouth=None, lips=None), eyes))
 
 
 def _opened(case: Case, protocol: Protocol) -> tuple[VideoInfo, VideoInfo]:
@@ -150,7 +158,12 @@ def _talker(path: Path, shown: tuple[Pictures, Pictures], seen: Sequence[View], 
 
 
 def _seen(talker: Talker, eyes: Eyes) -> Talker:
-    """With the points of its mouth, if somebody can find them."""
+    """With the points of its mouth and of its lips, as far as somebody can find them."""
+    both = None if eyes.lips is None else eyes.lips.find(talker.wide, talker.place)
     if eyes.landmarks is None:
-        return talker
-    return replace(talker, mouth=eyes.landmarks.find(talker.wide, talker.place))
+        mouth = None
+    elif eyes.landmarks is eyes.lips and both is not None:
+        mouth = both[:, : len(MOUTH)]
+    else:
+        mouth = eyes.landmarks.find(talker.wide, talker.place)
+    return replace(talker, mouth=mouth, lips=None if both is None else both[:, len(MOUTH) :])

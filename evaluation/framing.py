@@ -47,18 +47,18 @@ class View:
 
 
 def views(info: VideoInfo, framing: Framing, numbers: list[int], detector: Detector | None) -> list[View]:
-    """What to look at in the frames of these numbers, which rise.  A detector is needed for the framing `face`.
+    """What to look at in the frames of these numbers, which rise.  A detector is needed for `face` and `picture`.
 
     Raises NoFace if that finds none at all; where it finds none for a while, the nearest place is held.
     """
-    if framing != "face":
+    if framing in FIXED:
         view = View(FIXED[framing](info.height, info.width), Box(0, 0, info.width, info.height))
         return [view] * len(numbers)
     if detector is None:
         raise ValueError("faces are detected by a detector")
     boxes = _boxes(info.path, numbers[-1] + 1, detector)
     faces = [Box(*(float(side) for side in boxes[number])) for number in numbers]
-    return [View(face, syncnet_box(face)) for face in faces]
+    return [View(face, syncnet_box(face) if framing == "face" else voxceleb2_picture(face)) for face in faces]
 
 
 def syncnet_box(face: Box) -> Box:
@@ -72,6 +72,14 @@ def syncnet_box(face: Box) -> Box:
     x, y = x - S3FD_FRAMING.x * height, y - S3FD_FRAMING.y * height
     s = max(height, face.width / S3FD_FRAMING.height) / 2
     return Box(x - 1.4 * s, y - s, x + 1.4 * s, y + 1.8 * s)
+
+
+def voxceleb2_picture(face: Box) -> Box:
+    """The picture of VoxCeleb2 in which this box would be `voxceleb2_box`: its inverse."""
+    unit = voxceleb2_box(224, 224)
+    x, y = face.width / unit.width, face.height / unit.height
+    left, top = face.x0 - unit.x0 * x, face.y0 - unit.y0 * y
+    return Box(left, top, left + 224 * x, top + 224 * y)
 
 
 def _boxes(path: Path, stop: int, detector: Detector) -> NDArray[np.float32]:

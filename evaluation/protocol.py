@@ -6,7 +6,7 @@ from typing import Literal
 from .metric import Setting
 from .talker import FPS, WIDE
 
-Framing = Literal["voxceleb2", "lrw", "face", "whole"]
+Framing = Literal["voxceleb2", "lrw", "face", "picture", "whole"]
 SECONDS = 30  # of a clip that are looked at, at most
 CLIP = int(SECONDS * FPS)  # frames
 SHORT = 0.25
@@ -16,6 +16,7 @@ FRAMINGS: dict[Framing, str] = {
     "voxceleb2": "VoxCeleb2's fixed margins (rows 0 to 0.705 of the height, columns 0.225 to 0.775 of the width)",
     "lrw": "a fixed box around LRW's faces (dataset.lrw)",
     "face": "the detected face, framed as VoxCeleb2's; found in the real video, smoothed",
+    "picture": "the detected face; around it, what VoxCeleb2's picture of it would show",
     "whole": "the whole picture",
 }
 

@@ -14,11 +14,12 @@ from face_detection import Detector, load_detector
 from guided_diffusion.checkpoint import load_checkpoint
 from systems.perceptual import Lpips
 
-from . import expert, fidelity, frechet, identity, mouth, syncnet
+from . import expert, fidelity, frechet, identity, lips, mouth, syncnet
 from .clip import Eyes
 from .i3d import VideoFeatures
 from .inception import InceptionFeatures
 from .landmarks import Fan, Landmarks
+from .lip_points import POINTS, LipPoints
 from .mediapipe_client import MediaPipe
 from .metric import Column, Figure, clip_mean
 from .protocol import Protocol
@@ -58,7 +59,8 @@ def assemble(protocol: Protocol, tools: Tools, stack: ExitStack) -> Suite:
     stack: what has to be ended after the measuring is.  Raises BadInput for an expert that is none.
     """
     shelf = Shelf(tools.folders)
-    landmarks, mouths = _landmarks(tools, shelf, stack)
+    lip_points, lip_figures = _lips(tools, shelf, stack)
+    landmarks, mouths = _landmarks(tools, shelf, lip_points, lip_figures)
     detector = _detector(tools) if protocol.framing == "face" else None
 
     def needing(figures: Sequence[Figure], build: Callable[[Tools, Shelf], list[Column]]) -> list[Column]:
@@ -78,9 +80,10 @@ def assemble(protocol: Protocol, tools: Tools, stack: ExitStack) -> Suite:
         *needing([syncnet.CONFIDENCE, syncnet.DISTANCE, syncnet.OFFSET], _syncnet),
         *_expert(tools, shelf),
         *mouths,
+        *lip_figures,
     ]
     defined = [column for column in columns if protocol.setting in column.figure.settings]
-    return Suite(defined, Eyes(protocol, detector, landmarks), shelf.taken, shelf.lacking)
+    return Suite(defined, Eyes(protocol, detector, landmarks, lip_points), shelf.taken, shelf.lacking)
 
 
 def _fid(tools: Tools, shelf: Shelf) -> list[Column]:
@@ -114,19 +117,28 @@ def _expert(tools: Tools, shelf: Shelf) -> list[Column]:
     return expert.ExpertScore.load(shelf.take(tools.expert), tools.device).columns()
 
 
-def _landmarks(tools: Tools, shelf: Shelf, stack: ExitStack) -> tuple[Landmarks | None, list[Column]]:
+def _lips(tools: Tools, shelf: Shelf, stack: ExitStack) -> tuple[LipPoints | None, list[Column]]:
+    """Who finds the lips, and the figures of them."""
+    try:
+        landmarker = MediaPipe(tools.mediapipe_python, shelf.locate("mediapipe"), POINTS)
+    except BadInput as problem:
+        return None, [Column(column.figure, missing=str(problem)) for column in lips.columns()]
+    return LipPoints(stack.enter_context(landmarker)), lips.columns()
+
+
+def _landmarks(
+    tools: Tools, shelf: Shelf, finder: LipPoints | None, lip_figures: Sequence[Column]
+) -> tuple[Landmarks | None, list[Column]]:
     """Who finds the mouths, FAN if it is there, else MediaPipe, and the figures; LMD by FAN is named in any case."""
     try:
         fan = Fan.load(shelf.locate("fan"), tools.device)
         return fan, mouth.columns(fan.name)
     except BadInput as problem:
         without = [Column(column.figure, missing=str(problem)) for column in mouth.columns(Fan.name)]
-    try:
-        finder = stack.enter_context(MediaPipe(tools.mediapipe_python, shelf.locate("mediapipe")))
+    if finder is not None:
         return finder, [*without[:1], *mouth.columns(finder.name)]
-    except BadInput as problem:
-        lacking = [Column(column.figure, missing=str(problem)) for column in mouth.columns(MediaPipe.name)]
-        return None, [*without[:1], *lacking]
+    lacking = [Column(column.figure, missing=lip_figures[0].missing) for column in mouth.columns(MediaPipe.name)]
+    return None, [*without[:1], *lacking]
 
 
 def _detector(tools: Tools) -> Detector:

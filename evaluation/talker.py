@@ -30,6 +30,7 @@ class Talker:
     sound  16 kHz mono, of the video from its first picture on; mel is the same sound
     mouth  f32 [t, 20, 2], the mouth's points in pixels of `wide`, iBUG's 48..67; NaN where there is no face, None if
            nobody looked
+    lips   f32 [t, p, 2], MediaPipe's points lip_points.LIPS, likewise
     """
 
     faces: Pictures
@@ -38,6 +39,7 @@ class Talker:
     sound: Waveform
     mel: Mel
     mouth: Points | None = field(default=None)
+    lips: Points | None = field(default=None)
 
     def __post_init__(self) -> None:
         t = len(self.faces)

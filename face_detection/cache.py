@@ -21,7 +21,7 @@ from face_detection.searching import BLOCK, LONGEST, STILL, STRIDE
 from face_detection.sightings import Sightings
 from video import atomic
 
-VERSION = 2
+VERSION = 3
 """Raised whenever the same video, detector and settings would give other sightings (with other weights that correct
 boxes, too), or other arrays are stored."""
 UNREADABLE = (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile)

@@ -41,8 +41,8 @@ def cut_turned(frame: Picture, box: Box, size: int) -> Picture:
 
 def lay_turned(
     crop: Picture, box: Box, mask: Floats, height: int, width: int
-) -> tuple[slice, slice, Floats, Floats] | None:
-    """Where in a frame of this height and width the crop lies, its colours f32 [r, c, 3] and its opacity f32 [r, c, 1].
+) -> tuple[slice, slice, Picture, Floats] | None:
+    """Where in a frame of this height and width the crop lies, its colours u8 [r, c, 3] and its opacity f32 [r, c, 1].
 
     None where nothing of the frame is touched.
     """
@@ -63,13 +63,11 @@ def lay_turned(
     if columns.stop <= columns.start or rows.stop <= rows.start:
         return None
     colours, opacity = _as_large(crop, box), _as_large(mask, box)
-    back = cv2.invertAffineTransform(_shifted(to_frame(box, *_sides(colours)), columns.start, rows.start))
+    back = _shifted(to_frame(box, *_sides(colours)), columns.start, rows.start)
     shape = columns.stop - columns.start, rows.stop - rows.start
-    shown = cv2.warpAffine(
-        colours.astype(np.float32), back, shape, flags=LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
-    seen = cv2.warpAffine(opacity, back, shape, flags=LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
-    return rows, columns, np.asarray(shown, np.float32), np.asarray(seen[..., None], np.float32)
+    shown = cv2.warpAffine(colours, back, shape, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    seen = cv2.warpAffine(opacity, back, shape, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
+    return rows, columns, np.asarray(shown, np.uint8), np.asarray(seen[..., None], np.float32)
 
 
 def _around(frame: Picture, box: Box) -> tuple[Picture, npt.NDArray[np.float64]]:

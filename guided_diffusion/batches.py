@@ -1,9 +1,11 @@
 """Batches by their numbers, made here or ahead of time by worker processes: the same ones."""
 
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import cv2
 from torch.utils.data import DataLoader
 
 from .interrupt import stay
@@ -12,7 +14,8 @@ from .interrupt import stay
 def batches_of(samples: Any, indices: range, workers: int) -> Iterator[Any]:
     """samples[index] for each of the indices, in their order.  With workers the samples must be picklable.
 
-    A worker is a fresh process: a fork of one that has threads (OpenCV's, OpenMP's) may wait for them for ever.
+    A worker is a fresh process: a fork of one that has threads (OpenCV's, OpenMP's) may wait for them for ever.  It
+    computes and decodes by one thread, since there are as many workers as cores are to be used.
     """
     if getattr(samples, "device", None) is not None:  # what lies on the device is drawn there, by this process
         return _ahead(samples, indices)
@@ -23,7 +26,7 @@ def batches_of(samples: Any, indices: range, workers: int) -> Iterator[Any]:
         batch_size=None,
         sampler=indices,
         num_workers=workers,
-        worker_init_fn=stay,
+        worker_init_fn=_begin,
         multiprocessing_context="spawn",
     )
     return iter(loader)
@@ -40,3 +43,10 @@ def _ahead(samples: Any, indices: range) -> Iterator[Any]:
             waiting = following
         if waiting is not None:
             yield waiting.result()
+
+
+def _begin(worker: int) -> None:
+    """In a new worker.  Of torch's threads the loader itself takes care."""
+    stay(worker)
+    os.environ["OMP_NUM_THREADS"] = "1"  # which FFmpeg is told, see video/opening.py
+    cv2.setNumThreads(1)

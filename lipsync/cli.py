@@ -1,6 +1,7 @@
 """The programs generate.py and generate_dist.py: flags to items, errors to exit codes."""
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -174,3 +175,4 @@ def _use_threads(count: int | None, device: str, group: "Group", *, many: bool) 
 
         torch.set_num_threads(count)
         cv2.setNumThreads(count)
+        os.environ["OMP_NUM_THREADS"] = str(count)  # which FFmpeg is told, see video/opening.py

@@ -12,7 +12,7 @@ from .segments import read_segments
 if TYPE_CHECKING:
     from .pipeline import Dubber
 
-VERSION = 4
+VERSION = 5
 """Raised whenever the same inputs and settings would give other frames."""
 IRRELEVANT = ("cache", "detector_batch")  # settings that change no frame
 

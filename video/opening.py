@@ -1,5 +1,6 @@
 """A file -> its container and first moving picture stream, or one sentence that says why not."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +20,11 @@ READABLE = "give an mp4, mov, mkv, webm, avi or mpg video, or a png, jpg or webp
 
 @contextmanager
 def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """The container and its first picture stream (cover art does not count).  BadInput if there is none."""
+    """The container and its first picture stream (cover art does not count).  BadInput if there is none.
+
+    FFmpeg decodes by as many threads as OMP_NUM_THREADS says, as BLAS and torch compute, else by one a core: so one
+    variable keeps many processes from fighting over the cores.
+    """
     if not path.is_file():
         raise BadInput(f"{path}: no such file; check the path of the video")
     if not path.stat().st_size:
@@ -33,6 +38,8 @@ def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
         stream = first_pictures(container)
         if stream is None:
             raise BadInput(f"{path}: it has no pictures; {READABLE}")
+        threads = os.environ.get("OMP_NUM_THREADS", "")
+        stream.thread_type, stream.thread_count = "AUTO", int(threads) if threads.isdecimal() else 0
         yield container, stream
 
 

@@ -112,7 +112,6 @@ def pictures(
                 yield (stream.width, stream.height), timed
                 return
     with opened(path) as (container, stream):
-        stream.thread_type = "AUTO"
         frames = _decoded(stream, all_packets(container, stream))
         timed = enumerate(frames) if line.counted else _stamped(frames)
         head = next(timed, None)
@@ -127,7 +126,6 @@ def _from_key(container: InputContainer, stream: VideoStream, key: Key) -> Itera
     Where a seek lands is up to the container, so the very packet must come by; and a decoder can begin at a key frame
     only if that is a whole picture (streams with intra refresh have none).
     """
-    stream.thread_type = "AUTO"
     container.seek(key.dts, stream=stream)
     packets = all_packets(container, stream)
     keys = (packet for packet in packets if packet.is_keyframe)

@@ -182,3 +182,11 @@ def test_as_a_program_with_processes_it_finds_real_faces_and_says_what_is_broken
 def portraits(count: int) -> Iterator[np.ndarray]:
     portrait = cv2.imread(str(PORTRAIT))[:384, :, ::-1]
     return (np.ascontiguousarray(portrait) for _ in range(count))
+
+
+def test_many_processes_have_one_thread_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    with prepare._one_thread_each():
+        assert (os.environ["OMP_NUM_THREADS"], os.environ["OPENBLAS_NUM_THREADS"]) == ("1", "3")
+    assert "OMP_NUM_THREADS" not in os.environ

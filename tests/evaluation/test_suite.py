@@ -33,6 +33,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
     monkeypatch.setattr(suite, "VideoFeatures", lambda path, device: "features")
     monkeypatch.setattr(suite.syncnet, "SyncScore", loads("syncnet", SyncScore(nn.Identity(), torch.device("cpu"))))
     monkeypatch.setattr(suite, "Fan", SimpleNamespace(name="FAN", load=loads("fan", SimpleNamespace(name="FAN")).load))
+    monkeypatch.setattr(suite, "MediaPipe", lambda python, path, points: nullcontext())
     monkeypatch.setattr(suite, "load_checkpoint", lambda path: SimpleNamespace(weights={}))
     monkeypatch.setattr(suite, "Lpips", lambda weights, where: nn.Identity())
     monkeypatch.setattr(suite.identity, "SFace", lambda *files: SimpleNamespace(name="SFace"))
@@ -50,7 +51,8 @@ def test_every_figure_is_measured_and_says_so_itself(asked: dict[str, Path]) -> 
     lacking = [name for name, metric in found.items() if metric is None]
     assert lacking == ["sync expert's cosine"]
     assert all(metric.figure.name == name for name, metric in found.items() if metric)
-    assert set(asked) == set(weights.TABLE) - {"mediapipe"}  # FAN comes first
+    assert set(asked) == set(weights.TABLE)
+    assert "LMD (MediaPipe)" not in found  # FAN comes first
 
 
 def test_nothing_is_loaded_for_what_a_setting_does_not_have(asked: dict[str, Path]) -> None:
@@ -66,10 +68,9 @@ def test_without_fan_mediapipe_finds_the_mouths_under_its_own_name(
         raise BadInput("weights: fan")
 
     monkeypatch.setattr(suite, "Fan", SimpleNamespace(name="FAN", load=nothing))
-    monkeypatch.setattr(suite, "MediaPipe", lambda python, path: nullcontext(SimpleNamespace(name="MediaPipe")))
     found = columns("lrw-reconstruction")
     assert found["LMD (FAN)"] is None and found["LMD (MediaPipe)"] is not None
-    assert "silence motion (FAN)" not in found
+    assert "silence motion (FAN)" not in found and found["lip opening, r"] is not None
 
 
 def test_faces_are_detected_where_the_protocol_says_so(

@@ -6,12 +6,14 @@ import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
+import cv2
 import pytest
 
 from errors import BadInput
 from face_detection import NAMES, load_detector, loading, weights
 
 torch = pytest.importorskip("torch")
+CASCADES = pytest.mark.skipif(not hasattr(cv2, "CascadeClassifier"), reason="this OpenCV has no cascades")
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "weights"
 
 
@@ -32,6 +34,7 @@ def publish(monkeypatch, name: str, file: Path, sha256: str | None = None) -> No
     monkeypatch.setitem(weights.TABLE, name, changed)
 
 
+@CASCADES
 def test_auto_falls_back_to_haar_with_one_sentence_for_the_attempt_and_one_for_the_fall(bare):
     said: list[str] = []
     assert load_detector("auto", say=said.append).name == "haar"
@@ -40,6 +43,7 @@ def test_auto_falls_back_to_haar_with_one_sentence_for_the_attempt_and_one_for_t
     assert "haar" in said[1] and str(bare / "checkpoints") in said[1]
 
 
+@CASCADES
 def test_haar_needs_nothing_and_says_nothing(bare):
     said: list[str] = []
     assert load_detector("haar", say=said.append).name == "haar"
@@ -95,6 +99,7 @@ def test_auto_takes_the_best_that_is_on_disk_without_a_word(bare, monkeypatch, d
     assert load_detector("auto", device=device, say=lambda sentence: pytest.fail(sentence)).name == best
 
 
+@CASCADES
 def test_auto_goes_on_from_what_does_not_load_and_says_why(bare, monkeypatch):
     (bare / "checkpoints").mkdir()
     (bare / "checkpoints" / "face_detection_yunet.onnx").write_bytes(b"<html>rate limit exceeded</html>")

@@ -1,0 +1,121 @@
+"""What a checkpoint is asked to say, so that its figures can be held against another's: the same pairs every time."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import zip_longest
+from pathlib import Path
+from typing import Literal
+
+from dataset.folders import VIDEO_SUFFIXES, files, files_below
+from dataset.source import Source, listed
+from errors import BadInput
+from video import probe
+
+Kind = Literal["own", "wrong", "speech"]
+FULL = "full"
+SOUND_SUFFIXES = frozenset({".wav", ".flac", ".mp3", ".m4a", ".ogg", ".opus"})
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One result: `video` saying `sound`.
+
+    kind     own: its own sound; wrong: another clip's of its split; speech: a recording of the folder of speech
+    group    seen or test, whose videos are face crops framed like VoxCeleb2's, or full, whose are whole pictures
+    speaker  who is seen: figures are means over clips, then over speakers
+    seconds  that are edited and measured
+    """
+
+    name: str
+    group: str
+    speaker: str
+    kind: Kind
+    video: Path
+    sound: Path
+    seconds: Fraction
+
+
+def of_split(
+    listing: Path, split: str, count: int, seconds: Fraction, speech: Sequence[Path], each: int
+) -> list[Pair]:
+    """The pairs of `count` clips of a split of a list (0: all): own and wrong sound, in `test` also `each` of speech.
+
+    The clips go round the speakers, and evenly through each one's.  Raises BadInput for a list that is none, or a split
+    that has fewer than two clips.
+    """
+    taken = _spread([source for source in listed(listing, Path(split)) if source.target.parts[1] == split], count)
+    if len(taken) < 2:
+        raise BadInput(f"{listing}: needs two clips of the split {split}, one to give the other its sound; list more")
+    lengths = [min(probe(source.video).seconds, seconds) for source in taken]
+    pairs = []
+    for place, (source, length) in enumerate(zip(taken, lengths, strict=True)):
+        said: list[tuple[Kind, Path]] = [("own", source.video), ("wrong", taken[_wrong(place, lengths)].video)]
+        if split == "test":
+            said += [("speech", path) for path in _cycled(speech, place * each, each)]
+        pairs += [_pair(source.video, split, source.speaker, kind, sound, length) for kind, sound in said]
+    return pairs
+
+
+def of_videos(folder: Path, count: int, seconds: Fraction, speech: Sequence[Path]) -> list[Pair]:
+    """The first `count` videos below a folder (0: all), with their own sound, or speech where they have none.
+
+    Such sound need not fit the lips: the figures say how the mouth looks, not what it says.  Each counts as a speaker.
+    Raises BadInput if there is no video, or a silent one and no speech.
+    """
+    found = [folder / name for name in sorted(files_below(folder, VIDEO_SUFFIXES))] if folder.is_dir() else []
+    if not found:
+        raise BadInput(f"--full {folder}: there is no video below it; check the path")
+    pairs = []
+    for place, video in enumerate(found[: count or None]):
+        info = probe(video)
+        if not info.audio and not speech:
+            raise BadInput(f"{video}: has no sound; pass --speech with something that it can say")
+        sound = video if info.audio else _cycled(speech, place, 1)[0]
+        pairs.append(_pair(video, FULL, video.stem, "own", sound, min(info.seconds, seconds)))
+    return pairs
+
+
+def recordings(folder: Path | None) -> list[Path]:
+    """The sounds in a folder by name; none of no folder.  Raises BadInput if it has none."""
+    if folder is None:
+        return []
+    found = [folder / name for name in files(folder, SOUND_SUFFIXES)] if folder.is_dir() else []
+    if not found:
+        endings = ", ".join(sorted(SOUND_SUFFIXES))
+        raise BadInput(f"--speech {folder}: there is no sound in it; known endings: {endings}")
+    return found
+
+
+def _pair(video: Path, group: str, speaker: str, kind: Kind, sound: Path, seconds: Fraction) -> Pair:
+    says = "" if sound == video else f"_says_{sound.stem}"
+    return Pair(f"{group}/{speaker}.{video.stem}{says}_{kind}", group, speaker, kind, video, sound, seconds)
+
+
+def _spread(sources: Sequence[Source], count: int) -> list[Source]:
+    """`count` of them, one of each speaker in turn, those of a speaker from all over the list; 0: all."""
+    of_speaker: dict[str, list[Source]] = {}
+    for source in sources:
+        of_speaker.setdefault(source.speaker, []).append(source)
+    rounds = zip_longest(*(_halving(of_speaker[speaker]) for speaker in sorted(of_speaker)))
+    in_turn = [source for one in rounds for source in one if source is not None]
+    return in_turn[: count or None]
+
+
+def _halving(sources: Sequence[Source]) -> Iterator[Source]:
+    """All of them, each as far from those before as it can be: by their numbers' bits read backwards."""
+    bits = max(len(sources) - 1, 1).bit_length()
+    for number in range(1 << bits):
+        place = int(f"{number:0{bits}b}"[::-1], 2)
+        if place < len(sources):
+            yield sources[place]
+
+
+def _wrong(place: int, lengths: Sequence[Fraction]) -> int:
+    """The next clip that lasts as long as this one; else the longest of the others."""
+    others = [(place + step) % len(lengths) for step in range(1, len(lengths))]
+    return next((one for one in others if lengths[one] >= lengths[place]), max(others, key=lambda one: lengths[one]))
+
+
+def _cycled(paths: Sequence[Path], first: int, count: int) -> list[Path]:
+    return [paths[(first + k) % len(paths)] for k in range(count)] if paths else []

@@ -1,0 +1,124 @@
+"""Pairs -> results by the product's own pipeline -> figures of lips and sheets, all kept on disk to go on from."""
+
+import csv
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from tqdm import tqdm
+
+from errors import BadInput, BatchFailed
+from lipsync.cli import generate
+from video import atomic, probe
+
+from .cases import Case
+from .clip import Clip, ClipError, Eyes, load
+from .held_out import FULL, Pair
+from .lips import LAGS, MEASURES, envelope
+from .protocol import Protocol
+from .results import PASTED, REAL, RESULT
+from .sheet import contact_sheet
+from .talker import FPS, Talker
+
+VERSION = 1
+"""Raised whenever the same result would get other figures."""
+CURVE = "lip envelope, curve"
+SETTING = {"own": "reconstruction", "wrong": "cross", "speech": "cross"}
+CROPS = Protocol("held-out", "reconstruction", "voxceleb2", 128, "face crops framed like VoxCeleb2's")
+VIDEOS = Protocol("held-out-full", "reconstruction", "picture", 128, "whole pictures")
+SHEET_SIDE = 160  # px of each picture on a sheet
+
+Values = Mapping[str, float | list[float] | None]
+
+
+@dataclass(frozen=True)
+class PairScores:
+    """The figures of one pair.  values: subject -> figure of lips -> value; CURVE is 17 numbers."""
+
+    pair: Pair
+    values: Mapping[str, Values]
+
+
+def make_results(pairs: Sequence[Pair], folder: Path, checkpoint: Path, flags: Sequence[str]) -> None:
+    """folder/results/NAME.mp4 of every pair that is not there yet, by generate.py's list and with its flags.
+
+    What could not be made has no file, and folder/results/pairs.report.jsonl says why.  Raises BadInput for flags or a
+    checkpoint that generate.py refuses; it has said why on standard error.
+    """
+    listing, results = folder / "pairs.csv", folder / "results"
+    folder.mkdir(parents=True, exist_ok=True)
+    with listing.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(["video", "audio", "output", "is_voxceleb2", "end"])
+        for pair in pairs:
+            end = "" if pair.seconds >= probe(pair.video).seconds else f"{float(pair.seconds):.3f}"
+            crop = str(pair.group != FULL).lower()
+            table.writerow([pair.video.absolute(), pair.sound.absolute(), f"{pair.name}.mp4", crop, end])
+    code = generate([
+        "--filelist", str(listing), "--sample_path", str(results), "--model_path", str(checkpoint),
+        "--length", "video", "--cache_dir", str(folder / "faces"), *flags,
+    ])  # fmt: skip
+    if code not in (0, BatchFailed.exit_code):
+        raise BadInput(f"{checkpoint}: generate.py ended with exit code {code}; its message above says what to change")
+
+
+def measure(pairs: Sequence[Pair], folder: Path, eyes: Mapping[Protocol, Eyes]) -> Iterator[PairScores | str]:
+    """The scores of each pair, or a sentence why it has none; writes folder/scores and, of own sound, folder/sheets."""
+    for pair in tqdm(pairs, desc="measure", unit="clip", disable=None):
+        result, scores = folder / "results" / f"{pair.name}.mp4", folder / "scores" / f"{pair.name}.json"
+        stamp = _stamp(pair, result)
+        known = json.loads(scores.read_text()) if stamp and scores.exists() else {}
+        if known.get("stamp") != stamp:
+            case = Case(pair.name, pair.video, result if stamp else None, _sound(pair), result)
+            try:
+                clip = load(case, eyes[VIDEOS if pair.group == FULL else CROPS])
+            except ClipError as problem:
+                yield str(problem)
+                continue
+            known = {"stamp": stamp, "values": _values(clip, pair)}
+            if pair.kind == "own":
+                _write(folder / "sheets" / f"{pair.name}.jpg", contact_sheet(clip.real, clip.result, SHEET_SIDE))
+            _write(scores, json.dumps(known, indent=1).encode())
+        yield PairScores(pair, known["values"])
+
+
+def frames_of(seconds: Fraction) -> int:
+    """Moments at 25 a second."""
+    return max(int(seconds * FPS), 1)
+
+
+def _values(clip: Clip, pair: Pair) -> dict[str, dict[str, float | list[float] | None]]:
+    return {
+        subject: _figures(clip.real, talker, pair)
+        for subject, talker in ((RESULT, clip.result), (REAL, clip.real), (PASTED, clip.pasted))
+    }
+
+
+def _figures(real: Talker, fake: Talker, pair: Pair) -> dict[str, float | list[float] | None]:
+    setting = SETTING[pair.kind]
+    found: dict[str, float | list[float] | None] = {
+        figure.name: measure(real, fake) for figure, measure in MEASURES if setting in figure.settings
+    }
+    curve = envelope(fake)
+    assert curve is None or len(curve) == len(LAGS)
+    return found | {CURVE: None if curve is None else [float(value) for value in curve]}
+
+
+def _sound(pair: Pair) -> Path | None:
+    return None if pair.sound == pair.video else pair.sound
+
+
+def _stamp(pair: Pair, result: Path) -> list[str | int] | None:
+    """What the figures of a result depend on; None if there is no result."""
+    if not result.is_file():
+        return None
+    made = result.stat()
+    return [VERSION, made.st_size, made.st_mtime_ns, str(pair.video), str(pair.seconds)]
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic(path) as temporary:
+        temporary.write_bytes(content)
