@@ -16,7 +16,8 @@ from .voxceleb2 import is_voxceleb2, voxceleb2
 def corpus(data: Path, size: int, framing: Framing = "box") -> Mapping[str, Sequence[Footage]]:
     """The footage of each split that has any, of faces size x size: split -> clips, in a fixed order.
 
-    framing: how faces are cut; only a pack knows how to align them.  Nothing is decoded yet.  Raises BadInput if the folder is of no known shape, has nothing to train on, or has been
+    framing: how faces are cut; only a pack knows how to align them.
+    Nothing is decoded yet.  Raises BadInput if the folder is of no known shape, has nothing to train on, or has been
     prepared for another size.
     """
     found = _found(data, size, framing)

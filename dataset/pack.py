@@ -124,7 +124,9 @@ class PackClip:
                 for number, frame in zip(wanted, frames, strict=True)
             }
         except ValueError as problem:
-            raise BadInput(f"{self.path}: its labels are of other frames ({problem}); pack the clips again") from problem
+            raise BadInput(
+                f"{self.path}: its labels are of other frames ({problem}); pack the clips again"
+            ) from problem
         return np.stack([cuts[number] for number in numbers])
 
     @cached_property

@@ -93,7 +93,7 @@ class Resident:
         frames = frames + first[:, None]
         if self.needs.ordered:
             frames = np.take_along_axis(frames, np.argsort(-self.openings[frames], axis=1, kind="stable"), axis=1)
-        return frames
+        return np.asarray(frames)
 
     def _variation(self, rng: Generator, shape: tuple[int, ...]) -> "Variation":
         """How each picture is shown: the windows of a row alike, references a little apart from what they are for."""
@@ -139,7 +139,7 @@ class Resident:
             voice = clip.mel.revoiced(rng.uniform(-voices, voices), 1 + rng.uniform(-voices, voices) / 100)
             windows.append(voice.windows(start, start + t, clip.fps))
             speech.append(voice.span(start, t, clip.fps))
-        return tuple(torch.from_numpy(np.stack(values)).to(self.device) for values in (windows, speech))  # type: ignore
+        return _on(self.device, windows), _on(self.device, speech)
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,7 @@ def _loaded(clips: Sequence[PackClip], size: int, device: torch.device) -> Tenso
     needed, free = total * 3 * side * side, _free(device)
     if needed > RESERVED * free:
         raise BadInput(
-            f"the {total} frames of the pack take {needed / 1e9:.1f} GB, of which {device} has {free / 1e9:.1f} GB free;"
+            f"the {total} frames of the pack take {needed / 1e9:.1f} GB, {device} has {free / 1e9:.1f} GB free;"
             " take fewer pieces, or prepare the clips with python -m dataset.prepare, which are read from the disk"
         )
     frames = torch.empty(total, 3, side, side, dtype=torch.uint8, device=device)
@@ -185,6 +185,10 @@ def _loaded(clips: Sequence[PackClip], size: int, device: torch.device) -> Tenso
     with tqdm(total=total, desc="load", unit="frame", disable=None) as bar, ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(read, range(len(clips))))
     return frames
+
+
+def _on(device: torch.device, values: Sequence[NDArray[np.float32]]) -> Tensor:
+    return torch.from_numpy(np.stack(values)).to(device)
 
 
 def _free(device: torch.device) -> int:

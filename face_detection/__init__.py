@@ -4,12 +4,15 @@ Every detector returns boxes framed as the fixed crop of VoxCeleb2 is (`voxceleb
 the framing that the weights are trained on.
 """
 
+from face_detection.aligning import align
 from face_detection.box import Box, Detection, voxceleb2_box
 from face_detection.cache import default_folder
 from face_detection.cropping import Layer, cut, jaw_mask, lay, mouth_mask, news_above_lips, paste
+from face_detection.detail import with_detail
 from face_detection.detector import Detector
 from face_detection.faces import Faces, find_faces, track_face
 from face_detection.finding import FaceFinder
+from face_detection.landmarks import Landmarks
 from face_detection.loading import NAMES, load_detector
 from face_detection.searching import search
 from face_detection.selection import Selector
@@ -25,9 +28,11 @@ __all__ = [
     "FaceFinder",
     "FaceTrack",
     "Faces",
+    "Landmarks",
     "Layer",
     "Selector",
     "Sightings",
+    "align",
     "cut",
     "default_folder",
     "find_faces",
@@ -40,4 +45,5 @@ __all__ = [
     "search",
     "track_face",
     "voxceleb2_box",
+    "with_detail",
 ]

@@ -1,7 +1,7 @@
 """Faces in one pose: the similarity that brings what is rigid about a face to where a fixed template has it.
 
-Eyes and nose say where a face is, how large, and how it is tilted; the mouth has no say, so that speaking moves nothing.
-The template is the mean of 89 people's faces framed like VoxCeleb2's, made symmetric (generalised Procrustes analysis,
+Eyes and nose say where a face is, how large, and how it is tilted; the mouth has no say: speaking moves nothing.  The
+template is the mean of 89 people's faces framed like VoxCeleb2's, made symmetric (generalised Procrustes analysis,
 Gower 1975; every person by the root of their frames), so that aligned crops and boxed ones show the same on average.
 All our choice.
 """
@@ -52,10 +52,10 @@ def steadied(rows: npt.NDArray[np.float64], pace: float = 1.0) -> npt.NDArray[np
 
     A running median of 5, then a Gaussian-weighted line fit.  pace: frames a second / 25.
     """
-    values = np.concatenate([rows[:, :2], np.log(rows[:, 2:3]), np.degrees(np.unwrap(np.radians(rows[:, 3:])))], axis=1)
-    values = running_median(values)
+    angles = np.degrees(np.unwrap(np.radians(rows[:, 3:]), axis=0))
+    values = running_median(np.concatenate([rows[:, :2], np.log(rows[:, 2:3]), angles], axis=1))
     place, size = local_line(values[:, :2], PLACE * pace), local_line(values[:, 2:], SIZE * pace)
     return np.concatenate([place, np.exp(size[:, :1]), size[:, 1:]], axis=1)
 
 
-PLACE, SIZE = 1.0, 3.0  # deviations of the Gaussians, in frames of 25 a second: of the centre; of the width and the angle
+PLACE, SIZE = 1.0, 3.0  # deviations of the Gaussians, frames of 25 a second: of the centre; of width and angle

@@ -67,6 +67,14 @@ class Box:
         shared = max(width, 0.0) * max(height, 0.0)
         return shared / (self.area + other.area - shared)
 
+    @property
+    def outline(self) -> npt.NDArray[np.float64]:
+        """f64 [4, 2]: the corners as they lie in the picture, around the box in order."""
+        angle = math.radians(self.angle)
+        turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+        halves = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * [self.width / 2, self.height / 2]
+        return np.asarray(halves @ turn.T + self.centre)
+
     def array(self) -> npt.NDArray[np.float32]:
         """f32 [4], XYXY."""
         return np.array(self.corners, np.float32)

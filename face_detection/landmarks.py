@@ -23,7 +23,8 @@ WEIGHTS = Path(__file__).resolve().parent.parent / "checkpoints" / "landmarks.sa
 SIDE = 96  # pixels of what the network sees
 CONTEXT = 1.3  # heights of the box: the side of the square that it sees
 ROUNDS = 2
-WIDTHS, INSIDE = (24, 48, 96, 128), 128  # of the layers, each halving the picture, and of the last but one
+PATCH = 4  # the side of the squares that become one position
+WIDTHS, INSIDE = (48, 64, 96), 128  # of the stages, each but the first halving, and of the last layer but one
 
 
 class Found(NamedTuple):
@@ -35,17 +36,18 @@ class Found(NamedTuple):
 
 
 class LandmarkNetwork(nn.Module):
-    """faces [n, 3, 96, 96] RGB in [-1, 1] -> points [n, 9, 2] as shares of the side, and the log of their doubt [n, 9]."""
+    """faces [n, 3, 96, 96] RGB in [-1, 1] -> points [n, 9, 2], shares of the side, and the log of their doubt [n, 9].
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        layers: list[nn.Module] = []
-        width = 3
-        for out in WIDTHS:
-            layers += [nn.Conv2d(width, out, 3, stride=2, padding=1), nn.GroupNorm(8, out), nn.SiLU()]
-            layers += [nn.Conv2d(out, out, 3, padding=1, groups=8), nn.GroupNorm(8, out), nn.SiLU()]
+        layers: list[nn.Module] = [nn.PixelUnshuffle(PATCH)]
+        width = 3 * PATCH**2
+        for stage, out in enumerate(WIDTHS):
+            for into, stride in ((width, 2 if stage else 1), (out, 1)):
+                layers += [nn.Conv2d(into, out, 3, stride=stride, padding=1), nn.GroupNorm(8, out), nn.SiLU()]
             width = out
-        side = SIDE // 2 ** len(WIDTHS)
+        side = SIDE // PATCH // 2 ** (len(WIDTHS) - 1)
         self.layers = nn.Sequential(
             *layers, nn.Flatten(), nn.Linear(width * side**2, INSIDE), nn.SiLU(), nn.Linear(INSIDE, 3 * len(POINTS))
         )

@@ -22,11 +22,13 @@ class FaceTrack:
     seen: bool [n], True where the detector saw the face (or saw it just before and after, and skipped the frame because
         the face hardly moved); a box that is not seen was filled in.
     shots: the first frame of every shot, rising from 0.
+    angles: f32 [n], degrees by which each box is turned clockwise (`Box.angle`); None: none is.
     """
 
     boxes: npt.NDArray[np.float32]
     seen: npt.NDArray[np.bool_]
     shots: tuple[int, ...] = (0,)
+    angles: npt.NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         n = len(self.seen)
@@ -34,6 +36,8 @@ class FaceTrack:
             raise ValueError(f"boxes are f32 [n, 4] and seen is bool [n], not {self.boxes.shape}, {self.seen.shape}")
         if list(self.shots) != sorted({0, *self.shots}) or self.shots[-1] >= max(n, 1):
             raise ValueError(f"the shots of {n} frames start at 0 and rise below {n}, unlike {self.shots}")
+        if self.angles is not None and (self.angles.shape != (n,) or not np.isfinite(self.angles).all()):
+            raise ValueError(f"angles are finite numbers of the {n} frames, not {self.angles.shape}")
         holes = np.isnan(self.boxes)
         if (holes.any(axis=1) != holes.all(axis=1)).any() or (holes[:, 0] & self.seen).any():
             raise ValueError("a box is four numbers, or four NaN where no face was seen")
@@ -62,13 +66,16 @@ class FaceTrack:
     def box(self, frame: int) -> Box | None:
         """The face in this frame, if there is one."""
         row = self.boxes[frame]
-        return None if np.isnan(row[0]) else Box(*(float(value) for value in row))
+        angle = 0.0 if self.angles is None else float(self.angles[frame])
+        x0, y0, x1, y1 = (float(value) for value in row)
+        return None if np.isnan(x0) else Box(x0, y0, x1, y1, angle)
 
     def extended(self, frames: int) -> "FaceTrack":
         """The same face in a video of so many frames: there is none in those beyond its own."""
         more = FaceTrack.nobody(frames - len(self))
         boxes, seen = np.concatenate([self.boxes, more.boxes]), np.concatenate([self.seen, more.seen])
-        return replace(self, boxes=boxes, seen=seen)
+        angles = None if self.angles is None else np.pad(self.angles, (0, len(more)))
+        return replace(self, boxes=boxes, seen=seen, angles=angles)
 
     def missing(self) -> list[tuple[int, int]]:
         """The ranges of frames without a face, both ends included."""

@@ -5,6 +5,7 @@ picture shrinks, it is sampled at its own resolution first and then averaged ove
 """
 
 import math
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -15,6 +16,7 @@ from face_detection.box import Box
 Picture = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 Matrix = npt.NDArray[np.float64]
+V = TypeVar("V", Picture, Floats)
 LINEAR = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
 
 
@@ -81,20 +83,20 @@ def _around(frame: Picture, box: Box) -> tuple[Picture, npt.NDArray[np.float64]]
     return np.ascontiguousarray(part), np.array([left, top], np.float64)
 
 
-def _as_large(values: npt.NDArray[np.generic], box: Box) -> npt.NDArray[np.generic]:
+def _as_large(values: V, box: Box) -> V:
     """Shrunk to the size of the box where that is the smaller one, so that nothing is skipped."""
     size = len(values)
     sides = tuple(min(size, max(1, round(side))) for side in (box.width, box.height))
     if sides == (size, size):
         return values
-    return np.asarray(cv2.resize(np.asarray(values), sides, interpolation=cv2.INTER_AREA))
+    return cv2.resize(values, sides, interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
 
 
-def _sides(values: npt.NDArray[np.generic]) -> tuple[int, int]:
+def _sides(values: Picture | Floats) -> tuple[int, int]:
     """Width and height."""
     return values.shape[1], values.shape[0]
 
 
 def _shifted(matrix: Matrix, x: float, y: float) -> Matrix:
     """The same places counted from pixel (x, y)."""
-    return matrix - np.array([[0, 0, x], [0, 0, y]])
+    return np.asarray(matrix - np.array([[0, 0, x], [0, 0, y]]))

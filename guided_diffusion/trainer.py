@@ -172,7 +172,7 @@ class Trainer(Generic[B]):
             "step": self.step,
             "identity": self.identity,
             "settings": self.settings,
-            "seconds": self.clock.seconds,
+            "seconds": self.clock.seconds if self.config.minutes else 0.0,
             "emas": {str(ema.rate): {"weights": ema.weights, "updates": ema.updates} for ema in self.emas},
         } | self.update.state()
         save_atomically(self.store.folder / "state.pt", lambda path: torch.save(state, path))

@@ -109,7 +109,10 @@ class Update(Generic[B]):
     def __call__(
         self, batches: Iterator[B], step: int, interrupted: Callable[[], bool], share: float = 0.0
     ) -> Outcome:
-        """Does a step, when so large a share of the time that the run is given is gone.  Raises BadInput, on every process and before any weight changes, if something is not finite."""
+        """Does a step, when so large a share of the time that the run is given is gone.
+
+        Raises BadInput, on every process and before any weight changes, if something is not finite.
+        """
         for optimizer in self.optimizers.values():
             optimizer.zero_grad(set_to_none=True)
             for group in optimizer.param_groups:

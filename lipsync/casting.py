@@ -1,15 +1,29 @@
 """Whose face: from a video and a selector to a track that is ready to be cut by."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from errors import NoFace
-from face_detection import Box, Detector, FaceFinder, Faces, FaceTrack, Selector, default_folder, find_faces
+from face_detection import (
+    Box,
+    Detector,
+    FaceFinder,
+    Faces,
+    FaceTrack,
+    Landmarks,
+    Selector,
+    align,
+    default_folder,
+    find_faces,
+)
 from face_detection import voxceleb2_box as voxceleb2_margins
-from video import VideoInfo
+from video import VideoInfo, pick_frames
 
 from .settings import Settings
 
@@ -19,9 +33,18 @@ Span = tuple[int, int]
 class Casting:
     """The faces of one video: searched once, chosen as often as asked."""
 
-    def __init__(self, info: VideoInfo, settings: Settings, detector: Callable[[], Detector]) -> None:
-        """detector: called when something must be searched, and not before."""
+    def __init__(
+        self,
+        info: VideoInfo,
+        settings: Settings,
+        detector: Callable[[], Detector],
+        landmarks: Callable[[], Landmarks] | None = None,
+    ) -> None:
+        """detector: called when something must be searched, and not before; landmarks: likewise, if faces are to be
+        aligned, None if not."""
         self.info = info
+        self._landmarks = landmarks
+        self._aligned: dict[tuple[str, Span], FaceTrack] = {}
         self.settings = settings
         self._detector = detector
         self._faces: dict[Span, Faces] = {}
@@ -69,7 +92,7 @@ class Casting:
         NoFace if it is in none of these frames, or is lacking in one and the settings do not allow that.
         """
         if self.fixed is not None:
-            return FaceTrack.fixed(self.info.frames, self.fixed)
+            return self._in_pose(FaceTrack.fixed(self.info.frames, self.fixed), face, (start, stop))
         span = self.span(face, start, stop) or (start, stop)
         try:
             track = Selector.parse(face).choose(self.faces(*span), (self.info.height, self.info.width), self.info.fps)
@@ -77,9 +100,20 @@ class Casting:
             raise NoFace(f"{self.info.path}: {problem}") from problem
         pace = float(self.info.fps / 25)  # the filters' widths are in frames of 25 fps
         track = track.filled(round(self.settings.max_gap * self.info.fps)).smoothed(2 * pace, 4 * pace)
-        track = track.padded(*self.settings.pads).extended(self.info.frames)
+        track = self._in_pose(track, face, span).padded(*self.settings.pads).extended(self.info.frames)
         self._check(track, face, start, stop)
         return track
+
+    def _in_pose(self, track: FaceTrack, face: str, span: Span) -> FaceTrack:
+        """The same face aligned, if the checkpoint wants it so."""
+        if self._landmarks is None:
+            return track
+        if (face, span) not in self._aligned:
+            numbers = np.flatnonzero(track.present)
+            with tqdm(total=len(numbers), desc="align", unit="frame", disable=None if len(numbers) else True) as bar:
+                shown = zip(numbers.tolist(), _counted(pick_frames(self.info.path, numbers.tolist()), bar), strict=True)
+                self._aligned[face, span] = align(track, shown, self._landmarks(), float(self.info.fps / 25))
+        return self._aligned[face, span]
 
     def _check(self, track: FaceTrack, face: str, start: int, stop: int) -> None:
         missing = missing_in(track, start, stop)
@@ -93,6 +127,12 @@ class Casting:
             raise NoFace(
                 f"{self.info.path}: no face in frames {first}-{last}; trim them or pass --on_no_face keep"
             )
+
+
+def _counted(pictures: Iterable[NDArray[np.uint8]], bar: "tqdm[Any]") -> Iterator[NDArray[np.uint8]]:
+    for picture in pictures:
+        yield picture
+        bar.update()
 
 
 def missing_in(track: FaceTrack, start: int, stop: int) -> list[tuple[int, int]]:

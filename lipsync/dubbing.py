@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from face_detection import Box, cut, jaw_mask, lay, mouth_mask, news_above_lips
+from face_detection import Box, cut, jaw_mask, lay, mouth_mask, news_above_lips, with_detail
 from video import Mono, VideoInfo, write_video
 
 from .chain import Chain, Next
@@ -172,6 +172,7 @@ class Dubbing:
             for i, box, before, after in zip(speaking, chosen, crops, faces, strict=True):
                 mask = self._mask(before, after) * strength[i]
                 layer = lay(after, box, mask, self.info.height, self.info.width)
+                layer = with_detail(layer, edits[i].picture, box.width, self.settings.detail)
                 result[i] = Edit(edits[i].picture, (*edits[i].layers, layer), (*edits[i].boxes, box))
         return result
 

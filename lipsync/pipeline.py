@@ -10,12 +10,16 @@ from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from audio import FilterBanks, Mel, read_filterbanks, read_mel, sound_blocks
+from dataset import to_network
 from errors import BadInput
-from face_detection import Detector, FaceTrack, Selector, load_detector
+from face_detection import Detector, FaceTrack, Landmarks, Selector, load_detector
 from guided_diffusion.device import process_memory
 from systems.registry import Stage1, load_motion
 from video import VideoInfo, probe
@@ -102,14 +106,14 @@ class Dubber:
         self.settings = settings
         self.synthesizer = Synthesizer(checkpoint, settings, say)
         self._detectors: dict[str, Detector] = {}
-        self._stage1: Stage1 | None = None
+        self._shared: dict[str, Any] = {}  # stage 1 and the landmark network: loaded once, when first needed
 
     @property
     def stage1(self) -> Stage1 | None:
         """What says how lips move, for a system that is told; on the CPU in float32: it says the same anywhere."""
-        if self._stage1 is None and self.synthesizer.needs.motion:
-            self._stage1 = load_motion(self.synthesizer.folder)
-        return self._stage1
+        if self.synthesizer.needs.motion and "stage1" not in self._shared:
+            self._shared["stage1"] = load_motion(self.synthesizer.folder)
+        return self._shared.get("stage1")
 
     @property
     def detector(self) -> Detector:
@@ -153,8 +157,11 @@ class Dubber:
 
         def references(track: FaceTrack) -> References:
             with draft.watch("reference"):
-                count = self.synthesizer.needs.references
-                return choose_references(draft.info.path, track, size, how, seed, count=count, within=shown)
+                needs = self.synthesizer.needs
+                return choose_references(
+                    draft.info.path, track, size, how, seed, count=needs.references, within=shown,
+                    openings=self._openings if needs.ordered else None,
+                )  # fmt: skip
 
         def banks(segment: Segment) -> FilterBanks | None:
             return draft.sounds.banks(segment) if self.synthesizer.needs.rows else None
@@ -199,7 +206,18 @@ class Dubber:
 
     def casting(self, info: VideoInfo) -> Casting:
         """The faces of a video, searched when they are asked for."""
-        return Casting(info, self.settings, lambda: self.detector)
+        landmarks = self._load_landmarks if self.synthesizer.framing == "aligned" else None
+        return Casting(info, self.settings, lambda: self.detector, landmarks)
+
+    def _load_landmarks(self) -> Landmarks:
+        if "landmarks" not in self._shared:
+            self._shared["landmarks"] = Landmarks()
+        return self._shared["landmarks"]  # type: ignore[no-any-return]
+
+    def _openings(self, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """How far mouths are open: u8 [n, s, s, 3] -> f32 [n]."""
+        assert self.stage1 is not None, "only what is told motion orders references by it"
+        return np.asarray(self.stage1.space.opening(self.stage1.read(to_network(faces))), np.float32)
 
     def report(self, dubbing: Dubbing) -> Report:
         """What happened to a dubbing whose frames were written."""

@@ -6,7 +6,7 @@ changes at most once a shot.  A shot of one frame, such as a still, has only its
 `gt`: the frame itself, as in the original's cross mode.  `first_frame`, `random`: one frame for the whole clip.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -21,6 +21,7 @@ from video import pick_frames
 from .settings import Reference
 
 CANDIDATES = 5  # frames of a half that compete in sharpness
+CANDIDATES_IN_ORDER = 12  # frames of a half of which those are taken that are told apart by how far the mouth is open
 
 Pictures = NDArray[np.uint8]
 Span = tuple[int, int]
@@ -54,11 +55,14 @@ def choose_references(
     seed: int,
     *,
     count: int = 1,
+    openings: Callable[[Pictures], NDArray[np.float32]] | None = None,
     within: Sequence[Span] | None = None,
 ) -> References:
     """Reads the few frames that are needed.  The track must have a face somewhere.
 
     count: how many a frame sees at once; of `other`, that many spread over the half instead of its sharpest.
+    openings: how far mouths u8 [n, s, s, 3] are open, [n]; then those many are spread over what is between the widest
+    open mouth, which comes first, and the most closed one.
     within: the half-open ranges of frames that will be made, all if None; what only other frames would see is not read.
     """
     present = np.flatnonzero(track.present)
@@ -83,9 +87,14 @@ def choose_references(
             if within is not None and not any(((seeing >= low) & (seeing < high)).any() for low, high in within):
                 continue
             by_frame[seeing] = len(crops)
-            crops.append(
-                _sharpest(video, track, seen, size) if count == 1 else _spread(video, track, seen, size, count)
-            )
+            if count == 1:
+                crops.append(_sharpest(video, track, seen, size))
+            elif openings is None:
+                crops.append(_spread(video, track, seen, size, count))
+            else:
+                several = _spread(video, track, seen, size, max(CANDIDATES_IN_ORDER, count))
+                order = np.argsort(-openings(several), kind="stable")
+                crops.append(several[order[np.linspace(0, len(order) - 1, count).round().astype(int)]])
     return References(np.stack(crops) if crops else nothing, by_frame)
 
 

@@ -45,6 +45,7 @@ class Settings:
 
     mask               what is pasted: mouth and chin within the lower half of the face, or all of that half
     feather            width of the blend inside the pasted half, as a share of the crop
+    detail             how much of the skin's own detail stays where new and old face agree but for sharpness, 0 to 1
     codec, crf         how the result is stored (see video.codecs)
     compare            show the frame before beside the frame after
     debug_mask         show where the face was found and what was pasted
@@ -81,6 +82,7 @@ class Settings:
 
     mask: Literal["jaw", "half"] = "jaw"
     feather: float = 1 / 12
+    detail: float = 1.0
     codec: str = "h264"
     crf: int = 16
     compare: bool = False
@@ -90,6 +92,8 @@ class Settings:
     def __post_init__(self) -> None:
         if self.quality not in QUALITIES:
             raise BadInput(f"--quality {self.quality}: choose one of {', '.join(QUALITIES)}")
+        if not 0 <= self.detail <= 1:
+            raise BadInput(f"--detail {self.detail}: a share from 0 (none of the skin's own detail) to 1")
         if not 0 <= self.feather <= 0.25:
             raise BadInput(f"--feather {self.feather}: a share of the crop from 0 to 0.25")
         if not 0 <= self.style_strength <= 1:

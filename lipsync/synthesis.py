@@ -100,6 +100,7 @@ class Synthesizer:
         self.sampling = sampling(system, settings)
         self.size = system.size
         self.needs: Needs = system.needs
+        self.framing: str = getattr(system.config, "framing", "box")
         self._past = system.past
         self.speaker = Speaker(system, self.sampling, seed=self.seed, precision=self.precision)
         self.grid = settings.batch or (8 if self.device.type == "cpu" else 32)

@@ -48,8 +48,9 @@ def mask(edit: Edit) -> Picture:
         shown[layer.rows, layer.columns] = np.rint(patch + (TINT - patch) * layer.opacity * 0.5).astype(np.uint8)
     width = max(1, round(max(shown.shape) / 400))
     for box in edit.boxes:
-        corners = [round(value) for value in box.corners]
-        cv2.rectangle(shown, (corners[0], corners[1]), (corners[2] - 1, corners[3] - 1), (255, 255, 255), width)
+        middles = box.outline - (box.outline - box.centre) / [box.width, box.height] - 0.5  # of the outermost pixels
+        corners = np.rint(middles).astype(np.int32)
+        cv2.polylines(shown, [corners[:, None]], isClosed=True, color=(255, 255, 255), thickness=width)
     return shown
 
 

@@ -6,7 +6,8 @@
 The list has the columns file, split and speaker, of face crops as VoxCeleb2 is published (mp4).  The pack
 (dataset/pack.py) is what `train.py --data PACK` reads.  Every piece is a fair sample: clips of each speaker are spread
 over all of them.  Points that were found are kept in PACK/points, so the same command goes on where it stopped; with
---motion the lip motion is in the space of that stage 1.  A clip without a face in over a tenth of its frames is left out.
+--motion the lip motion is in the space of that stage 1.  A clip without a face in over a tenth of its frames is left
+out.
 """
 
 import argparse

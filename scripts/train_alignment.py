@@ -1,10 +1,10 @@
 """Trains what finds nine points of a face (face_detection/landmarks.py) on a pack, in a minute on a GPU.
 
-    python scripts/train_alignment.py --data PACK --output checkpoints/landmarks.safetensors [--steps 3000] [--device cpu]
+    python scripts/train_alignment.py --data PACK --output checkpoints/landmarks.safetensors [--steps N] [--device cpu]
 
-Frames of `train` are learned from, every speaker by the square root of their share, each seen from boxes that are moved,
-resized and turned at random.  Prints how far the points are from MediaPipe's on the other splits, in the way the product
-looks at a face: from a box that is off, then once more from what was found.
+Frames of `train` are learned from, every speaker by the square root of their share, each seen from boxes that are
+moved, resized and turned at random.  Prints how far the points are from MediaPipe's on the other splits, in the way
+the product looks at a face: from a box that is off, then once more from what was found.
 """
 
 import argparse
@@ -29,12 +29,12 @@ from dataset.pack import PackClip, packed
 from errors import BadInput
 from face_detection.alignment import MIRRORED, POINTS, RIGID, TALL, TEMPLATE
 from face_detection.landmarks import CONTEXT, SIDE, LandmarkNetwork
-from guided_diffusion.device import resolve_device
+from guided_diffusion.device import autocast, resolve_device
 from scripts.program import exit_code
 from video import atomic, read_frames
 
-STORED = 160  # pixels of a published crop as it is kept
-EVERY = 5     # frames of a clip, of which one is learned from
+STORED = 128  # pixels of a published crop as it is kept
+EVERY = 7     # frames of a clip, of which one is learned from
 SHIFT, GROWTH, TURN, FAR = 0.12, 0.25, 8.0, 50.0  # of boxes: of their sizes, log, degrees; the last of half of them
 RATE = 1.5e-3
 
@@ -135,7 +135,7 @@ def trained(known: Crops, steps: int, batch: int) -> LandmarkNetwork:
     counts = Counter(known.speakers)
     chances = torch.tensor([counts[speaker] ** -0.5 for speaker in known.speakers], device=device)
     mirror = torch.tensor(MIRRORED, device=device)
-    for step in tqdm(range(steps), desc="train", unit="step", disable=None):
+    for step in tqdm(range(steps), desc="train", unit="step", mininterval=10):
         for group in optimizer.param_groups:
             group["lr"] = RATE * min(1, (step + 1) / 50, 2 * (steps - step) / steps)
         chosen = torch.multinomial(chances, batch, replacement=True, generator=rng)
@@ -145,17 +145,20 @@ def trained(known: Crops, steps: int, batch: int) -> LandmarkNetwork:
         away = points[:, mirror] * points.new_tensor([-1, 1]) + points.new_tensor([STORED, 0])
         points = torch.where(flipped[:, None, None], away, points)
         square = squares(points, rng, 0.5)
-        places, doubt = network(varied(seen(pictures, *square), rng))
+        with autocast(device, torch.bfloat16):
+            places, doubt = network(varied(seen(pictures, *square), rng))
+        places, doubt = places.float(), doubt.float()
         apart = (places - shares(points, *square)).abs().sum(dim=2)     # [n, 9]
         optimizer.zero_grad()
-        (10 * apart.mean() + 0.1 * (apart.detach() * (-doubt).exp() + 2 * doubt).mean()).backward()
+        unsure = (apart.detach() * (-doubt).exp() + 2 * doubt).mean()   # Laplace, two coordinates
+        (10 * apart.mean() + 0.1 * unsure).backward()
         optimizer.step()
     return network.eval()
 
 
 @torch.inference_mode()
 def judged(network: LandmarkNetwork, known: Crops, far: float) -> str:
-    """How far points are from MediaPipe's, in pixels of a published crop of 224: mean, 95th percentile, eyes and nose."""
+    """How far points are from MediaPipe's, pixels of a published crop of 224: mean, 95th percentile, eyes and nose."""
     rng = torch.Generator(known.pictures.device).manual_seed(1)
     centre, side, angle = squares(known.points, rng, far)
     for _ in range(2):

@@ -1,7 +1,8 @@
 """How unlike two pictures look: LPIPS (Zhang et al. 2018), AlexNet v0.1, or features of a VGG-16 from a file.
 
-LPIPS comes through the lpips package.  The package brings the weights of its linear layers.  Those of its backbone are torchvision's AlexNet, 233 MB, which are
-read from checkpoints/ or the cache of torch.hub and never fetched behind one's back.
+LPIPS comes through the lpips package, which brings the weights of its linear layers.  Those of its backbone are
+torchvision's AlexNet, 233 MB, which are read from checkpoints/ or the cache of torch.hub and never fetched behind
+one's back.
 """
 
 import warnings

@@ -242,3 +242,28 @@ def test_a_compiled_network_trains_to_the_same_weights(tmp_path: Path, monkeypat
         found.append(state(tmp_path / str(compiled))["weights"])
     assert found[0].keys() == found[1].keys()
     assert all(torch.allclose(value, found[1][name], atol=1e-5) for name, value in found[0].items())
+
+
+def test_a_run_by_the_clock_ends_by_it_and_its_rate_falls_to_nothing(tmp_path: Path) -> None:
+    config = replace(FOUR, steps=100_000, minutes=0.02, falling=0.5, warmup=0, cooldown=0, save_every=100_000)
+    run = trainer(tmp_path, config)
+    run.run()
+    assert 0 < run.step < 100_000 and state(tmp_path)["step"] == run.step and state(tmp_path)["seconds"] >= 1.2
+    assert config.rate(9, 0.5) == config.learning_rate
+    assert config.rate(9, 0.75) == pytest.approx(config.learning_rate / 2) and config.rate(9, 1.0) == 0
+    again = trainer(tmp_path, config)
+    again.run()
+    assert again.step == run.step  # its time is over
+
+
+@pytest.mark.gpu
+def test_noise_is_drawn_where_the_training_is(tmp_path: Path) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+
+    class Where(Toy):
+        def losses(self, batch: Tensor, generator: Generator) -> dict[str, dict[str, Tensor]]:
+            assert generator.device.type == "cuda"
+            return super().losses(batch.cuda(), Generator())
+
+    trainer(tmp_path, module=Where().cuda(), device="cuda").run()

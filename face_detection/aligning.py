@@ -1,0 +1,58 @@
+"""A track of boxes becomes one of aligned faces: upright, in one pose, whatever the detector framed."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from face_detection.alignment import RIGID, TALL, aligned_boxes, steadied
+from face_detection.cropping import Picture
+from face_detection.landmarks import Landmarks
+from face_detection.track import FaceTrack
+
+DOUBTFUL = 0.06  # as `landmarks.Found.doubt`, mean of eyes and nose: beyond, a frame's points are not believed
+
+
+def align(track: FaceTrack, pictures: Iterable[tuple[int, Picture]], finder: Landmarks, pace: float) -> FaceTrack:
+    """The track with the boxes of aligned faces.
+
+    pictures: the number and the frame, u8 [h, w, 3] RGB, of every frame in which the track has a box, in order; pace:
+    frames a second / 25.  Where points are doubtful, a face is where its neighbours in the same run of frames say;
+    where all of a run are, it stays upright around the middle of its box.  Nothing is mixed across a cut or a gap.
+    """
+    rows = np.full((len(track), 4), np.nan)
+    for number, picture in pictures:
+        box = track.box(number)
+        if box is not None:
+            found = finder.find(picture, box)
+            if found.doubt[:RIGID].mean() < DOUBTFUL:
+                rows[number] = aligned_boxes(found.points[None])[0]
+    boxes, angles = track.boxes.copy(), np.zeros(len(track), np.float32)
+    for start, stop in _runs(track):
+        own = rows[start:stop]
+        own = steadied(_bridged(own, track.boxes[start:stop]), pace)
+        half = np.stack([own[:, 2], own[:, 2] * TALL], axis=1) / 2
+        boxes[start:stop] = np.concatenate([own[:, :2] - half, own[:, :2] + half], axis=1)
+        angles[start:stop] = own[:, 3]
+    return replace(track, boxes=boxes, angles=angles)
+
+
+def _runs(track: FaceTrack) -> list[tuple[int, int]]:
+    """The half-open ranges of frames with a box, broken at cuts."""
+    edges = sorted({0, len(track), *track.shots, *(np.flatnonzero(np.diff(track.present)) + 1).tolist()})
+    return [(start, stop) for start, stop in pairwise(edges) if track.present[start]]
+
+
+def _bridged(rows: npt.NDArray[np.float64], boxes: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """Rows of consecutive frames without NaN: between those that are known, else upright around the boxes."""
+    known = np.flatnonzero(~np.isnan(rows[:, 0]))
+    if not known.size:
+        middle = (boxes[:, :2] + boxes[:, 2:]) / 2
+        height = boxes[:, 3] - boxes[:, 1]
+        return np.stack([middle[:, 0], middle[:, 1], height / TALL, np.zeros(len(boxes))], axis=1).astype(np.float64)
+    whole = rows.copy()
+    whole[known, 3] = np.degrees(np.unwrap(np.radians(rows[known, 3])))
+    frames = np.arange(len(rows))
+    return np.stack([np.interp(frames, known, column[known]) for column in whole.T], axis=1)

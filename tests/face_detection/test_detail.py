@@ -1,0 +1,55 @@
+"""Skin keeps the detail of the frame where the new face agrees with it, and only there."""
+
+import cv2
+import numpy as np
+
+from face_detection import Box, Layer, lay, with_detail
+
+SIZE = 64
+BOX = Box(0, 0, 256, 256)
+RNG = np.random.default_rng(3)
+SKIN = np.clip(RNG.normal(128, 14, (256, 256, 3)) + np.linspace(-20, 20, 256)[:, None, None], 0, 255).astype(np.uint8)
+
+
+def layer(picture: np.ndarray) -> Layer:
+    """What a network of 64 px makes of it."""
+    small = cv2.resize(picture, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
+    return lay(small, BOX, np.ones((SIZE, SIZE), np.float32), 256, 256)
+
+
+def sharpness(picture: np.ndarray) -> float:
+    return float(cv2.Laplacian(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float64), cv2.CV_64F).var())
+
+
+def test_what_was_only_blurred_gets_its_own_detail_back() -> None:
+    soft, kept = layer(SKIN), with_detail(layer(SKIN), SKIN, 256)
+    assert sharpness(soft.colours) < 0.2 * sharpness(SKIN)
+    assert sharpness(kept.colours) > 0.8 * sharpness(SKIN)
+    inner = [picture[40:-40, 40:-40].astype(float) for picture in (kept.colours, SKIN)]
+    detail = [(picture - cv2.GaussianBlur(picture, (0, 0), 2)).ravel() for picture in inner]
+    assert np.corrcoef(*detail)[0, 1] > 0.9
+
+
+def test_what_is_another_picture_gets_nothing() -> None:
+    other = np.full_like(SKIN, 20)
+    assert np.array_equal(with_detail(layer(other), SKIN, 256).colours, layer(other).colours)
+
+
+def test_a_mouth_that_differs_gets_nothing_while_the_cheek_beside_it_does() -> None:
+    opened = SKIN.copy()
+    opened[150:200, 90:170] = 10
+    kept = with_detail(layer(opened), SKIN, 256)
+    assert np.array_equal(kept.colours[160:190, 100:160], layer(opened).colours[160:190, 100:160])
+    assert sharpness(kept.colours[20:100]) > 0.7 * sharpness(SKIN[20:100])
+
+
+def test_no_strength_and_nothing_to_lay_change_nothing() -> None:
+    assert with_detail(layer(SKIN), SKIN, 256, 0.0) is not None
+    assert np.array_equal(with_detail(layer(SKIN), SKIN, 256, 0.0).colours, layer(SKIN).colours)
+    empty = lay(SKIN[:SIZE, :SIZE], BOX, np.zeros((SIZE, SIZE), np.float32), 256, 256)
+    assert with_detail(empty, SKIN, 256) is empty
+
+
+def test_less_strength_is_less_detail() -> None:
+    half, whole = (sharpness(with_detail(layer(SKIN), SKIN, 256, strength).colours) for strength in (0.5, 1.0))
+    assert sharpness(layer(SKIN).colours) < half < whole
