@@ -1,10 +1,7 @@
 """Weights on disk: safetensors whose metadata holds the system's name, its whole config and the step."""
 
 import json
-import os
 import pickle
-import re
-import tempfile
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -18,9 +15,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from errors import BadInput
+from video.atomic import UNFINISHED, atomic
 
 FORMAT = "lipsync-1"
-UNFINISHED = re.compile(r"\..+\.[a-z0-9_]{8}\.(pt|safetensors|jsonl)")  # a name of tempfile's, an ending of ours
 NOT_WEIGHTS = (
     pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, EOFError, OSError,
     ValueError, IndexError, KeyError, TypeError, AttributeError,
@@ -43,24 +40,25 @@ class Checkpoint:
 def save_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Lets `write` fill a file beside the target, flushes it to the disk and renames it over the target."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
+    with atomic(path) as temporary:
         write(temporary)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Removes what `save_atomically` left in a folder when a process was killed while it wrote there."""
+    """Removes what `atomic` left in a folder when a process was killed while it wrote there."""
     for path in folder.glob(".*"):
         if UNFINISHED.fullmatch(path.name):
             path.unlink()
+
+
+def step_of(path: Path) -> int | None:
+    """The step at which `save_checkpoint` wrote a file; None if it is no such file."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+        return int(metadata["step"]) if metadata.get("format") == FORMAT else None
+    except (SafetensorError, OSError, KeyError, ValueError):
+        return None
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint, dtype: torch.dtype | None = None) -> None:
@@ -117,6 +115,19 @@ def _load_pickle(path: Path) -> Checkpoint:
     if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
         raise BadInput(f"{path}: holds something other than one table of weights; use a weights-only checkpoint")
     return Checkpoint(None, {}, 0, weights)
+
+
+def load_state(path: Path, where: str) -> dict[str, Any]:
+    """What a trainer saved.  BadInput, which names `where`, if it is damaged or something else; runs nothing in it."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except NOT_WEIGHTS as problem:
+        raise BadInput(
+            f"{where}: is no state of a run, or damaged; move it away to begin anew, or choose another --output"
+        ) from problem
+    if not isinstance(state, dict):
+        raise BadInput(f"{where}: is no state of a run; move it away to begin anew, or choose another --output")
+    return state
 
 
 def load_strictly(module: torch.nn.Module, weights: dict[str, Tensor], where: str) -> None:

@@ -4,16 +4,19 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from errors import BadInput, BatchFailed, LipSyncError
+from video.lock import locked
 
 from .flags import checkpoint, parser, settings
+from .guarding import check_run
 from .item import Item, default_name, original_of
 from .jobs import Job, check_place
+from .ledger import Ledger
 from .looks import look
 from .originals import unused
 from .settings import Settings
@@ -22,7 +25,6 @@ if TYPE_CHECKING:
     from guided_diffusion.distributed import Group
 
     from .batch import Batch
-    from .ledger import Ledger
 
 PATIENCE = timedelta(days=30)  # shares of a list may differ by hours; a process that died is noticed at once
 Meeting = Callable[[], AbstractContextManager["Group"]]
@@ -82,6 +84,8 @@ def _run(args: Sequence[str], meet: Meeting) -> None:
         items = [_single(options, chosen)]
         if looks is None:
             items[0].job.check(chosen)
+    ledger = Ledger(options.sample_path, options.filelist.stem) if listed else None
+    check_run(options, items, ledger)
     with meet() as group:
         if group.main:
             for sentence in unused(options):
@@ -125,15 +129,15 @@ def _listed(options: argparse.Namespace, args: Sequence[str]) -> list[Item]:
 def _make_list(options: argparse.Namespace, items: list[Item], chosen: Settings, group: "Group") -> None:
     """Makes all, and says what became of each."""
     from .batch import Summary
-    from .ledger import Ledger
 
     begin = time.monotonic()
     options.sample_path.mkdir(parents=True, exist_ok=True)
     ledger = Ledger(options.sample_path, options.filelist.stem, group.rank)
-    account = _batch(options, chosen, group, ledger).run(items)
-    if not group.main:
-        return
-    failed = [line for line in ledger.merge([item.job for item in items]) if line.error]
+    with locked(ledger.lock, ledger.path) if group.main else nullcontext():
+        account = _batch(options, chosen, group, ledger).run(items)
+        if not group.main:
+            return
+        failed = [line for line in ledger.merge([item.job for item in items]) if line.error]
     seconds = time.monotonic() - begin
     print(Summary(len(items), account.all_done, account.all_frames, seconds, failed).table())
     print(ledger.path)

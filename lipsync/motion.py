@@ -24,7 +24,7 @@ from systems import registry
 from video import VideoInfo, atomic, probe, write_picture
 
 from .casting import Casting
-from .jobs import Job
+from .jobs import Job, picture_of
 from .manner import FPS, read_manner
 from .plotting import openings
 
@@ -78,7 +78,7 @@ class Moves:
         with atomic(path) as temporary, temporary.open("wb") as file:
             np.savez(file, motion=motion, opening=opening, fps=np.float64(self.fps))
         known = None if manner is None or manner.reference is None else self._opening(manner.reference.motion)
-        write_picture(path.with_suffix(".png"), openings((opening, float(self.fps)), (known, float(FPS))))
+        write_picture(picture_of(path), openings((opening, float(self.fps)), (known, float(FPS))))
 
     def _opening(self, motion: Tensor) -> Motion:
         return np.asarray(self.model.space.opening(motion), np.float32)

@@ -59,3 +59,11 @@ def read_segments(listing: Path, face: str, audio: Path | None) -> list[Segment]
     if not segments:
         raise BadInput(f"{listing}: it is empty; give one row per stretch of speech")
     return segments
+
+
+def sounds_of(listing: Path) -> list[Path]:
+    """The sounds that a list names, wherever they are; none if it is no list."""
+    try:
+        return [listing.parent / row["sound"] for _, row in read_rows(listing) if row.get("sound")]
+    except BadInput:
+        return []

@@ -51,6 +51,7 @@ from systems.sound import SoundConfig  # noqa: E402
 from systems.syncdiff import SyncDiffConfig  # noqa: E402
 from systems.system import Speaker  # noqa: E402
 from video import probe, read_frames  # noqa: E402
+from video.guard import reads  # noqa: E402
 
 FINE = SampleConfig("ddim", "ddim250")
 
@@ -220,9 +221,9 @@ def end_to_end(checkpoint: Path, video: Path, audio: Path, device: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model_path", type=Path, default=registry.SMALL_DIFF2LIP)
-    parser.add_argument("--video", type=Path, default=ROOT / "scripts" / "demo" / "portrait.jpg")
-    parser.add_argument("--audio", type=Path, default=ROOT / "scripts" / "demo" / "speech.flac")
+    parser.add_argument("--model_path", type=reads, default=registry.SMALL_DIFF2LIP)
+    parser.add_argument("--video", type=reads, default=ROOT / "scripts" / "demo" / "portrait.jpg")
+    parser.add_argument("--audio", type=reads, default=ROOT / "scripts" / "demo" / "speech.flac")
     parser.add_argument("--device", default="auto")
     options = parser.parse_args()
     device = resolve_device(options.device)

@@ -28,6 +28,7 @@ from errors import BadInput, LipSyncError
 from systems.judge import FRAMES, Judge
 from systems.registry import load_expert
 from systems.sync import find_offset
+from video.guard import reads
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def _judge(path: Path) -> Judge:
 
 def main() -> None:
     flags = parser()
-    flags.add_argument("--expert", type=Path, required=True, help="sync expert, ours or Wav2Lip's")
+    flags.add_argument("--expert", type=reads, required=True, help="sync expert, ours or Wav2Lip's")
     flags.add_argument("--max_offset", "--max-offset", type=float, default=SyncFilter.max_offset, metavar="FRAMES",
                        help="sound further off is shifted (default 1)")  # fmt: skip
     flags.add_argument("--min_confidence", "--min-confidence", type=float, default=0.1, metavar="COSINE",

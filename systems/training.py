@@ -1,6 +1,7 @@
 """From a recipe and a folder of data to trained weights: what train.py runs."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -13,7 +14,9 @@ from guided_diffusion.batches import batches_of
 from guided_diffusion.checkpoint import save_checkpoint
 from guided_diffusion.config import to_dict
 from guided_diffusion.distributed import Group, group
+from guided_diffusion.store import blob_url
 from guided_diffusion.trainer import Trainable, Trainer
+from video.lock import locked
 
 from .autoencoder import Autoencoder
 from .evaluate import complete
@@ -71,7 +74,9 @@ def train(
             check_hearing(model)
         check_stage1(chosen, init, hearing, workers)
         trainable = _trainable(chosen, complete(model, found), expert, where)
-        _run(chosen, model, found, trainable, data, output, workers, where, processes)
+        alone = processes.main and blob_url(output) is None
+        with locked(output / ".lock", output) if alone else nullcontext():
+            _run(chosen, model, found, trainable, data, output, workers, where, processes)
 
 
 def _run(
