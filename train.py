@@ -16,7 +16,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy's threads and torch'
 import argparse
 import sys
 
-from errors import LipSyncError
+from endings import exit_code
 from video.guard import guard, reads, writes_into
 
 
@@ -48,21 +48,17 @@ def arguments() -> argparse.Namespace:
     return options
 
 
-def main() -> int:
-    try:
-        options = arguments()
-        from systems.training import train  # torch loads after --help has answered
+def run() -> None:
+    options = arguments()
+    from systems.training import train  # torch loads after --help has answered
 
-        train(options.system, options.data, options.output, init=options.init, hearing=options.hearing,
-              expert=options.expert, parts=options.parts, device=options.device, workers=options.workers,
-              settings=options.set)  # fmt: skip
-        return 0
-    except LipSyncError as problem:
-        print(problem, file=sys.stderr)
-        return problem.exit_code
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on from the last saved step", file=sys.stderr)
-        return 130
+    train(options.system, options.data, options.output, init=options.init, hearing=options.hearing,
+          expert=options.expert, parts=options.parts, device=options.device, workers=options.workers,
+          settings=options.set)  # fmt: skip
+
+
+def main() -> int:
+    return exit_code(run, stopped="stopped; the same command goes on from the last saved step")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.stream import Disposition
 
-from errors import BadInput
+from errors import BadInput, lacks_memory
 
 # Titles in broken Unicode stop nobody: so PyAV reads them from 19 on, before that it must be told.
 LENIENT: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "ignore"}
@@ -140,14 +140,17 @@ def _decoded(container: InputContainer, stream: AudioStream) -> Iterator[AudioFr
     while True:
         try:
             packet = next(packets, None)
-        except av.FFmpegError:  # the file ends in the middle of something
+        except av.FFmpegError as problem:  # the file ends in the middle of something
+            if lacks_memory(problem):
+                raise
             return
         if packet is None:
             return
         try:
             yield from packet.decode()
-        except av.FFmpegError:  # damage is not always called invalid data
-            continue
+        except av.FFmpegError as problem:  # damage is not always called invalid data
+            if lacks_memory(problem):
+                raise
 
 
 def _resampled(resampler: AudioResampler | None, frame: AudioFrame | None) -> Iterator[np.ndarray]:

@@ -15,12 +15,14 @@ import multiprocessing
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import cv2
 from tqdm import tqdm
 
-from errors import BadInput, BatchFailed, LipSyncError
+from endings import exit_code
+from errors import BadInput, BatchFailed, LipSyncError, OutOfMemory
 from face_detection import NAMES, load_detector
 from video.guard import check, reads, writes_into
 from video.lock import locked
@@ -84,6 +86,11 @@ def _in_processes(
                 yield jobs[job], job.result()
             except LipSyncError as problem:
                 yield jobs[job], problem
+            except BrokenProcessPool as problem:
+                raise OutOfMemory(
+                    f"a process died while it prepared {jobs[job].video}, most likely for lack of memory; the same"
+                    " command goes on, with fewer --workers"
+                ) from problem
 
 
 def parser() -> argparse.ArgumentParser:
@@ -129,8 +136,4 @@ def run(options: argparse.Namespace, *, sync: SyncFilter | None = None, scorer: 
 
 
 if __name__ == "__main__":
-    try:
-        run(parser().parse_args())
-    except LipSyncError as problem:
-        sys.stderr.write(f"error: {problem}\n")
-        sys.exit(problem.exit_code)
+    sys.exit(exit_code(lambda: run(parser().parse_args())))

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from endings import exit_code
 from errors import BadInput
-from lipsync.cli import exit_code
 from lipsync.flags import Parser
 from video.guard import guard, reads, writes_into
 

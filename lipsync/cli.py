@@ -9,7 +9,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from errors import BadInput, BatchFailed, LipSyncError
+from endings import exit_code
+from errors import BadInput, BatchFailed
 from video.lock import locked
 
 from .flags import checkpoint, parser, settings
@@ -41,19 +42,6 @@ def generate_dist(args: Sequence[str] | None = None) -> int:
     Only the main process returns 5 for a list of which some failed: a launcher that sees a code ends the others.
     """
     return exit_code(lambda: _run(sys.argv[1:] if args is None else args, _together))
-
-
-def exit_code(work: Callable[[], None]) -> int:
-    """Runs a program; a problem that the user can act on becomes one sentence and its exit code, a bug still raises."""
-    try:
-        work()
-    except LipSyncError as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        return problem.exit_code
-    except KeyboardInterrupt:
-        print("stopped; nothing was written", file=sys.stderr)
-        return 130
-    return 0
 
 
 # Torch loads within these, after --help has answered and the paths were checked.
@@ -141,8 +129,8 @@ def _make_list(options: argparse.Namespace, items: list[Item], chosen: Settings,
     seconds = time.monotonic() - begin
     print(Summary(len(items), account.all_done, account.all_frames, seconds, failed).table())
     print(ledger.path)
-    if failed:
-        raise BatchFailed(f"{len(failed)} of {len(items)} failed; {ledger.path} says why")
+    if failed or account.all_failed:
+        raise BatchFailed(f"{max(len(failed), account.all_failed)} of {len(items)} failed; {ledger.path} says why")
 
 
 def _make_one(options: argparse.Namespace, items: list[Item], chosen: Settings, group: "Group") -> None:

@@ -88,13 +88,20 @@ class Ledger:
         """Notes why there is no result."""
         self._append(self._line(job, "", problem, {}))
 
+    def keep(self, job: Job, trace: str) -> None:
+        """Adds the traceback of a result that a bug prevented to the log."""
+        begin = "" if self.log.exists() else LOG
+        with self.log.open("a", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(f"{begin}\n{job.output}\n{trace}")
+
     def merge(self, jobs: Sequence[Job]) -> list[Line]:
         """The lines of these jobs that have one, in their order; makes one report of all that processes have said."""
         found = self.read()
         order = list(dict.fromkeys([*map(self._name, jobs), *found]))
         lines = [found[name] for name in order if name in found]
         with atomic(self.path) as temporary:
-            temporary.write_text("".join(f"{line.json()}\n" for line in lines), encoding="utf-8")
+            text = "".join(f"{line.json()}\n" for line in lines)
+            temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
         for shard in self._shards():
             shard.unlink(missing_ok=True)
         wanted = set(map(self._name, jobs))
@@ -105,8 +112,14 @@ class Ledger:
         return Line(self._name(job), str(job.video), audio, identity, error, report, time.time())
 
     def _append(self, line: Line) -> None:
-        with self._own.open("a", encoding="utf-8") as file:
-            file.write(f"\n{line.json()}\n")  # the first newline ends what a killed process left half written
+        try:
+            with self._own.open("a", encoding="utf-8", errors="backslashreplace") as file:
+                file.write(f"\n{line.json()}\n")  # the first newline ends what a killed process left half written
+        except OSError as problem:
+            raise BadInput(
+                f"{self._own}: the report cannot be written ({problem.strerror}); free some space, and the same command"
+                " goes on"
+            ) from problem
 
     def is_own(self, path: Path) -> bool:
         """Whether a file is called as one that some process of a run writes."""

@@ -34,6 +34,7 @@ from formula import fill, inputs  # noqa: E402
 from audio import ROW, read_mel  # noqa: E402
 from audio.avhubert import AvHubert, AvHubertConfig  # noqa: E402
 from dataset import ClipBatch, to_network  # noqa: E402
+from endings import exit_code  # noqa: E402
 from errors import BadInput  # noqa: E402
 from face_detection import cut, load_detector, track_face  # noqa: E402
 from guided_diffusion.device import autocast, resolve_device, resolve_precision, store_weights  # noqa: E402
@@ -42,7 +43,6 @@ from guided_diffusion.unet import UNetConfig  # noqa: E402
 from lipsync.jobs import Job  # noqa: E402
 from lipsync.pipeline import Dubber  # noqa: E402
 from lipsync.settings import Settings  # noqa: E402
-from scripts.program import exit_code  # noqa: E402
 from systems import registry  # noqa: E402
 from systems.diff2lip import Diff2LipNetwork  # noqa: E402
 from systems.parts import Parts  # noqa: E402

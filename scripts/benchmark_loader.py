@@ -30,10 +30,10 @@ sys.path.insert(0, str(ROOT))
 
 from audio import Mel, read_mel  # noqa: E402
 from dataset import ClipBatch, Footage, VideoClip, WindowConfig, Windows, corpus  # noqa: E402
+from endings import exit_code  # noqa: E402
 from errors import BadInput  # noqa: E402
 from face_detection import cut  # noqa: E402
 from guided_diffusion.batches import batches_of  # noqa: E402
-from scripts.program import exit_code  # noqa: E402
 from video import read_frames, write_video  # noqa: E402
 from video.guard import reads  # noqa: E402
 

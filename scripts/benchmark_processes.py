@@ -27,9 +27,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from endings import exit_code
 from errors import BadInput
 from guided_diffusion.distributed import LAUNCHERS
-from lipsync.cli import exit_code
 from video import read_frames, write_video
 from video.guard import reads
 

@@ -27,8 +27,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from audio import Waveform, read_sound
 from dataset.folders import VIDEO_SUFFIXES, files
+from endings import exit_code
 from errors import BadInput
-from lipsync.cli import exit_code, generate
+from lipsync.cli import generate
 from lipsync.ledger import Ledger, Line
 from video import atomic, probe
 from video.guard import guard, reads, writes_into

@@ -23,9 +23,9 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from dataset import Entry, entries, load_clip
+from endings import exit_code
 from errors import BadInput
 from evaluation.mediapipe_client import MediaPipe
-from scripts.program import exit_code
 from systems.style.frontal import WANTED, frontal
 from systems.style.labels import SPACE, landmarks_path, save_landmarks
 from systems.style.lip_motion import MotionSpace

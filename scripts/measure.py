@@ -30,9 +30,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from dataset import Clip, ClipBatch, entries, load_clip, to_pictures, window
 from dataset.sampling import stack
+from endings import exit_code
 from errors import BadInput
 from guided_diffusion.device import resolve_device, resolve_precision
-from scripts.program import exit_code
 from systems import registry
 from systems.system import Speaker
 from video.guard import guard, reads, writes

@@ -22,9 +22,9 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from dataset import ClipBatch, Footage, corpus, stack, window
+from endings import exit_code
 from errors import BadInput
 from guided_diffusion.device import resolve_device, resolve_precision
-from scripts.program import exit_code
 from systems import progress, registry
 from systems.system import Speaker
 from video.guard import reads

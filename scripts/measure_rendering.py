@@ -34,12 +34,12 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from dataset import Clip, ClipBatch, Needs, entries, load_clip, stack, to_pictures, window
+from endings import exit_code
 from errors import BadInput
 from evaluation.mediapipe_client import MediaPipe
 from guided_diffusion.device import autocast, resolve_device, resolve_precision
 from scripts.benchmark import medians
 from scripts.measure import Row, compare, interval
-from scripts.program import exit_code
 from systems import registry
 from systems.style.frontal import WANTED, frontal
 from systems.system import Speaker

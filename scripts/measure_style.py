@@ -34,9 +34,9 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from dataset import to_network
+from endings import exit_code
 from errors import BadInput
 from evaluation.bootstrap import interval
-from scripts.program import exit_code
 from systems import registry
 from systems.style import LipMotion, labelled
 from systems.style.labels import LabelledClip

@@ -34,9 +34,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from audio import MEL_RATE, MELS, SILENCE, Mel
 from dataset import ClipBatch, Footage, corpus
+from endings import exit_code
 from guided_diffusion.device import resolve_device, resolve_precision
 from scripts.lips import Lips, lips_of
-from scripts.program import exit_code
 from systems import progress, registry
 from systems.judge import FRAMES, Judge
 from systems.sync import SyncExpert, find_offset

@@ -19,7 +19,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from scripts.program import exit_code
+from endings import exit_code
 from video.guard import guard, reads, writes_into
 
 KINDS = ("real", "own", "other")

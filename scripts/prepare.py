@@ -24,7 +24,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from audio import Mel
 from dataset.prepare import parser, run
 from dataset.sync_filter import Offset, SyncFilter
-from errors import BadInput, LipSyncError
+from endings import exit_code
+from errors import BadInput
 from systems.judge import FRAMES, Judge
 from systems.registry import load_expert
 from systems.sync import find_offset
@@ -65,8 +66,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except LipSyncError as problem:
-        sys.stderr.write(f"error: {problem}\n")
-        sys.exit(problem.exit_code)
+    sys.exit(exit_code(main))

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from endings import exit_code
 from errors import BadInput
-from lipsync.cli import exit_code
 from lipsync.plan import Plan
 from video import atomic, probe, read_frames
 from video.guard import guard, reads, writes

@@ -25,10 +25,10 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from dataset.source import Source, listed
+from endings import exit_code
 from errors import BadInput
 from face_detection import voxceleb2_box
 from face_detection.reframing import CONTEXT, ROUNDS, SIDE, FramingNetwork
-from scripts.program import exit_code
 from video import atomic, read_frames
 from video.guard import guard, reads, writes
 

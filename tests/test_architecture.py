@@ -21,6 +21,8 @@ LAYERS = [
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 LONGEST = 350  # lines of a file
+BELOW = [Path("errors.py"), Path("endings.py")]
+CATCHES_ALL = Path("lipsync/batch.py")  # see CONTRIBUTING.md
 FOREIGN = ("checkpoints", "runs", "results", "venv", "build")  # made by users and tools
 
 
@@ -58,7 +60,7 @@ PROJECT = [path for path in SOURCES if owner(path) in LEVEL]
 
 
 def test_every_file_has_its_place() -> None:
-    unknown = [str(path) for path in SOURCES if owner(path) not in LEVEL and path != Path("errors.py")]
+    unknown = [str(path) for path in SOURCES if owner(path) not in LEVEL and path not in BELOW]
     assert unknown == []
 
 
@@ -76,7 +78,9 @@ def test_imports_only_point_down_and_siblings_do_not_know_each_other() -> None:
 
 
 def test_below_all_lies_errors_and_it_knows_nobody() -> None:
-    assert [name for name in imports(Path("errors.py")) if name.partition(".")[0] in {*LEVEL, "errors", "tests"}] == []
+    known = {*LEVEL, "errors", "endings", "tests"}
+    assert [name for name in imports(Path("errors.py")) if name.partition(".")[0] in known] == []
+    assert [name for name in imports(Path("endings.py")) if name.partition(".")[0] in known - {"errors"}] == []
 
 
 def test_one_system_never_sees_another() -> None:
@@ -120,7 +124,10 @@ def test_no_shell_no_bare_except_and_no_print_below_the_programs() -> None:
         for node in ast.walk(tree(path)):
             if isinstance(node, ast.ExceptHandler) and node.type is None:
                 wrong.append(f"{path}:{node.lineno} catches everything")
-            if isinstance(node, ast.ExceptHandler) and isinstance(node.type, ast.Name) and node.type.id == "Exception":
+            everything = isinstance(node, ast.ExceptHandler) and isinstance(node.type, ast.Name) and (
+                node.type.id == "Exception"
+            )  # fmt: skip
+            if everything and path != CATCHES_ALL:
                 wrong.append(f"{path}:{node.lineno} catches every Exception")
             if isinstance(node, ast.keyword) and node.arg == "shell":
                 wrong.append(f"{path}:{node.lineno} runs a shell")

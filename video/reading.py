@@ -1,7 +1,7 @@
 """A video file -> upright RGB frames at a constant rate."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from itertools import chain, pairwise
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from av.packet import Packet
 from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
-from errors import BadInput
+from errors import BadInput, lacks_memory
 from video.opening import opened
 from video.picture import rgb
 from video.timeline import Key, Timeline, Times, all_packets, timeline
@@ -143,12 +143,12 @@ def _from_key(container: InputContainer, stream: VideoStream, key: Key) -> Itera
 
 def _decoded(stream: VideoStream, packets: Iterator["Packet[VideoStream]"]) -> Iterator[VideoFrame]:
     """Every frame that decodes; what does not is left out."""
-    for packet in packets:
-        if packet.size:
-            with suppress(av.FFmpegError):
-                yield from stream.decode(packet)
-    with suppress(av.FFmpegError):
-        yield from stream.decode(None)
+    for packet in chain((packet for packet in packets if packet.size), [None]):
+        try:
+            yield from stream.decode(packet)
+        except av.FFmpegError as problem:
+            if lacks_memory(problem):
+                raise
 
 
 def _stamped(frames: Iterator[VideoFrame]) -> Iterator[tuple[int, VideoFrame]]:

@@ -16,7 +16,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from errors import BadInput
+from errors import BadInput, lacks_memory
 from video.opening import is_still, opened
 
 STILL_RATE = Fraction(25)
@@ -117,7 +117,9 @@ def all_packets(container: InputContainer, stream: VideoStream) -> Iterator["Pac
     while True:
         try:
             packet = next(demuxed, None)
-        except av.FFmpegError:  # cut in the middle of a packet
+        except av.FFmpegError as problem:  # cut in the middle of a packet
+            if lacks_memory(problem):
+                raise
             return
         if packet is None:
             return

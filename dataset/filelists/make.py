@@ -20,7 +20,8 @@ from pathlib import Path, PurePosixPath
 
 from dataset.filelist import Pair, write_filelist
 from dataset.folders import VIDEO_SUFFIXES, files_below
-from errors import BadInput, LipSyncError
+from endings import exit_code
+from errors import BadInput
 from video.guard import guard, reads, writes
 
 ATTEMPTS = 1000  # draws for each pair before the data is taken to have too few
@@ -106,8 +107,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except LipSyncError as problem:
-        sys.stderr.write(f"error: {problem}\n")
-        sys.exit(problem.exit_code)
+    sys.exit(exit_code(main))
