@@ -5,6 +5,7 @@ Randomness and data are functions of (seed, step, process), so "4 steps" equals 
 on the CPU.
 """
 
+import filecmp
 import logging
 import re
 import shutil
@@ -208,7 +209,10 @@ class Trainer(Generic[B]):
         """BadInput if somebody else's file lies where earlier weights are to go."""
         for name in self.store.names("history") if self.store.remote is None else ():
             found, path = PUBLISHED.fullmatch(name), self.store.folder / "history" / name
-            if found and int(found[1]) > self.step and step_of(path) != int(found[1]):
+            if not found or int(found[1]) <= self.step or step_of(path) == int(found[1]):
+                continue
+            published = self.store.folder / "weights.safetensors"  # what a run published that was killed a moment later
+            if not (published.exists() and filecmp.cmp(path, published, shallow=False)):
                 raise BadInput(f"{path}: was not made by this run; move it away, or choose another --output")
 
     def _load(self, state: dict[str, Any], where: str) -> None:
