@@ -4,7 +4,7 @@ import json
 import pickle
 import warnings
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,15 +13,28 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
+from torch.nn.modules.module import (
+    register_module_buffer_registration_hook,
+    register_module_module_registration_hook,
+    register_module_parameter_registration_hook,
+)
 
 from errors import BadInput
 from video.atomic import UNFINISHED, atomic
 
 FORMAT = "lipsync-1"
+PARALLEL = "module."
+INFLATION = 4  # times its size that a .pt may become
+MOST_TENSORS, MOST_NUMBERS = 20_000, 4_000_000_000  # of a network that is built for a checkpoint: 16 GB
 NOT_WEIGHTS = (
     pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, EOFError, OSError,
     ValueError, IndexError, KeyError, TypeError, AttributeError,
 )  # what torch's safe unpickler raises on bytes that are no pickle of weights
+
+
+NOT_A_NETWORK = (
+    ValueError, TypeError, RuntimeError, ArithmeticError, LookupError, MemoryError, AssertionError, AttributeError,
+)  # what building one of impossible sizes raises
 
 
 @dataclass(frozen=True)
@@ -98,11 +111,23 @@ def _load_safetensors(path: Path) -> Checkpoint:
         return Checkpoint(None, {}, 0, weights)
     try:
         return Checkpoint(metadata["system"] or None, json.loads(metadata["config"]), int(metadata["step"]), weights)
-    except (KeyError, ValueError) as problem:
+    except (KeyError, ValueError, RecursionError) as problem:
         raise BadInput(f"{path}: does not say what its weights are ({problem}); use another checkpoint") from problem
 
 
+def check_inflation(path: Path) -> None:
+    """BadInput for a .pt that becomes far more than it is: torch stores tensors as they are."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            inflated = sum(entry.file_size for entry in file.infolist())
+    except (zipfile.BadZipFile, OSError, ValueError, EOFError):
+        return  # of the older form, or damaged, as loading it will say
+    if inflated > INFLATION * path.stat().st_size:
+        raise BadInput(f"{path}: {path.stat().st_size} bytes that become {inflated}; use a file that torch wrote")
+
+
 def _load_pickle(path: Path) -> Checkpoint:
+    check_inflation(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # about pickle protocols: the outcome is what counts
@@ -114,11 +139,14 @@ def _load_pickle(path: Path) -> Checkpoint:
             weights = weights[name]
     if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
         raise BadInput(f"{path}: holds something other than one table of weights; use a weights-only checkpoint")
+    if weights and all(str(key).startswith(PARALLEL) for key in weights):  # as DataParallel saves them
+        weights = {key.removeprefix(PARALLEL): value for key, value in weights.items()}
     return Checkpoint(None, {}, 0, weights)
 
 
 def load_state(path: Path, where: str) -> dict[str, Any]:
     """What a trainer saved.  BadInput, which names `where`, if it is damaged or something else; runs nothing in it."""
+    check_inflation(path)
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except NOT_WEIGHTS as problem:
@@ -130,8 +158,49 @@ def load_state(path: Path, where: str) -> dict[str, Any]:
     return state
 
 
+class _Budget:
+    """Refuses, while a network is built on no device, what is larger than any checkpoint is meant to be."""
+
+    def __init__(self) -> None:
+        self.parts = self.numbers = 0
+
+    def __call__(self, module: torch.nn.Module, name: str, part: Any) -> None:
+        self.parts += 1
+        self.numbers += part.numel() if isinstance(part, Tensor) else 0
+        if self.parts > MOST_TENSORS or self.numbers > MOST_NUMBERS:
+            raise ValueError(f"more than {MOST_TENSORS:,} parts or {MOST_NUMBERS:,} numbers")
+
+
+def check_size(build: Callable[[], torch.nn.Module], weights: Mapping[str, Tensor], where: str) -> None:
+    """BadInput if a network of a stranger's config cannot be built, is too large, or has not the weights' shapes.
+
+    It is built without memory, and given up as soon as it exceeds what is stated above.
+    """
+    budget = _Budget()
+    hooks = [
+        register_module_parameter_registration_hook(budget), register_module_module_registration_hook(budget),
+        register_module_buffer_registration_hook(budget),
+    ]  # fmt: skip
+    try:
+        with torch.device("meta"), warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of layers without numbers
+            network = build()
+    except NOT_A_NETWORK as problem:
+        raise BadInput(f"{where}: its config makes no network ({problem}); use another checkpoint") from problem
+    finally:
+        for hook in hooks:
+            hook.remove()
+    check_shapes(network, weights, where)
+
+
 def load_strictly(module: torch.nn.Module, weights: dict[str, Tensor], where: str) -> None:
     """Every key and every shape must match.  Raises BadInput that names the first that does not."""
+    check_shapes(module, weights, where)
+    module.load_state_dict(weights)
+
+
+def check_shapes(module: torch.nn.Module, weights: Mapping[str, Tensor], where: str) -> None:
+    """As `load_strictly`, without loading."""
     own = module.state_dict()
     missing, unknown = sorted(set(own) - set(weights)), sorted(set(weights) - set(own))
     if missing or unknown:
@@ -142,4 +211,3 @@ def load_strictly(module: torch.nn.Module, weights: dict[str, Tensor], where: st
             raise BadInput(
                 f"{where}: {name} has shape {tuple(weights[name].shape)}, the network needs {tuple(value.shape)}"
             )
-    module.load_state_dict(weights)

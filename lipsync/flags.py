@@ -17,6 +17,10 @@ DESCRIPTION = """Make a face speak new words.
     python generate.py --filelist list.txt --test_video_dir videos --sample_path results"""
 
 
+LONGEST = 1e7  # seconds, four months
+MOST = 1024  # threads
+
+
 class Parser(argparse.ArgumentParser):
     """Answers a mistake in one sentence with exit code 2."""
 
@@ -96,20 +100,25 @@ def seconds(text: str) -> float:
     total = 0.0
     for part in text.split(":"):
         total = 60 * total + float(part)
+    if not abs(total) <= LONGEST:
+        raise argparse.ArgumentTypeError(f"{text} is no moment of a video")
     return total
 
 
 def count(text: str) -> int:
     """A number from 1 on."""
-    if int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is less than 1")
+    if not 1 <= int(text) <= MOST:
+        raise argparse.ArgumentTypeError(f"{text} is not from 1 to {MOST}")
     return int(text)
 
 
 def rate(text: str) -> Fraction:
     """25, 29.97 or 30000/1001 frames per second; 23.98, 29.97 and 59.94 mean the exact ones."""
     exact = {"23.98": "24000/1001", "23.976": "24000/1001", "29.97": "30000/1001", "59.94": "60000/1001"}
-    return Fraction(exact.get(text, text))
+    try:
+        return Fraction(exact.get(text, text))
+    except ZeroDivisionError:
+        raise argparse.ArgumentTypeError(f"{text} is no rate") from None
 
 
 def sides(text: str) -> Sides:

@@ -16,12 +16,13 @@ from typing import NoReturn
 
 from dataset.filelist import read_filelist
 from errors import BadInput
+from texts import read_text
 from video import segment_suffix
 
 from .flags import add_flags, settings, spelled
 from .item import Item, default_name, original_of
 from .jobs import Job
-from .rows import JSON, check_columns, read_rows, read_text
+from .rows import JSON, check_columns, read_rows
 
 PATHS = ("video", "audio", "segments", "mux_audio", "style_video", "motion_in")
 COLUMNS = (
