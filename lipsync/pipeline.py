@@ -105,14 +105,16 @@ class Dubber:
         self.settings = settings
         self.synthesizer = Synthesizer(checkpoint, settings, say)
         self._detectors: dict[str, Detector] = {}
-        self._stage1: Stage1 | None = None
+        self._stages: list[Stage1] = []  # shared by all that `adjusted` makes of it, as the detectors are
 
     @property
     def stage1(self) -> Stage1 | None:
         """What says how lips move, for a system that is told; on the CPU in float32: it says the same anywhere."""
-        if self._stage1 is None and self.synthesizer.needs.motion:
-            self._stage1 = load_motion(self.synthesizer.folder)
-        return self._stage1
+        if not self.synthesizer.needs.motion:
+            return None
+        if not self._stages:
+            self._stages.append(load_motion(self.synthesizer.folder))
+        return self._stages[0]
 
     @property
     def detector(self) -> Detector:

@@ -11,7 +11,7 @@ Extend = Literal["pingpong", "loop", "hold"]
 Length = Literal["audio", "video", "shortest"]
 Reference = Literal["other", "gt", "first_frame", "random"]
 OnNoFace = Literal["keep", "error"]
-Sampler = Literal["ddim", "ddpm", "dpm++"]
+Sampler = Literal["ddim", "ddpm", "dpm++2m", "dpm++2m-c", "dpm++"]
 Silence = Literal["model", "close", "original"]
 Sides = tuple[float, float, float, float]
 

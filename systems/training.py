@@ -58,11 +58,12 @@ def train(
     Alone, or as one of the processes that torchrun, mpiexec or srun started.
     Raises BadInput for what cannot be, before anything is written.
     """
-    chosen = recipe(name).changed(settings)
+    preset = recipe(name)
     with group() as processes:
+        found = _parts(preset, parts)
+        chosen = preset.changed(settings if found is None else [*found.settings, *settings])
         where = processes.device(device)
         torch.manual_seed(chosen.train.seed)
-        found = _parts(chosen, parts)
         if found is not None:
             chosen = replace(chosen, model=found.fitted(chosen.model))
         model = build(chosen.kind, chosen.model)
