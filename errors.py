@@ -7,6 +7,22 @@ The exit codes of every program here:
 """
 
 
+import errno
+
+FULL = (
+    "out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory", "insufficient memory",
+    "unable to allocate", "bad_alloc", "can't start new thread",
+)  # fmt: skip
+
+
+def lacks_memory(problem: BaseException) -> bool:
+    """Whether an exception of any library says that memory did not suffice; CUDA, MPS, the CPU and cv2 use words."""
+    if isinstance(problem, MemoryError) or getattr(problem, "errno", None) == errno.ENOMEM:
+        return True
+    words = str(problem).lower()
+    return not isinstance(problem, (LipSyncError, ValueError)) and any(full in words for full in FULL)
+
+
 class LipSyncError(Exception):
     """A problem that the user can act on; `exit_code` is what the program returns."""
 

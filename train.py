@@ -15,50 +15,51 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy's threads and torch'
 
 import argparse
 import sys
-from pathlib import Path
 
-from errors import LipSyncError
+from endings import exit_code
+from video.guard import guard, reads, writes_into
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--system", default="diff2lip-small",
-        help="preset: {diff2lip,syncdiff}-{128,small}, sync, style-small, or what that needs: autoencoder,"
+        help="preset: {diff2lip,syncdiff}-{128,small}, sync, style-{small,medium}, or what that needs: autoencoder,"
         " motion-reader, motion",
     )  # fmt: skip
-    parser.add_argument("--data", type=Path, required=True, help="VoxCeleb2, LRW, or a prepared folder")
-    parser.add_argument("--output", type=Path, required=True, help="run folder, or gs:// or az://: state, log, weights")
-    parser.add_argument("--init", type=Path, help="checkpoint to start from; of another make, what fits of it")
-    parser.add_argument("--hearing", type=Path, help="ears to start from: a sync expert's, or AV-HuBERT as published")
-    parser.add_argument("--expert", type=Path, help="sync expert that judges, for the sync term; Wav2Lip's fits too")
-    parser.add_argument("--features", type=Path, help="a VGG-16's first layers, for the perceptual term; else LPIPS")
-    parser.add_argument("--parts", type=Path, help="folder of an autoencoder (to work in its latents), stage 1")
+    parser.add_argument("--data", type=reads, required=True, help="VoxCeleb2, LRW, a prepared folder, or a pack")
+    parser.add_argument("--output", type=writes_into, required=True, metavar="RUN",
+                        help="run folder, or gs:// or az://: state, log, weights")  # fmt: skip
+    parser.add_argument("--init", type=reads, help="checkpoint to start from; of another make, what fits of it")
+    parser.add_argument("--hearing", type=reads, help="ears to start from: a sync expert's, or AV-HuBERT as published")
+    parser.add_argument("--expert", type=reads, help="sync expert that judges, for the sync term; Wav2Lip's fits too")
+    parser.add_argument("--features", type=reads, help="a VGG-16's first layers, for the perceptual term; else LPIPS")
+    parser.add_argument("--parts", type=reads, help="folder of an autoencoder (to work in its latents), stage 1")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     parser.add_argument("--workers", type=int, default=0, help="processes that prepare batches")
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE",
         help="any setting, such as train.steps=1000, train.learning_rate=2e-4, loss.sync=0.03, data.frames=5",
     )  # fmt: skip
-    return parser.parse_args()
+    options = parser.parse_args()
+    files = [options.output / name for name in ("state.pt", "weights.safetensors", "log.jsonl")]
+    files += options.output.glob("weights-*.safetensors")
+    guard(parser, options, outputs=[("--output", path) for path in files],
+          owned=[("--output", options.output / name) for name in ("history", "tensorboard", "strips")])  # fmt: skip
+    return options
+
+
+def run() -> None:
+    options = arguments()
+    from systems.training import train  # torch loads after --help has answered
+
+    train(options.system, options.data, options.output, init=options.init, hearing=options.hearing,
+          expert=options.expert, features=options.features, parts=options.parts, device=options.device,
+          workers=options.workers, settings=options.set)  # fmt: skip
 
 
 def main() -> int:
-    try:
-        options = arguments()
-        from systems.training import train  # torch loads after --help has answered
-
-        train(options.system, options.data, options.output, init=options.init, hearing=options.hearing,
-              expert=options.expert, features=options.features, parts=options.parts, device=options.device,
-              workers=options.workers,
-              settings=options.set)  # fmt: skip
-        return 0
-    except LipSyncError as problem:
-        print(problem, file=sys.stderr)
-        return problem.exit_code
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on from the last saved step", file=sys.stderr)
-        return 130
+    return exit_code(run, stopped="stopped; the same command goes on from the last saved step")
 
 
 if __name__ == "__main__":

@@ -2,31 +2,25 @@
 
 Where a file's time begins: at its first picture if it has moving pictures, else at its first sound.  Sound before
 that moment is cut, a late start is filled with silence, and so is a hole in the middle: sample n is heard at
-n / rate on the clock by which `video.read_frames` numbers the frames of the same file.
+n / rate on the clock by which `video.read_frames` numbers the frames of the same file.  Of two channels that cancel
+when they are mixed, the louder one is heard; what is no number is silence.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
-import av
 import numpy as np
-from av.audio.frame import AudioFrame
-from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.container import InputContainer
-from av.stream import Disposition
 
 from errors import BadInput
+from media import heard, mixes, open_media, sound_stream
+from media.opening import check_sound
 
-# Titles in broken Unicode stop nobody: so PyAV reads them from 19 on, before that it must be told.
-LENIENT: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "ignore"}
 SAMPLE_RATE = 16_000  # samples per second of everything the networks hear
-JITTER = Fraction(1, 10)  # seconds that timestamps may be off before that counts as a hole
-LONGEST_HOLE = 600  # seconds; a longer one is a broken clock and not silence
 
 
 @dataclass(frozen=True)
@@ -60,97 +54,35 @@ def read_sound(path: Path, *, rate: int = SAMPLE_RATE) -> Waveform:
 
 def sound_blocks(path: Path, *, rate: int = SAMPLE_RATE) -> Iterator[np.ndarray]:
     """The samples of `read_sound(path, rate=rate)` in order, a fraction of a second of f32 [n] at a time."""
-    placed = 0  # samples yielded so far
-    late = 0  # samples of the present run that fall before that, to be dropped
+    channel = _louder(path.absolute(), *_version(path))
+    empty = True
     with _opened(path) as (container, stream):
-        for start, block in _runs(container, stream, rate):
-            if start is not None:
-                silence = start - placed
-                late = max(-silence, 0)
-                while silence > 0:
-                    piece = min(silence, rate)
-                    yield np.zeros(piece, np.float32)
-                    placed, silence = placed + piece, silence - piece
-            kept = block[late:]
-            late -= block.size - kept.size
-            placed += kept.size
-            if kept.size:
-                yield np.clip(kept, -1, 1)
-    if not placed:
+        for block in heard(path, container, stream, rate, "mono" if channel is None else "stereo"):
+            empty = False
+            yield block[channel or 0]
+    if empty:
         raise BadInput(f"{path}: its sound cannot be decoded (empty or damaged); give a file that plays")
+
+
+@lru_cache(maxsize=64)
+def _louder(path: Path, changed: int, size: int) -> int | None:
+    """The channel that is heard of a stereo sound whose mix cancels, None for the mix."""
+    with _opened(path) as (container, stream):
+        return mixes(path, container, stream) if stream.codec_context.channels == 2 else None
+
+
+def _version(path: Path) -> tuple[int, int]:
+    if not path.is_file():
+        raise BadInput(f"{path}: no such file; check the path of the sound")
+    state = path.stat()
+    return state.st_mtime_ns, state.st_size
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[InputContainer, AudioStream]]:
-    if not path.is_file():
-        raise BadInput(f"{path}: no such file; check the path of the sound")
-    if not path.stat().st_size:
-        raise BadInput(f"{path}: the file is empty; export or copy it again")
-    try:
-        container = av.open(str(path.absolute()), **LENIENT)
-    except (av.FFmpegError, OSError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise BadInput(f"{path}: not a readable sound or video file ({reason}); give a wav, mp3, m4a or mp4") from error
-    with container:
-        if not container.streams.audio:
+    with open_media(path, "sound or video file", "give a wav, mp3, m4a or mp4") as container:
+        stream = sound_stream(container)
+        if stream is None:
             raise BadInput(f"{path}: it has no sound; give a file with a sound track")
-        yield container, container.streams.audio[0]
-
-
-def _runs(container: InputContainer, stream: AudioStream, rate: int) -> Iterator[tuple[int | None, np.ndarray]]:
-    """Resampled blocks f32 [n]; with the first one of each unbroken run, the sample it belongs at (else None)."""
-    zero = _zero(container, stream)
-    resampler: AudioResampler | None = None
-    sent = Fraction(0)  # where on the clock the next frame should begin, in seconds
-    kind: tuple[str, str, int] | None = None
-    start: int | None = None
-    for frame in _decoded(container, stream):
-        time = sent if frame.pts is None or not frame.time_base else frame.pts * frame.time_base - zero
-        hole = time - sent
-        if resampler is not None and not -JITTER <= hole <= LONGEST_HOLE:  # a clock that jumps is set again
-            zero += hole
-            time, hole = sent, Fraction(0)
-        if resampler is None or hole > JITTER or kind != _kind(frame):
-            yield from ((None, block) for block in _resampled(resampler, None))
-            resampler, kind = AudioResampler(format="flt", layout="mono", rate=rate), _kind(frame)
-            sent, start = time, round(time * rate)
-        sent += Fraction(frame.samples, frame.sample_rate)
-        for block in _resampled(resampler, frame):
-            yield start, block
-            start = None
-    yield from ((None, block) for block in _resampled(resampler, None))
-
-
-def _zero(container: InputContainer, stream: AudioStream) -> Fraction:
-    """Where the file's time begins, in seconds (the same rule as in `video`)."""
-    pictures = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
-    for first in (*pictures[:1], stream):
-        if first.start_time is not None and first.time_base is not None:
-            return first.start_time * first.time_base
-    return Fraction(0)
-
-
-def _kind(frame: AudioFrame) -> tuple[str, str, int]:
-    return frame.format.name, frame.layout.name, frame.sample_rate
-
-
-def _decoded(container: InputContainer, stream: AudioStream) -> Iterator[AudioFrame]:
-    """Every frame that decodes; damaged packets are skipped, as players do."""
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets, None)
-        except av.FFmpegError:  # the file ends in the middle of something
-            return
-        if packet is None:
-            return
-        try:
-            yield from packet.decode()
-        except av.FFmpegError:  # damage is not always called invalid data
-            continue
-
-
-def _resampled(resampler: AudioResampler | None, frame: AudioFrame | None) -> Iterator[np.ndarray]:
-    if resampler is not None:
-        for block in resampler.resample(frame):
-            yield block.to_ndarray()[0]
+        check_sound(path, stream.codec_context.sample_rate, stream.codec_context.channels)
+        yield container, stream

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from errors import BadInput
+from texts import read_text
 from video import atomic
 
 from .folders import VIDEO_SUFFIXES
@@ -41,10 +42,7 @@ class Pair:
 
 def read_filelist(path: Path) -> list[Pair]:
     """The pairs of a list, in order.  Raises BadInput, with the number of the line, if one is no pair."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as problem:
-        raise BadInput(f"{path}: not a readable list ({problem}); give a text file in UTF-8") from problem
+    text = read_text(path, "a text file")
     found = [_pair(line, f"{path}, line {number}") for number, line in enumerate(text.split("\n"), 1) if line.strip()]
     if not found:
         raise BadInput(f"{path}: no pair in it; each line holds a sound and a video")

@@ -16,14 +16,18 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
 from tqdm import tqdm
 
-from errors import BadInput, BatchFailed, LipSyncError
+from endings import exit_code
+from errors import BadInput, BatchFailed, LipSyncError, OutOfMemory
 from face_detection import NAMES, load_detector
+from video.guard import check, reads, writes_into
+from video.lock import locked
 
 from .cutting import Cutting, prepare_source
 from .report import Line, Report
@@ -84,6 +88,11 @@ def _in_processes(
                 yield jobs[job], job.result()
             except LipSyncError as problem:
                 yield jobs[job], problem
+            except BrokenProcessPool as problem:
+                raise OutOfMemory(
+                    f"a process died while it prepared {jobs[job].video}, most likely for lack of memory; the same"
+                    " command goes on, with fewer --workers"
+                ) from problem
 
 
 @contextmanager
@@ -102,9 +111,9 @@ def parser() -> argparse.ArgumentParser:
     """What `run` understands."""
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     what = flags.add_mutually_exclusive_group(required=True)
-    what.add_argument("--videos", type=Path, metavar="FOLDER")
-    what.add_argument("--list", type=Path, metavar="CSV")
-    flags.add_argument("--output", type=Path, required=True, metavar="DIR")
+    what.add_argument("--videos", type=reads, metavar="FOLDER")
+    what.add_argument("--list", type=reads, metavar="CSV")
+    flags.add_argument("--output", type=writes_into, required=True, metavar="DIR")
     flags.add_argument("--size", type=int, default=128, help="pixels of a face (default 128)")
     flags.add_argument("--workers", type=int, default=2, help="processes (default 2); 0: this one")
     flags.add_argument("--face_detector", "--face-detector", choices=NAMES, default="auto")
@@ -131,12 +140,14 @@ def run(options: argparse.Namespace, *, sync: SyncFilter | None = None, scorer: 
         sources = listed(options.list, options.output)
     else:
         sources = found(options.videos, options.output, options.held_out)
-    prepare(sources, options.output, cutting, workers=options.workers, scorer=scorer)
+    report = options.output / "report.jsonl"
+    check(
+        [("--list", options.list or options.videos), *(("the video", source.video) for source in sources)],
+        [("the report", report), *(("the clip", source.target) for source in sources if source.framed)],
+    )
+    with locked(options.output / ".lock", options.output):
+        prepare(sources, options.output, cutting, workers=options.workers, scorer=scorer)
 
 
 if __name__ == "__main__":
-    try:
-        run(parser().parse_args())
-    except LipSyncError as problem:
-        sys.stderr.write(f"error: {problem}\n")
-        sys.exit(problem.exit_code)
+    sys.exit(exit_code(lambda: run(parser().parse_args())))

@@ -18,6 +18,7 @@ from errors import BadInput
 from video import atomic
 
 Line = Mapping[str, Any]
+BEGIN = '{"source": "'  # of each line but the first
 
 
 class Report:
@@ -53,13 +54,22 @@ class Report:
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:
-    """The lines of a report, up to one that was cut short."""
-    found = []
-    for text in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+    """The lines of a report, without one that was cut short at its end.  BadInput if it is something else."""
+    texts = path.read_bytes().decode(errors="replace").splitlines() if path.exists() else []
+    found: list[dict[str, Any]] = []
+    for number, text in enumerate(texts, 1):
         try:
-            found.append(dict(json.loads(text)))
-        except ValueError:
-            break
+            line = json.loads(text)
+        except (ValueError, RecursionError):
+            line = None
+            if number == len(texts) and (text.startswith(BEGIN) or BEGIN.startswith(text)):
+                break
+        if not isinstance(line, dict) or not (isinstance(line.get("source"), str) or isinstance(line.get("size"), int)):
+            raise BadInput(
+                f"{path}, line {number}: is no line of a report of prepared clips; move the file away, or choose"
+                " another --output"
+            )
+        found.append(line)
     return found
 
 

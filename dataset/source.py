@@ -1,11 +1,11 @@
 """Which videos are to be prepared, who speaks in them, and what their clips will be called."""
 
-import csv
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from errors import BadInput
+from texts import read_text, table
 
 from .folders import VIDEO_SUFFIXES, files_below
 from .splits import SPLITS, is_held_out
@@ -40,11 +40,7 @@ def listed(listing: Path, output: Path) -> list[Source]:
     id00012/21Uxsk56VDQ/00001.mp4 becomes id00012/21Uxsk56VDQ__00001.npz.  Raises BadInput if a row lacks a value, or
     two would become the same clip.
     """
-    try:
-        with listing.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError) as problem:
-        raise BadInput(f"{listing}: not a readable list ({problem}); pass a CSV file with --list") from problem
+    rows = [row for _, row in table(listing, read_text(listing))]
     if not rows or not all(row.get(column) for row in rows for column in ("file", "split", "speaker")):
         raise BadInput(f"{listing}: needs at least one row, and file, split and speaker in every one")
     for row in rows:

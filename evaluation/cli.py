@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from endings import exit_code
 from errors import BadInput
-from lipsync.cli import exit_code
 from lipsync.flags import Parser
+from video.guard import guard, reads, writes_into
 
 from . import checkpoint_cli
 
@@ -35,20 +36,20 @@ def parser() -> Parser:
         prog="python -m evaluation", description=DESCRIPTION, allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
-    p.add_argument("--real", type=Path, required=True, metavar="DIR|LIST",
+    p.add_argument("--real", type=reads, required=True, metavar="DIR|LIST",
                    help="folder of the real videos, or a list with lines of sound and video")
-    p.add_argument("--root", type=Path, metavar="DIR", help="with a list: the folder that its names are below of")
-    p.add_argument("--fake", type=Path, required=True, metavar="DIR",
+    p.add_argument("--root", type=reads, metavar="DIR", help="with a list: the folder that its names are below of")
+    p.add_argument("--fake", type=reads, required=True, metavar="DIR",
                    help="folder of the results, called as the real videos; for a list SOUND_VIDEO, dots for slashes")
-    p.add_argument("-o", "--output", type=Path, required=True, metavar="DIR",
+    p.add_argument("-o", "--output", type=writes_into, required=True, metavar="DIR",
                    help="where report.json, .csv, .md and .html go")
     p.add_argument("--protocol", default="reconstruction", metavar="NAME",
                    help="what is compared: reconstruction, cross (faces are detected); diff2lip-reconstruction,"
                    " diff2lip-cross (VoxCeleb2); lrw-reconstruction, lrw-cross; wav2lip-cross (%(default)s)")
-    p.add_argument("--expert", type=Path, metavar="FILE", help="a sync expert, of train.py or Wav2Lip's, to judge too")
-    p.add_argument("--weights", type=Path, nargs="+", default=[], metavar="DIR",
+    p.add_argument("--expert", type=reads, metavar="FILE", help="a sync expert, of train.py or Wav2Lip's, to judge too")
+    p.add_argument("--weights", type=reads, nargs="+", default=[], metavar="DIR",
                    help="more folders with published weights, beside checkpoints/ and torch's cache")
-    p.add_argument("--mediapipe_python", type=Path, default=Path(sys.executable), metavar="FILE",
+    p.add_argument("--mediapipe_python", type=reads, default=Path(sys.executable), metavar="FILE",
                    help="the python of an environment that has mediapipe, which does not live beside our OpenCV")
     p.add_argument("--face_detector", default="auto", metavar="NAME", help="as for generate.py (%(default)s)")
     p.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps (%(default)s)")
@@ -62,7 +63,7 @@ def run(options: argparse.Namespace) -> None:
     from .cases import from_folder, from_list
     from .evaluate import evaluate
     from .protocol import PROTOCOLS
-    from .report import check, write
+    from .report import ENDINGS, check, write
     from .suite import Tools, assemble
     from .tables import as_markdown
 
@@ -74,6 +75,11 @@ def run(options: argparse.Namespace) -> None:
     cases = (
         from_list(options.real, options.root, options.fake) if listed else from_folder(options.real, options.fake)
     )
+    files = [path for case in cases for path in (case.real, case.result, case.sound) if path is not None]
+    guard(
+        parser(), options, inputs=[("the video", path) for path in files],
+        outputs=[("--output", options.output / f"report.{ending}") for ending in ENDINGS],
+    )  # fmt: skip
     tools = Tools(
         resolve_device(options.device), options.expert, options.weights, options.mediapipe_python, options.face_detector
     )

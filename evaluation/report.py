@@ -9,13 +9,14 @@ from .page import as_page
 from .results import Evaluation
 from .tables import as_csv, as_json, as_markdown
 
+WRITTEN = {"json": as_json, "csv": as_csv, "md": as_markdown, "html": as_page}
+ENDINGS = tuple(WRITTEN)
 NAMED = 5  # clips that were left out, in the sentence that says so
 
 
 def write(evaluation: Evaluation, folder: Path) -> None:
     """report.json, .csv, .md and .html, each whole or not at all.  Raises BadInput if they cannot be written."""
-    written = {"json": as_json, "csv": as_csv, "md": as_markdown, "html": as_page}
-    for ending, text in written.items():
+    for ending, text in WRITTEN.items():
         with atomic(folder / f"report.{ending}") as temporary:
             temporary.write_text(text(evaluation), encoding="utf-8", newline="")
 

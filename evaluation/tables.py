@@ -83,7 +83,7 @@ def as_csv(evaluation: Evaluation) -> str:
         for subject in SUBJECTS:
             values = clip.values[subject]
             figures = ["" if (value := values.get(name)) is None else repr(float(value)) for name in names]
-            writer.writerow([clip.name, "evaluated", subject, clip.frames, *figures])
+            writer.writerow([_inert(clip.name), "evaluated", subject, clip.frames, *figures])
     writer.writerows([_left_out(problem, len(names)) for problem in evaluation.problems])
     return text.getvalue()
 
@@ -102,4 +102,9 @@ def _plain(values: Mapping[str, Mapping[str, float | None]]) -> dict[str, dict[s
 
 
 def _left_out(problem: Problem, figures: int) -> list[str]:
-    return [problem.name, problem.flaw, "", "", *[""] * figures]
+    return [_inert(problem.name), problem.flaw, "", "", *[""] * figures]
+
+
+def _inert(text: str) -> str:
+    """A cell that no spreadsheet takes for a formula."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text

@@ -20,6 +20,7 @@ from errors import BadInput
 from face_detection.searching import BLOCK, LONGEST, STILL, STRIDE
 from face_detection.sightings import Sightings
 from video import atomic
+from video.arrays import check_arrays
 
 VERSION = 3
 """Raised whenever the same video, detector and settings would give other sightings (with other weights that correct
@@ -55,6 +56,7 @@ class SightingCache:
         """The block of frames start..stop-1, if it is there and whole."""
         path = self._path(start, stop)
         try:
+            check_arrays(path)
             with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 block = Sightings(int(stored["start"]), **{name: stored[name] for name in stored if name != "start"})
         except FileNotFoundError:

@@ -14,6 +14,7 @@ from face_detection.track import FaceTrack
 
 FORMS = "largest, center, index:N or point:x,y[@seconds]"
 NUMBER = r"-?\d+(?:\.\d*)?"
+FARTHEST = 1e7  # pixels, seconds
 POINT = re.compile(rf"point:({NUMBER}),({NUMBER})(?:@({NUMBER}))?")
 
 
@@ -37,10 +38,12 @@ class Selector:
         """BadInput if it is none of the four forms."""
         if text in ("largest", "center"):
             return cls("largest" if text == "largest" else "center")
-        if match := re.fullmatch(r"index:(\d+)", text):
+        if match := re.fullmatch(r"index:(\d{1,9})", text):
             return cls("index", int(match[1]))
         if match := POINT.fullmatch(text):
-            return cls("point", 0, (float(match[1]), float(match[2])), float(match[3]) if match[3] else None)
+            x, y, seconds = (float(value or 0) for value in match.groups()[:3])
+            if max(abs(x), abs(y), seconds) < FARTHEST:
+                return cls("point", 0, (x, y), seconds if match[3] else None)
         raise BadInput(f"--face {text}: choose {FORMS}; the video itself is passed with --video")
 
     @property

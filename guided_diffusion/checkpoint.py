@@ -1,13 +1,10 @@
 """Weights on disk: safetensors whose metadata holds the system's name, its whole config and the step."""
 
 import json
-import os
 import pickle
-import re
-import tempfile
 import warnings
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,15 +13,28 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
+from torch.nn.modules.module import (
+    register_module_buffer_registration_hook,
+    register_module_module_registration_hook,
+    register_module_parameter_registration_hook,
+)
 
 from errors import BadInput
+from video.atomic import UNFINISHED, atomic
 
 FORMAT = "lipsync-1"
-UNFINISHED = re.compile(r"\..+\.[a-z0-9_]{8}\.(pt|safetensors|jsonl)")  # a name of tempfile's, an ending of ours
+PARALLEL = "module."
+INFLATION = 4  # times its size that a .pt may become
+MOST_TENSORS, MOST_NUMBERS = 20_000, 4_000_000_000  # of a network that is built for a checkpoint: 16 GB
 NOT_WEIGHTS = (
     pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, EOFError, OSError,
     ValueError, IndexError, KeyError, TypeError, AttributeError,
 )  # what torch's safe unpickler raises on bytes that are no pickle of weights
+
+
+NOT_A_NETWORK = (
+    ValueError, TypeError, RuntimeError, ArithmeticError, LookupError, MemoryError, AssertionError, AttributeError,
+)  # what building one of impossible sizes raises
 
 
 @dataclass(frozen=True)
@@ -43,24 +53,25 @@ class Checkpoint:
 def save_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Lets `write` fill a file beside the target, flushes it to the disk and renames it over the target."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
+    with atomic(path) as temporary:
         write(temporary)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Removes what `save_atomically` left in a folder when a process was killed while it wrote there."""
+    """Removes what `atomic` left in a folder when a process was killed while it wrote there."""
     for path in folder.glob(".*"):
         if UNFINISHED.fullmatch(path.name):
             path.unlink()
+
+
+def step_of(path: Path) -> int | None:
+    """The step at which `save_checkpoint` wrote a file; None if it is no such file."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+        return int(metadata["step"]) if metadata.get("format") == FORMAT else None
+    except (SafetensorError, OSError, KeyError, ValueError):
+        return None
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint, dtype: torch.dtype | None = None) -> None:
@@ -100,11 +111,23 @@ def _load_safetensors(path: Path) -> Checkpoint:
         return Checkpoint(None, {}, 0, weights)
     try:
         return Checkpoint(metadata["system"] or None, json.loads(metadata["config"]), int(metadata["step"]), weights)
-    except (KeyError, ValueError) as problem:
+    except (KeyError, ValueError, RecursionError) as problem:
         raise BadInput(f"{path}: does not say what its weights are ({problem}); use another checkpoint") from problem
 
 
+def check_inflation(path: Path) -> None:
+    """BadInput for a .pt that becomes far more than it is: torch stores tensors as they are."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            inflated = sum(entry.file_size for entry in file.infolist())
+    except (zipfile.BadZipFile, OSError, ValueError, EOFError):
+        return  # of the older form, or damaged, as loading it will say
+    if inflated > INFLATION * path.stat().st_size:
+        raise BadInput(f"{path}: {path.stat().st_size} bytes that become {inflated}; use a file that torch wrote")
+
+
 def _load_pickle(path: Path) -> Checkpoint:
+    check_inflation(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # about pickle protocols: the outcome is what counts
@@ -116,11 +139,68 @@ def _load_pickle(path: Path) -> Checkpoint:
             weights = weights[name]
     if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
         raise BadInput(f"{path}: holds something other than one table of weights; use a weights-only checkpoint")
+    if weights and all(str(key).startswith(PARALLEL) for key in weights):  # as DataParallel saves them
+        weights = {key.removeprefix(PARALLEL): value for key, value in weights.items()}
     return Checkpoint(None, {}, 0, weights)
+
+
+def load_state(path: Path, where: str) -> dict[str, Any]:
+    """What a trainer saved.  BadInput, which names `where`, if it is damaged or something else; runs nothing in it."""
+    check_inflation(path)
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except NOT_WEIGHTS as problem:
+        raise BadInput(
+            f"{where}: is no state of a run, or damaged; move it away to begin anew, or choose another --output"
+        ) from problem
+    if not isinstance(state, dict):
+        raise BadInput(f"{where}: is no state of a run; move it away to begin anew, or choose another --output")
+    return state
+
+
+class _Budget:
+    """Refuses, while a network is built on no device, what is larger than any checkpoint is meant to be."""
+
+    def __init__(self) -> None:
+        self.parts = self.numbers = 0
+
+    def __call__(self, module: torch.nn.Module, name: str, part: Any) -> None:
+        self.parts += 1
+        self.numbers += part.numel() if isinstance(part, Tensor) else 0
+        if self.parts > MOST_TENSORS or self.numbers > MOST_NUMBERS:
+            raise ValueError(f"more than {MOST_TENSORS:,} parts or {MOST_NUMBERS:,} numbers")
+
+
+def check_size(build: Callable[[], torch.nn.Module], weights: Mapping[str, Tensor], where: str) -> None:
+    """BadInput if a network of a stranger's config cannot be built, is too large, or has not the weights' shapes.
+
+    It is built without memory, and given up as soon as it exceeds what is stated above.
+    """
+    budget = _Budget()
+    hooks = [
+        register_module_parameter_registration_hook(budget), register_module_module_registration_hook(budget),
+        register_module_buffer_registration_hook(budget),
+    ]  # fmt: skip
+    try:
+        with torch.device("meta"), warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of layers without numbers
+            network = build()
+    except NOT_A_NETWORK as problem:
+        raise BadInput(f"{where}: its config makes no network ({problem}); use another checkpoint") from problem
+    finally:
+        for hook in hooks:
+            hook.remove()
+    check_shapes(network, weights, where)
 
 
 def load_strictly(module: torch.nn.Module, weights: dict[str, Tensor], where: str) -> None:
     """Every key and every shape must match.  Raises BadInput that names the first that does not."""
+    check_shapes(module, weights, where)
+    module.load_state_dict(weights)
+
+
+def check_shapes(module: torch.nn.Module, weights: Mapping[str, Tensor], where: str) -> None:
+    """As `load_strictly`, without loading."""
     own = module.state_dict()
     missing, unknown = sorted(set(own) - set(weights)), sorted(set(weights) - set(own))
     if missing or unknown:
@@ -131,4 +211,3 @@ def load_strictly(module: torch.nn.Module, weights: dict[str, Tensor], where: st
             raise BadInput(
                 f"{where}: {name} has shape {tuple(weights[name].shape)}, the network needs {tuple(value.shape)}"
             )
-    module.load_state_dict(weights)

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from errors import BadInput
 
 C = TypeVar("C")
+LARGEST = 2**53  # what JSON holds exactly
 
 
 def to_dict(config: Any) -> dict[str, Any]:
@@ -30,6 +31,8 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any], where: str = ""
 
 def from_dict(kind: type[C], values: dict[str, Any], where: str = "config") -> C:
     """The inverse of `to_dict`.  Raises BadInput on an unknown key or a value that does not fit."""
+    if not isinstance(values, dict):
+        raise BadInput(f"{where}: its config is no table of settings; use another checkpoint")
     upgraded = getattr(kind, "upgraded", None)
     values = upgraded(values) if upgraded is not None else values  # what an older version of this config said
     hints = typing.get_type_hints(kind)
@@ -39,7 +42,7 @@ def from_dict(kind: type[C], values: dict[str, Any], where: str = "config") -> C
         raise BadInput(f"{where}: unknown key {unknown[0]!r}; {kind.__name__} knows {', '.join(sorted(names))}")
     try:
         return kind(**{name: _convert(hints[name], value, f"{where}.{name}") for name, value in values.items()})
-    except (TypeError, ValueError) as problem:
+    except (TypeError, ValueError, ArithmeticError, LookupError) as problem:
         raise BadInput(f"{where}: {problem}") from problem
 
 
@@ -61,10 +64,12 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         if value not in arguments:
             raise BadInput(f"{where}: {value!r} is none of {', '.join(map(str, arguments))}")
         return value
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool) and abs(value) <= LARGEST:
+        value = float(value)
     if isinstance(hint, type) and (not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool)):
         raise BadInput(f"{where}: {value!r} is not of type {hint.__name__}")
+    if isinstance(value, (int, float)) and not abs(value) <= LARGEST:
+        raise BadInput(f"{where}: {str(value)[:30]} is no number of a network; use one up to {LARGEST}")
     return value
 
 

@@ -32,8 +32,8 @@ class DiffusionConfig:
     noisy_region: float = 0.45
 
     def __post_init__(self) -> None:
-        if self.steps < 2:
-            raise ValueError("a diffusion needs at least 2 steps")
+        if not 2 <= self.steps <= 100_000:
+            raise ValueError(f"a diffusion has from 2 to 100,000 steps, not {self.steps}")
         if not (0 <= self.noisy <= 1 and 0 < self.noisy_region <= 1):
             raise ValueError("noisy lies in [0, 1], noisy_region in (0, 1]")
 

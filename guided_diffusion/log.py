@@ -12,9 +12,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from errors import BadInput
+
 from .checkpoint import save_atomically
 
 NAMES = ("log.jsonl", "tensorboard", "strips")  # what a log puts into its folder
+
+BEGIN = '{"step": '  # of each line
 
 
 @dataclass(frozen=True)
@@ -44,8 +48,7 @@ class Log:
         self._counts: dict[str, int] = defaultdict(int)
         folder.mkdir(parents=True, exist_ok=True)
         if self.path.exists():
-            whole = [line for line in self.path.read_text().splitlines(keepends=True) if line.endswith("}\n")]
-            kept = "".join(line for line in whole if json.loads(line)["step"] <= step)
+            kept = "".join(line for line in _lines(self.path) if json.loads(line)["step"] <= step)
             save_atomically(self.path, lambda path: path.write_text(kept))
         self._board = SummaryWriter(folder / "tensorboard", purge_step=step + 1)
 
@@ -87,3 +90,18 @@ class Log:
     def sync(self) -> None:
         """Everything told so far is in the files."""
         self._board.flush()
+
+
+def _lines(path: Path) -> list[str]:
+    """The whole lines of a log, without one that a crash tore.  BadInput if it is no log of a run."""
+    lines = path.read_bytes().decode(errors="replace").splitlines(keepends=True)
+    if lines and not lines[-1].endswith("\n") and (lines[-1].startswith(BEGIN) or BEGIN.startswith(lines[-1])):
+        lines.pop()
+    for number, line in enumerate(lines, 1):
+        try:
+            known = isinstance(json.loads(line)["step"], int)
+        except (ValueError, TypeError, KeyError, RecursionError):
+            known = False
+        if not known:
+            raise BadInput(f"{path}, line {number}: is no line of a log; move it away, or choose another --output")
+    return lines

@@ -20,7 +20,7 @@ from .diffusion import Diffusion, Prediction
 
 Predict = Callable[[Tensor, int], Prediction]
 Noise = Callable[[int], Tensor]
-SamplerName = Literal["ddim", "ddpm", "dpm++"]
+SamplerName = Literal["ddim", "ddpm", "dpm++2m", "dpm++2m-c", "dpm++"]
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,22 @@ def ddim(predict: Predict, x: Tensor, diffusion: Diffusion, noise: Noise) -> Ten
     return x
 
 
-def dpm_solver_pp(predict: Predict, x: Tensor, diffusion: Diffusion, noise: Noise) -> Tensor:
-    """DPM-Solver++(2M) in data prediction (Lu et al. 2022, algorithm 2), each step corrected once its end is known.
+def dpm_solver_2m(predict: Predict, x: Tensor, diffusion: Diffusion, noise: Noise) -> Tensor:
+    """DPM-Solver++(2M) in data prediction, as published (Lu et al. 2022, algorithm 2); the last step, to zero noise,
+    is x0.
+    """
+    scale = _Scale(diffusion)
+    before = None
+    for step in reversed(range(1, len(diffusion))):
+        x0 = data = predict(x, step).x0
+        if before is not None:
+            data = x0 + (x0 - before) * scale.length(step) / (2 * scale.length(step + 1))
+        before, x = x0, scale.stepped(x, step, data)
+    return predict(x, 0).x0
+
+
+def dpm_solver_2m_corrected(predict: Predict, x: Tensor, diffusion: Diffusion, noise: Noise) -> Tensor:
+    """DPM-Solver++(2M), its slope limited, and each step corrected once its end is known.
 
     The slope between two predictions is followed no farther than half a step of the length it was measured over:
     evenly spaced timesteps end in a step several times as long as the one before, and there 2M as published overshoots
@@ -60,34 +74,52 @@ def dpm_solver_pp(predict: Predict, x: Tensor, diffusion: Diffusion, noise: Nois
     The prediction at the end of a step serves twice: with it the step is made again, the prediction rising evenly from
     one end to the other (UniC-2 of Zhao et al. 2023), which costs no evaluation.  The last step, to zero noise, is x0.
     """
-    alpha = [float(v) ** 0.5 for v in diffusion.schedule.alpha_bar]
-    sigma = [float(1 - v) ** 0.5 for v in diffusion.schedule.alpha_bar]
-    log_snr = [math.log(a / s) for a, s in zip(alpha, sigma, strict=True)]  # lambda
+    scale = _Scale(diffusion)
+    start, before = x, None  # of the step that led to x: where it began, and what was predicted there
+    for step in reversed(range(1, len(diffusion))):
+        x0 = data = predict(x, step).x0
+        if before is not None:
+            x = corrected(scale, start, step, before, x0)
+            data = x0 + (x0 - before) / (2 * max(1.0, scale.length(step + 1) / scale.length(step)))
+        start, before = x, x0
+        x = scale.stepped(x, step, data)
+    return predict(x, 0).x0
 
-    def stepped(x: Tensor, start: int, data: Tensor) -> Tensor:
+
+def corrected(scale: "_Scale", start: Tensor, step: int, before: Tensor, x0: Tensor) -> Tensor:
+    """The step from `step` + 1 to `step` made again: what was predicted rises evenly from `before` to x0 (UniC-2)."""
+    length = scale.length(step + 1)
+    rise = 1 + math.expm1(-length) / length
+    again: Tensor = scale.stepped(start, step + 1, before) + scale.alpha[step] * rise * (x0 - before)
+    return again
+
+
+class _Scale:
+    """What the solvers measure by: x_t = alpha x0 + sigma eps, and the length of a step in log(alpha / sigma)."""
+
+    def __init__(self, diffusion: Diffusion) -> None:
+        self.alpha = [float(v) ** 0.5 for v in diffusion.schedule.alpha_bar]
+        self.sigma = [float(1 - v) ** 0.5 for v in diffusion.schedule.alpha_bar]
+        self._log_snr = [math.log(a / s) for a, s in zip(self.alpha, self.sigma, strict=True)]
+
+    def length(self, step: int) -> float:
+        """Of the step from `step` to the one before it."""
+        return self._log_snr[step - 1] - self._log_snr[step]
+
+    def stepped(self, x: Tensor, start: int, data: Tensor) -> Tensor:
         """From `start` one step on, the prediction being `data` all the way."""
         stop = start - 1
-        h = log_snr[stop] - log_snr[start]
-        moved: Tensor = sigma[stop] / sigma[start] * x - alpha[stop] * math.expm1(-h) * data
+        moved: Tensor = (
+            self.sigma[stop] / self.sigma[start] * x - self.alpha[stop] * math.expm1(-self.length(start)) * data
+        )
         return moved
 
-    start, before = x, None  # of the step that led to x: where it began, and what was predicted there
-    for step in reversed(range(len(diffusion))):
-        x0 = predict(x, step).x0
-        if step == 0:
-            return x0
-        data = x0
-        if before is not None:
-            h_before, h = log_snr[step] - log_snr[step + 1], log_snr[step - 1] - log_snr[step]
-            rise = 1 + math.expm1(-h_before) / h_before
-            x = stepped(start, step + 1, before) + alpha[step] * rise * (x0 - before)
-            data = x0 + (x0 - before) / (2 * max(1.0, h_before / h))
-        start, before = x, x0
-        x = stepped(x, step, data)
-    raise ValueError("a schedule has at least one step")
 
-
-SAMPLERS = {"ddim": ddim, "ddpm": ddpm, "dpm++": dpm_solver_pp}
+SAMPLERS = {
+    "ddim": ddim, "ddpm": ddpm, "dpm++2m": dpm_solver_2m, "dpm++2m-c": dpm_solver_2m_corrected,
+    "dpm++": dpm_solver_2m_corrected,
+}  # fmt: skip
+"""dpm++ is the older name of dpm++2m-c, in checkpoints and on command lines."""
 
 
 def sample(

@@ -5,7 +5,9 @@ Randomness and data are functions of (seed, step, process), so "4 steps" equals 
 on the CPU.
 """
 
+import filecmp
 import logging
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -20,7 +22,7 @@ from tqdm import tqdm
 
 from errors import BadInput, Stopped
 
-from .checkpoint import remove_unfinished, save_atomically
+from .checkpoint import load_state, remove_unfinished, save_atomically, step_of
 from .clock import Clock
 from .config import changes, to_dict
 from .device import peak_memory
@@ -38,9 +40,11 @@ __all__ = ["Evaluation", "TrainConfig", "Trainable", "Trainer"]
 
 NOTES = logging.getLogger(__name__)
 B = TypeVar("B")
+ANEW = "move it away to begin anew, or choose another --output"
 VERSION = 2  # of the layout of state.pt
 FREE = ("steps", "minutes", "keep", "save_every", "log_every", "evaluate_every", "compile", "gradient_checkpointing")
 """Settings of a TrainConfig that a run may change when it goes on without becoming another one."""
+PUBLISHED = re.compile(r"(\d{7,})\.safetensors")  # in history/
 Batches = Callable[[range], Iterator[B]]
 Publish = Callable[[Path, int, dict[str, Tensor]], None]
 Evaluate = Callable[[int, dict[str, Tensor]], Evaluation]
@@ -93,6 +97,7 @@ class Trainer(Generic[B]):
         self.emas = [Ema(averaged, rate) for rate in config.ema] if group.main else []
         self.step = 0
         self.clock = Clock(config.minutes, group)
+        self._history: list[str] = []  # what this run, as far as it is saved, has put into history/
         self._resume()
 
     def _arrange(self, module: nn.Module) -> None:
@@ -173,6 +178,7 @@ class Trainer(Generic[B]):
             "identity": self.identity,
             "settings": self.settings,
             "seconds": self.clock.seconds if self.config.minutes else 0.0,
+            "history": self._history,
             "emas": {str(ema.rate): {"weights": ema.weights, "updates": ema.updates} for ema in self.emas},
         } | self.update.state()
         save_atomically(self.store.folder / "state.pt", lambda path: torch.save(state, path))
@@ -185,8 +191,10 @@ class Trainer(Generic[B]):
         copy = f"history/{self.step:07d}.safetensors"
         save_atomically(self.store.folder / copy, lambda path: shutil.copyfile(self.store.folder / name, path))
         self.store.keep(copy)
-        for old in self.store.names("history")[: -self.config.keep]:
+        self._history = [*(name for name in self._history if name != f"{self.step:07d}.safetensors"), Path(copy).name]
+        for old in self._history[: -self.config.keep]:
             self.store.remove(f"history/{old}")
+        self._history = self._history[-self.config.keep :]
 
     def _resume(self) -> None:
         path = self.store.fetch("state.pt")
@@ -194,14 +202,31 @@ class Trainer(Generic[B]):
             remove_unfinished(self.store.folder)
             remove_unfinished(self.store.folder / "history")
         if path.exists():
-            self._load(torch.load(path, map_location="cpu", weights_only=True))
+            where = str(self.store.place / "state.pt")
+            self._load(load_state(path, where), where)
+        self._check_history()
         if self.group.total(self.step) != self.step * self.group.size:
             raise BadInput(
                 f"{self.store.place}: the processes find different steps there; choose an --output that all of them see"
             )
 
-    def _load(self, state: dict[str, Any]) -> None:
-        where = self.store.place / "state.pt"
+    def _check_history(self) -> None:
+        """BadInput if somebody else's file lies where earlier weights are to go."""
+        for name in self.store.names("history") if self.store.remote is None else ():
+            found, path = PUBLISHED.fullmatch(name), self.store.folder / "history" / name
+            if not found or int(found[1]) <= self.step or step_of(path) == int(found[1]):
+                continue
+            published = self.store.folder / "weights.safetensors"  # what a run published that was killed a moment later
+            if not (published.exists() and filecmp.cmp(path, published, shallow=False)):
+                raise BadInput(f"{path}: was not made by this run; move it away, or choose another --output")
+
+    def _load(self, state: dict[str, Any], where: str) -> None:
+        try:
+            self._restore(state, where)
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as problem:
+            raise BadInput(f"{where}: is no whole state of a run ({problem}); {ANEW}") from problem
+
+    def _restore(self, state: dict[str, Any], where: str) -> None:
         if state["identity"] != self.identity:
             raise BadInput(
                 f"{where}: was made with another system, config or version of this program; choose another --output"
@@ -214,6 +239,10 @@ class Trainer(Generic[B]):
                     f"{where}: holds no average of rate {ema.rate}; keep train.ema among {', '.join(state['emas'])}"
                 )
             ema.load(**state["emas"][str(ema.rate)])
-        self.update.load(state, str(where))
-        self.step = state["step"]
-        self.clock.before = state.get("seconds", 0.0)
+        self.update.load(state, where)
+        self.step = int(state["step"])
+        self.clock.before = float(state.get("seconds", 0.0))
+        self._history = list(state.get("history", [name for name in self.store.names("history") if self._is_old(name)]))
+
+    def _is_old(self, name: str) -> bool:
+        """Whether a run that noted no names, of an earlier version of this program, put this into history/."""

@@ -1,14 +1,16 @@
 """Many videos, by any number of processes: each is accounted for, and none stops the others."""
 
 import threading
+import traceback
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 
 from tqdm import tqdm
 
+from endings import said
 from errors import BadInput, LipSyncError, Stopped
 from guided_diffusion.distributed import Group
 
@@ -22,6 +24,13 @@ from .pipeline import LOADED, Dubber, say
 from .production import Production
 from .settings import Settings
 from .sharing import Task, tasks
+from .synthesis import After, Answer
+
+
+class RowError(LipSyncError):
+    """A row of a list failed by a bug of ours."""
+
+    exit_code = 1
 
 
 @dataclass
@@ -103,7 +112,7 @@ class Batch:
         for task, seat in zip(mine, seats, strict=True):
             works[seat.place].append(partial(work, task, seat))
         with tqdm(total=len(mine), desc="speak", unit="video", disable=None) as bar:
-            Lanes(lambda asked: synthesizer.next_frames(asked, side)).run(works)
+            Lanes(lambda asked: self._next_frames(asked, side)).run(works)
         return long
 
     def _do(self, task: Task, seat: Seat, ask: Next | None = None) -> bool:
@@ -147,22 +156,48 @@ class Batch:
 
     @contextmanager
     def _accounted(self, job: Job) -> Iterator[None]:
-        """A problem of one result is noted, and the next one is begun."""
+        """A problem of one result is noted, and the next one is begun; of a list, even a bug of ours.
+
+        Here, and where one batch is made for several rows, every exception may be caught: else a single row could end
+        a night's work, or leave the other processes waiting for ever.
+        """
         try:
             yield
         except Stopped:
             raise
-        except LipSyncError as problem:
-            self._note(job, problem)
-        except OSError as problem:
-            self._note(job, BadInput(f"{job.output}: {problem}; check the paths and the disk"))
+        except Exception as problem:
+            known = said(problem)
+            if known is None and isinstance(problem, OSError):
+                known = BadInput(f"{job.output}: {problem}; check the paths and the disk")
+            if known is None and self.ledger is None:
+                raise
+            self._note(job, known or self._bug(job, problem, self.ledger))
 
     def _note(self, job: Job, problem: LipSyncError) -> None:
         with self._turn:
             self._account.problems.append(problem)
             if self.ledger is not None:
-                self.ledger.failed(job, str(problem))
                 say(f"failed  {job.output}: {problem}")
+                try:
+                    self.ledger.failed(job, str(problem))
+                except BadInput as full:  # the report says nothing of it then, the exit code does
+                    say(str(full))
+
+    def _bug(self, job: Job, problem: Exception, ledger: Ledger | None) -> LipSyncError:
+        trace = "".join(traceback.format_exception(problem))
+        if ledger is not None:
+            with self._turn, suppress(OSError):
+                ledger.keep(job, trace)
+        where = "" if ledger is None else f", whose traceback is in {ledger.log}"
+        what = f"{type(problem).__name__}: {problem}"
+        return RowError(f"{job.output}: a bug of this program{where} ({what}); please report it")
+
+    def _next_frames(self, asked: Mapping[int, After], side: int) -> Mapping[int, Answer | Exception]:
+        """What lanes ask for; a bug in making it is that of all that asked, and no one else's."""
+        try:
+            return self.dubber.synthesizer.next_frames(asked, side)
+        except Exception as problem:  # noqa: BLE001, as above
+            return dict.fromkeys(asked, problem)
 
     def _dubber(self, settings: Settings) -> Dubber:
         """The one system under the settings of an item."""

@@ -5,16 +5,20 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from errors import BadInput, BatchFailed, LipSyncError
+from endings import exit_code
+from errors import BadInput, BatchFailed
+from video.lock import locked
 
 from .flags import checkpoint, parser, settings
+from .guarding import check_run
 from .item import Item, default_name, original_of
 from .jobs import Job, check_place
+from .ledger import Ledger
 from .looks import look
 from .originals import unused
 from .settings import Settings
@@ -23,7 +27,6 @@ if TYPE_CHECKING:
     from guided_diffusion.distributed import Group
 
     from .batch import Batch
-    from .ledger import Ledger
 
 PATIENCE = timedelta(days=30)  # shares of a list may differ by hours; a process that died is noticed at once
 Meeting = Callable[[], AbstractContextManager["Group"]]
@@ -40,19 +43,6 @@ def generate_dist(args: Sequence[str] | None = None) -> int:
     Only the main process returns 5 for a list of which some failed: a launcher that sees a code ends the others.
     """
     return exit_code(lambda: _run(sys.argv[1:] if args is None else args, _together))
-
-
-def exit_code(work: Callable[[], None]) -> int:
-    """Runs a program; a problem that the user can act on becomes one sentence and its exit code, a bug still raises."""
-    try:
-        work()
-    except LipSyncError as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        return problem.exit_code
-    except KeyboardInterrupt:
-        print("stopped; nothing was written", file=sys.stderr)
-        return 130
-    return 0
 
 
 # Torch loads within these, after --help has answered and the paths were checked.
@@ -83,6 +73,8 @@ def _run(args: Sequence[str], meet: Meeting) -> None:
         items = [_single(options, chosen)]
         if looks is None:
             items[0].job.check(chosen)
+    ledger = Ledger(options.sample_path, options.filelist.stem) if listed else None
+    check_run(options, items, ledger)
     with meet() as group:
         if group.main:
             for sentence in unused(options):
@@ -126,20 +118,20 @@ def _listed(options: argparse.Namespace, args: Sequence[str]) -> list[Item]:
 def _make_list(options: argparse.Namespace, items: list[Item], chosen: Settings, group: "Group") -> None:
     """Makes all, and says what became of each."""
     from .batch import Summary
-    from .ledger import Ledger
 
     begin = time.monotonic()
     options.sample_path.mkdir(parents=True, exist_ok=True)
     ledger = Ledger(options.sample_path, options.filelist.stem, group.rank)
-    account = _batch(options, chosen, group, ledger).run(items)
-    if not group.main:
-        return
-    failed = [line for line in ledger.merge([item.job for item in items]) if line.error]
+    with locked(ledger.lock, ledger.path) if group.main else nullcontext():
+        account = _batch(options, chosen, group, ledger).run(items)
+        if not group.main:
+            return
+        failed = [line for line in ledger.merge([item.job for item in items]) if line.error]
     seconds = time.monotonic() - begin
     print(Summary(len(items), account.all_done, account.all_frames, seconds, failed).table())
     print(ledger.path)
-    if failed:
-        raise BatchFailed(f"{len(failed)} of {len(items)} failed; {ledger.path} says why")
+    if failed or account.all_failed:
+        raise BatchFailed(f"{max(len(failed), account.all_failed)} of {len(items)} failed; {ledger.path} says why")
 
 
 def _make_one(options: argparse.Namespace, items: list[Item], chosen: Settings, group: "Group") -> None:

@@ -6,6 +6,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, NoReturn
 
+from video.guard import reads, writes, writes_into
+
 from .originals import add_originals
 from .settings import QUALITIES, Settings, Sides
 
@@ -13,6 +15,10 @@ DESCRIPTION = """Make a face speak new words.
 
     python generate.py --video person.mp4 --audio words.wav --output result.mp4
     python generate.py --filelist list.txt --test_video_dir videos --sample_path results"""
+
+
+LONGEST = 1e7  # seconds, four months
+MOST = 1024  # threads
 
 
 class Parser(argparse.ArgumentParser):
@@ -94,20 +100,25 @@ def seconds(text: str) -> float:
     total = 0.0
     for part in text.split(":"):
         total = 60 * total + float(part)
+    if not abs(total) <= LONGEST:
+        raise argparse.ArgumentTypeError(f"{text} is no moment of a video")
     return total
 
 
 def count(text: str) -> int:
     """A number from 1 on."""
-    if int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is less than 1")
+    if not 1 <= int(text) <= MOST:
+        raise argparse.ArgumentTypeError(f"{text} is not from 1 to {MOST}")
     return int(text)
 
 
 def rate(text: str) -> Fraction:
     """25, 29.97 or 30000/1001 frames per second; 23.98, 29.97 and 59.94 mean the exact ones."""
     exact = {"23.98": "24000/1001", "23.976": "24000/1001", "29.97": "30000/1001", "59.94": "60000/1001"}
-    return Fraction(exact.get(text, text))
+    try:
+        return Fraction(exact.get(text, text))
+    except ZeroDivisionError:
+        raise argparse.ArgumentTypeError(f"{text} is no rate") from None
 
 
 def sides(text: str) -> Sides:
@@ -132,17 +143,17 @@ Group = argparse._ArgumentGroup
 
 
 def _add_paths(g: Group) -> None:
-    g.add_argument("-v", "--video", "--video_path", type=Path, metavar="FILE",
+    g.add_argument("-v", "--video", "--video_path", type=reads, metavar="FILE",
                    help="video or still picture of the person")
-    g.add_argument("-a", "--audio", "--audio_path", type=Path, metavar="FILE",
+    g.add_argument("-a", "--audio", "--audio_path", type=reads, metavar="FILE",
                    help="the words: a sound, or a video with sound")
-    g.add_argument("-o", "--output", "--out_path", type=Path, metavar="FILE",
+    g.add_argument("-o", "--output", "--out_path", type=writes, metavar="FILE",
                    help="the result: .mp4, .mov or .mkv; .png for --preview and --list-faces")
-    g.add_argument("--segments", type=Path, metavar="FILE",
+    g.add_argument("--segments", type=reads, metavar="FILE",
                    help="who speaks when: CSV or JSON lines with start, end, face, sound")
-    g.add_argument("--mux_audio", dest="heard", type=Path, metavar="FILE",
+    g.add_argument("--mux_audio", dest="heard", type=reads, metavar="FILE",
                    help="what is heard, if it is not what drives the mouth")
-    g.add_argument("--model_path", type=Path, metavar="FILE",
+    g.add_argument("--model_path", type=reads, metavar="FILE",
                    help="checkpoint, or folder of one in several parts; it knows which system it is "
                         "(default: the style model that ships)")
 
@@ -155,10 +166,10 @@ def checkpoint(options: argparse.Namespace) -> Path:
 
 
 def _add_lists(g: Group) -> None:
-    g.add_argument("--filelist", type=Path, metavar="FILE",
+    g.add_argument("--filelist", type=reads, metavar="FILE",
                    help="many videos: lines of SOUND VIDEO, or CSV or JSON lines with flags as columns")
-    g.add_argument("--test_video_dir", type=Path, metavar="DIR", help="where these lie (the folder of the list)")
-    g.add_argument("--sample_path", type=Path, metavar="DIR", help="where the results go, and the report")
+    g.add_argument("--test_video_dir", type=reads, metavar="DIR", help="where these lie (the folder of the list)")
+    g.add_argument("--sample_path", type=writes_into, metavar="DIR", help="where the results go, and the report")
     g.add_argument("--save_orig", action=Switch, default=False,
                    help="store the video as it was too, as long as the result, as RESULT_orig.mp4")
 
@@ -197,7 +208,7 @@ def _add_face(g: Group, d: Settings) -> None:
                    help="frames without a face pass through untouched, or are an error (%(default)s)")
     g.add_argument("--max_gap", type=float, default=d.max_gap, metavar="SECONDS",
                    help="how long a face may be lost before that counts (%(default)s)")
-    g.add_argument("--cache_dir", type=Path, metavar="DIR", help="where detections are kept (~/.cache/lip-sync)")
+    g.add_argument("--cache_dir", type=writes_into, metavar="DIR", help="where detections are kept (~/.cache/lip-sync)")
     g.add_argument("--no_cache", dest="use_cache", action="store_false", help="keep no detections and use none")
 
 
@@ -213,19 +224,21 @@ def _add_mouth(g: Group, d: Settings) -> None:
 
 
 def _add_style(g: Group, d: Settings) -> None:
-    g.add_argument("--style_video", dest="style", type=Path, metavar="FILE",
+    g.add_argument("--style_video", dest="style", type=reads, metavar="FILE",
                    help="whose manner of speaking: its largest face, with its own sound (--video itself)")
     g.add_argument("--style_strength", type=float, default=d.style_strength, metavar="SHARE",
                    help="how much of it, from 0 to 1 (%(default)g)")
-    g.add_argument("--motion_in", type=Path, metavar="FILE", help="what the lips do: a .npz as --motion_out writes it")
-    g.add_argument("--motion_out", type=Path, metavar="FILE",
+    g.add_argument("--motion_in", type=reads, metavar="FILE", help="what the lips do: a .npz as --motion_out writes it")
+    g.add_argument("--motion_out", type=writes, metavar="FILE",
                    help="write what the lips do as .npz, and a picture of it beside")
 
 
 def _add_model(g: Group, d: Settings) -> None:
     g.add_argument("--quality", choices=QUALITIES, default=d.quality,
                    help="sampler and steps, as the checkpoint says (%(default)s)")
-    g.add_argument("--sampler", choices=("ddim", "ddpm", "dpm++"), help="instead of the quality's")
+    g.add_argument("--sampler", choices=("ddim", "ddpm", "dpm++2m", "dpm++2m-c", "dpm++"),
+                   help="instead of the quality's: dpm++2m is DPM-Solver++(2M), dpm++2m-c (or dpm++) the same with a"
+                   " limit and UniPC's corrector")
     g.add_argument("--steps", "--timestep_respacing", metavar="SPACING",
                    help="such as 8 or ddim25, instead of the quality's")
     g.add_argument("--seed", "--sampling_seed", type=int, default=d.seed, help="same seed, same video (%(default)s)")

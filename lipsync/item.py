@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from video import segment_suffix
+from video.guard import Named
 
 from .jobs import Job
 from .settings import Settings
@@ -23,6 +24,11 @@ class Item:
     settings: Settings
     source: Path | None = None
     root: Path | None = None
+
+    @property
+    def writes(self) -> list[Named]:
+        """What is written for it."""
+        return [*self.job.writes, *([] if self.source is None else [("--save_orig", self.source)])]
 
     def located(self) -> Job:
         """The job with the files that its names mean.  BadInput if there is none."""

@@ -6,7 +6,10 @@ from pathlib import Path
 
 from errors import BadInput
 from video import codec_for
+from video.guard import Named, check
 
+from .parts import folder_of
+from .segments import sounds_of
 from .settings import Settings
 
 
@@ -30,6 +33,34 @@ class Job:
     motion_in: Path | None = None
     motion_out: Path | None = None
 
+    @property
+    def reads(self) -> list[Named]:
+        """What is read, and the flag that says so; the sounds that segments name are in `sounds`."""
+        given = {
+            "--video": self.video, "--audio": self.audio, "--segments": self.segments, "--mux_audio": self.heard,
+            "--style_video": self.style, "--motion_in": self.motion_in,
+        }  # fmt: skip
+        return [(flag, path) for flag, path in given.items() if path is not None]
+
+    @property
+    def sounds(self) -> list[Named]:
+        """The sounds that the segments name; none where these cannot be read."""
+        if self.segments is None:
+            return []
+        return [(f"the sound in --segments {self.segments}:", sound) for sound in sounds_of(self.segments)]
+
+    @property
+    def writes(self) -> list[Named]:
+        """What is written; RESULT_orig is not the job's but the item's."""
+        motion = self.motion_out
+        drawn = [] if motion is None else [("--motion_out", motion), ("the picture beside it,", picture_of(motion))]
+        return [("--output", self.output), *drawn]
+
+    @property
+    def parts(self) -> Named:
+        """The folder of what is made on the way."""
+        return f"the segments of --output {self.output}, in", folder_of(self.output)
+
     def check(self, settings: Settings) -> None:
         """Raises BadInput, before any work, if the inputs are not there or the output cannot be."""
         self.check_inputs()
@@ -39,22 +70,20 @@ class Job:
         """Raises BadInput if an input is not there, or nothing can be written at the output's place."""
         if self.audio is None and self.segments is None:
             raise BadInput(f"{self.video}: there are no words for it; pass --audio, or --segments")
-        given = {
-            "--video": self.video, "--audio": self.audio, "--segments": self.segments, "--mux_audio": self.heard,
-            "--style_video": self.style, "--motion_in": self.motion_in,
-        }  # fmt: skip
-        for flag, path in given.items():
-            if path is None:
-                continue
+        for flag, path in self.reads:
             if not path.exists():
                 raise BadInput(f"{flag} {path}: no such file; check the path")
-            if self.output.exists() and self.output.samefile(path):
-                raise BadInput(f"--output {self.output}: is the input itself; choose another name")
+        check([*self.reads, *self.sounds], self.writes, [self.parts])
         check_place(self.output)
         if self.motion_out is not None:
             if self.motion_out.suffix != ".npz":
                 raise BadInput(f"--motion_out {self.motion_out}: choose the ending .npz")
             check_place(self.motion_out, "--motion_out")
+
+
+def picture_of(motion: Path) -> Path:
+    """Where the curves of --motion_out are drawn."""
+    return motion.with_suffix(".png")
 
 
 def check_place(output: Path, flag: str = "--output") -> None:

@@ -30,11 +30,11 @@ class Lanes(Generic[Q, A]):
     instead of an answer, or raised instead of all of them, is raised where it was asked.
     """
 
-    def __init__(self, answer: Callable[[Mapping[int, Q]], Mapping[int, A | LipSyncError]]) -> None:
+    def __init__(self, answer: Callable[[Mapping[int, Q]], Mapping[int, A | Exception]]) -> None:
         self._answer = answer
         self._change = threading.Condition()
         self._asked: dict[int, Q] = {}
-        self._answers: dict[int, A | LipSyncError] = {}
+        self._answers: dict[int, A | Exception] = {}
         self._problems: list[BaseException] = []
         self._running = 0
         self._closed = False
@@ -53,7 +53,8 @@ class Lanes(Generic[Q, A]):
                 self._closed = True
                 self._change.notify_all()
             for thread in threads:
-                thread.join()
+                if thread.ident is not None:  # else there was no memory to start it
+                    thread.join()
         if self._problems:
             raise self._problems[0]
 
@@ -94,9 +95,9 @@ class Lanes(Generic[Q, A]):
             return answered(self._answers.pop(place))
 
 
-def answered(answer: A | LipSyncError) -> A:
+def answered(answer: A | Exception) -> A:
     """The answer, unless it is a problem."""
-    if isinstance(answer, LipSyncError):
+    if isinstance(answer, Exception):
         raise answer
     return answer
 

@@ -2,23 +2,29 @@
 
     SAMPLE_PATH / LIST.report.jsonl          one line per result, in the list's order, whole at the end of every run
     SAMPLE_PATH / LIST.report.RANK.jsonl     what one process has to say while it runs; a killed run leaves them
+    SAMPLE_PATH / LIST.report.log            the tracebacks of what failed by a bug of ours
 
 Each process appends to a file of its own, so that no line is lost where many machines share a file system.  Of several
 lines about a result the latest counts.  A result that is there, and whose line says that it was finished under the same
-identity, is skipped.
+identity, is skipped.  A file of such a name that holds anything else is not ours, and is left as it is: BadInput.
 """
 
-import glob
 import json
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from errors import BadInput
 from video import atomic
 
 from .jobs import Job, Report
+from .parts import beside
+
+BEGIN = '{"output": "'  # of each line
+LOG = "Tracebacks of lip-sync, of results that a bug of ours prevented.\n"
 
 
 @dataclass(frozen=True)
@@ -45,18 +51,27 @@ class Ledger:
     """The report of one list, as one of the processes sees it."""
 
     def __init__(self, folder: Path, name: str, rank: int = 0) -> None:
+        longest = ".report.999999.jsonl"
+        name = beside(folder / name, longest).name.removesuffix(longest)
         self.path = folder / f"{name}.report.jsonl"
+        self.log = folder / f"{name}.report.log"
+        self.lock = folder / f".{name}.lock"
         self._own = folder / f"{name}.report.{rank}.jsonl"
+        self._shard = re.compile(re.escape(f"{name}.report.") + r"\d{1,6}\.jsonl")
         self._known: dict[str, Line] = {}
 
     def read(self) -> dict[str, Line]:
-        """The latest line about each result; lines that a killed process left half written do not count."""
+        """The latest line about each result; lines that a killed process left half written do not count.
+
+        BadInput if a file of its name holds anything else.
+        """
         found: dict[str, Line] = {}
         for path in (self.path, *self._shards()):
-            for text in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
-                line = _parsed(text)
-                if line is not None and (line.output not in found or found[line.output].time <= line.time):
+            for line in _lines(path):
+                if line.output not in found or found[line.output].time <= line.time:
                     found[line.output] = line
+        if self.log.exists() and not self.log.read_bytes().startswith(LOG.encode()):
+            raise BadInput(f"{self.log}: is not the log of a list; move it away, or give the list another name")
         self._known = found
         return found
 
@@ -73,13 +88,20 @@ class Ledger:
         """Notes why there is no result."""
         self._append(self._line(job, "", problem, {}))
 
+    def keep(self, job: Job, trace: str) -> None:
+        """Adds the traceback of a result that a bug prevented to the log."""
+        begin = "" if self.log.exists() else LOG
+        with self.log.open("a", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(f"{begin}\n{job.output}\n{trace}")
+
     def merge(self, jobs: Sequence[Job]) -> list[Line]:
         """The lines of these jobs that have one, in their order; makes one report of all that processes have said."""
         found = self.read()
         order = list(dict.fromkeys([*map(self._name, jobs), *found]))
         lines = [found[name] for name in order if name in found]
         with atomic(self.path) as temporary:
-            temporary.write_text("".join(f"{line.json()}\n" for line in lines), encoding="utf-8")
+            text = "".join(f"{line.json()}\n" for line in lines)
+            temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
         for shard in self._shards():
             shard.unlink(missing_ok=True)
         wanted = set(map(self._name, jobs))
@@ -90,20 +112,49 @@ class Ledger:
         return Line(self._name(job), str(job.video), audio, identity, error, report, time.time())
 
     def _append(self, line: Line) -> None:
-        with self._own.open("a", encoding="utf-8") as file:
-            file.write(f"\n{line.json()}\n")  # the first newline ends what a killed process left half written
+        try:
+            with self._own.open("a", encoding="utf-8", errors="backslashreplace") as file:
+                file.write(f"\n{line.json()}\n")  # the first newline ends what a killed process left half written
+        except OSError as problem:
+            raise BadInput(
+                f"{self._own}: the report cannot be written ({problem.strerror}); free some space, and the same command"
+                " goes on"
+            ) from problem
+
+    def is_own(self, path: Path) -> bool:
+        """Whether a file is called as one that some process of a run writes."""
+        named = path.name in (self.path.name, self.log.name) or self._shard.fullmatch(path.name) is not None
+        return named and path.parent.resolve() == self.path.parent.resolve()
 
     def _shards(self) -> list[Path]:
-        stem = glob.escape(self.path.name.removesuffix("jsonl"))
-        return sorted(self.path.parent.glob(f"{stem}[0-9]*.jsonl"))
+        folder = self.path.parent
+        return sorted(path for path in folder.iterdir() if self._shard.fullmatch(path.name)) if folder.is_dir() else []
 
     def _name(self, job: Job) -> str:
         folder = self.path.parent
         return job.output.relative_to(folder).as_posix() if job.output.is_relative_to(folder) else str(job.output)
 
 
-def _parsed(text: str) -> Line | None:
+def _lines(path: Path) -> list[Line]:
+    """The lines of a report, without those that a killed process left half written."""
+    if not path.exists():
+        return []
+    found = []
+    for number, text in enumerate(path.read_bytes().decode(errors="replace").split("\n"), 1):
+        try:
+            found += [Line(**json.loads(text))] if text.strip() else []
+        except (ValueError, TypeError, RecursionError) as problem:
+            if not _torn(text):
+                raise BadInput(
+                    f"{path}, line {number}: is no line of a report; move the file away, or give the list another name"
+                ) from problem
+    return found
+
+
+def _torn(text: str) -> bool:
+    """Whether it is the beginning of a line of ours: no JSON, but begun as one."""
     try:
-        return Line(**json.loads(text))
-    except (ValueError, TypeError):
-        return None
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return text.startswith(BEGIN) or BEGIN.startswith(text)
+    return False

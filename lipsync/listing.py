@@ -9,18 +9,20 @@ A list whose name ends in .csv, .jsonl or .json, or that begins with {, is of th
 """
 
 import argparse
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
 from dataset.filelist import read_filelist
 from errors import BadInput
+from texts import read_text
 from video import segment_suffix
 
 from .flags import add_flags, settings, spelled
 from .item import Item, default_name, original_of
 from .jobs import Job
-from .rows import JSON, check_columns, read_rows, read_text
+from .rows import JSON, check_columns, read_rows
 
 PATHS = ("video", "audio", "segments", "mux_audio", "style_video", "motion_in")
 COLUMNS = (
@@ -45,6 +47,8 @@ def read_list(listing: Path, args: Sequence[str]) -> list[Item]:
 
 def _pairs(listing: Path, args: Sequence[str]) -> Iterable[Item]:
     options = _parser().parse_args([spelled(token) for token in args])
+    if options.motion_out is not None:
+        raise BadInput("--motion_out is for one video; pass it without --filelist")
     chosen, root = settings(options), options.test_video_dir or listing.parent
     suffix = segment_suffix(chosen.codec)
     for number, pair in enumerate(read_filelist(listing), 1):
@@ -80,9 +84,17 @@ def _item(where: str, options: argparse.Namespace, row: dict[str, str], folder: 
     if video is None:
         raise BadInput("it names no video; give it one")
     chosen = settings(options)
-    output = options.sample_path / (row.get("output") or default_name(video, audio, chosen.codec))
+    output = _inside(options.sample_path, row.get("output") or default_name(video, audio, chosen.codec))
     source = original_of(output) if options.save_orig else None
     return Item(where, Job(video, audio, output, *others), chosen, source)
+
+
+def _inside(folder: Path, name: str) -> Path:
+    """A result below the folder.  BadInput if its name leads out of it."""
+    path = Path(os.path.normpath(folder.absolute() / name))
+    if not path.is_relative_to(os.path.normpath(folder.absolute())):
+        raise BadInput(f"its result {name} lies outside of --sample_path {folder}; name a file below that")
+    return folder / path.relative_to(os.path.normpath(folder.absolute()))
 
 
 def _distinct(items: Sequence[Item]) -> list[Item]:

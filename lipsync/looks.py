@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Callable
 
 from errors import BadInput
+from video.guard import check
 
 from .flags import checkpoint
 from .jobs import Job, check_place
@@ -40,8 +41,7 @@ def preview(options: argparse.Namespace, job: Job, chosen: Settings) -> None:
 def list_faces(options: argparse.Namespace, job: Job, chosen: Settings) -> None:
     """Writes who is to be seen, and says when."""
     _check_still(job)
-    if job.output.exists() and job.video.exists() and job.output.samefile(job.video):
-        raise BadInput(f"--output {job.output}: is the input itself; choose another name")
+    check(job.reads, job.writes)
     from video import write_picture
 
     from . import stills

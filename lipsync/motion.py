@@ -4,6 +4,7 @@
     lips.png    the opening, predicted, above that of the style reference
 """
 
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -22,13 +23,17 @@ from errors import BadInput, NoFace
 from face_detection import FaceTrack
 from systems import registry
 from video import VideoInfo, atomic, probe, write_picture
+from video.arrays import check_arrays
 
 from .casting import Casting
-from .jobs import Job
+from .jobs import Job, picture_of
 from .manner import FPS, read_manner
 from .plotting import openings
 
 Motion = NDArray[np.float32]
+UNREADABLE = (
+    OSError, EOFError, BadZipFile, ValueError, TypeError, KeyError, NotImplementedError, RuntimeError, zlib.error,
+)  # what reading a .npz that is none, or damaged, raises
 AHEAD = 3000   # frames that stage 1 is asked for at a time, two minutes; its memory does not grow with the sound
 MARGIN = 100   # frames to both sides that it hears besides
 
@@ -78,7 +83,7 @@ class Moves:
         with atomic(path) as temporary, temporary.open("wb") as file:
             np.savez(file, motion=motion, opening=opening, fps=np.float64(self.fps))
         known = None if manner is None or manner.reference is None else self._opening(manner.reference.motion)
-        write_picture(path.with_suffix(".png"), openings((opening, float(self.fps)), (known, float(FPS))))
+        write_picture(picture_of(path), openings((opening, float(self.fps)), (known, float(FPS))))
 
     def _opening(self, motion: Tensor) -> Motion:
         return np.asarray(self.model.space.opening(motion), np.float32)
@@ -149,9 +154,10 @@ class Moves:
 def read_motion(path: Path, numbers: int) -> tuple[Motion, Fraction]:
     """What --motion_out wrote, or somebody edited.  BadInput if it is not that."""
     try:
+        check_arrays(path)
         with np.load(path, allow_pickle=False) as file:
             motion, fps = np.asarray(file["motion"], np.float32), float(file["fps"])
-    except (OSError, EOFError, BadZipFile, ValueError, TypeError, KeyError) as problem:
+    except UNREADABLE as problem:
         raise BadInput(f"--motion_in {path}: not lip motion ({problem}); give what --motion_out wrote") from problem
     if motion.ndim != 2 or motion.shape[1] != numbers or not len(motion) or not np.isfinite(motion).all():
         raise BadInput(f"--motion_in {path}: motion is {motion.shape}; give finite numbers [frames, {numbers}]")

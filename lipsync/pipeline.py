@@ -37,6 +37,7 @@ from .stopwatch import Stopwatch
 from .synthesis import Synthesizer
 from .turns import frames_of, make_turns, missing, segments_of
 
+SILENT = -3.999  # of a mel, where -4 is silence
 LOADED = frozenset({"quality", "sampler", "steps", "seed", "batch", "device", "precision"})
 """The settings that a loaded system was made with."""
 
@@ -53,7 +54,9 @@ class Sounds:
         """What a segment says."""
         path = self._path(segment)
         if path not in self._mels:
-            self._mels[path] = read_mel(path)
+            mel = self._mels[path] = read_mel(path)
+            if float(mel.columns.max()) <= SILENT:
+                say(f"{path}: is silent throughout; nobody speaks")
         return self._mels[path]
 
     def banks(self, segment: Segment) -> FilterBanks:
@@ -106,7 +109,7 @@ class Dubber:
         self.settings = settings
         self.synthesizer = Synthesizer(checkpoint, settings, say)
         self._detectors: dict[str, Detector] = {}
-        self._shared: dict[str, Any] = {}  # stage 1 and the landmark network: loaded once, when first needed
+        self._shared: dict[str, Any] = {}  # with all that `adjusted` makes of it: stage 1, the landmark network
 
     @property
     def stage1(self) -> Stage1 | None:
@@ -136,6 +139,8 @@ class Dubber:
         listed = read_segments(job.segments, self.settings.face, job.audio) if job.segments else None
         segments = segments_of(job.audio, listed, self.settings)
         info = probe(job.video)
+        if info.hdr:
+            say(f"{job.video}: is HDR or of a wide gamut; it is mapped to SDR, all of the picture")
         with watch("sound"):
             sounds = Sounds(job.audio)
             if job.heard is not None:

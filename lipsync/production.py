@@ -82,9 +82,14 @@ class Production:
 
     def prepare(self) -> None:
         """The first half of `make`: all that must be known before a frame is made."""
+        if self.team.main and self.team.size > 1:  # the others put faces there from now on
+            self.parts.hold()
+        self.parts.check_free()
         self._missing = self.parts.missing(self.team.share(spans(self.draft.plan.frames)))
         self._search(self.draft)
         self._dubbing = self.dubber.prepare(self.draft, made=list(chain(*self._missing)))
+        if self.team.main:
+            self.parts.hold()
         self.parts.make_folder()
 
     def write(self, ask: "Next | None" = None) -> None:
@@ -118,15 +123,18 @@ class Production:
         joined.replace(self.job.output)
         if not self._keep:
             self.parts.clear()
+        self.parts.let_go()
         return self.dubber.report(dubbing)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, problem: object, trace: TracebackType | None) -> None:
-        if not any(self.parts.folder.glob("[0-9]*-[0-9]*")):
+        finished = any(self.parts.folder.glob("[0-9]*-[0-9]*"))
+        if not finished and self.parts.held:
             self.parts.discard()
-        elif kind is KeyboardInterrupt:
+        self.parts.let_go()
+        if finished and kind is KeyboardInterrupt:
             raise Stopped(f"{self.job.output}: stopped; the same command goes on from its finished segments")
 
     def _search(self, draft: "Draft") -> None:

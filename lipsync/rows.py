@@ -1,11 +1,11 @@
 """Lists that a person or a program wrote: a CSV with a header line, or JSON lines, one object each."""
 
-import csv
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from errors import BadInput
+from texts import read_text, table
 
 Row = dict[str, str]
 JSON = (".jsonl", ".json")
@@ -14,19 +14,10 @@ JSON = (".jsonl", ".json")
 def read_rows(listing: Path) -> list[tuple[int, Row]]:
     """The rows with their line numbers, as text; blank lines do not count.  BadInput if it cannot be read."""
     text = read_text(listing)
-    lines = text.splitlines()
+    lines = text.split("\n")
     if listing.suffix.lower() in JSON or text.lstrip().startswith("{"):
         return [(number, _object(listing, number, line)) for number, line in enumerate(lines, 1) if line.strip()]
-    rows = csv.DictReader(lines, restkey="beyond the last", restval="")
-    return [(rows.line_num, {name.strip(): str(value).strip() for name, value in row.items()}) for row in rows]
-
-
-def read_text(listing: Path) -> str:
-    """The text of a list in UTF-8.  BadInput if it cannot be read."""
-    try:
-        return listing.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as problem:
-        raise BadInput(f"{listing}: not a readable list ({problem}); pass a CSV or JSON lines file") from problem
+    return table(listing, text)
 
 
 def check_columns(row: Iterable[str], known: Sequence[str], where: str) -> None:
@@ -38,7 +29,7 @@ def check_columns(row: Iterable[str], known: Sequence[str], where: str) -> None:
 def _object(listing: Path, number: int, line: str) -> Row:
     try:
         row = json.loads(line)
-    except json.JSONDecodeError as problem:
+    except (ValueError, RecursionError) as problem:
         raise BadInput(f"{listing}, row {number}: not JSON ({problem}); write one object per line") from problem
     if not isinstance(row, dict):
         raise BadInput(f"{listing}, row {number}: not an object; write {{\"start\": 0, \"face\": ...}}")

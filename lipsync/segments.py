@@ -17,6 +17,7 @@ from pathlib import Path
 from errors import BadInput
 
 from .rows import check_columns, read_rows
+from .settings import LONGEST
 
 COLUMNS = ("start", "end", "face", "sound")
 
@@ -34,7 +35,7 @@ class Segment:
     sound: Path | None
 
     def __post_init__(self) -> None:
-        if self.start < 0 or (self.end is not None and self.end <= self.start):
+        if not (0 <= self.start <= LONGEST and (self.end is None or self.start < self.end <= LONGEST)):
             raise ValueError(
                 f"it lasts from {self.start:g} to {self.end}; a start is 0 or later and an end comes after it"
             )
@@ -59,3 +60,11 @@ def read_segments(listing: Path, face: str, audio: Path | None) -> list[Segment]
     if not segments:
         raise BadInput(f"{listing}: it is empty; give one row per stretch of speech")
     return segments
+
+
+def sounds_of(listing: Path) -> list[Path]:
+    """The sounds that a list names, wherever they are; none if it is no list."""
+    try:
+        return [listing.parent / row["sound"] for _, row in read_rows(listing) if row.get("sound")]
+    except BadInput:
+        return []

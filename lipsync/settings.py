@@ -11,10 +11,13 @@ Extend = Literal["pingpong", "loop", "hold"]
 Length = Literal["audio", "video", "shortest"]
 Reference = Literal["other", "gt", "first_frame", "random"]
 OnNoFace = Literal["keep", "error"]
-Sampler = Literal["ddim", "ddpm", "dpm++"]
+Sampler = Literal["ddim", "ddpm", "dpm++2m", "dpm++2m-c", "dpm++"]
 Silence = Literal["model", "close", "original"]
 Sides = tuple[float, float, float, float]
 
+LARGEST = 4096  # frames at a time
+LONGEST = 1e7  # seconds, four months
+WIDEST = 1e5  # pixels
 QUALITIES = ("fast", "balanced", "best")  # which sampler and steps each is, the checkpoint says
 
 
@@ -90,6 +93,7 @@ class Settings:
     patch: bool = False
 
     def __post_init__(self) -> None:
+        self._check_numbers()
         if self.quality not in QUALITIES:
             raise BadInput(f"--quality {self.quality}: choose one of {', '.join(QUALITIES)}")
         if not 0 <= self.detail <= 1:
@@ -102,6 +106,10 @@ class Settings:
             raise BadInput(f"--crf {self.crf}: from 0 (lossless) to 51; 16 is visually lossless")
         if self.batch < 0 or self.max_gap < 0 or self.start < 0 or self.detector_batch < 1:
             raise BadInput("--batch, --max_gap and --start cannot be negative, nor --face_det_batch_size less than 1")
+        if max(self.batch, self.detector_batch) > LARGEST:
+            raise BadInput(f"--batch and --face_det_batch_size: at most {LARGEST} frames at a time")
+        if not 0 <= self.seed < 2**63:
+            raise BadInput(f"--seed {str(self.seed)[:30]}: from 0 to 2^63 - 1")
         if self.end is not None and self.end <= self.start:
             raise BadInput(f"--end {self.end:g}: the edit starts at {self.start:g} s; give a later end")
         if self.fps is not None and not 1 <= self.fps <= 240:
@@ -110,6 +118,16 @@ class Settings:
             raise BadInput(f"--box {_sides(self.box)}: give top, bottom, left, right; top < bottom and left < right")
         if sum((self.compare, self.debug_mask, self.patch)) > 1:
             raise BadInput("--compare, --debug_mask and --patch show different things; choose one of them")
+
+    def _check_numbers(self) -> None:
+        """BadInput for seconds and pixels that are no numbers, or of no video."""
+        sides = (*self.pads, *(self.box or ()))
+        for name, value, most in (
+            ("--start", self.start, LONGEST), ("--end", self.end or 0.0, LONGEST), ("--max_gap", self.max_gap, LONGEST),
+            *(("--pads or --box", side, WIDEST) for side in sides),
+        ):  # fmt: skip
+            if not abs(value) <= most:  # false for what is no number as well
+                raise BadInput(f"{name} {value:g}: give a number up to {most:g}")
 
 
 def _sides(sides: Sides) -> str:

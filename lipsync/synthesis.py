@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dataset import ClipBatch, Needs, to_network, to_pictures
-from errors import BadInput, LipSyncError, OutOfMemory
+from errors import BadInput, OutOfMemory, lacks_memory
 from guided_diffusion.device import resolve_device, resolve_precision
 from guided_diffusion.samplers import SampleConfig
 from systems import registry
@@ -22,7 +22,6 @@ from .settings import Settings
 Pictures = NDArray[np.uint8]
 Windows = NDArray[np.float32]
 
-FULL = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory")
 BLANK = 2 / 127.5
 """A patch that varies by no more than one grey level either way is all one colour."""
 
@@ -123,20 +122,20 @@ class Synthesizer:
             try:
                 spoken[group] = self._speak(places, shown.part(group))
             except (MemoryError, RuntimeError) as problem:
-                if not is_out_of_memory(problem):
+                if not lacks_memory(problem):
                     raise
                 self._halve(problem)
             else:
                 done = stop
         return spoken
 
-    def next_frames(self, asked: Mapping[int, After], side: int = 1) -> dict[int, Answer | LipSyncError]:
+    def next_frames(self, asked: Mapping[int, After], side: int = 1) -> dict[int, Answer | Exception]:
         """For systems that need frames before each: the next frame of several faces, by their places below `side`.
 
         -> its face u8 [1, s, s, 3], and what the frame after it is to know; BadInput for one that is no picture.  All
         in one batch of one size.  OutOfMemory if even one does not fit.
         """
-        answers: dict[int, Answer | LipSyncError] = {}
+        answers: dict[int, Answer | Exception] = {}
         while left := [place for place in asked if place not in answers]:
             group = left[: self.batch]
             index = [group[0]] * min(side, self.batch)  # the free places are filled up with the first
@@ -145,7 +144,7 @@ class Synthesizer:
             try:
                 made, good = self._checked(self._after([asked[place] for place in index]))  # [b, 3, s, s], [b]
             except (MemoryError, RuntimeError) as problem:
-                if not is_out_of_memory(problem):
+                if not lacks_memory(problem):
                     raise
                 self._halve(problem)
                 continue
@@ -224,13 +223,6 @@ def sampling(system: Any, settings: Settings) -> SampleConfig:
     if settings.steps is not None:
         config = replace(config, spacing=settings.steps)
     return config
-
-
-def is_out_of_memory(problem: BaseException) -> bool:
-    """CUDA has an exception for it; MPS and the CPU say it in words."""
-    if isinstance(problem, (MemoryError, torch.OutOfMemoryError)):
-        return True
-    return isinstance(problem, RuntimeError) and any(words in str(problem).lower() for words in FULL)
 
 
 def is_picture(spoken: Tensor, faces: Tensor) -> Tensor:

@@ -34,6 +34,7 @@ from formula import fill, inputs  # noqa: E402
 from audio import ROW, read_mel  # noqa: E402
 from audio.avhubert import AvHubert, AvHubertConfig  # noqa: E402
 from dataset import ClipBatch, to_network  # noqa: E402
+from endings import exit_code  # noqa: E402
 from errors import BadInput  # noqa: E402
 from face_detection import cut, load_detector, track_face  # noqa: E402
 from guided_diffusion.device import autocast, resolve_device, resolve_precision, store_weights  # noqa: E402
@@ -42,7 +43,6 @@ from guided_diffusion.unet import UNetConfig  # noqa: E402
 from lipsync.jobs import Job  # noqa: E402
 from lipsync.pipeline import Dubber  # noqa: E402
 from lipsync.settings import Settings  # noqa: E402
-from scripts.program import exit_code  # noqa: E402
 from systems import registry  # noqa: E402
 from systems.diff2lip import Diff2LipNetwork  # noqa: E402
 from systems.parts import Parts  # noqa: E402
@@ -51,6 +51,7 @@ from systems.sound import SoundConfig  # noqa: E402
 from systems.syncdiff import SyncDiffConfig  # noqa: E402
 from systems.system import Speaker  # noqa: E402
 from video import probe, read_frames  # noqa: E402
+from video.guard import reads  # noqa: E402
 
 FINE = SampleConfig("ddim", "ddim250")
 
@@ -220,9 +221,9 @@ def end_to_end(checkpoint: Path, video: Path, audio: Path, device: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model_path", type=Path, default=registry.SMALL_DIFF2LIP)
-    parser.add_argument("--video", type=Path, default=ROOT / "scripts" / "demo" / "portrait.jpg")
-    parser.add_argument("--audio", type=Path, default=ROOT / "scripts" / "demo" / "speech.flac")
+    parser.add_argument("--model_path", type=reads, default=registry.SMALL_DIFF2LIP)
+    parser.add_argument("--video", type=reads, default=ROOT / "scripts" / "demo" / "portrait.jpg")
+    parser.add_argument("--audio", type=reads, default=ROOT / "scripts" / "demo" / "speech.flac")
     parser.add_argument("--device", default="auto")
     options = parser.parse_args()
     device = resolve_device(options.device)

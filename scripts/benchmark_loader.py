@@ -30,11 +30,12 @@ sys.path.insert(0, str(ROOT))
 
 from audio import Mel, read_mel  # noqa: E402
 from dataset import ClipBatch, Footage, VideoClip, WindowConfig, Windows, corpus  # noqa: E402
+from endings import exit_code  # noqa: E402
 from errors import BadInput  # noqa: E402
 from face_detection import cut  # noqa: E402
 from guided_diffusion.batches import batches_of  # noqa: E402
-from scripts.program import exit_code  # noqa: E402
 from video import read_frames, write_video  # noqa: E402
+from video.guard import reads  # noqa: E402
 
 DEMO = ROOT / "scripts" / "demo"
 SIZE = 128
@@ -148,7 +149,7 @@ def table(clips: Sequence[VideoClip], count: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, help="VoxCeleb2 or LRW; made from the demo if left out")
+    parser.add_argument("--data", type=reads, help="VoxCeleb2 or LRW; made from the demo if left out")
     parser.add_argument("--windows", type=int, default=200, help="windows timed for each way (default 200)")
     parser.add_argument("--samples", type=int, default=2000, help="windows over which memory is watched (default 2000)")
     options = parser.parse_args()

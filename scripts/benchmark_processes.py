@@ -27,10 +27,11 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from endings import exit_code
 from errors import BadInput
 from guided_diffusion.distributed import LAUNCHERS
-from lipsync.cli import exit_code
 from video import read_frames, write_video
+from video.guard import reads
 
 ROOT = Path(__file__).resolve().parent.parent
 DEMO = ROOT / "scripts" / "demo"
@@ -147,7 +148,7 @@ def main(args: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--processes", type=int, nargs="+", default=[1, 2, 4], metavar="N")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--filelist", type=Path, metavar="LIST", help="a list as generate.py takes it")
+    parser.add_argument("--filelist", type=reads, metavar="LIST", help="a list as generate.py takes it")
     options, flags = parser.parse_known_args(args)
     if options.rounds < 1 or min(options.processes) < 1:
         parser.error("--rounds and --processes are at least 1")

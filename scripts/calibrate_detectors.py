@@ -52,6 +52,7 @@ from face_detection.haar import FRONTAL, TILTED, HaarDetector
 from face_detection.reframing import Reframed, load_framing
 from face_detection.weights import TABLE
 from video import read_frames
+from video.guard import reads
 
 PADDING = 16
 PER_SPEAKER = 4
@@ -167,8 +168,8 @@ def crop_against_whole(candidate: Candidate, frames: Sequence[Picture], padding:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--root", type=Path, default=Path("../shared/clips"), help="the folder of real clips")
-    parser.add_argument("--weights", type=Path, default=Path("../shared/weights"), help="the folder of weight files")
+    parser.add_argument("--root", type=reads, default=Path("../shared/clips"), help="the folder of real clips")
+    parser.add_argument("--weights", type=reads, default=Path("../shared/weights"), help="the folder of weight files")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)

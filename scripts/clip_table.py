@@ -27,10 +27,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from audio import Waveform, read_sound
 from dataset.folders import VIDEO_SUFFIXES, files
+from endings import exit_code
 from errors import BadInput
-from lipsync.cli import exit_code, generate
+from lipsync.cli import generate
 from lipsync.ledger import Ledger, Line
 from video import atomic, probe
+from video.guard import guard, reads, writes_into
 
 LIST = "clips"
 SPAN = 4.0      # seconds at the end of a sound that are compared
@@ -105,11 +107,15 @@ def main(args: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    parser.add_argument("videos", type=Path, metavar="VIDEOS", help="a folder")
-    parser.add_argument("--sample_path", type=Path, required=True, metavar="RESULTS", help="where the results go")
-    parser.add_argument("--audio", type=Path, metavar="WORDS", help="what they say (each its own sound)")
+    parser.add_argument("videos", type=reads, metavar="VIDEOS", help="a folder")
+    parser.add_argument("--sample_path", type=writes_into, required=True, metavar="RESULTS",
+                        help="where the results go")  # fmt: skip
+    parser.add_argument("--audio", type=reads, metavar="WORDS", help="what they say (each its own sound)")
     options, flags = parser.parse_known_args(args)
     listing, folder = options.sample_path / f"{LIST}.csv", options.sample_path
+    listed = [("the list", listing)]
+    if code := exit_code(lambda: guard(parser, options, outputs=listed)):
+        return code
     if code := exit_code(lambda: write_list(listing, options.videos, options.audio)):
         return code
     given = ["--filelist", str(listing), "--sample_path", str(folder), "--length", "video", "--no_cache", *flags]

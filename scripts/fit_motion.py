@@ -23,12 +23,13 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from dataset import Entry, entries, load_clip
+from endings import exit_code
 from errors import BadInput
 from evaluation.mediapipe_client import MediaPipe
-from scripts.program import exit_code
 from systems.style.frontal import WANTED, frontal
 from systems.style.labels import SPACE, landmarks_path, save_landmarks
 from systems.style.lip_motion import MotionSpace
+from video.guard import reads
 
 MARGIN = 64  # pixels of their own edge around the crops: MediaPipe's detector wants faces smaller than the picture
 
@@ -130,9 +131,9 @@ def _says(data: Path, space: MotionSpace) -> Iterator[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="prepared folder")
-    parser.add_argument("--landmarker", type=Path, required=True, help="MediaPipe's face_landmarker.task")
-    parser.add_argument("--mediapipe_python", type=Path, default=Path(sys.executable), help="who has mediapipe")
+    parser.add_argument("--data", type=reads, required=True, help="prepared folder")
+    parser.add_argument("--landmarker", type=reads, required=True, help="MediaPipe's face_landmarker.task")
+    parser.add_argument("--mediapipe_python", type=reads, default=Path(sys.executable), help="who has mediapipe")
     parser.add_argument("--frames", type=int, default=2000, help="of each training speaker, at most")
     parser.add_argument("--numbers", type=int, default=16, help="of a frame's motion")
     parser.add_argument("--processes", type=int, default=2, help="landmarkers at work")

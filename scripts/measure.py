@@ -30,11 +30,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from dataset import Clip, ClipBatch, entries, load_clip, to_pictures, window
 from dataset.sampling import stack
+from endings import exit_code
 from errors import BadInput
 from guided_diffusion.device import resolve_device, resolve_precision
-from scripts.program import exit_code
 from systems import registry
 from systems.system import Speaker
+from video.guard import guard, reads, writes
 
 KINDS = ("own", "other", "reference")
 
@@ -138,13 +139,14 @@ def table(rows: list[Row]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="prepared folder with the splits seen and test")
-    parser.add_argument("--model_path", type=Path, default=registry.SMALL_DIFF2LIP)
+    parser.add_argument("--data", type=reads, required=True, help="prepared folder with the splits seen and test")
+    parser.add_argument("--model_path", type=reads, default=registry.SMALL_DIFF2LIP)
     parser.add_argument("--frames", type=int, default=6, help="frames of each clip")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", default="auto")
-    parser.add_argument("--output", type=Path, help="per-clip figures as JSON")
+    parser.add_argument("--output", type=writes, help="per-clip figures as JSON")
     options = parser.parse_args()
+    guard(parser, options)
     device = resolve_device(options.device)
     precision = resolve_precision(options.precision, device)
     system = registry.load_system(options.model_path)

@@ -22,11 +22,12 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from dataset import ClipBatch, Footage, corpus, stack, window
+from endings import exit_code
 from errors import BadInput
 from guided_diffusion.device import resolve_device, resolve_precision
-from scripts.program import exit_code
 from systems import progress, registry
 from systems.system import Speaker
+from video.guard import reads
 
 BIN = 64  # frames
 
@@ -60,8 +61,8 @@ def brightness(faces: Tensor, truth: Tensor) -> list[float]:
 @torch.inference_mode()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--model_path", type=Path, required=True)
+    parser.add_argument("--data", type=reads, required=True)
+    parser.add_argument("--model_path", type=reads, required=True)
     parser.add_argument("--frames", type=int, default=320)
     parser.add_argument("--clips", type=int, default=2)
     parser.add_argument("--device", default="auto")

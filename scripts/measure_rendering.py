@@ -34,15 +34,16 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from dataset import Clip, ClipBatch, Needs, entries, load_clip, stack, to_pictures, window
+from endings import exit_code
 from errors import BadInput
 from evaluation.mediapipe_client import MediaPipe
 from guided_diffusion.device import autocast, resolve_device, resolve_precision
 from scripts.benchmark import medians
 from scripts.measure import Row, compare, interval
-from scripts.program import exit_code
 from systems import registry
 from systems.style.frontal import WANTED, frontal
 from systems.system import Speaker
+from video.guard import reads
 
 WAYS = ("own motion", "another's motion", "real face", "reference pasted")
 BATCH = 8     # frames at a time where cost is measured
@@ -89,8 +90,8 @@ class Rendering:
         for way, (faces, meant) in ways.items():
             compared = compare(to_pictures(faces), to_pictures(truth))
             figures |= {f"{way}/{name}": value for name, value in compared.items()}
-            for name, reads in self.readers.items():
-                read = reads(faces)
+            for name, reader in self.readers.items():
+                read = reader(faces)
                 found = read.isfinite().all(dim=1)
                 figures[f"{way}/{name}"] = 100 * float(self.motion.space.distance(read, meant)[found].mean())
                 opening = self.motion.space.opening
@@ -200,12 +201,12 @@ def quality(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="prepared folder with the splits seen and test")
-    parser.add_argument("--model_path", type=Path, required=True, help="folder of a style model")
+    parser.add_argument("--data", type=reads, required=True, help="prepared folder with the splits seen and test")
+    parser.add_argument("--model_path", type=reads, required=True, help="folder of a style model")
     parser.add_argument("--frames", type=int, default=3, help="frames of each clip")
     parser.add_argument("--clips", type=int, default=60, help="clips of each split, spread over all")
-    parser.add_argument("--landmarker", type=Path, help="MediaPipe's face_landmarker.task")
-    parser.add_argument("--mediapipe_python", type=Path, default=Path(sys.executable))
+    parser.add_argument("--landmarker", type=reads, help="MediaPipe's face_landmarker.task")
+    parser.add_argument("--mediapipe_python", type=reads, default=Path(sys.executable))
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", default="auto")
     run(parser.parse_args())

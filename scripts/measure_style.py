@@ -34,15 +34,16 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from dataset import to_network
+from endings import exit_code
 from errors import BadInput
 from evaluation.bootstrap import interval
-from scripts.program import exit_code
 from systems import registry
 from systems.style import LipMotion, labelled
 from systems.style.labels import LabelledClip
 from systems.style.motion import LEAST
 from systems.style.sequences import GAP
 from video import atomic
+from video.guard import guard, reads, writes
 
 OTHERS = 5   # other speakers whose references are tried for each clip
 NEAREST = 0.1  # share of a reference that counts as sounding alike
@@ -302,13 +303,15 @@ def run(options: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="prepared folder with landmarks")
-    parser.add_argument("--model_path", type=Path, required=True, help="stage 1, or the folder that it is in")
+    parser.add_argument("--data", type=reads, required=True, help="prepared folder with landmarks")
+    parser.add_argument("--model_path", type=reads, required=True, help="stage 1, or the folder that it is in")
     parser.add_argument("--reference", type=int, default=250, help="frames of a style reference, at most")
     parser.add_argument("--clips", type=int, default=6, help="of a speaker, at most")
-    parser.add_argument("--output", type=Path, help="all figures, as JSON")
-    parser.add_argument("--picture", type=Path, help="the attention of one clip, as PNG")
-    run(parser.parse_args())
+    parser.add_argument("--output", type=writes, help="all figures, as JSON")
+    parser.add_argument("--picture", type=writes, help="the attention of one clip, as PNG")
+    options = parser.parse_args()
+    guard(parser, options)
+    run(options)
 
 
 if __name__ == "__main__":

@@ -34,13 +34,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from audio import MEL_RATE, MELS, SILENCE, Mel
 from dataset import ClipBatch, Footage, corpus
+from endings import exit_code
 from guided_diffusion.device import resolve_device, resolve_precision
 from scripts.lips import Lips, lips_of
-from scripts.program import exit_code
 from systems import progress, registry
 from systems.judge import FRAMES, Judge
 from systems.sync import SyncExpert, find_offset
 from systems.system import Speaker
+from video.guard import reads
 
 SPLITS = ("seen", "test")
 SHIFTS = range(-5, 6)
@@ -149,9 +150,9 @@ def interval(values: list[float], speakers: list[str]) -> tuple[float, float, fl
 @torch.inference_mode()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="data with the splits seen and test")
-    parser.add_argument("--expert", type=Path, required=True)
-    parser.add_argument("--model_path", type=Path, nargs="+", help="checkpoints to judge")
+    parser.add_argument("--data", type=reads, required=True, help="data with the splits seen and test")
+    parser.add_argument("--expert", type=reads, required=True)
+    parser.add_argument("--model_path", type=reads, nargs="+", help="checkpoints to judge")
     parser.add_argument("--sampler", help="how these are sampled; else as they say themselves")
     parser.add_argument("--steps", nargs="+", help="in how many steps; several to compare")
     parser.add_argument("--clips", type=int, help="of each split, for shifts (40) and scores (all)")

@@ -19,7 +19,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from scripts.program import exit_code
+from endings import exit_code
+from video.guard import guard, reads, writes_into
 
 KINDS = ("real", "own", "other")
 UPPER, LOWER, LEFT, RIGHT = 13, 14, 61, 291  # of MediaPipe's 478 points: inner lips, corners of the mouth
@@ -108,17 +109,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
     first = commands.add_parser("speak")
-    first.add_argument("--data", type=Path, required=True)
-    first.add_argument("--output", type=Path, required=True)
-    first.add_argument("--model_path", type=Path)
+    first.add_argument("--data", type=reads, required=True)
+    first.add_argument("--output", type=writes_into, required=True)
+    first.add_argument("--model_path", type=reads)
     first.add_argument("--clips", type=int, default=12, help="of each group")
     first.add_argument("--spacing", help="steps of DPM-Solver++ instead of the checkpoint's sampling")
     first.set_defaults(run=speak)
     second = commands.add_parser("correlate")
-    second.add_argument("folder", type=Path)
-    second.add_argument("--landmarker", type=Path, required=True, help="MediaPipe's face_landmarker .task file")
+    second.add_argument("folder", type=reads)
+    second.add_argument("--landmarker", type=reads, required=True, help="MediaPipe's face_landmarker .task file")
     second.set_defaults(run=correlate)
     options = parser.parse_args()
+    guard(parser, options)
     options.run(options)
 
 

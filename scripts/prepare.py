@@ -24,10 +24,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from audio import Mel
 from dataset.prepare import parser, run
 from dataset.sync_filter import Offset, SyncFilter
-from errors import BadInput, LipSyncError
+from endings import exit_code
+from errors import BadInput
 from systems.judge import FRAMES, Judge
 from systems.registry import load_expert
 from systems.sync import find_offset
+from video.guard import reads
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ def _judge(path: Path) -> Judge:
 
 def main() -> None:
     flags = parser()
-    flags.add_argument("--expert", type=Path, required=True, help="sync expert, ours or Wav2Lip's")
+    flags.add_argument("--expert", type=reads, required=True, help="sync expert, ours or Wav2Lip's")
     flags.add_argument("--max_offset", "--max-offset", type=float, default=SyncFilter.max_offset, metavar="FRAMES",
                        help="sound further off is shifted (default 1)")  # fmt: skip
     flags.add_argument("--min_confidence", "--min-confidence", type=float, default=0.1, metavar="COSINE",
@@ -64,8 +66,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except LipSyncError as problem:
-        sys.stderr.write(f"error: {problem}\n")
-        sys.exit(problem.exit_code)
+    sys.exit(exit_code(main))

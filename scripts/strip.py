@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from endings import exit_code
 from errors import BadInput
-from lipsync.cli import exit_code
 from lipsync.plan import Plan
 from video import atomic, probe, read_frames
+from video.guard import guard, reads, writes
 
 Picture = NDArray[np.uint8]  # HWC u8 RGB
 GAP = 4  # white pixels around every frame
@@ -71,26 +72,27 @@ def _scaled(picture: Picture, height: int) -> Picture:
     return scaled.astype(np.uint8, copy=False)
 
 
-def arguments() -> argparse.Namespace:
+def arguments() -> tuple[argparse.ArgumentParser, argparse.Namespace]:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("before", type=Path, metavar="BEFORE", help="video or still picture")
-    parser.add_argument("after", type=Path, metavar="AFTER", help="the video made of it")
-    parser.add_argument("output", type=Path, metavar="OUTPUT", help="the contact sheet: .png, .jpg or .webp")
+    parser.add_argument("before", type=reads, metavar="BEFORE", help="video or still picture")
+    parser.add_argument("after", type=reads, metavar="AFTER", help="the video made of it")
+    parser.add_argument("output", type=writes, metavar="OUTPUT", help="the contact sheet: .png, .jpg or .webp")
     parser.add_argument("--frames", type=int, default=6, help="how many moments (%(default)s)")
     parser.add_argument("--height", type=int, default=256, help="of each frame, in pixels (%(default)s)")
     options = parser.parse_args()
     if options.frames < 1 or options.height < 1:
         parser.error("--frames and --height are at least 1")
-    return options
+    return parser, options
+
+
+def run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    guard(parser, options)
+    write_picture(options.output, sheet(pairs(options.before, options.after, options.frames), options.height))
 
 
 def main() -> int:
-    options = arguments()
-    return exit_code(
-        lambda: write_picture(
-            options.output, sheet(pairs(options.before, options.after, options.frames), options.height)
-        )
-    )
+    parser, options = arguments()
+    return exit_code(lambda: run(parser, options))
 
 
 if __name__ == "__main__":

@@ -25,11 +25,12 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from dataset.source import Source, listed
+from endings import exit_code
 from errors import BadInput
 from face_detection import voxceleb2_box
 from face_detection.reframing import CONTEXT, ROUNDS, SIDE, FramingNetwork
-from scripts.program import exit_code
 from video import atomic, read_frames
+from video.guard import guard, reads, writes
 
 STORED = 112  # pixels of a crop: half of the published 224
 FACE = voxceleb2_box(STORED, STORED)
@@ -141,10 +142,11 @@ def trained(known: Crops, steps: int) -> FramingNetwork:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--list", type=Path, required=True, metavar="CSV")
-    parser.add_argument("--output", type=Path, required=True, metavar="FILE")
+    parser.add_argument("--list", type=reads, required=True, metavar="CSV")
+    parser.add_argument("--output", type=writes, required=True, metavar="FILE")
     parser.add_argument("--steps", type=int, default=1500)
     options = parser.parse_args()
+    guard(parser, options)
     by_split: dict[str, list[Source]] = {}
     for source in listed(options.list, Path()):
         by_split.setdefault(source.target.parts[0], []).append(source)

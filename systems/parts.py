@@ -39,6 +39,14 @@ class Parts:
     autoencoder: Part | None = None
     motion: Part | None = None
 
+    @property
+    def settings(self) -> list[str]:
+        """What they decide of the config of a network, as settings that come before a user's."""
+        if self.autoencoder is None:
+            return ["model.latents=[]"]
+        shape = list(self.autoencoder.model.shape)
+        return [f"model.latents={shape}", "model.diffusion.learn_variance=false", "model.unet.out_channels=3"]
+
     def fitted(self, config: K) -> K:
         """The config of a network that is to be trained with these parts.  BadInput if it cannot be."""
         given: Any = config

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from errors import BadInput
-from guided_diffusion.checkpoint import Checkpoint, load_checkpoint, load_strictly
+from guided_diffusion.checkpoint import Checkpoint, check_size, load_checkpoint, load_strictly
 from guided_diffusion.config import from_dict, to_dict
 
 from .autoencoder import Autoencoder, AutoencoderConfig, load_published
@@ -18,6 +18,7 @@ from .style import LipMotion, LipMotionConfig, Renderer, RendererConfig, StyleSy
 from .sync import SyncConfig, SyncExpert, Wav2LipExpert, Wav2LipExpertConfig
 from .syncdiff import SyncDiff, SyncDiffConfig, SyncDiffNetwork
 
+LARGEST_FACE = 4096  # pixels
 ROOT = Path(__file__).resolve().parent.parent
 DEFAULT_CHECKPOINT = ROOT / "checkpoints" / "style-small"
 SMALL_DIFF2LIP = ROOT / "checkpoints" / "diff2lip-small.safetensors"  # what others are measured against
@@ -60,10 +61,19 @@ def load(path: Path) -> Model:
     """
     checkpoint = load_checkpoint(path)
     name, config = identify(checkpoint, path)
+    bare = checkpoint.system is None
+    check_size(lambda: _holder(build(name, config), bare), checkpoint.weights, str(path))
     model = build(name, config)
-    target = model.network if checkpoint.system is None and isinstance(model, Diff2Lip) else model
+    if getattr(model, "size", 0) > LARGEST_FACE:
+        raise BadInput(f"{path}: is for faces of {model.size} px, above {LARGEST_FACE}; use another checkpoint")
+    target = _holder(model, bare)
     load_strictly(target, {key: value.float() for key, value in checkpoint.weights.items()}, str(path))
     return model.eval().requires_grad_(False)
+
+
+def _holder(model: Model, bare: bool) -> torch.nn.Module:
+    """The module whose weights a checkpoint holds: of the original release, those of the network alone."""
+    return model.network if bare and isinstance(model, Diff2Lip) else model
 
 
 def load_system(path: Path) -> Speaking:

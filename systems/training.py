@@ -1,6 +1,7 @@
 """From a recipe and a folder of data to trained weights: what train.py runs."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -13,7 +14,9 @@ from guided_diffusion.batches import batches_of
 from guided_diffusion.checkpoint import save_checkpoint
 from guided_diffusion.config import to_dict
 from guided_diffusion.distributed import Group, group
+from guided_diffusion.store import blob_url
 from guided_diffusion.trainer import Trainable, Trainer
+from video.lock import locked
 
 from .autoencoder import Autoencoder
 from .evaluate import complete
@@ -57,11 +60,12 @@ def train(
     Alone, or as one of the processes that torchrun, mpiexec or srun started.
     Raises BadInput for what cannot be, before anything is written.
     """
-    chosen = recipe(name).changed(settings)
+    preset = recipe(name)
     with group() as processes:
+        found = _parts(preset, parts)
+        chosen = preset.changed(settings if found is None else [*found.settings, *settings])
         where = processes.device(device)
         torch.manual_seed(chosen.train.seed)
-        found = _parts(chosen, parts)
         if found is not None:
             chosen = replace(chosen, model=found.fitted(chosen.model))
         model = build(chosen.kind, chosen.model)
@@ -73,7 +77,9 @@ def train(
             check_hearing(model)
         check_stage1(chosen, init, hearing, workers)
         trainable = _trainable(chosen, complete(model, found), expert, features, where)
-        _run(chosen, model, found, trainable, data, output, workers, where, processes)
+        alone = processes.main and blob_url(output) is None
+        with locked(output / ".lock", output) if alone else nullcontext():
+            _run(chosen, model, found, trainable, data, output, workers, where, processes)
 
 
 def _run(

@@ -13,9 +13,9 @@ from tiny_motion import CONFIG, NUMBERS, mouth, openings, prepare, space
 from toy import talking
 
 from dataset import save_clip
+from endings import exit_code
 from guided_diffusion.checkpoint import save_checkpoint
 from scripts import fit_motion, measure_style
-from scripts.program import exit_code
 from systems.registry import describe
 from systems.style import LipMotion, MotionSpace
 from systems.style.frontal import RIGID

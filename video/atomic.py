@@ -1,6 +1,8 @@
 """A file that appears whole or not at all."""
 
 import errno
+import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,16 +10,18 @@ from secrets import token_hex
 
 from errors import BadInput
 
+UNFINISHED = re.compile(r"\.lip-sync-[0-9a-f]{16}\.[a-z0-9]+")
+"""What a temporary file is called, so that one which a kill left behind is known as ours."""
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """An empty temporary file beside `path`, of the same suffix, renamed over it on success and removed on any failure.
+    """An empty temporary file beside `path`, of its suffix: flushed and renamed over it, or removed on any failure.
 
     Until the rename an existing `path` is untouched.  BadInput if it cannot be written there, or the disk is full.
     """
-    temporary = path.with_name(f".{token_hex(8)}{path.suffix}")
+    temporary = path.with_name(f".lip-sync-{token_hex(8)}{path.suffix}")
     if path.is_dir():
         raise BadInput(f"{path}: is a folder; give the name of a file in it")
     if not path.parent.is_dir():
@@ -25,6 +29,7 @@ def atomic(path: Path) -> Iterator[Path]:
     try:
         _reserve(path, temporary)
         yield temporary
+        _flush(temporary)
         _rename(temporary, path)
     except OSError as error:
         if error.errno in FULL:
@@ -43,6 +48,11 @@ def _reserve(path: Path, temporary: Path) -> None:
         if error.errno == errno.EROFS:
             raise BadInput(f"{path}: the disk is read-only; write to another one") from error
         raise
+
+
+def _flush(temporary: Path) -> None:
+    with temporary.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def _rename(temporary: Path, path: Path) -> None:

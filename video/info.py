@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+from media import sound_stream
+from video.hdr import is_hdr
 from video.opening import is_still, opened
-from video.picture import quarter_turns
+from video.picture import turn_of
 from video.reading import pictures
 from video.timeline import timeline
 
@@ -16,7 +18,8 @@ class VideoInfo:
 
     fps is exact; a variable rate has been resolved to this constant one.  frames: how many `read_frames` yields.
     height and width are those of the upright picture.  audio: there is sound.  still: it is a picture, one frame at
-    25 fps.  pixel_aspect: how wide a pixel is to be shown, 1 for nearly every video.
+    25 fps.  pixel_aspect: how wide a pixel is to be shown, 1 for nearly every video.  hdr: it is HDR or BT.2020,
+    and read as SDR.
     """
 
     path: Path
@@ -27,6 +30,7 @@ class VideoInfo:
     audio: bool
     still: bool
     pixel_aspect: Fraction = Fraction(1)
+    hdr: bool = False
 
     def __post_init__(self) -> None:
         if not all(figure > 0 for figure in (self.fps, self.frames, self.height, self.width, self.pixel_aspect)):
@@ -41,18 +45,20 @@ class VideoInfo:
 def probe(path: Path) -> VideoInfo:
     """What the video is; BadInput if it cannot be read.  Reads its packets and decodes one picture."""
     line = timeline(path)
-    with pictures(path, line) as ((width, height), decoded):
+    with pictures(path, line) as (stored, decoded):
         _, first = next(decoded)
-        lying = quarter_turns(first) % 2 == 1
+        lying = turn_of(first, stored).transposed
+        hdr = is_hdr(first.color_trc, first.color_primaries)
     with opened(path) as (container, stream):
         aspect = Fraction(stream.sample_aspect_ratio or 1)
         return VideoInfo(
             path=path,
             fps=line.fps,
             frames=line.frames,
-            height=width if lying else height,
-            width=height if lying else width,
-            audio=bool(container.streams.audio),
+            height=stored.width if lying else stored.height,
+            width=stored.height if lying else stored.width,
+            audio=sound_stream(container) is not None,
             still=is_still(container),
             pixel_aspect=1 / aspect if lying else aspect,
+            hdr=hdr,
         )

@@ -1,30 +1,89 @@
 """One decoded frame -> the RGB array a viewer would see."""
 
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
 import numpy as np
 from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation
+from PIL import Image, UnidentifiedImageError
+
+from video.hdr import is_hdr, to_sdr
 
 BT709, UNTAGGED = 1, 2  # of FFmpeg's AVColorSpace
 EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT  # plain flags darken by 1-2
+ORIENTATION = 0x0112  # the tag of EXIF
 
 
-def rgb(frame: VideoFrame, size: tuple[int, int]) -> np.ndarray:
-    """HWC u8 RGB, upright.  size: the stream's stored (width, height), to which a picture of another size is scaled.
+@dataclass(frozen=True)
+class Turn:
+    """How a stored picture becomes upright: rows and columns change places, then either may be reversed."""
+
+    transposed: bool = False
+    left_right: bool = False
+    up_down: bool = False
+
+    def __call__(self, picture: np.ndarray) -> np.ndarray:
+        """[h, w, c] -> [h, w, c] or [w, h, c]"""
+        picture = picture.swapaxes(0, 1) if self.transposed else picture
+        picture = picture[:, ::-1] if self.left_right else picture
+        return picture[::-1] if self.up_down else picture
+
+
+EXIF = {
+    1: Turn(), 2: Turn(False, True), 3: Turn(False, True, True), 4: Turn(False, False, True), 5: Turn(True),
+    6: Turn(True, True), 7: Turn(True, True, True), 8: Turn(True, False, True),
+}  # fmt: skip
+
+
+class Stored(NamedTuple):
+    """width and height of a stream, to which a picture of another size is scaled; exif: the turn of a still."""
+
+    width: int
+    height: int
+    exif: Turn | None = None
+
+
+def exif_turn(path: Path) -> Turn:
+    """What EXIF says of a picture file."""
+    try:
+        with Image.open(path) as picture:
+            return EXIF.get(picture.getexif().get(ORIENTATION, 1), Turn())
+    except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError):
+        return Turn()
+
+
+def turn_of(frame: VideoFrame, stored: Stored) -> Turn:
+    """The display matrix (x' = a x + c y, y' = b x + d y) of a frame; of a still, what EXIF says."""
+    if stored.exif is not None:
+        return stored.exif
+    found = frame.side_data.get("DISPLAYMATRIX")
+    if found is None:
+        return Turn()
+    a, b, _, c, d, *_ = np.frombuffer(bytes(cast(Any, found)), np.int32).tolist()
+    if abs(b) + abs(c) > abs(a) + abs(d):
+        return Turn(True, c < 0, b < 0)
+    return Turn(False, a < 0, d < 0)
+
+
+def rgb(frame: VideoFrame, stored: Stored) -> np.ndarray:
+    """HWC u8 RGB, upright.
 
     The file's tags say how to convert: matrix BT.601, BT.709 or BT.2020, range limited or full.  Without tags, HD
-    (more than 576 lines) means BT.709, as in players.  HDR is not mapped to SDR, mirroring not undone.  Transparent
-    parts are laid over black.
+    (more than 576 lines) means BT.709, as in players.  HDR and BT.2020 are mapped (`video.hdr`).  Transparent parts are
+    laid over black.
     """
     shorter, longer = sorted((frame.width, frame.height))
     if frame.colorspace == UNTAGGED and (shorter > 576 or longer >= 1280):
         frame.colorspace = BT709
+    size = stored.width, stored.height
+    if is_hdr(frame.color_trc, frame.color_primaries):
+        deep = frame.reformat(*size, format="gbrp16le", interpolation=EXACT).to_ndarray()
+        picture: np.ndarray = to_sdr(cast(Any, deep), frame.color_trc, frame.color_primaries)
+        return np.ascontiguousarray(turn_of(frame, stored)(picture))
     transparent = any(component.is_alpha for component in frame.format.components) or frame.format.name == "pal8"
     picture = frame.reformat(*size, format="rgba" if transparent else "rgb24", interpolation=EXACT).to_ndarray()
     if transparent:
         picture = ((picture[..., :3].astype(np.uint16) * picture[..., 3:] + 127) // 255).astype(np.uint8)
-    return np.ascontiguousarray(np.rot90(picture, quarter_turns(frame)))
-
-
-def quarter_turns(frame: VideoFrame) -> int:
-    """How often the display rotation turns the stored picture by 90 degrees counterclockwise, 0 to 3."""
-    return round(frame.rotation / 90) % 4
+    return np.ascontiguousarray(turn_of(frame, stored)(picture))

@@ -1,7 +1,7 @@
 """A video file -> upright RGB frames at a constant rate."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from itertools import chain, pairwise
 from pathlib import Path
 
@@ -12,9 +12,9 @@ from av.packet import Packet
 from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
-from errors import BadInput
-from video.opening import opened
-from video.picture import rgb
+from errors import BadInput, lacks_memory
+from video.opening import is_still, opened
+from video.picture import Stored, exif_turn, rgb
 from video.timeline import Key, Timeline, Times, all_packets, timeline
 
 LONGEST_FREEZE = 1  # seconds for which an undecodable stretch is bridged by the picture before it
@@ -78,7 +78,7 @@ def _frames(path: Path, line: Timeline, shown: Times) -> Iterator[np.ndarray]:
     return (rgb(frame, size) for frame, size in _stored(path, line, shown))
 
 
-def _stored(path: Path, line: Timeline, shown: Times) -> Iterator[tuple[VideoFrame, tuple[int, int]]]:
+def _stored(path: Path, line: Timeline, shown: Times) -> Iterator[tuple[VideoFrame, Stored]]:
     """Each frame before its conversion, with the stored (width, height)."""
     wanted = line.times[shown]  # [frames], ascending
     if not wanted.size:
@@ -99,7 +99,7 @@ def _stored(path: Path, line: Timeline, shown: Times) -> Iterator[tuple[VideoFra
 @contextmanager
 def pictures(
     path: Path, line: Timeline, first: int = 0
-) -> Iterator[tuple[tuple[int, int], Iterator[tuple[int, VideoFrame]]]]:
+) -> Iterator[tuple[Stored, Iterator[tuple[int, VideoFrame]]]]:
     """The stored (width, height), and the decoded frames with their times on the line, from at or before `first`.
 
     BadInput when nothing can be decoded.
@@ -109,7 +109,7 @@ def pictures(
         with opened(path) as (container, stream):
             timed = _from_key(container, stream, key)
             if timed is not None:
-                yield (stream.width, stream.height), timed
+                yield Stored(stream.width, stream.height), timed
                 return
     with opened(path) as (container, stream):
         frames = _decoded(stream, all_packets(container, stream))
@@ -117,7 +117,8 @@ def pictures(
         head = next(timed, None)
         if head is None:
             raise BadInput(f"{path}: none of its pictures can be decoded; export or copy it again")
-        yield (stream.width, stream.height), chain([head], timed)
+        turn = exif_turn(path) if is_still(container) else None
+        yield Stored(stream.width, stream.height, turn), chain([head], timed)
 
 
 def _from_key(container: InputContainer, stream: VideoStream, key: Key) -> Iterator[tuple[int, VideoFrame]] | None:
@@ -141,12 +142,12 @@ def _from_key(container: InputContainer, stream: VideoStream, key: Key) -> Itera
 
 def _decoded(stream: VideoStream, packets: Iterator["Packet[VideoStream]"]) -> Iterator[VideoFrame]:
     """Every frame that decodes; what does not is left out."""
-    for packet in packets:
-        if packet.size:
-            with suppress(av.FFmpegError):
-                yield from stream.decode(packet)
-    with suppress(av.FFmpegError):
-        yield from stream.decode(None)
+    for packet in chain((packet for packet in packets if packet.size), [None]):
+        try:
+            yield from stream.decode(packet)
+        except av.FFmpegError as problem:
+            if lacks_memory(problem):
+                raise
 
 
 def _stamped(frames: Iterator[VideoFrame]) -> Iterator[tuple[int, VideoFrame]]:

@@ -1,7 +1,7 @@
 """The sound that goes with written pictures: the packets as they were, or AAC where the container cannot hold them."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -14,8 +14,9 @@ from av.codec.codec import Codec
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 
-from errors import BadInput
-from video.opening import LENIENT, first_pictures
+from errors import BadInput, lacks_memory
+from media import changes, heard, open_media, sound_stream, zero
+from media.opening import check_sound
 
 AAC_BITS = 192_000  # per second
 AAC_RATES = (96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350)
@@ -66,24 +67,23 @@ class Sound:
 
 @contextmanager
 def sound_of(path: Path | Mono | None, output: OutputContainer, suffix: str) -> Iterator[Sound]:
-    """The first sound of a file as a stream of `output`; BadInput if it has none.  None is no sound at all."""
+    """The sound of a file as a stream of `output`; BadInput if it has none.  None is no sound at all."""
     if path is None:
         yield Sound(output, iter(()))
         return
     if isinstance(path, Mono):
         yield Sound(output, _made(path, output))
         return
-    if not path.is_file():
-        raise BadInput(f"{path}: no such file; check the path of the sound")
-    try:
-        container = av.open(str(path.absolute()), **LENIENT)
-    except (av.FFmpegError, OSError) as error:
-        raise BadInput(f"{path}: not a readable sound or video file; give a wav, mp3, m4a or mp4") from error
-    with container:
-        if not container.streams.audio:
+    with open_media(path, "sound or video file", "give a wav, mp3, m4a or mp4") as container:
+        stream = sound_stream(container)
+        if stream is None:
             raise BadInput(f"{path}: it has no sound; give a file with a sound track")
-        stream = container.streams.audio[0]
-        yield Sound(output, _copied(container, stream, output, suffix) or _encoded(container, stream, output))
+        context = stream.codec_context
+        check_sound(path, context.sample_rate, context.channels)
+        with open_media(path, "sound or video file", "") as again:  # read to its end
+            changing = changes(again, again.streams.audio[container.streams.audio.index(stream)])
+        copied = None if changing else _copied(container, stream, output, suffix)
+        yield Sound(output, copied or _encoded(path, container, stream, output))
 
 
 def _start(packet: "Packet[AudioStream]") -> Fraction:
@@ -92,14 +92,6 @@ def _start(packet: "Packet[AudioStream]") -> Fraction:
 
 def _duration(packet: "Packet[AudioStream]") -> Fraction:
     return (packet.duration or 0) * Fraction(packet.time_base)
-
-
-def _zero(container: InputContainer, stream: AudioStream) -> Fraction:
-    """Where the file's time begins, in seconds: at its first picture, else at its first sound (as in `audio`)."""
-    for first in (first_pictures(container), stream):
-        if first is not None and first.start_time is not None and first.time_base is not None:
-            return first.start_time * first.time_base
-    return Fraction(0)
 
 
 def _copied(
@@ -117,10 +109,10 @@ def _copied(
 
 
 def _shifted(container: InputContainer, stream: AudioStream, copy: AudioStream) -> Iterator["Packet[AudioStream]"]:
-    zero = round(_zero(container, stream) / Fraction(stream.time_base or 1))
+    begin = round(zero(container, stream) / Fraction(stream.time_base or 1))
     last: int | None = None
     for packet in _demuxed(container, stream):
-        packet.pts = (packet.dts or 0 if packet.pts is None else packet.pts) - zero
+        packet.pts = (packet.dts or 0 if packet.pts is None else packet.pts) - begin
         packet.dts = packet.pts
         audible = packet.pts + 2 * (packet.duration or 0) > 0  # one packet before the start warms the decoder up
         if audible and (last is None or packet.pts > last):  # a clock that steps back stops a muxer
@@ -134,7 +126,9 @@ def _demuxed(container: InputContainer, stream: AudioStream) -> Iterator["Packet
     while True:
         try:
             packet = next(packets, None)
-        except av.InvalidDataError:  # cut in the middle of a packet
+        except av.FFmpegError as problem:  # cut in the middle of a packet
+            if lacks_memory(problem):
+                raise
             return
         if packet is None:
             return
@@ -143,39 +137,32 @@ def _demuxed(container: InputContainer, stream: AudioStream) -> Iterator["Packet
 
 
 def _encoded(
-    container: InputContainer, stream: AudioStream, output: OutputContainer
+    path: Path, container: InputContainer, stream: AudioStream, output: OutputContainer
 ) -> Iterator["Packet[AudioStream]"]:
-    """As AAC, at its own rate and with its own channels where AAC has them."""
-    rate = stream.codec_context.sample_rate
-    encoder = output.add_stream("aac", rate=rate if rate in AAC_RATES else 48_000, bit_rate=AAC_BITS)
-    layout = stream.codec_context.layout.name
-    encoder.codec_context.layout = layout if layout in AAC_LAYOUTS else AAC_LAYOUTS[stream.codec_context.channels != 1]
-    return _reencoded(container, stream, encoder)
-
-
-def _reencoded(container: InputContainer, stream: AudioStream, encoder: AudioStream) -> Iterator["Packet[AudioStream]"]:
-    zero = _zero(container, stream)
-    for packet in _demuxed(container, stream):
-        with suppress(av.InvalidDataError):
-            for frame in packet.decode():
-                if frame.pts is not None and frame.time_base:
-                    frame.pts -= round(zero / frame.time_base)
-                yield from encoder.encode(frame)
-    yield from encoder.encode(None)
+    """As AAC, from what is heard, at its own rate and with its own channels where AAC has them."""
+    rate, layout = stream.codec_context.sample_rate, stream.codec_context.layout.name
+    rate = rate if rate in AAC_RATES else 48_000
+    layout = layout if layout in AAC_LAYOUTS else AAC_LAYOUTS[stream.codec_context.channels != 1]
+    encoder = output.add_stream("aac", rate=rate, bit_rate=AAC_BITS)
+    encoder.codec_context.layout = layout
+    return _packets(heard(path, container, stream, rate, layout), rate, layout, encoder)
 
 
 def _made(sound: Mono, output: OutputContainer) -> Iterator["Packet[AudioStream]"]:
     """As AAC, from the samples themselves."""
     encoder = output.add_stream("aac", rate=sound.rate, bit_rate=AAC_BITS)
     encoder.codec_context.layout = "mono"
-    return _made_packets(sound, encoder)
+    return _packets((block[None] for block in sound.blocks), sound.rate, "mono", encoder)
 
 
-def _made_packets(sound: Mono, encoder: AudioStream) -> Iterator["Packet[AudioStream]"]:
+def _packets(
+    blocks: Iterable[np.ndarray], rate: int, layout: str, encoder: AudioStream
+) -> Iterator["Packet[AudioStream]"]:
+    """blocks f32 [channels, n], one after the other from time 0."""
     placed = 0
-    for block in sound.blocks:
-        frame = AudioFrame.from_ndarray(np.ascontiguousarray(block, np.float32)[None], format="fltp", layout="mono")
-        frame.sample_rate, frame.pts, frame.time_base = sound.rate, placed, Fraction(1, sound.rate)
-        placed += block.size
+    for block in blocks:
+        frame = AudioFrame.from_ndarray(np.ascontiguousarray(block, np.float32), format="fltp", layout=layout)
+        frame.sample_rate, frame.pts, frame.time_base = rate, placed, Fraction(1, rate)
+        placed += block.shape[1]
         yield from encoder.encode(frame)
     yield from encoder.encode(None)

@@ -16,13 +16,14 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from errors import BadInput
+from errors import BadInput, lacks_memory
 from video.opening import is_still, opened
 
 STILL_RATE = Fraction(25)
 STANDARD_RATES = tuple(Fraction(n * 1000, d) for n in (24, 25, 30, 48, 50, 60, 120) for d in (1000, 1001))
 SAME_RATE = Fraction(1, 5000)  # relative: 29.97 is meant to be 30000/1001, but not 30
 GRID_TOLERANCE = 0.25  # of a frame: how far a timestamp may lie from a constant rate's grid
+SLOWEST, FASTEST, MOST_FRAMES = 1, 240, 10_000_000  # frames a second, and of a video
 LONGEST_PAUSE = 600  # seconds between two pictures; a longer one is a broken clock
 UNSEEKABLE = {"mpeg"}  # MPEG program streams: packets get other timestamps after a seek
 
@@ -104,11 +105,19 @@ def _timeline(path: Path, changed: int, size: int) -> Timeline:
         raise BadInput(f"{path}: no picture in it can be read (cut off or damaged); export or copy it again")
     if still:
         return _counted(len(shown), STILL_RATE)
+    rates = [rate for rate in rates if SLOWEST <= rate <= FASTEST]
     if not unordered and _usable(shown, tick):
-        return _timed(shown, tick, rates, seekable=seekable)
-    if not rates:
+        line = _timed(shown, tick, rates, seekable=seekable)
+    elif rates:
+        line = _counted(len(shown), rates[0])
+    else:
         raise BadInput(f"{path}: it says neither how long nor how fast it is; convert it to mp4 with a constant rate")
-    return _counted(len(shown), rates[0])
+    if not SLOWEST <= line.fps <= FASTEST or line.frames > MOST_FRAMES:
+        raise BadInput(
+            f"{path}: {float(line.fps):g} frames a second, {line.frames} in all; convert it to between"
+            f" {SLOWEST} and {FASTEST} a second"
+        )
+    return line
 
 
 def all_packets(container: InputContainer, stream: VideoStream) -> Iterator["Packet[VideoStream]"]:
@@ -117,7 +126,9 @@ def all_packets(container: InputContainer, stream: VideoStream) -> Iterator["Pac
     while True:
         try:
             packet = next(demuxed, None)
-        except av.FFmpegError:  # cut in the middle of a packet
+        except av.FFmpegError as problem:  # cut in the middle of a packet
+            if lacks_memory(problem):
+                raise
             return
         if packet is None:
             return

@@ -20,7 +20,9 @@ from pathlib import Path, PurePosixPath
 
 from dataset.filelist import Pair, write_filelist
 from dataset.folders import VIDEO_SUFFIXES, files_below
-from errors import BadInput, LipSyncError
+from endings import exit_code
+from errors import BadInput
+from video.guard import guard, reads, writes
 
 ATTEMPTS = 1000  # draws for each pair before the data is taken to have too few
 
@@ -92,19 +94,17 @@ def pairs(options: argparse.Namespace) -> list[Pair]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("kind", choices=("reconstruction", "cross"))
-    parser.add_argument("--root", type=Path, required=True, metavar="DATA", help="folder that the names are below of")
-    parser.add_argument("--output", type=Path, required=True, metavar="LIST")
+    parser.add_argument("--root", type=reads, required=True, metavar="DATA", help="folder that the names are below of")
+    parser.add_argument("--output", type=writes, required=True, metavar="LIST")
     parser.add_argument("--videos", type=int, help="how many videos to draw (default: all)")
     parser.add_argument("--pairs", type=int, help="cross: how many pairs to draw (default: all)")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
+    videos = files_below(options.root, VIDEO_SUFFIXES) if options.root.is_dir() else []
+    guard(parser, options, inputs=[("the video", options.root / name) for name in videos])
     count = write_filelist(options.output, pairs(options))
     sys.stderr.write(f"{options.output}: {count} pairs\n")
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except LipSyncError as problem:
-        sys.stderr.write(f"error: {problem}\n")
-        sys.exit(problem.exit_code)
+    sys.exit(exit_code(main))

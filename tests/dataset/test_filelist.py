@@ -48,7 +48,7 @@ def test_what_is_no_pair_is_refused_with_its_line(tmp_path: Path, line: str) -> 
 
 def test_what_is_no_list_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty.txt").write_text("\n\n")
-    (tmp_path / "video.mp4").write_bytes(b"\xff\xfe\x00\xff")
+    (tmp_path / "video.mp4").write_bytes(b"\x00\x01\x02\xff")
     with pytest.raises(BadInput, match="no pair in it"):
         read_filelist(tmp_path / "empty.txt")
     for name in ("gone.txt", "video.mp4"):

@@ -16,7 +16,7 @@ from evaluation.page import as_page, ranking
 from evaluation.protocol import PROTOCOLS
 from evaluation.results import PASTED, REAL, RESULT, SUBJECTS, Cell, Evaluation, Problem, Row, Scores
 from evaluation.sheet import contact_sheet
-from evaluation.tables import as_csv, as_json, as_markdown, cells
+from evaluation.tables import _inert, as_csv, as_json, as_markdown, cells
 
 LSE = Figure("LSE-D", "", "down", "somebody <once>")
 MISSING = Figure("FID", "", "down", "somebody else")
@@ -113,3 +113,8 @@ def test_a_browser_renders_it_without_errors(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
     assert done.stdout.count("<table") == as_page(evaluation()).count("<table")
     assert not re.search(r"CONSOLE.*(error|refused|failed)", done.stderr, re.IGNORECASE)
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1"])
+def test_no_name_is_a_formula(name):
+    assert _inert(name) == f"'{name}" and _inert(f"a{name}") == f"a{name}"

@@ -12,12 +12,12 @@ import torch
 from numpy.testing import assert_allclose
 from torch import Tensor
 
+from endings import exit_code
 from errors import BadInput
 from face_detection import Box, Detection, reframing
 from face_detection.detector import ASPECT
 from face_detection.reframing import WEIGHTS, FramingNetwork, Reframed, load_framing
 from scripts import train_framing
-from scripts.program import exit_code
 from video import write_video
 
 PORTRAIT = Path(__file__).parents[2] / "scripts" / "demo" / "portrait.jpg"

@@ -22,8 +22,9 @@ def same(one: object, other: object) -> bool:
 
 
 def state(folder: Path) -> dict[str, Any]:
+    """What it goes on from, without which of its saves lie in history/."""
     found: dict[str, Any] = torch.load(folder / "state.pt", weights_only=True)
-    return found
+    return {name: value for name, value in found.items() if name != "history"}
 
 
 def lines(folder: Path) -> list[dict[str, float]]:

@@ -91,8 +91,8 @@ def test_a_write_replaces_the_old_file_and_leaves_nothing_else(tmp_path: Path) -
 
 
 def test_what_a_killed_writer_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
-    kept = [".hidden", ".state.pt", "state.pt", "weights.safetensors", ".notes.abcdefgh.txt"]
-    for name in [*kept, ".state.ab_4efgh.pt", ".weights-0.99.abcdefgh.safetensors"]:
+    kept = [".hidden", ".state.pt", "state.pt", "weights.safetensors", ".notes.abcdefgh.txt", ".notes.20240101.jsonl"]
+    for name in [*kept, ".lip-sync-0123456789abcdef.pt", ".lip-sync-00aa11bb22cc33dd.safetensors"]:
         (tmp_path / name).write_bytes(b"")
     remove_unfinished(tmp_path)
     remove_unfinished(tmp_path / "none")

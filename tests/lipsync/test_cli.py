@@ -239,19 +239,20 @@ def test_a_second_run_searches_nothing(files, capsys, tmp_path, monkeypatch):
         run(files, capsys, "--no-cache")
 
 
-def test_ctrl_c_leaves_nothing(files, tmp_path):
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1"])
+def test_ctrl_c_and_other_signals_leave_nothing(files, tmp_path, name):
     command = [sys.executable, ROOT / "generate.py", "--video", files["video"], "--audio", files["audio"], "--output",
                files["output"], "--model_path", files["model"], "--face_detector", "haar",
                "--sampler", "ddim", "--steps", "ddim500"]  # fmt: skip
 
     def listen() -> None:  # a test run in the background ignores Ctrl-C, and so would its children
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.signal(getattr(signal, name), signal.SIG_DFL)
 
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=listen)
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None and not list(files["output"].parent.rglob(".*.mp4")):
         time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(getattr(signal, name))
     said = process.communicate(timeout=60)[1]
     assert process.returncode == 130 and "nothing was written" in said and "Traceback" not in said
     assert not list(files["output"].parent.iterdir())

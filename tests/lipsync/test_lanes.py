@@ -55,6 +55,7 @@ def test_a_lane_goes_on_with_its_next_work_while_others_are_at_theirs() -> None:
     assert calls == [{0: 1, 1: 4}, {0: 2, 1: 5}, {0: 3}]
 
 
+@pytest.mark.timeout(60)
 def test_nothing_to_do_ends() -> None:
     Lanes(doubled).run({})
 

@@ -50,7 +50,7 @@ def test_a_list_is_read(list_of, tmp_path, kind):
         ("start,end,face,sound\n0,1,,gone.wav\n", "gone.wav"),
         ("start,end,face,sound\n0,1,,\n", "names no sound"),
         ("begin,end\n0,1\n", "'begin'"),
-        ("start,end,face,sound\n0,1,,a.wav,more\n", "unknown column"),
+        ("start,end,face,sound\n0,1,,a.wav,more\n", "more cells than the header"),
         ('{"start": 0, "end"\n', "row 1"),
         ('{"start": 0, "volume": 1}', "'volume'"),
         ("", "empty"),

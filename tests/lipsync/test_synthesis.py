@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from errors import BadInput, OutOfMemory
+from errors import BadInput, OutOfMemory, lacks_memory
 from lipsync.settings import Settings
-from lipsync.synthesis import Shown, Synthesizer, is_out_of_memory
+from lipsync.synthesis import Shown, Synthesizer
 
 SETTINGS = Settings(device="cpu", precision="fp32", batch=8)
 
@@ -59,7 +59,7 @@ def test_a_batch_that_does_not_fit_is_halved_and_said(synthesizer, said, problem
     assert len(said) == 2 and "2 frames at a time" in said[1]
 
 
-def test_what_does_not_fit_even_alone_is_out_of_memory(synthesizer):
+def test_what_does_not_fit_even_alone_lacks_memory(synthesizer):
     failing(synthesizer, MemoryError(), above=0)
     with pytest.raises(OutOfMemory, match="one frame at a time"):
         synthesizer([0, 3], Shown(*crops(2)))
@@ -69,7 +69,7 @@ def test_another_problem_is_a_bug(synthesizer):
     failing(synthesizer, RuntimeError("shapes do not match"), above=0)
     with pytest.raises(RuntimeError, match="shapes"):
         synthesizer([0], Shown(*crops(1)))
-    assert not is_out_of_memory(ValueError("out of memory"))
+    assert not lacks_memory(ValueError("out of memory"))
 
 
 def test_a_frame_depends_on_its_slot_alone(synthesizer):

@@ -1,0 +1,108 @@
+"""A file -> its container and the streams that are meant, or one sentence that says why not."""
+
+from collections import Counter
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+from typing import Any, cast
+
+import av
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+from errors import BadInput, lacks_memory
+
+# Titles in broken Unicode stop nobody: so PyAV reads them from 19 on, before that it must be told.
+LENIENT: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "ignore"}
+OTHERS = {
+    "hls", "applehttp", "dash", "webm_dash_manifest", "concat", "imf", "sdp", "rtsp", "rtp", "rtp_mpegts", "sap",
+    "lavfi",
+}  # fmt: skip
+"""Formats that are no media but name others, which a stranger's file must not make us open."""
+MEDIA = ",".join(sorted(av.formats_available - OTHERS))
+BROKEN_CLOCK = 600  # seconds that sound may begin before or after the pictures; more is a clock that means nothing
+LOOKED_AT = 400  # packets by which streams of several pictures are told from those of one
+RATES = range(1_000, 768_001)  # samples per second of what can be a sound
+CHANNELS = 64
+
+
+def open_media(path: Path, what: str, give: str) -> InputContainer:
+    """The container.  BadInput if there is no file, it is empty, it is no media, or one that names other files.
+
+    what, give: for the sentence, "video", and what to pass instead.
+    """
+    if not path.is_file():
+        raise BadInput(f"{path}: no such file; check the path of the {what}")
+    if not path.stat().st_size:
+        raise BadInput(f"{path}: the file is empty; export or copy it again")
+    try:
+        return cast(
+            InputContainer, av.open(str(path.absolute()), options={"format_whitelist": MEDIA}, **LENIENT)
+        )
+    except (av.FFmpegError, OSError, ValueError) as error:
+        if lacks_memory(error):
+            raise
+        reason = getattr(error, "strerror", None) or error
+        raise BadInput(
+            f"{path}: not a readable {what}, cut off before its index, or a list of other files ({reason}); {give}"
+        ) from error
+
+
+def picture_stream(container: InputContainer) -> VideoStream | None:
+    """The stream of pictures that is meant: none of cover art; of several one of more than one picture, the default."""
+    moving = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+    if len(moving) < 2:
+        return moving[0] if moving else None
+    many = _several(container, moving)
+    return max(moving, key=lambda stream: (stream.index in many, _is_default(stream), -stream.index))
+
+
+def sound_stream(container: InputContainer) -> AudioStream | None:
+    """The stream of sound that is meant: the first that is flagged default, else the first."""
+    return max(container.streams.audio, key=lambda stream: (_is_default(stream), -stream.index), default=None)
+
+
+def zero(container: InputContainer, stream: AudioStream) -> Fraction:
+    """Where the file's time begins, in seconds: at its first picture, else at its first sound.
+
+    Sound that begins more than BROKEN_CLOCK away from the pictures has a clock of its own: that begins with it.
+    """
+    own = _start(stream)
+    pictures = picture_stream(container)
+    shown = None if pictures is None else _start(pictures)
+    if shown is None or (own is not None and abs(own - shown) > BROKEN_CLOCK):
+        return own or Fraction(0)
+    return shown
+
+
+def check_sound(path: Path, rate: int, channels: int) -> None:
+    """BadInput for a sound that no recorder makes."""
+    if rate not in RATES or not 1 <= channels <= CHANNELS:
+        raise BadInput(
+            f"{path}: says that it has {rate} samples a second in {channels} channels; convert it to a usual wav"
+        )
+
+
+def _start(stream: AudioStream | VideoStream) -> Fraction | None:
+    if stream.start_time is None or stream.time_base is None:
+        return None
+    return stream.start_time * stream.time_base
+
+
+def _is_default(stream: AudioStream | VideoStream) -> bool:
+    return bool(stream.disposition & Disposition.default)
+
+
+def _several(container: InputContainer, streams: list[VideoStream]) -> set[int]:
+    """The numbers of those that have more than one picture, as far as is looked."""
+    counts: Counter[int] = Counter()
+    try:
+        with open_media(Path(container.name), "video", "") as again:  # what was read of this one would be lost
+            for packet in islice(again.demux([again.streams[stream.index] for stream in streams]), LOOKED_AT):
+                counts[packet.stream_index] += bool(packet.size)
+    except av.FFmpegError as error:
+        if lacks_memory(error):
+            raise
+    return {index for index, count in counts.items() if count > 1}

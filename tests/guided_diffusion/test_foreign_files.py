@@ -1,0 +1,111 @@
+"""A run's folder may hold what is not the run's: nothing of that is lost, and what is broken is said in a sentence."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from errors import BadInput
+from guided_diffusion.checkpoint import Checkpoint, save_checkpoint
+from guided_diffusion.trainer import TrainConfig, Trainer
+
+
+class Line(nn.Module):
+    """Learns to say 1."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(2))
+
+    def objectives(self) -> dict[str, list[nn.Parameter]]:
+        return {"line": [self.weight]}
+
+    def losses(self, batch: torch.Tensor, generator: torch.Generator) -> dict[str, dict[str, torch.Tensor]]:
+        return {"line": {"l2": (self.weight - batch).square().mean()}}
+
+
+def train(folder: Path, steps: int = 4) -> None:
+    model = Line()
+
+    def publish(path: Path, step: int, weights: dict[str, torch.Tensor]) -> None:
+        save_checkpoint(path, Checkpoint("line", {}, step, weights))
+
+    config = TrainConfig(steps=steps, batch=1, save_every=1, keep=2, log_every=1)
+    Trainer(
+        model, lambda indices: (torch.ones(2) for _ in indices), config, folder,
+        averaged=model, identity={"system": "line"}, publish=publish,
+    ).run()  # fmt: skip
+
+
+def test_what_a_user_keeps_in_history_stays(tmp_path: Path) -> None:
+    kept = ["best.safetensors", "0000000.safetensors", "notes.txt", ".notes.20240101.jsonl", "2024.safetensors"]
+    (tmp_path / "history").mkdir()
+    for name in kept:
+        (tmp_path / "history" / name).write_bytes(b"mine")
+    train(tmp_path)
+    train(tmp_path, 6)
+    left = {path.name for path in (tmp_path / "history").iterdir()}
+    assert left == {*kept, "0000005.safetensors", "0000006.safetensors"}
+    assert all((tmp_path / "history" / name).read_bytes() == b"mine" for name in kept)
+
+
+def test_a_file_where_earlier_weights_go_is_refused_before_any_step(tmp_path: Path) -> None:
+    (tmp_path / "history").mkdir()
+    mine = tmp_path / "history" / "0000002.safetensors"
+    mine.write_bytes(b"mine")
+    with pytest.raises(BadInput, match=r"0000002.*move it away"):
+        train(tmp_path)
+    assert mine.read_bytes() == b"mine" and not (tmp_path / "state.pt").exists()
+
+
+def test_earlier_weights_of_a_run_that_noted_none_are_still_pruned(tmp_path: Path) -> None:
+    train(tmp_path)
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    del state["history"]
+    torch.save(state, tmp_path / "state.pt")
+    train(tmp_path, 6)
+    assert {path.stem for path in (tmp_path / "history").iterdir()} == {"0000005", "0000006"}
+
+
+BROKEN = ("empty", "text", "half", "a list", "a tensor", "no weights", "another shape", "a word")
+
+
+@pytest.mark.parametrize("how", BROKEN)
+def test_a_broken_or_foreign_state_is_refused_with_the_remedy(tmp_path: Path, how: str) -> None:
+    train(tmp_path)
+    path = tmp_path / "state.pt"
+    whole, state = path.read_bytes(), torch.load(path, weights_only=True)
+    if how in ("empty", "text", "half"):
+        path.write_bytes({"empty": b"", "text": b"hello", "half": whole[: len(whole) // 2]}[how])
+    elif how == "no weights":
+        torch.save({name: value for name, value in state.items() if name != "weights"}, path)
+    elif how == "another shape":
+        torch.save(state | {"optimizers": {"line": {"param_groups": 3}}}, path)
+    elif how == "a word":
+        torch.save(state | {"step": "four"}, path)
+    else:
+        torch.save([1] if how == "a list" else torch.ones(1), path)
+    before = path.read_bytes()
+    with pytest.raises(BadInput, match=r"state\.pt.*choose another --output"):
+        train(tmp_path, 6)
+    assert path.read_bytes() == before
+
+
+FOREIGN = ("my diary\n", '{"mine": 1}\n', '{"step": 1}\n[]\n', '{"step": "1"}\n', '{"step": 1,}\n')
+
+
+@pytest.mark.parametrize("text", FOREIGN)
+def test_a_foreign_log_is_refused_and_stays(tmp_path: Path, text: str) -> None:
+    (tmp_path / "log.jsonl").write_text(text)
+    with pytest.raises(BadInput, match=r"log\.jsonl, line \d"):
+        train(tmp_path)
+    assert (tmp_path / "log.jsonl").read_text() == text
+
+
+def test_a_log_that_a_kill_tore_goes_on(tmp_path: Path) -> None:
+    train(tmp_path, 2)
+    with (tmp_path / "log.jsonl").open("a") as file:
+        file.write('{"step": 3, "line/l')
+    train(tmp_path, 4)
+    assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 4

@@ -1,0 +1,101 @@
+"""In a list any problem of one row, a bug of ours too, is that row's alone."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from errors import BadInput
+from lipsync.cli import generate
+from lipsync.dubbing import Dubbing
+from lipsync.lanes import Lanes
+from lipsync.ledger import Ledger
+from lipsync.pipeline import Dubber
+
+
+@pytest.fixture
+def here(tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("a", "b", "c"):
+        shutil.copy(folder / "person.mp4", tmp_path / f"{name}.mp4")
+    shutil.copy(folder / "words.wav", tmp_path / "w.wav")
+    (tmp_path / "l.csv").write_text("video,audio,output\na.mp4,w.wav,a.mp4\nb.mp4,w.wav,b.mp4\nc.mp4,w.wav,c.mp4\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(checkpoint: Path, *more: str) -> int:
+    return generate(["--filelist", "l.csv", "--sample_path", "out", "--model_path", str(checkpoint),
+                     "--face_detector", "haar", *more])  # fmt: skip
+
+
+def lines(here: Path) -> dict[str, dict[str, object]]:
+    texts = (here / "out" / "l.report.jsonl").read_text().splitlines()
+    return {line["output"]: line for line in map(json.loads, texts)}
+
+
+@pytest.mark.parametrize("where", ["prepare", "write"])
+def test_a_bug_in_one_row(here, checkpoint, monkeypatch, capsys, where):
+    kind, before = (Dubber, Dubber.prepare) if where == "prepare" else (Dubbing, Dubbing.write)
+
+    def breaks(self, job, *args, **kwargs):
+        own = job.job if where == "prepare" else self.job
+        if own.video.name == "b.mp4":
+            raise ZeroDivisionError("1 / 0")
+        return before(self, job, *args, **kwargs)
+
+    monkeypatch.setattr(kind, where, breaks)
+    assert run(checkpoint) == 5
+    report = lines(here)
+    assert report["a.mp4"]["error"] is report["c.mp4"]["error"] is None
+    assert "bug" in report["b.mp4"]["error"] and "l.report.log" in report["b.mp4"]["error"]
+    log = (here / "out" / "l.report.log").read_text()
+    assert "Traceback" in log and "ZeroDivisionError" in log and "b.mp4" in log
+    assert "Traceback" not in capsys.readouterr().err
+    monkeypatch.setattr(kind, where, before)
+    assert run(checkpoint) == 0 and (here / "out" / "b.mp4").exists()
+
+
+def test_a_bug_of_a_single_result_raises(here, checkpoint, monkeypatch):
+    monkeypatch.setattr(Dubber, "prepare", None)
+    with pytest.raises(TypeError):
+        generate(["--video", "a.mp4", "--audio", "w.wav", "-o", "x.mp4", "--model_path", str(checkpoint),
+                  "--face_detector", "haar"])  # fmt: skip
+
+
+def test_no_room_for_the_report(here, checkpoint, monkeypatch, capsys):
+    """What was made counts, and the exit code says that something went wrong."""
+    def full(self, line):
+        raise BadInput("l.report.0.jsonl: the report cannot be written")
+
+    monkeypatch.setattr(Ledger, "_append", full)
+    assert run(checkpoint) == 5 and (here / "out" / "c.mp4").exists()
+    assert "cannot be written" in capsys.readouterr().err
+
+
+def test_a_bug_of_one_batch_is_of_those_that_asked():
+    heard = {}
+
+    def answer(asked):
+        return {place: ZeroDivisionError() if place == 1 else 10 * question for place, question in asked.items()}
+
+    def work(place):
+        def speak(ask):
+            try:
+                heard[place] = ask(place)
+            except ZeroDivisionError:
+                heard[place] = None
+
+        return speak
+
+    Lanes(answer).run({place: [work(place)] for place in range(3)})
+    assert heard == {0: 0, 1: None, 2: 20}
+
+
+def test_threads_that_cannot_start_end_the_lanes(monkeypatch):
+    def none_left(self):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("threading.Thread.start", none_left)
+    with pytest.raises(RuntimeError, match="new thread"):
+        Lanes(lambda asked: asked).run({0: [lambda ask: ask(1)]})

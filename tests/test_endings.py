@@ -1,0 +1,120 @@
+"""What a problem becomes for whoever called a program."""
+
+import errno
+import io
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from endings import Forgiving, exit_code, said, signals
+from errors import BadInput, LipSyncError, NoFace, OutOfMemory
+
+ROOT = Path(__file__).parents[1]
+
+
+def raises(problem: BaseException):
+    def work() -> None:
+        raise problem
+
+    return work
+
+
+@pytest.mark.parametrize(
+    ("problem", "code"),
+    [
+        (BadInput("a.mp4: is empty"), 2),
+        (NoFace("a.mp4: no face"), 3),
+        (OutOfMemory("too large"), 4),
+        (MemoryError(), 4),
+        (torch.OutOfMemoryError("CUDA out of memory"), 4),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"), 4),
+        (RuntimeError("can't start new thread"), 4),
+        (cv2.error("OpenCV: alloc.cpp:73: error: (-4:Insufficient memory) Failed to allocate"), 4),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), 4),
+        (KeyboardInterrupt(), 130),
+    ],
+)
+def test_a_problem_has_a_code_and_a_sentence(problem, code, capsys):
+    assert exit_code(raises(problem)) == code
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and (code == 130 or said.startswith("error: "))
+
+
+def test_what_lacks_memory_is_no_damage():
+    try:
+        try:
+            np.empty(1 << 50)
+        except MemoryError as problem:
+            raise BadInput("a.mp4: damaged; copy it again") from problem
+    except LipSyncError as problem:
+        assert isinstance(said(problem), OutOfMemory)
+    assert said(ValueError("a bug")) is None
+
+
+def test_a_bug_raises():
+    with pytest.raises(ZeroDivisionError):
+        exit_code(raises(ZeroDivisionError()))
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGUSR1", "SIGINT"])
+def test_signals_are_as_ctrl_c_once(name):
+    number = getattr(signal, name)
+    before = signal.getsignal(number)
+    signal.signal(number, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt), signals():
+            try:
+                os.kill(os.getpid(), number)
+            finally:
+                if name != "SIGINT":
+                    os.kill(os.getpid(), number)  # what ends is left in peace
+    finally:
+        signal.signal(number, before)
+
+
+def test_a_signal_that_is_ignored_stays_so():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with signals():
+            os.kill(os.getpid(), signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_what_cannot_be_spelled_or_written_is_no_problem():
+    narrow = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    Forgiving(narrow).write("häßlich\n")
+    narrow.flush()
+    assert narrow.buffer.getvalue() == b"h\\xe4\\xdflich\n"
+    narrow.close()
+    Forgiving(narrow).write("closed")
+
+
+CODE = """
+import sys
+sys.path.insert(0, {root!r})
+from endings import exit_code
+def work():
+    for number in range(100000):
+        print("a line of the table", number, "häßlich \\udcff")
+    print("and of the other", file=sys.stderr)
+sys.exit(exit_code(work))
+"""
+
+
+@pytest.mark.parametrize("how", [">/dev/full", ">&-", "2>&-", "2>/dev/full", "| head -1", ">&- 2>&-"])
+def test_a_closed_or_full_output_changes_nothing(tmp_path, how):
+    if "/dev/full" in how and not Path("/dev/full").exists():
+        pytest.skip("no full device here")
+    program = tmp_path / "program.py"
+    program.write_text(CODE.format(root=str(ROOT)))
+    line = f"set -o pipefail; LC_ALL=C {sys.executable} {program} {how}"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, errors="replace", check=False)
+    assert done.returncode == 0 and "Traceback" not in done.stderr and "Exception" not in done.stderr

@@ -1,0 +1,49 @@
+"""Lists as people write them: any Unicode, any of the usual separators."""
+
+import codecs
+import csv
+from pathlib import Path
+
+from errors import BadInput
+
+MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+SEPARATORS = ",;\t"
+
+
+def read_text(path: Path, kind: str = "a CSV or JSON lines file") -> str:
+    """The text of a list, in UTF-8, or in UTF-16 if its first bytes say so.  BadInput if it cannot be read."""
+    try:
+        data = path.read_bytes()
+        encoding = next((name for mark, name in MARKS.items() if data.startswith(mark)), "utf-8")
+        text = data.decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
+    except (OSError, ValueError) as problem:
+        raise BadInput(f"{path}: not a readable list ({problem}); pass {kind} in UTF-8 or UTF-16") from problem
+    if "\0" in text:
+        raise BadInput(f"{path}: it holds zero bytes, as UTF-16 without a mark does; save it as UTF-8")
+    return text
+
+
+def table(path: Path, text: str) -> list[tuple[int, dict[str, str]]]:
+    """The rows of a CSV with a header line, with the numbers of their lines; blank rows do not count.
+
+    What separates is the one of comma, semicolon and tab that the header has most of; empty columns at its end do not
+    count.  BadInput if it is no CSV, or a row has more cells than the header.
+    """
+    head = text.lstrip("\n").split("\n", 1)[0]
+    rows = csv.reader((f"{line}\n" for line in text.split("\n")), delimiter=max(SEPARATORS, key=head.count))
+    names: list[str] = []
+    found = []
+    try:
+        for row in rows:
+            cells = [cell.strip() for cell in row]
+            while cells and not cells[-1] and (not names or len(cells) > len(names)):
+                cells.pop()
+            if not names:
+                names = cells
+            elif len(cells) > len(names):
+                raise BadInput(f"{path}, row {rows.line_num}: more cells than the header; quote what has a separator")
+            elif any(cells):
+                found.append((rows.line_num, dict(zip(names, cells + [""] * (len(names) - len(cells)), strict=True))))
+    except csv.Error as problem:
+        raise BadInput(f"{path}, row {rows.line_num}: no row of a CSV ({problem}); correct it") from problem
+    return found

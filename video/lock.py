@@ -1,0 +1,59 @@
+"""One run at a time: a lock that goes with the process that holds it, however that ends."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from errors import BadInput
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+
+@contextmanager
+def locked(path: Path, what: Path) -> Iterator[None]:
+    """Holds `path`, an empty file that goes at the end, for the work on `what`.
+
+    BadInput if another run holds it, or it cannot be made.
+    """
+    handle = acquire(path, what)
+    try:
+        yield
+    finally:
+        release(path, handle)
+
+
+def acquire(path: Path, what: Path) -> int:
+    """As `locked`, until `release` is called with what this returns."""
+    while True:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        except OSError as problem:
+            raise BadInput(f"{what}: cannot write there ({problem.strerror}); choose another place") from problem
+        try:
+            if fcntl is not None:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as problem:
+            os.close(handle)
+            raise BadInput(f"{what}: another run is making it; wait until that has ended, or stop it") from problem
+        if _is_at(path, handle):
+            return handle
+        os.close(handle)  # the run that held it has just removed it
+
+
+def release(path: Path, handle: int) -> None:
+    """Removes the file, then lets go of it: in this order nobody holds a file that is no longer there."""
+    if _is_at(path, handle):
+        path.unlink(missing_ok=True)
+    os.close(handle)
+
+
+def _is_at(path: Path, handle: int) -> bool:
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False
