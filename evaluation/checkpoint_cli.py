@@ -8,8 +8,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from endings import exit_code
 from errors import BadInput, BatchFailed
-from lipsync.cli import exit_code
 from lipsync.flags import Parser
 
 if TYPE_CHECKING:

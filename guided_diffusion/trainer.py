@@ -246,3 +246,6 @@ class Trainer(Generic[B]):
 
     def _is_old(self, name: str) -> bool:
         """Whether a run that noted no names, of an earlier version of this program, put this into history/."""
+        found = PUBLISHED.fullmatch(name)
+        ours = found is not None and int(found[1]) <= self.step
+        return ours and (self.store.remote is not None or step_of(self.store.folder / "history" / name) is not None)

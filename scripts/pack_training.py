@@ -29,14 +29,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from dataset.pack import Labels
 from dataset.source import Source, listed
+from endings import exit_code
 from errors import BadInput
 from evaluation.mediapipe_client import MediaPipe
 from face_detection.alignment import POINTS
-from scripts.program import exit_code
 from systems.registry import load_motion
 from systems.style.frontal import WANTED, frontal
 from systems.style.lip_motion import MotionSpace
 from video import atomic, probe, read_frames
+from video.guard import guard, reads, writes_into
 
 LOOKED = tuple(dict.fromkeys((*WANTED, *POINTS)))  # of MediaPipe's points, those that are kept
 ALIGNING = [LOOKED.index(point) for point in POINTS]
@@ -158,6 +159,8 @@ def label(sources: Sequence[Source], output: Path, space: MotionSpace) -> list[P
 
 
 def run(options: argparse.Namespace) -> None:
+    if any(options.output.glob("piece-*")):
+        raise BadInput(f"{options.output}: has pieces already; remove them, or choose another folder")
     wanted = options.splits.split(",")
     sources = [source for source in listed(options.list, options.output) if source.target.parts[-3] in wanted]
     if not sources:
@@ -179,16 +182,18 @@ def run(options: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--list", type=Path, required=True, metavar="CSV")
-    parser.add_argument("--output", type=Path, required=True, metavar="PACK")
-    parser.add_argument("--landmarker", type=Path, required=True, help="MediaPipe's face_landmarker.task")
+    parser.add_argument("--list", type=reads, required=True, metavar="CSV")
+    parser.add_argument("--output", type=writes_into, required=True, metavar="PACK")
+    parser.add_argument("--landmarker", type=reads, required=True, help="MediaPipe's face_landmarker.task")
     parser.add_argument("--mediapipe_python", type=Path, default=Path(sys.executable), help="who has mediapipe")
-    parser.add_argument("--motion", type=Path, default=Path("checkpoints/style-small"), help="stage 1, for its space")
+    parser.add_argument("--motion", type=reads, default=Path("checkpoints/style-small"), help="stage 1, for its space")
     parser.add_argument("--limit", type=float, default=58, help="of a piece, MB")
     parser.add_argument("--frames", type=int, help="of each training speaker, at most; all if left out")
     parser.add_argument("--splits", default="train,seen,test")
     parser.add_argument("--processes", type=int, default=2, help="landmarkers at work")
-    run(parser.parse_args())
+    options = parser.parse_args()
+    guard(parser, options)
+    run(options)
 
 
 if __name__ == "__main__":

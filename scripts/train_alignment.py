@@ -26,12 +26,13 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from dataset.pack import PackClip, packed
+from endings import exit_code
 from errors import BadInput
 from face_detection.alignment import MIRRORED, POINTS, RIGID, TALL, TEMPLATE
 from face_detection.landmarks import CONTEXT, SIDE, LandmarkNetwork
 from guided_diffusion.device import autocast, resolve_device
-from scripts.program import exit_code
 from video import atomic, read_frames
+from video.guard import guard, reads, writes
 
 STORED = 128  # pixels of a published crop as it is kept
 EVERY = 7     # frames of a clip, of which one is learned from
@@ -173,12 +174,13 @@ def judged(network: LandmarkNetwork, known: Crops, far: float) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, metavar="PACK")
-    parser.add_argument("--output", type=Path, required=True, metavar="FILE")
+    parser.add_argument("--data", type=reads, required=True, metavar="PACK")
+    parser.add_argument("--output", type=writes, required=True, metavar="FILE")
     parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--device", default="auto")
     options = parser.parse_args()
+    guard(parser, options)
     device = resolve_device(options.device)
     splits = packed(options.data, STORED, "box")
     if not splits.get("train"):
