@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from errors import NoFace
-from evaluation.framing import syncnet_box, views
+from evaluation.framing import View, syncnet_box, views, voxceleb2_picture
 from evaluation.protocol import PROTOCOLS, Protocol
 from evaluation.talker import WIDE
-from face_detection import Box, Detection
+from face_detection import Box, Detection, voxceleb2_box
 from face_detection.networks import S3FD_FRAMING
 from video import probe, write_video
 
@@ -68,3 +68,9 @@ def test_every_protocol_says_all_of_itself() -> None:
         assert said["setting"] in protocol.name
     with pytest.raises(ValueError, match="even and at least 32"):
         Protocol("odd", "cross", "whole", 33, "")
+
+
+def test_a_face_in_a_whole_video_is_looked_at_as_voxceleb2_would_have_cut_it() -> None:
+    face = Box(103.5, 40.0, 351.5, 356.0)
+    view = View(face, voxceleb2_picture(face))
+    assert view.place(224).corners == pytest.approx(voxceleb2_box(224, 224).corners)

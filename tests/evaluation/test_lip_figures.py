@@ -1,6 +1,7 @@
 """The figures of lips, on lips that are known."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -8,9 +9,10 @@ import pytest
 from talkers import SAMPLES, noise, talker
 
 from evaluation import lips
-from evaluation.lip_points import LIPS
+from evaluation.lip_points import LIPS, POINTS, LipPoints
 from evaluation.lips import BEST, LAGS, MEASURES, BestLag, columns
 from evaluation.talker import Points, Talker
+from face_detection import Box
 
 SWING = 4 + 3 * np.sin(np.arange(60) / 2.3)
 FIGURES = {figure.name: measure for figure, measure in MEASURES}
@@ -123,3 +125,28 @@ def test_every_figure_has_its_setting_and_needs_somebody_who_looks_for_lips() ->
     assert settings["lip opening, r"] == ("reconstruction",) and settings["lip opening, leakage"] == ("cross",)
     with pytest.raises(ValueError, match="nobody looked"):
         FIGURES["lip opening, r"](talker(noise(20)), talker(noise(20)))
+
+
+class Landmarker:
+    """Finds every point at the middle of the pictures; notes what it was shown."""
+
+    def __init__(self) -> None:
+        self.shown: list[tuple[int, ...]] = []
+
+    def find(self, pictures: np.ndarray, place: Box) -> Points:
+        self.shown.append(pictures.shape)
+        return np.full((len(pictures), len(POINTS), 2), pictures.shape[1] / 2, np.float32)
+
+
+@pytest.mark.parametrize(("side", "shown"), [(224, 304), (320, 320)])
+def test_small_pictures_are_shown_with_their_edge_around_them_and_only_once(
+    tmp_path: Path, side: int, shown: int
+) -> None:
+    landmarker, pictures = Landmarker(), noise(3, side)
+    finder = LipPoints(landmarker, tmp_path / "points")  # type: ignore[arg-type]
+    found = finder.find(pictures, Box(0, 0, 1, 1))
+    assert (found == side / 2).all() and landmarker.shown == [(3, shown, shown, 3)]
+    again = LipPoints(landmarker, tmp_path / "points").find(pictures.copy(), Box(0, 0, 1, 1))  # type: ignore[arg-type]
+    assert np.array_equal(again, found) and len(landmarker.shown) == 1
+    LipPoints(landmarker).find(pictures, Box(0, 0, 1, 1))  # type: ignore[arg-type]
+    assert len(landmarker.shown) == 2
