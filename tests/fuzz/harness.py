@@ -4,7 +4,6 @@
 """
 
 import argparse
-import contextlib
 import os
 import random
 import shutil
