@@ -1,11 +1,13 @@
 """What is known from sound: any file -> 16 kHz mono -> log-mel in the Wav2Lip convention, one window per video frame.
 
+`whisper.py` hears the same samples as Whisper does, for speech features that carry over to unheard people.
 `read_mel` streams: a file of any length becomes its mel (25.6 kB per second) and nothing else stays in memory.
 Time begins at a file's first picture if it has moving pictures (as in `video`), else at its first sound.
 """
 
 from audio.filterbank import BANK_RATE, ROW, FilterBanks, log_filterbanks, read_filterbanks
 from audio.mel import HOP, LEAD, MEL_RATE, MELS, SILENCE, WINDOW, Mel, log_mel, read_mel
+from audio.sound import Sound, open_sound
 from audio.waveform import SAMPLE_RATE, Waveform, read_sound, sound_blocks
 
 __all__ = [
@@ -20,9 +22,11 @@ __all__ = [
     "WINDOW",
     "FilterBanks",
     "Mel",
+    "Sound",
     "Waveform",
     "log_filterbanks",
     "log_mel",
+    "open_sound",
     "read_filterbanks",
     "read_mel",
     "read_sound",

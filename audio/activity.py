@@ -7,6 +7,7 @@ are dropped, short gaps between words kept, and speech is held on to before it b
 move before they sound and close after.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audio.mel import HIGHEST_HZ, LIMIT, LOWEST_HZ, MEL_RATE, MELS, MIN_LEVEL_DB, SILENCE, Mel
+from audio.waveform import SAMPLE_RATE
 
 MARGIN = 6.0  # dB above the floor, and at least a quarter of what lies between floor and loudest
 DEEP = 38.0  # dB below the loudest
@@ -58,6 +60,14 @@ class Activity:
         openness = self.openness[: len(mel.columns), None]
         faded = SILENCE + (mel.columns - SILENCE) * openness
         return Mel(np.where(openness < 1, faded, mel.columns).astype(np.float32), mel.seconds)
+
+    def faded(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """The samples f32 of the same sound at 16 kHz, block after block, times openness; silent behind its end."""
+        openness, first = np.append(self.openness, np.float32(0)), 0
+        for block in blocks:
+            places = (first + np.arange(block.size)) / (SAMPLE_RATE / MEL_RATE)
+            yield (block * np.interp(places, np.arange(len(openness)), openness)).astype(np.float32)
+            first += block.size
 
     def silences(self) -> list[tuple[float, float]]:
         """Where nobody speaks, in seconds."""

@@ -1,15 +1,18 @@
 """What a folder of training data is: prepared, VoxCeleb2 or LRW, told by its shape, so that nobody has to say."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
+from audio import Sound, sound_blocks
 from errors import BadInput
 
 from .footage import Footage
 from .lrw import is_lrw, lrw
-from .pack import Framing, is_pack, packed
+from .pack import Framing, PackClip, is_pack, packed
 from .prepared import is_prepared, prepared
 from .splits import SPLITS
+from .video_clip import VideoClip
 from .voxceleb2 import is_voxceleb2, voxceleb2
 
 
@@ -24,6 +27,13 @@ def corpus(data: Path, size: int, framing: Framing = "box") -> Mapping[str, Sequ
     if not found.get("train"):
         raise BadInput(f"{data}: has no clips to train on (split train); prepare some with python -m dataset.prepare")
     return {split: found[split] for split in SPLITS if found.get(split)}
+
+
+def sound_of(clip: Footage) -> Sound:
+    """What is heard in footage: the mel alone of what was prepared, the samples as well of what is a video."""
+    if isinstance(clip, PackClip | VideoClip):
+        return Sound(clip.mel, partial(sound_blocks, clip.path))
+    return Sound(clip.mel)
 
 
 def _found(data: Path, size: int, framing: Framing) -> Mapping[str, Sequence[Footage]]:

@@ -7,16 +7,16 @@ from itertools import islice
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from audio import MELS, ROW, WINDOW
+from audio import MELS, ROW, WINDOW, Mel, Sound
 from face_detection import search
 from guided_diffusion.device import process_memory
 from systems.registry import Stage1
 from video import VideoInfo, probe, read_frames
 
 from .jobs import Job, aligned
-from .manner import FPS, stretches
-from .motion import AHEAD
+from .manner import FPS, stretches_of
 from .pipeline import Draft, Dubber
 from .plan import REVERSE_BYTES, Plan
 from .synthesis import Shown
@@ -27,7 +27,7 @@ PIXELS_PER_SECOND = {"h264": 20e6, "ffv1": 25e6, "prores": 12e6}
 EPYC.  More cores are quicker, and it is a small share of the whole."""
 HELD = 60  # frames that an encoder holds back, 1.5 bytes a pixel
 PROBED = 8  # frames that are decoded and searched to measure by
-SAID = 50  # frames whose lip motion is predicted to measure by
+SAID = 100  # frames whose lip motion is predicted to measure by
 
 
 @dataclass(frozen=True)
@@ -124,24 +124,28 @@ def _motion(dubber: Dubber, draft: Draft, stage1: Stage1, decode: float) -> floa
     heard = 0
     for segment in draft.segments:
         first, stop = frames_of(segment, plan)
-        said = int((stop if segment.sound is None else stop - first) / plan.fps * FPS)
-        heard += said + reference * -(-said // AHEAD)
+        heard += reference + int((stop if segment.sound is None else stop - first) / plan.fps * FPS)
     return style + own * len(draft.segments) + hear * heard
 
 
 def _manner(info: VideoInfo, look: float, read: float) -> tuple[float, int]:
     """Seconds to read how somebody speaks in a video, and of how many frames; look, read: seconds a frame, a face."""
-    shown = sum(map(len, stretches(int(info.seconds * FPS) or 1)))
+    shown = sum(map(len, stretches_of(info)))
     return look * float(shown / FPS * info.fps) + read * shown, shown
 
 
 def _stage1(stage1: Stage1, strength: float) -> tuple[float, float]:
     """Seconds to read a face, and to hear a frame of a sound or of a reference, most of what predicting costs."""
-    faces, sound = torch.zeros(PROBED, 3, stage1.size, stage1.size), torch.zeros(SAID, MELS, WINDOW)
-    reference = stage1.reference_of(sound, torch.zeros(SAID, stage1.config.numbers))
+    faces = torch.zeros(PROBED, 3, stage1.size, stage1.size)
+    sound = Sound(Mel(np.zeros((SAID, MELS), np.float32), 0.0), lambda: ())
+
+    def predicted() -> Tensor:
+        heard = stage1.hear(sound, [range(SAID)])(0, SAID)
+        reference = stage1.reference_of(heard, torch.zeros(SAID, stage1.config.numbers))
+        return stage1.predictor.predict(heard, reference, strength)
+
     read = min(_seconds(lambda: stage1.read(faces)) for _ in range(2)) / PROBED
-    hear = min(_seconds(lambda: stage1.predictor.predict(sound, reference, strength)) for _ in range(2)) / (2 * SAID)
-    return read, hear
+    return read, min(_seconds(predicted) for _ in range(2)) / SAID
 
 
 def _in_flight(info: VideoInfo, plan: Plan, grid: int) -> int:

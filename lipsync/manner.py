@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from audio import Mel
 from dataset import to_network
 from errors import NoFace
 from face_detection import Box, FaceTrack, cut
@@ -20,29 +19,34 @@ STRETCH = 250       # frames of each: 10 s
 HELD = 32           # faces in memory
 
 Tracks = Callable[[int, int], FaceTrack]  # whose face, in source frames start..stop-1; NoFace if there is none
+Hears = Callable[[int, int], Tensor]      # frames start..stop-1 at 25 a second -> what is heard with them [n, h]
 Reads = Callable[[Tensor], Tensor]        # faces [n, 3, s, s] in [-1, 1] -> motion [n, d]
 
 
-def read_manner(info: VideoInfo, mel: Mel, tracks: Tracks, reads: Reads, size: int) -> tuple[Tensor, Tensor]:
-    """Sound f32 [r, 80, 16] and motion f32 [r, d] of the frames that show a face, at 25 a second.
+def read_manner(info: VideoInfo, heard: Hears, tracks: Tracks, reads: Reads, size: int) -> tuple[Tensor, Tensor]:
+    """What is heard, f32 [r, h], and motion f32 [r, d] of the frames that show a face, at 25 a second.
 
     NoFace if there is none in any.  Memory is a few faces, whatever the length.
     """
     sounds, motions = [], []
-    for stretch in stretches(int(info.seconds * FPS) or 1):
+    for stretch in stretches_of(info):
         sources = [min(int(k / FPS * info.fps), info.frames - 1) for k in stretch]
         try:
             track = tracks(sources[0], sources[-1] + 1)
         except NoFace:
             continue
         boxes = [track.box(source) for source in sources]
-        windows = torch.from_numpy(mel.windows(stretch.start, stretch.stop, FPS))
-        sounds += [window for window, box in zip(windows, boxes, strict=True) if box is not None]
+        sounds.append(heard(stretch.start, stretch.stop)[[box is not None for box in boxes]])
         shown = [(source, box) for source, box in zip(sources, boxes, strict=True) if box is not None]
         motions += [reads(faces) for faces in _faces(info.path, shown, size)]
-    if not sounds:
+    if not motions:
         raise NoFace(f"{info.path}: no face was found in it; use a video that shows one from the front")
-    return torch.stack(sounds), torch.cat(motions)
+    return torch.cat(sounds), torch.cat(motions)
+
+
+def stretches_of(info: VideoInfo) -> list[range]:
+    """Which frames of a video are looked at, at 25 a second."""
+    return stretches(int(info.seconds * FPS) or 1)
 
 
 def stretches(frames: int) -> list[range]:

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from audio import Mel, read_mel
+from audio import Mel, Sound, open_sound
 from errors import BadInput, NoFace
 from face_detection import FaceTrack
 from systems import registry
@@ -27,7 +27,7 @@ from video.arrays import check_arrays
 
 from .casting import Casting
 from .jobs import Job, picture_of
-from .manner import FPS, read_manner
+from .manner import FPS, read_manner, stretches_of
 from .plotting import openings
 
 Motion = NDArray[np.float32]
@@ -36,6 +36,7 @@ UNREADABLE = (
 )  # what reading a .npz that is none, or damaged, raises
 AHEAD = 3000   # frames that stage 1 is asked for at a time, two minutes; its memory does not grow with the sound
 MARGIN = 100   # frames to both sides that it hears besides
+SILENCE = Sound(Mel(np.full((1, 80), -4, np.float32), 0.0), lambda: ())
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Moves:
         self._given = None if job.motion_in is None else read_motion(job.motion_in, model.config.numbers)
         self._made: list[tuple[Motion, Manner | None]] = []
 
-    def __call__(self, track: Callable[[], FaceTrack], mel: Mel, frames: int) -> Motion:
+    def __call__(self, track: Callable[[], FaceTrack], sound: Sound, frames: int) -> Motion:
         """The motion f32 [frames, d] of a face of the video that says so many frames of the sound, from its start."""
         if (self.job.motion_in or self.job.motion_out) and self._made:
             raise BadInput("--motion_in and --motion_out: are for one face that says one sound; leave --segments out")
@@ -72,7 +73,7 @@ class Moves:
             manner, motion = None, self._at(*self._given, frames)
         else:
             manner = self._manner(track())
-            motion = self._at(self._predicted(mel, int(frames / self.fps * FPS) + 2, manner), FPS, frames)
+            motion = self._at(self._predicted(sound, int(frames / self.fps * FPS) + 2, manner), FPS, frames)
         self._made.append((motion, manner))
         return motion
 
@@ -96,16 +97,16 @@ class Moves:
     def _own(self, track: FaceTrack) -> Manner:
         """How the face speaks in the video itself; a still or silent one says nothing of that."""
         try:
-            mel = read_mel(self.info.path)
+            sound = open_sound(self.info.path)
         except BadInput:
-            mel = None
-        heard = mel or Mel(np.full((1, 80), -4, np.float32), 0.0)
-        sound, motion = read_manner(self.info, heard, lambda start, stop: track, self.model.read, self.model.size)
+            sound = None
+        heard = self.model.hear(sound or SILENCE, stretches_of(self.info))
+        found = read_manner(self.info, heard, lambda start, stop: track, self.model.read, self.model.size)
         try:
-            reference = self.model.reference_of(sound, motion)
+            reference = self.model.reference_of(*found)
         except BadInput:
             return Manner(None, None)
-        if mel is None:
+        if sound is None:
             if self.job.style is None:
                 self._say(f"{self.info.path}: it has no sound, so there is no manner of speaking in it; pass one with"
                           " --style_video")  # fmt: skip
@@ -118,22 +119,21 @@ class Moves:
         path = self.job.style
         assert path is not None  # asked for only then
         try:
-            info, mel = probe(path), read_mel(path)
-            casting = self._casting(info)
+            info, sound = probe(path), open_sound(path)
+            casting, heard = self._casting(info), self.model.hear(sound, stretches_of(info))
             found = read_manner(
-                info, mel, lambda start, stop: casting.track("largest", start, stop), self.model.read, self.model.size
+                info, heard, lambda start, stop: casting.track("largest", start, stop), self.model.read, self.model.size
             )
             return self.model.reference_of(*found)
         except (BadInput, NoFace) as problem:
             raise type(problem)(f"--style_video {problem}") from problem
 
-    def _predicted(self, mel: Mel, frames: int, manner: Manner) -> Motion:
+    def _predicted(self, sound: Sound, frames: int, manner: Manner) -> Motion:
         """The motion of so many frames at 25 a second, two minutes at a time, each made on the same grid."""
-        parts = []
+        heard, parts = self.model.hear(sound, [range(frames)]), []
         for start in range(0, frames, AHEAD):
             first, last = max(0, start - MARGIN), min(start + AHEAD + MARGIN, frames)
-            sound = torch.from_numpy(mel.windows(first, last, FPS))
-            made = self.model.predictor.predict(sound, manner.reference, self.strength, manner.rest)
+            made = self.model.predictor.predict(heard(first, last), manner.reference, self.strength, manner.rest)
             parts.append(made[start - first : start - first + AHEAD])
         return np.asarray(torch.cat(parts), np.float32)
 

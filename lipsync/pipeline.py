@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from audio import FilterBanks, Mel, read_filterbanks, read_mel, sound_blocks
+from audio import FilterBanks, Mel, Sound, read_filterbanks, read_mel, sound_blocks
 from dataset import to_network
 from errors import BadInput
 from face_detection import Detector, FaceTrack, Landmarks, Selector, load_detector
@@ -58,6 +59,10 @@ class Sounds:
             if float(mel.columns.max()) <= SILENT:
                 say(f"{path}: is silent throughout; nobody speaks")
         return self._mels[path]
+
+    def sound(self, segment: Segment) -> Sound:
+        """The same with its samples, which are read when somebody asks for them."""
+        return Sound(self.mel(segment), partial(sound_blocks, self._path(segment)))
 
     def banks(self, segment: Segment) -> FilterBanks:
         """The same as AV-HuBERT hears it."""
@@ -173,16 +178,16 @@ class Dubber:
 
         moves = self._moves(draft)
 
-        def motion(track: Callable[[], FaceTrack], mel: Mel, frames: int) -> Motion | None:
+        def motion(track: Callable[[], FaceTrack], sound: Sound, frames: int) -> Motion | None:
             if moves is None:
                 return None
             with draft.watch("motion"):
-                return moves(track, mel, frames)
+                return moves(track, sound, frames)
 
         with draft.watch("detect"):
             turns = make_turns(
-                draft.segments, draft.plan, draft.casting, draft.sounds.mel, references, within=within, banks_of=banks,
-                motion_of=motion,
+                draft.segments, draft.plan, draft.casting, draft.sounds.sound, references, within=within,
+                banks_of=banks, motion_of=motion,
             )  # fmt: skip
         return Dubbing(
             draft.job, draft.info, draft.plan, draft.segments, turns, self.settings, self.synthesizer, draft.watch,

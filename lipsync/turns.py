@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from audio import MEL_RATE, FilterBanks, Mel
+from audio import MEL_RATE, FilterBanks, Mel, Sound
 from audio.activity import Activity, speech_activity
 from errors import BadInput
 from face_detection import FaceTrack
@@ -72,18 +72,19 @@ def make_turns(
     segments: Sequence[Segment],
     plan: Plan,
     casting: Casting,
-    mel_of: Callable[[Segment], Mel],
+    sound_of: Callable[[Segment], Sound],
     references_of: Callable[[FaceTrack], References],
     *,
     within: tuple[int, int] | None = None,
     banks_of: Callable[[Segment], FilterBanks | None] = lambda segment: None,
-    motion_of: Callable[[Callable[[], FaceTrack], Mel, int], NDArray[np.float32] | None] = lambda *_: None,
+    motion_of: Callable[[Callable[[], FaceTrack], Sound, int], NDArray[np.float32] | None] = lambda *_: None,
 ) -> list[Turn]:
     """The segments as turns, those of frames `within` alone if given (what lies outside is then not searched).
 
-    mel_of: what a segment says; references_of: what the network is shown of a face; banks_of: what a segment says, for
-    a system that hears filter banks; motion_of: what the lips of a face do that says so many frames of a sound, given
-    what finds that face in the whole of its segment, whatever is `within`: its manner is the same for every process.
+    sound_of: what a segment says; references_of: what the network is shown of a face; banks_of: what a segment says,
+    for a system that hears filter banks; motion_of: what the lips of a face do that says so many frames of a sound,
+    given what finds that face in the whole of its segment, whatever is `within`: its manner is the same for every
+    process.
     BadInput: a segment lies outside the result, or two that overlap in time mean the same face.
     """
     low, high = within or (0, plan.frames)
@@ -92,15 +93,15 @@ def make_turns(
         first, stop = frames_of(segment, plan)
         if max(first, low) < min(stop, high):
             shown = plan.sources(max(first, low), min(stop, high))
-            track, mel, banks = casting.track(segment.face, *shown), mel_of(segment), banks_of(segment)
-            activity = None if casting.settings.silence == "model" else speech_activity(mel)
+            track, sound, banks = casting.track(segment.face, *shown), sound_of(segment), banks_of(segment)
+            activity = None if casting.settings.silence == "model" else speech_activity(sound.mel)
             if activity is not None and casting.settings.silence == "close":
                 banks = None if banks is None else banks.faded(activity.openness, MEL_RATE)
-                mel, activity = activity.hushed(mel), None
+                sound, activity = sound.hushed(activity), None
             origin = 0 if segment.sound is None else first
             whole = partial(casting.track, segment.face, *plan.sources(first, stop))
-            motion = motion_of(whole, mel, stop - origin)
-            turns.append(Turn(first, stop, origin, track, references_of(track), mel, activity, banks, motion))
+            motion = motion_of(whole, sound, stop - origin)
+            turns.append(Turn(first, stop, origin, track, references_of(track), sound.mel, activity, banks, motion))
     _check_apart(turns, plan)
     return turns
 

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from audio import Mel
 from dataset import Footage, to_network
+from dataset.corpus import sound_of
 from lipsync.manner import FPS, stretches
 from systems import registry
 from systems.style.motion import LEAST, StyleReference
@@ -28,12 +28,13 @@ class Lips:
         self._known: dict[int, tuple[Tensor, Tensor]] = {}
 
     @torch.inference_mode()
-    def __call__(self, clip: Footage, mel: Mel, frames: range, rate: Fraction) -> Tensor:
-        """The motion [n, d] of a clip's face that says these frames, at so many a second, of a sound."""
-        heard = mel.windows(0, int(max(Fraction(mel.seconds), frames.stop / rate) * FPS) + 2, FPS)
+    def __call__(self, clip: Footage, said: Footage, frames: range, rate: Fraction) -> Tensor:
+        """The motion [n, d] of a clip's face that says these frames, at so many a second, of another's sound."""
+        sound = sound_of(said)
+        count = int(max(Fraction(sound.mel.seconds), frames.stop / rate) * FPS) + 2
         reference, (_, own) = self.reference(clip), self._seen(clip)
-        sound = torch.from_numpy(heard).to(self.device)
-        made = self.model.predictor.predict(sound, reference, rest=own.mean(dim=0))  # [t, d] at 25 a second
+        heard = self.model.hear(sound, [range(count)])(0, count)
+        made = self.model.predictor.predict(heard, reference, rest=own.mean(dim=0))  # [t, d] at 25 a second
         places = torch.tensor(frames, device=self.device) * float(FPS / rate)
         low = places.long()
         return made[low].lerp(made[low + 1], (places - low)[:, None])
@@ -47,12 +48,14 @@ class Lips:
         return None if other is None else self.model.reference_of(*self._seen(other))
 
     def _seen(self, clip: Footage) -> tuple[Tensor, Tensor]:
-        """Sound [r, 80, 16] and motion [r, d] of at most a minute of a clip, at 25 frames a second."""
+        """What is heard [r, h] and motion [r, d] of at most a minute of a clip, at 25 frames a second."""
         if id(clip) not in self._known:
-            shown = [k for stretch in stretches(_length(clip)) for k in stretch]
-            sound = torch.from_numpy(clip.mel.windows(0, shown[-1] + 1, FPS)[shown])
+            seen = stretches(_length(clip))
+            shown = [k for stretch in seen for k in stretch]
+            hear = self.model.hear(sound_of(clip), seen)
+            heard = torch.cat([hear(stretch.start, stretch.stop) for stretch in seen])
             faces = to_network(clip.pictures([int(k / FPS * clip.fps) for k in shown]))
-            self._known[id(clip)] = sound.to(self.device), self.model.read(faces.to(self.device))
+            self._known[id(clip)] = heard, self.model.read(faces.to(self.device))
         return self._known[id(clip)]
 
 

@@ -33,6 +33,7 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from audio import SAMPLE_RATE, Sound, Waveform, log_mel
 from dataset import Clip, ClipBatch, Needs, entries, load_clip, stack, to_pictures, window
 from endings import exit_code
 from errors import BadInput
@@ -132,12 +133,15 @@ def cost(speaker: Speaker[Any], motion: registry.Stage1, device: torch.device) -
     """Milliseconds a frame of each stage, and of Diff2Lip's small network, in one run."""
     plain = Speaker(registry.load_system(registry.SMALL_DIFF2LIP).to(device), precision=speaker.precision)
     frames = SECONDS * FPS
-    heard = torch.rand(frames, 80, 16, device=device) * 8 - 4
+    silence = np.zeros(SAMPLE_RATE * SECONDS, np.float32)
+    sound = Sound(log_mel(Waveform(silence, SAMPLE_RATE)), lambda: [silence])
+    heard = motion.hear(sound, [range(frames)])(0, frames)
     faces = torch.rand(frames, 3, motion.size, motion.size, device=device) * 2 - 1
     reference = motion.reference(faces, heard)
     told, untold = (any_batch(each.system).to(device) for each in (speaker, plain))
     ways = {
         "stage 1: the style video read": (lambda: motion.reference(faces, heard), frames),
+        "stage 1: sound heard": (lambda: motion.hear(sound, [range(frames)])(0, frames), frames),
         "stage 1: lip motion predicted": (lambda: motion.predictor.predict(heard, reference), frames),
         "stage 2: rendered": (lambda: speaker(told), BATCH),
         "diff2lip-small": (lambda: plain(untold), BATCH),

@@ -33,14 +33,15 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from dataset import to_network
+from dataset import PackClip, to_network
 from endings import exit_code
 from errors import BadInput
 from evaluation.bootstrap import interval
 from systems import registry
 from systems.style import LipMotion, labelled
 from systems.style.labels import LabelledClip
-from systems.style.motion import LEAST
+from systems.style.motion import FPS, LEAST
+from systems.style.motion_progress import hearing
 from systems.style.sequences import GAP
 from video import atomic
 from video.guard import guard, reads, writes
@@ -53,8 +54,8 @@ CELL = 5     # pixels of a frame in the picture
 
 @dataclass(frozen=True)
 class Stretch:
-    """Frames of somebody speaking: sound [n, 80, 16], as the model hears it [n, h]; motion [n, d] as it is read, and as
-    the landmarks have it."""
+    """25 frames a second of somebody speaking: sound [n, 80, 16], as the model hears it [n, h]; motion [n, d] as it is
+    read, and as the landmarks have it."""
 
     sound: Tensor
     heard: Tensor
@@ -89,6 +90,7 @@ class Cases:
         """most: frames of a reference; clips: of a speaker."""
         self.model, self.most, self.clips = model, most, clips
         self.splits = labelled(data, model.size, model.space)
+        self.hear = hearing(model, torch.float32)
         self._known: dict[Path, Stretch] = {}
 
     def __iter__(self) -> Iterator[Case]:
@@ -117,12 +119,12 @@ class Cases:
         return Stretch.joined(parts).cut(0, self.most)
 
     def _stretch(self, known: LabelledClip) -> Stretch:
-        path = known.clip.entry.path
+        path = known.clip.path if isinstance(known.clip, PackClip) else known.clip.entry.path
         if path not in self._known:
-            last = min(len(known), 2 * self.most + GAP)
-            sound, faces = known.sound()[:last], to_network(known.clip.pictures(range(last)))
-            heard = self.model.predictor.hear(sound)
-            self._known[path] = Stretch(sound, heard, self.model.read(faces), known.motion[:last])
+            last = min(len(known.moves), 2 * self.most + GAP)
+            sound = torch.from_numpy(known.sound.mel.windows(0, last, FPS))
+            read = self.model.read(to_network(known.clip.pictures(known.sources[:last])))
+            self._known[path] = Stretch(sound, self.hear(known)[:last], read, known.moves[:last])
         return self._known[path]
 
 

@@ -94,7 +94,7 @@ def windows(speaker: Speaker, clips: list[Footage], lips: Lips | None) -> tuple[
     def said(sounds: list[Footage]) -> Tensor:
         starts = [(len(sound) - FRAMES) // 2 for sound in sounds]
         triples = zip(clips, sounds, starts, strict=True)
-        return torch.stack([lips(c, s.mel, range(start, start + FRAMES), s.fps) for c, s, start in triples])
+        return torch.stack([lips(c, s, range(start, start + FRAMES), s.fps) for c, s, start in triples])
 
     shift = len(clips) // 2  # as with_other_sound gives them, which would hand on the motion of another's mouth as well
     return replace(own, motion=said(clips)), replace(wrong, motion=said([*clips[-shift:], *clips[:-shift]]))

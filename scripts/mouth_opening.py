@@ -60,7 +60,7 @@ def speak(options: argparse.Namespace) -> None:
             found = {"real": clip.faces}
             for kind, sound in (("own", clip), ("other", wrong)):
                 mel = torch.from_numpy(sound.mel.windows(0, n, clip.fps))[None]
-                motion = None if lips is None else lips(clip, sound.mel, range(n), clip.fps)[None]
+                motion = None if lips is None else lips(clip, sound, range(n), clip.fps)[None]
                 batch = ClipBatch(faces, reference, mel, mel[:, 0], motion=motion, references=several)
                 found[kind] = to_pictures(speaker(batch.to(device))[0])
             name = f"{group_of(split, clip.speaker)}#{clip.speaker}#{clip.name}.npz"

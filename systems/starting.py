@@ -8,15 +8,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from audio.avhubert import AvHubert
+from audio.whisper import WhisperEncoder
 from errors import BadInput
-from guided_diffusion.checkpoint import load_strictly
+from guided_diffusion.checkpoint import load_checkpoint, load_strictly
 from guided_diffusion.unet import UNet
 
 from .diff2lip import Diff2Lip
 from .recipes import Recipe
 from .registry import Model, load, load_expert
 from .sound import SoundEmbedder, SoundEncoder
-from .style import PredictingObjective
+from .style import LipMotion, PredictingObjective
 from .sync import SyncExpert
 from .syncdiff import SyncDiffNetwork, adopt_avhubert
 
@@ -31,6 +32,9 @@ def start_from(model: Model, path: Path) -> None:
     """
     other = load(path)
     same = type(other) is type(model)
+    if isinstance(model, LipMotion) and isinstance(other, LipMotion) and other.config != model.config:
+        _start_reading(model, other, path)
+        return
     if same and (other.config == model.config or _unet(model) is None):
         load_strictly(model, other.state_dict(), f"--init {path}")
         return
@@ -52,6 +56,13 @@ def start_from(model: Model, path: Path) -> None:
     )  # fmt: skip
 
 
+def _start_reading(model: LipMotion, other: LipMotion, path: Path) -> None:
+    """The space and the reader of stage 1 with another predictor, whose own weights begin anew."""
+    for name in ("space", "reader"):
+        load_strictly(getattr(model, name), getattr(other, name).state_dict(), f"--init {path}: {name}")
+    NOTES.warning("--init %s: has another predictor; reader and space start from it, the predictor anew", path)
+
+
 def _take(module: nn.Module, weights: Mapping[str, Tensor]) -> set[str]:
     """The weights that fit become the module's; their names."""
     own = module.state_dict()
@@ -67,10 +78,15 @@ def _unet(model: Model) -> UNet | None:
 
 
 def adopt_hearing(model: Model, path: Path) -> None:
-    """The sound encoder of a sync expert, or AV-HuBERT's weights as published, become the model's."""
+    """The sound encoder of a sync expert, or AV-HuBERT's or Whisper's weights as published, become the model's."""
     encoder = model.hearing.encoder if isinstance(model, SyncDiffNetwork) else getattr(model, "sound_encoder", None)
     if isinstance(encoder, AvHubert):
         adopt_avhubert(encoder, path, f"--hearing {path}")
+        return
+    if isinstance(encoder, WhisperEncoder):
+        weights = {name: value.float() for name, value in load_checkpoint(path).weights.items()}
+        weights.pop("positional_embedding", None)  # computed
+        load_strictly(encoder, weights, f"--hearing {path}")
         return
     expert = load_expert(path)
     if not isinstance(expert, SyncExpert):
@@ -101,5 +117,6 @@ def check_stage1(chosen: Recipe, init: Path | None, hearing: Path | None, worker
     if init is None or hearing is None:
         raise BadInput(
             "what predicts lip motion needs a reader of it and ears: train a reader with --system motion-reader and"
-            " pass it with --init, and a sync expert with --hearing checkpoints/sync.safetensors"
+            " pass it with --init, and with --hearing the first blocks of Whisper tiny.en's encoder, or for"
+            " model.predictor.ears=mel a sync expert"
         )

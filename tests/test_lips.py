@@ -14,6 +14,7 @@ from tiny_style import save
 from torch import Tensor
 from toy import talking
 
+from audio import Sound
 from dataset import Clip, Needs, save_clip, to_network
 from guided_diffusion.checkpoint import save_checkpoint
 from scripts import measure_sync, mouth_opening
@@ -21,6 +22,7 @@ from scripts.lips import Lips
 from systems.registry import build, describe
 from systems.sound import SoundConfig
 from systems.style import StyleReference
+from systems.style.motion import Heard
 from systems.sync import SyncConfig
 
 EXPERT = SyncConfig(size=32, shrink=1, widths=(32, 32), embedding=16, sound=SoundConfig(res_blocks=1))
@@ -43,9 +45,15 @@ class Echo:
     def read(self, faces: Tensor) -> Tensor:
         return faces.mean(dim=(2, 3))[:, :1]
 
-    def predict(self, sound: Tensor, reference: StyleReference | None, *, rest: Tensor) -> Tensor:
+    def hear(self, sound: Sound, shown: list[range]) -> Heard:
+        def heard(first: int, stop: int) -> Tensor:
+            return torch.from_numpy(sound.mel.windows(first, stop, Fraction(25))).flatten(1)
+
+        return heard
+
+    def predict(self, heard: Tensor, reference: StyleReference | None, *, rest: Tensor) -> Tensor:
         self.rest = rest
-        return sound.mean(dim=(1, 2))[:, None]
+        return heard.mean(dim=1, keepdim=True)
 
 
 def lips(*clips: Clip) -> Lips:
@@ -71,18 +79,18 @@ def test_the_manner_is_that_of_another_clip_of_the_speaker() -> None:
         reference = told.reference(clip)
         assert reference is not None
         assert torch.equal(reference.motion, told.model.read(to_network(other.faces)))
-        assert torch.equal(reference.sound, torch.from_numpy(other.mel.windows(0, len(other), other.fps)))
+        assert torch.equal(reference.heard, torch.from_numpy(other.mel.windows(0, len(other), other.fps)).flatten(1))
     assert told.reference(alone) is None
-    told(first, second.mel, range(3), Fraction(25))
+    told(first, second, range(3), Fraction(25))
     assert torch.equal(told.model.rest, told.model.read(to_network(first.faces)).mean(dim=0))
 
 
 def test_lips_move_by_time_not_by_frame() -> None:
     clip = talking(0)
     told = lips(clip)
-    whole, half = (told(clip, clip.mel, range(n), Fraction(25 * n, 16)) for n in (16, 8))
+    whole, half = (told(clip, clip, range(n), Fraction(25 * n, 16)) for n in (16, 8))
     assert torch.allclose(half, whole[::2], atol=1e-5)
-    assert torch.allclose(told(clip, clip.mel, range(3, 7), clip.fps), whole[3:7], atol=1e-5)
+    assert torch.allclose(told(clip, clip, range(3, 7), clip.fps), whole[3:7], atol=1e-5)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from dataset import Clip, save_clip
 from systems.style import LipMotionConfig, MotionSpace
 from systems.style.labels import SPACE, save_landmarks
 from systems.style.lip_motion import LOWER_LIP, POINTS, UPPER_LIP
-from systems.style.motion import PredictorConfig
+from systems.style.motion import HEARD_WIDTH, PredictorConfig
 from systems.style.reader import ReaderConfig
 
 NUMBERS = 4
@@ -56,6 +56,6 @@ def prepare(folder: Path, *, frames: int = 30) -> Path:
     return folder
 
 
-def sound(frames: int, seed: int = 0) -> Tensor:
-    """Windows [t, 80, 16]."""
-    return torch.rand(frames, 80, 16, generator=torch.Generator().manual_seed(seed)) * 8 - 4
+def heard(frames: int, seed: int = 0) -> Tensor:
+    """What ears of the kind mel might hear, [t, h]."""
+    return torch.randn(frames, HEARD_WIDTH, generator=torch.Generator().manual_seed(seed))

@@ -2,7 +2,7 @@
 
 from .labels import SPACE, labelled
 from .lip_motion import MotionSpace
-from .motion import MotionPredictor, StyleReference
+from .motion import MotionPredictor, PredictorConfig, StyleReference
 from .motion_model import LipMotion, LipMotionConfig
 from .motion_progress import MotionEvaluate, motion_samples
 from .motion_training import PredictingObjective, PredictorTraining, ReaderTraining, ReadingObjective
@@ -20,6 +20,7 @@ __all__ = [
     "MotionPredictor",
     "MotionSpace",
     "PredictingObjective",
+    "PredictorConfig",
     "PredictorTraining",
     "ReaderTraining",
     "ReadingObjective",

@@ -1,19 +1,24 @@
-"""The lip motion of prepared clips on the disk: what scripts/fit_motion.py writes, and training reads."""
+"""The lip motion of clips on the disk, prepared (what scripts/fit_motion.py writes) or packed, as training reads it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from dataset import PreparedClip
+from audio import Sound
+from dataset import PackClip, PreparedClip
+from dataset.corpus import sound_of
+from dataset.pack import is_pack, packed
 from dataset.prepared import prepared
 from errors import BadInput
 from video import atomic
 
 from .lip_motion import POINTS, Landmarks, MotionSpace
+from .motion import FPS
 
 SPACE = "motion_space.npz"  # in the prepared folder
 LOST = 0.1  # share of a clip's frames in which no face may have been found; their motion is that between the others
@@ -21,9 +26,9 @@ LOST = 0.1  # share of a clip's frames in which no face may have been found; the
 
 @dataclass(frozen=True)
 class LabelledClip:
-    """A clip of which the motion is known.  motion f32 [t, d], on the CPU."""
+    """A clip of which the motion is known.  motion f32 [t, d], at the clip's own rate, on the CPU."""
 
-    clip: PreparedClip
+    clip: PreparedClip | PackClip
     motion: Tensor
 
     @property
@@ -33,9 +38,23 @@ class LabelledClip:
     def __len__(self) -> int:
         return len(self.motion)
 
-    def sound(self) -> Tensor:
-        """The windows that are heard with its frames, [t, 80, 16]."""
-        return torch.from_numpy(self.clip.mel.windows(0, len(self), self.clip.fps))
+    @cached_property
+    def moves(self) -> Tensor:
+        """The motion at 25 frames a second, between the two frames that are nearest in time.  f32 [u, d]"""
+        places = torch.arange(int((len(self) - 1) / self.clip.fps * FPS) + 1) * float(self.clip.fps / FPS)
+        low = places.long().clamp(max=len(self) - 1)
+        high = (low + 1).clamp(max=len(self) - 1)
+        return self.motion[low].lerp(self.motion[high], (places - low)[:, None])
+
+    @property
+    def sources(self) -> list[int]:
+        """Which of its frames is seen at each of 25 a second."""
+        return [min(int(k / FPS * self.clip.fps), len(self) - 1) for k in range(len(self.moves))]
+
+    @property
+    def sound(self) -> Sound:
+        """What is heard in it; of prepared clips, the mel alone."""
+        return sound_of(self.clip)
 
 
 def landmarks_path(clip: Path) -> Path:
@@ -62,7 +81,13 @@ def load_landmarks(clip: Path) -> Landmarks:
 
 
 def labelled(data: Path, size: int, space: MotionSpace) -> Mapping[str, list[LabelledClip]]:
-    """The clips of each split that have landmarks and a face nearly throughout.  Raises BadInput if train has none."""
+    """The clips of each split of a pack; or the prepared ones that have landmarks and a face nearly throughout.
+
+    Raises BadInput if train has none.
+    """
+    if is_pack(data):
+        packs = packed(data, size, "box").items()
+        return {split: [_packed(clip, space) for clip in clips] for split, clips in packs if clips}
     found = {
         split: [known for clip in clips if (known := _labelled(clip, space)) is not None]
         for split, clips in prepared(data, size).items()
@@ -70,6 +95,16 @@ def labelled(data: Path, size: int, space: MotionSpace) -> Mapping[str, list[Lab
     if not found["train"]:
         raise BadInput(f"{data}: no clip of train has landmarks; find them with scripts/fit_motion.py")
     return {split: clips for split, clips in found.items() if clips}
+
+
+def _packed(clip: PackClip, space: MotionSpace) -> LabelledClip:
+    motion = torch.from_numpy(clip.labels.motion)
+    if motion.shape[1] != space.numbers or not motion.isfinite().all():
+        raise BadInput(
+            f"{clip.path}: is labelled with {motion.shape[1]} numbers a frame, the model knows {space.numbers}; pack"
+            " the clips again, with the model's own space"
+        )
+    return LabelledClip(clip, motion)
 
 
 def _labelled(clip: PreparedClip, space: MotionSpace) -> LabelledClip | None:

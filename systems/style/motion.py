@@ -4,18 +4,27 @@ Known of the paper: a Transformer, its encoder over the reference's sound, its d
 attention with query = input sound, key = reference sound, value = reference lip motion.  All else is our choice.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from audio import Sound
+from audio.whisper import WhisperConfig, WhisperEncoder
 from errors import BadInput
 from guided_diffusion.blocks import zeroed
 
 from ..sound import WIDTHS, SoundConfig, SoundEncoder
 from .attention import AudioAwareAttention, Layer, Reference
 
+Heard = Callable[[int, int], Tensor]
+"""Frames first..stop-1, at 25 a second -> what is heard with them [n, h], float32; after the sound comes silence."""
+
+FPS = Fraction(25)  # at which lips move
 LEAST = 10     # frames of a style reference
 HEARD = 64     # windows of sound heard at a time
 WINDOW = 100   # frames predicted at a time: 4 s
@@ -28,11 +37,14 @@ NOBODY = 8     # learned frames that stand in where there is no reference
 class PredictorConfig:
     """All our choice.
 
+    ears     a sync expert's encoder of the mel, as `sound` says, or the first blocks of Whisper's, as `whisper` says
     reach    frames to each side that a layer sees of the sound around a frame, besides what the frame's window holds
     dropout  share of what a layer adds that is left out in training
     """
 
+    ears: Literal["mel", "whisper"] = "mel"
     sound: SoundConfig = field(default_factory=lambda: SoundConfig(res_blocks=1))
+    whisper: WhisperConfig = field(default_factory=WhisperConfig)
     width: int = 128
     heads: int = 4
     layers: int = 2
@@ -45,21 +57,26 @@ class PredictorConfig:
         if self.width % self.heads:
             raise ValueError(f"a width of {self.width} does not divide into {self.heads} heads")
 
+    @property
+    def heard(self) -> int:
+        """How many numbers the ears make of a frame."""
+        return HEARD_WIDTH if self.ears == "mel" else self.whisper.width
+
 
 @dataclass(frozen=True)
 class StyleReference:
     """How somebody speaks: what is heard and what the lips do, frame by frame; clips may lie one after another.
 
-    sound f32 [r, 80, 16], as `Mel.windows` gives it; motion f32 [r, d].
+    heard f32 [r, h], as the predictor that is to imitate it hears; motion f32 [r, d].
     Raises BadInput if there are fewer than 10 frames.
     """
 
-    sound: Tensor
+    heard: Tensor
     motion: Tensor
 
     def __post_init__(self) -> None:
-        if len(self.sound) != len(self.motion) or self.sound.ndim != 3 or self.motion.ndim != 2:
-            raise ValueError(f"sound {tuple(self.sound.shape)} and motion {tuple(self.motion.shape)} are not of a kind")
+        if len(self.heard) != len(self.motion) or self.heard.ndim != 2 or self.motion.ndim != 2:
+            raise ValueError(f"heard {tuple(self.heard.shape)} and motion {tuple(self.motion.shape)} are not of a kind")
         if len(self.motion) < LEAST:
             raise BadInput(
                 f"a style reference of {len(self.motion)} frames says nothing of a manner of speaking; give {LEAST} or"
@@ -83,8 +100,8 @@ class MotionPredictor(nn.Module):
         super().__init__()
         self.config, self.numbers = config, numbers
         width = config.width
-        self.sound_encoder = SoundEncoder(config.sound)
-        self.listen = nn.Sequential(nn.LayerNorm(HEARD_WIDTH), nn.Linear(HEARD_WIDTH, width))
+        self.sound_encoder = SoundEncoder(config.sound) if config.ears == "mel" else WhisperEncoder(config.whisper)
+        self.listen = nn.Sequential(nn.LayerNorm(config.heard), nn.Linear(config.heard, width))
 
         def layer(style: AudioAwareAttention | None) -> Layer:
             return Layer(width, config.heads, config.reach, config.dropout, style)
@@ -99,21 +116,34 @@ class MotionPredictor(nn.Module):
         self.nobody_motion = nn.Parameter(torch.randn(NOBODY, numbers) * 0.1)
 
     def forward(
-        self, sound: Tensor, reference_sound: Tensor, reference_motion: Tensor, reference_mask: Tensor
+        self, heard: Tensor, reference_heard: Tensor, reference_motion: Tensor, reference_mask: Tensor
     ) -> Tensor:
-        """sound [b, t, 80, 16]; reference [b, r, 80, 16], [b, r, d] and [b, r] bool, False where there is none, in all
-        of a row: nobody's manner around the training clips' mean.  -> motion [b, t, d]"""
+        """heard [b, t, h]; reference [b, r, h], [b, r, d] and [b, r] bool, False where there is none, in all of a row:
+        nobody's manner around the training clips' mean.  -> motion [b, t, d]"""
         movement, rest = around_rest(reference_motion, reference_mask)
-        made, _ = self.movement(self.hear(sound), self.hear(reference_sound), movement, reference_mask)
+        made, _ = self.movement(heard, reference_heard, movement, reference_mask)
         return rest[:, None] + made
 
-    def hear(self, sound: Tensor) -> Tensor:
-        """What the sound encoder, which is not trained here, makes of windows: [..., 80, 16] -> [..., h], float32."""
-        windows = sound.reshape(-1, *sound.shape[-2:])
+    def hear(self, sound: Sound, shown: Sequence[range]) -> Heard:
+        """A sound through the ears, which are not trained here; only frames of these ranges will be asked for.
+
+        Raises BadInput if the ears need more than is known of the sound.
+        """
+        if isinstance(self.sound_encoder, WhisperEncoder):
+            known = self.sound_encoder.hear(sound.blocks(), shown)
+
+            def heard(first: int, stop: int) -> Tensor:
+                return known[torch.arange(first, stop, device=known.device).clamp(max=len(known) - 1)].float()
+
+            return heard
+        device = self.nobody_motion.device
+        return lambda first, stop: self.hear_windows(torch.from_numpy(sound.mel.windows(first, stop, FPS)).to(device))
+
+    def hear_windows(self, windows: Tensor) -> Tensor:
+        """What ears of the kind mel make of windows of it: [n, 80, 16] -> [n, h], float32."""
         with torch.no_grad():
             parts = [F.adaptive_avg_pool2d(self.sound_encoder(part), POOLED) for part in torch.split(windows, HEARD)]
-        heard = torch.cat(parts).flatten(1).float() if parts else sound.new_empty(0, HEARD_WIDTH)
-        return heard.reshape(*sound.shape[:-2], heard.shape[-1])
+        return torch.cat(parts).flatten(1).float() if len(windows) else windows.new_empty(0, HEARD_WIDTH)
 
     def movement(
         self, heard: Tensor, reference_heard: Tensor, reference_movement: Tensor, reference_mask: Tensor
@@ -145,19 +175,19 @@ class MotionPredictor(nn.Module):
 
     @torch.inference_mode()
     def predict(
-        self, sound: Tensor, reference: StyleReference | None, strength: float = 1.0, rest: Tensor | None = None
+        self, heard: Tensor, reference: StyleReference | None, strength: float = 1.0, rest: Tensor | None = None
     ) -> Tensor:
-        """The motion [t, d] of a sound [t, 80, 16] of any length, made in windows on a fixed grid that overlap by all
+        """The motion [t, d] of what is heard [t, h], of any length, made in windows on a fixed grid that overlap by all
         that a frame can see: the same as if made at once.
 
         strength  1 moves as the reference does, 0 as nobody in particular, in between in between
         rest      [d] of the mouth that is to move so; None: the reference's, or the training clips' mean without one
         """
-        heard = self.hear(sound)[None]
+        heard = heard[None]
         if rest is None:
             rest = self.nobody_motion.new_zeros(self.numbers) if reference is None else reference.rest
         share = 0.0 if reference is None else strength
-        movement = torch.zeros(1, len(sound), self.numbers, device=sound.device)
+        movement = torch.zeros(1, heard.shape[1], self.numbers, device=heard.device)
         if reference is not None and share != 0:
             movement = movement + share * self._in_windows(heard, self._memory(reference))[0]
         if share != 1:
@@ -165,17 +195,17 @@ class MotionPredictor(nn.Module):
         return rest + movement[0]
 
     @torch.inference_mode()
-    def attention(self, sound: Tensor, reference: StyleReference) -> Tensor:
+    def attention(self, heard: Tensor, reference: StyleReference) -> Tensor:
         """How much each frame of the reference counts for each of the sound, mean over heads and layers.  [t, r]"""
-        return self._in_windows(self.hear(sound)[None], self._memory(reference))[1][0]
+        return self._in_windows(heard[None], self._memory(reference))[1][0]
 
     def _memory(self, reference: StyleReference | None) -> Reference:
         if reference is None:
             blank = self.nobody_motion.new_zeros
-            return self._remembered(blank(1, 0, HEARD_WIDTH), blank(1, 0, self.numbers), blank(1, 0).bool())
+            return self._remembered(blank(1, 0, self.config.heard), blank(1, 0, self.numbers), blank(1, 0).bool())
         movement = (reference.motion - reference.rest)[None]
         mask = torch.ones(1, len(reference.motion), dtype=torch.bool, device=movement.device)
-        return self._remembered(self.hear(reference.sound)[None], movement, mask)
+        return self._remembered(reference.heard[None], movement, mask)
 
     def _in_windows(self, heard: Tensor, memory: Reference) -> tuple[Tensor, Tensor]:
         """As `_decoded`, WINDOW frames at a time, each with the frames to both sides that it can see."""

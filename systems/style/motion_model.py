@@ -1,13 +1,17 @@
 """Stage 1 as one checkpoint, kind `motion`: the space of lip motion, who reads it, who predicts it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
+from audio import Sound
+from audio.whisper import WhisperEncoder
+
 from ..sound import SoundEncoder
 from .lip_motion import MotionSpace
-from .motion import MotionPredictor, PredictorConfig, StyleReference
+from .motion import Heard, MotionPredictor, PredictorConfig, StyleReference
 from .reader import MotionReader, ReaderConfig
 
 CHUNK = 64  # faces read at a time
@@ -38,7 +42,7 @@ class LipMotion(nn.Module):
         return self.config.size
 
     @property
-    def sound_encoder(self) -> SoundEncoder:
+    def sound_encoder(self) -> SoundEncoder | WhisperEncoder:
         return self.predictor.sound_encoder
 
     @torch.inference_mode()
@@ -46,10 +50,14 @@ class LipMotion(nn.Module):
         """The motion of faces [n, 3, s, s] in [-1, 1], some at a time.  [n, d]"""
         return torch.cat([self.reader(part) for part in torch.split(faces, CHUNK)])
 
-    def reference(self, faces: Tensor, sound: Tensor) -> StyleReference:
-        """The style of faces [n, 3, s, s] heard as sound [n, 80, 16].  Raises BadInput if they are too few."""
-        return StyleReference(sound, self.read(faces))
+    def hear(self, sound: Sound, shown: Sequence[range]) -> Heard:
+        """A sound as the predictor hears it; only frames of these ranges, at 25 a second, will be asked for."""
+        return self.predictor.hear(sound, shown)
 
-    def reference_of(self, sound: Tensor, motion: Tensor) -> StyleReference:
-        """The style of motion [n, d] that was read already, heard as sound [n, 80, 16].  Raises BadInput likewise."""
-        return StyleReference(sound, motion)
+    def reference(self, faces: Tensor, heard: Tensor) -> StyleReference:
+        """The style of faces [n, 3, s, s] heard with [n, h].  Raises BadInput if they are too few."""
+        return StyleReference(heard, self.read(faces))
+
+    def reference_of(self, heard: Tensor, motion: Tensor) -> StyleReference:
+        """The style of motion [n, d] that was read already, heard with [n, h].  Raises BadInput likewise."""
+        return StyleReference(heard, motion)

@@ -1,6 +1,6 @@
 """How training of stage 1 goes, measured on held-out clips."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -107,10 +107,15 @@ def motion_samples(
     """What the reader or the predictor learns from, [step] -> a batch; precision: in which it hears."""
     if isinstance(data, FaceData):
         return Faces(clips, data, batch=batch, seed=seed)
-    where = model.predictor.nobody_motion.device
+    return Sequences(clips, hearing(model, precision), data, batch=batch, seed=seed)
 
-    def hear(sound: Tensor) -> Tensor:
-        with autocast(where, precision):
-            return model.predictor.hear(sound.to(where))
 
-    return Sequences(clips, hear, data, batch=batch, seed=seed)
+def hearing(model: LipMotion, precision: torch.dtype) -> Callable[[LabelledClip], Tensor]:
+    """What a model hears of a clip at 25 frames a second, [t, h]."""
+
+    def hear(clip: LabelledClip) -> Tensor:
+        frames = len(clip.moves)
+        with autocast(model.predictor.nobody_motion.device, precision):
+            return model.predictor.hear(clip.sound, [range(frames)])(0, frames)
+
+    return hear

@@ -40,12 +40,15 @@ class PredictingObjective:
     position  L1 of the numbers, each counting by how far it moves the points
     velocity  L1 of their change from frame to frame
     opening   L1 of the gap between the lips, in deviations
+    range     L1 between how much the numbers and the gap vary within a sequence, predicted and real: what is uncertain
+              otherwise moves less than real lips do
     nobody    share of the sequences that get no reference, only its rest, so that the model can speak without
     """
 
     position: float = 1.0
     velocity: float = 1.0
     opening: float = 1.0
+    range: float = 0.0
     nobody: float = 0.2
 
     def __post_init__(self) -> None:
@@ -109,8 +112,23 @@ class PredictorTraining(nn.Module):
         made, _ = self.model.predictor.movement(batch.heard, batch.reference_heard, movement * known[..., None], known)
         error = rest[:, None] + made - target
         terms = _position_terms(space, error, self.config)
-        velocity = (error.diff(dim=1) * space.reach).abs().mean()
-        return {"predictor": terms | {"velocity": self.config.velocity * velocity}}
+        terms["velocity"] = self.config.velocity * (error.diff(dim=1) * space.reach).abs().mean()
+        if self.config.range:
+            terms["range"] = self.config.range * _range(space, made, target)
+        return {"predictor": terms}
+
+
+def _range(space: MotionSpace, made: Tensor, target: Tensor) -> Tensor:
+    """Of [b, t, d]: how far apart the deviations in time are, of the numbers and of the gap."""
+    numbers = (_deviation(made) - _deviation(target)).abs() * space.reach
+    gaps = (_deviation(made @ space.gap[:, None]) - _deviation(target @ space.gap[:, None])).abs() / space.gap.norm()
+    total: Tensor = numbers.mean() + gaps.mean()
+    return total
+
+
+def _deviation(values: Tensor) -> Tensor:
+    """[b, t, n] -> [b, n], of a finite slope where nothing changes"""
+    return (values.var(dim=1) + 1e-4).sqrt()
 
 
 def _position_terms(

@@ -65,7 +65,7 @@ class FaceBatch(_Batch):
 
 @dataclass(frozen=True)
 class SequenceBatch(_Batch):
-    """b sequences and the references of their speakers, sounds as `MotionPredictor.hear` hears them.
+    """b sequences and the references of their speakers, sounds as the predictor hears them.
 
     heard [b, t, h]; motion [b, t, d]; reference_heard [b, r, h]; reference_motion [b, r, d];
     reference_mask [b, r] bool, False behind the end of shorter references.
@@ -102,13 +102,13 @@ class Faces:
 class Sequences:
     """Draws batches of sequences, each with a reference from other clips of its speaker, or from elsewhere in its own.
 
-    What the clips sound like is heard once, by `hear`, and kept as float16: [80, 16] windows -> features.
+    All at 25 frames a second.  A clip is heard once, by `hear` -> [t, h], and kept as float16.
     """
 
     def __init__(
         self,
         clips: Sequence[LabelledClip],
-        hear: Callable[[Tensor], Tensor],
+        hear: Callable[[LabelledClip], Tensor],
         config: SequenceData,
         *,
         batch: int,
@@ -117,8 +117,8 @@ class Sequences:
         least = config.frames + GAP + config.least
         amounts = Counter[str]()
         for clip in clips:
-            amounts[clip.speaker] += len(clip)
-        self.clips = [clip for clip in clips if len(clip) >= config.frames and amounts[clip.speaker] >= least]
+            amounts[clip.speaker] += len(clip.moves)
+        self.clips = [clip for clip in clips if len(clip.moves) >= config.frames and amounts[clip.speaker] >= least]
         if not self.clips:
             raise BadInput(f"no speaker has the {least} frames of a sequence and a reference; prepare more clips")
         self.config, self.batch, self.seed, self._hear = config, batch, seed, hear
@@ -137,13 +137,13 @@ class Sequences:
 
     def _drawn(self, clip: LabelledClip, rng: Generator) -> SequenceBatch:
         number = self._number[id(clip)]
-        start = int(rng.integers(len(clip) - self.config.frames + 1))
+        start = int(rng.integers(len(clip.moves) - self.config.frames + 1))
         own = slice(start, start + self.config.frames)
         parts = self._reference(number, own, rng)
         heard = torch.cat([self.heard(other)[part] for other, part in parts])
-        motion = torch.cat([self._all[other].motion[part] for other, part in parts])
+        motion = torch.cat([self._all[other].moves[part] for other, part in parts])
         return SequenceBatch(
-            self.heard(number)[own][None], clip.motion[own][None],
+            self.heard(number)[own][None], clip.moves[own][None],
             heard[None], motion[None], torch.ones(1, len(motion), dtype=torch.bool),
         )  # fmt: skip
 
@@ -152,9 +152,9 @@ class Sequences:
         wanted = int(rng.integers(self.config.least, self.config.most + 1))
         stretches = []
         for other in self._of_speaker[self._all[number].speaker]:
-            whole = [(0, len(self._all[other]))]
+            whole = [(0, len(self._all[other].moves))]
             if other == number:
-                whole = [(0, own.start - GAP), (own.stop + GAP, len(self._all[other]))]
+                whole = [(0, own.start - GAP), (own.stop + GAP, len(self._all[other].moves))]
             stretches += [(other, first, last) for first, last in whole if last > first]
         parts = []
         for place in rng.permutation(len(stretches)):
@@ -170,7 +170,7 @@ class Sequences:
     def heard(self, number: int) -> Tensor:
         """[t, h] of a clip, by its number among all; computed in one piece, so that it is always the same."""
         if number not in self._heard:
-            self._heard[number] = self._hear(self._all[number].sound()).half().cpu()
+            self._heard[number] = self._hear(self._all[number]).half().cpu()
         return self._heard[number].float()
 
 

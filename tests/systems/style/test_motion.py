@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tiny_motion import CONFIG, NUMBERS, sound
+from tiny_motion import CONFIG, NUMBERS, heard
 from torch import Generator
 
 from errors import BadInput
@@ -27,82 +27,82 @@ def predictor() -> MotionPredictor:
 
 def style(frames: int = 12, seed: int = 5) -> StyleReference:
     motion = torch.randn(frames, NUMBERS, generator=Generator().manual_seed(seed))
-    return StyleReference(sound(frames, seed), motion)
+    return StyleReference(heard(frames, seed), motion)
 
 
 def test_any_length_of_sound_and_of_reference(predictor: MotionPredictor) -> None:
     for frames, shown in ((1, 10), (7, 33), (23, 10)):
-        motion = predictor.predict(sound(frames), style(shown))
+        motion = predictor.predict(heard(frames), style(shown))
         assert motion.shape == (frames, NUMBERS) and motion.dtype == torch.float32
-    assert predictor.predict(sound(3), None).shape == (3, NUMBERS)
+    assert predictor.predict(heard(3), None).shape == (3, NUMBERS)
 
 
 def test_windows_make_what_one_piece_makes(predictor: MotionPredictor, monkeypatch: pytest.MonkeyPatch) -> None:
-    heard, shown = sound(23), style()
-    whole = predictor.predict(heard, shown)
-    attention = predictor.attention(heard, shown)
+    said, shown = heard(23), style()
+    whole = predictor.predict(said, shown)
+    attention = predictor.attention(said, shown)
     monkeypatch.setattr(module, "WINDOW", 5)
-    assert torch.allclose(predictor.predict(heard, shown), whole, atol=1e-4)
-    assert torch.allclose(predictor.attention(heard, shown), attention, atol=1e-5)
-    batched = predictor(heard[None], shown.sound[None], shown.motion[None], torch.ones(1, 12, dtype=torch.bool))
+    assert torch.allclose(predictor.predict(said, shown), whole, atol=1e-4)
+    assert torch.allclose(predictor.attention(said, shown), attention, atol=1e-5)
+    batched = predictor(said[None], shown.heard[None], shown.motion[None], torch.ones(1, 12, dtype=torch.bool))
     assert torch.allclose(batched[0], whole, atol=1e-4)
 
 
 def test_the_same_call_gives_the_same_numbers(predictor: MotionPredictor) -> None:
-    assert torch.equal(predictor.predict(sound(9), style()), predictor.predict(sound(9), style()))
+    assert torch.equal(predictor.predict(heard(9), style()), predictor.predict(heard(9), style()))
 
 
 def test_what_is_masked_does_not_matter(predictor: MotionPredictor) -> None:
-    heard, shown = sound(6)[None], style(20)
+    said, shown = heard(6)[None], style(20)
     mask = (torch.arange(20) < 12)[None]
-    longer = predictor(heard, shown.sound[None], shown.motion[None], mask)
+    longer = predictor(said, shown.heard[None], shown.motion[None], mask)
     motion = torch.where(mask[..., None], shown.motion[None], torch.full((), 9.0))
-    assert torch.allclose(predictor(heard, shown.sound[None], motion, mask), longer, atol=1e-5)
+    assert torch.allclose(predictor(said, shown.heard[None], motion, mask), longer, atol=1e-5)
 
 
 def test_the_shape_of_a_mouth_goes_through_and_the_manner_is_learned(predictor: MotionPredictor) -> None:
-    heard, shown = sound(8), style()
+    said, shown = heard(8), style()
     shift = torch.arange(NUMBERS).float()
-    moved = predictor.predict(heard, StyleReference(shown.sound, shown.motion + shift))
-    plain = predictor.predict(heard, shown)
+    moved = predictor.predict(said, StyleReference(shown.heard, shown.motion + shift))
+    plain = predictor.predict(said, shown)
     assert torch.allclose(moved, plain + shift, atol=1e-4)
-    elsewhere = predictor.predict(heard, shown, rest=shift)
+    elsewhere = predictor.predict(said, shown, rest=shift)
     assert torch.allclose(elsewhere, plain - shown.rest + shift, atol=1e-5)
-    assert not torch.allclose(predictor.predict(heard, style(seed=6), rest=shown.rest), plain, atol=1e-2)
+    assert not torch.allclose(predictor.predict(said, style(seed=6), rest=shown.rest), plain, atol=1e-2)
 
 
 def test_strength_goes_from_nobody_to_the_reference(predictor: MotionPredictor) -> None:
-    heard, shown = sound(8), style()
-    full, half, none = (predictor.predict(heard, shown, strength) for strength in (1.0, 0.5, 0.0))
+    said, shown = heard(8), style()
+    full, half, none = (predictor.predict(said, shown, strength) for strength in (1.0, 0.5, 0.0))
     assert torch.allclose(half, (full + none) / 2, atol=1e-5) and not torch.allclose(full, none, atol=1e-2)
-    assert torch.allclose(none - shown.rest, predictor.predict(heard, None), atol=1e-5)
+    assert torch.allclose(none - shown.rest, predictor.predict(said, None), atol=1e-5)
 
 
 def test_attention_is_a_share_of_each_reference_frame(predictor: MotionPredictor) -> None:
-    attention = predictor.attention(sound(8), style())
+    attention = predictor.attention(heard(8), style())
     assert attention.shape == (8, 12) and (attention >= 0).all()
     assert torch.allclose(attention.sum(dim=1), torch.ones(8), atol=1e-5)
 
 
 def test_the_time_order_of_motion_against_sound_matters(predictor: MotionPredictor) -> None:
     shown = style()
-    shuffled = StyleReference(shown.sound, shown.motion.roll(5, 0))
-    assert not torch.allclose(predictor.predict(sound(8), shown), predictor.predict(sound(8), shuffled), atol=1e-3)
+    shuffled = StyleReference(shown.heard, shown.motion.roll(5, 0))
+    assert not torch.allclose(predictor.predict(heard(8), shown), predictor.predict(heard(8), shuffled), atol=1e-3)
 
 
 def test_too_short_a_reference_is_one_sentence() -> None:
     with pytest.raises(BadInput, match=r"a style reference of 9 frames says nothing .* give 10 or more"):
         style(9)
     with pytest.raises(ValueError, match="are not of a kind"):
-        StyleReference(sound(12), torch.zeros(11, NUMBERS))
+        StyleReference(heard(12), torch.zeros(11, NUMBERS))
 
 
 def test_a_model_reads_its_own_references() -> None:
     torch.manual_seed(0)
     model = LipMotion(CONFIG).eval()
     faces = torch.rand(11, 3, 32, 32) * 2 - 1
-    shown = model.reference(faces, sound(11))
-    assert torch.allclose(shown.motion, model.reader(faces), atol=1e-5) and torch.equal(shown.sound, sound(11))
+    shown = model.reference(faces, heard(11))
+    assert torch.allclose(shown.motion, model.reader(faces), atol=1e-5) and torch.equal(shown.heard, heard(11))
     assert model.size == 32 and model.sound_encoder is model.predictor.sound_encoder
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from tiny_motion import CONFIG, prepare, space
-from torch import Generator
+from torch import Generator, Tensor
 
 from errors import BadInput
 from systems.registry import load
@@ -19,7 +19,7 @@ from systems.style import (
     labelled,
     motion_samples,
 )
-from systems.style.labels import SPACE
+from systems.style.labels import SPACE, LabelledClip
 from systems.style.motion import HEARD_WIDTH
 from systems.style.motion_progress import predicting
 from systems.style.sequences import GAP, SequenceBatch, Sequences
@@ -28,6 +28,7 @@ from systems.training import train
 MODEL = [
     "model.size=32", "model.numbers=4", "model.reader.widths=[32,32]", "model.reader.hidden=32",
     "model.predictor.width=32", "model.predictor.heads=2", "model.predictor.reach=2",
+    "model.predictor.ears=mel",
 ]  # fmt: skip
 SHORT = [
     "train.precision=fp32", "train.batch=4", "train.warmup=0", "train.cooldown=0", "train.save_every=100",
@@ -50,7 +51,11 @@ def sequences(model: LipMotion, folder: Path, batch: int = 4) -> Sequences:
     """With ears that are quicker than a sound encoder."""
     clips = labelled(prepare(folder), 32, model.space)
     mixing = torch.randn(80 * 16, HEARD_WIDTH, generator=Generator().manual_seed(0))
-    return Sequences(clips["train"], lambda sound: sound.flatten(1) @ mixing, DATA, batch=batch, seed=0)
+
+    def hear(clip: LabelledClip) -> Tensor:
+        return torch.from_numpy(clip.sound.mel.windows(0, len(clip), clip.clip.fps)).flatten(1) @ mixing
+
+    return Sequences(clips["train"], hear, DATA, batch=batch, seed=0)
 
 
 def practised(model: LipMotion, batches: list[SequenceBatch], rate: float = 2e-3) -> PredictorTraining:

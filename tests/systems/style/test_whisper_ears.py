@@ -1,0 +1,116 @@
+"""Stage 1 with Whisper's ears: trained from a pack, kept in its own checkpoint, the same whoever makes which part."""
+
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from talking_head import talking, tone
+from tiny_motion import CONFIG, NUMBERS, space
+
+from audio import Mel, Sound, open_sound
+from audio.whisper import WhisperConfig
+from dataset.pack import Labels
+from errors import BadInput
+from face_detection.alignment import POINTS
+from guided_diffusion.checkpoint import save_checkpoint
+from systems.registry import describe, load_motion
+from systems.style import LipMotion, PredictingObjective, labelled
+from systems.style.motion_training import _range
+from systems.training import train
+from video import write_video
+
+TINY = WhisperConfig(width=8, heads=2, blocks=1)
+EARS = replace(CONFIG, predictor=replace(CONFIG.predictor, ears="whisper", whisper=TINY))
+SETTINGS = [
+    "model.size=32", "model.numbers=4", "model.reader.widths=[32,32]", "model.reader.hidden=32",
+    "model.predictor.width=32", "model.predictor.heads=2", "model.predictor.reach=2", "model.predictor.ears=whisper",
+    "model.predictor.whisper.width=8", "model.predictor.whisper.heads=2", "model.predictor.whisper.blocks=1",
+    "train.precision=fp32", "train.batch=4", "train.warmup=0", "train.cooldown=0", "train.steps=2", "train.log_every=1",
+    "train.evaluate_every=2", "data.frames=8", "data.least=10", "data.most=20", "data.stretch=8", "loss.range=1",
+]  # fmt: skip
+
+
+def model(seed: int = 0) -> LipMotion:
+    torch.manual_seed(seed)
+    made = LipMotion(EARS).eval().requires_grad_(False)
+    made.space.load_state_dict(space().state_dict())
+    torch.nn.init.normal_(made.predictor.head[1].weight, std=0.5)
+    return made
+
+
+def save(path: Path, made: LipMotion) -> Path:
+    save_checkpoint(path, describe("motion", made, 0, made.state_dict()), torch.float16)
+    return path
+
+
+def pack(folder: Path, *, fps: int = 25) -> Path:
+    """Two clips each of two speakers, and one to measure by."""
+    for place in ("train/ann/a", "train/ann/b", "train/bob/a", "train/bob/b", "test/eve/a", "test/eve/b"):
+        path = folder / "piece-000" / f"{place}.mp4"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        sound = tone(folder / "tone.wav", 24 / fps, 150)
+        write_video(path, talking(24), Fraction(fps), sound=sound, preset="ultrafast")
+        motion = np.random.default_rng(len(place)).normal(size=(24, NUMBERS)).astype(np.float32)
+        Labels(np.zeros((24, len(POINTS), 2), np.float32), motion, motion[:, 0]).save(path.with_suffix(".npz"))
+    return folder
+
+
+def test_a_checkpoint_carries_its_ears(tmp_path: Path) -> None:
+    made = model()
+    again = load_motion(save(tmp_path / "motion.safetensors", made))
+    assert again.config == EARS
+    sound = open_sound(tone(tmp_path / "tone.wav", 1))
+    one, other = (each.hear(sound, [range(30)])(0, 30) for each in (made, again))
+    assert one.shape == (30, 8) and torch.allclose(one, other, atol=1e-2)
+
+
+def test_what_is_heard_does_not_depend_on_what_else_is_asked_for(tmp_path: Path) -> None:
+    sound = open_sound(tone(tmp_path / "tone.wav", 9.7))
+    made = model()
+    whole = made.hear(sound, [range(250)])(0, 250)
+    for part in (range(3), range(90, 140), range(210, 250)):
+        assert torch.equal(made.hear(sound, [part])(part.start, part.stop), whole[part.start : part.stop])
+    behind = made.hear(sound, [range(2000)])(1990, 2000)
+    assert torch.equal(behind, behind[:1].expand(10, -1))  # silence, however long it lasts
+
+
+def test_a_sound_without_samples_is_one_sentence() -> None:
+    with pytest.raises(BadInput, match="only the mel was kept"):
+        model().hear(Sound(Mel(np.full((1, 80), -4, np.float32), 0.0)), [range(3)])
+
+
+def test_a_pack_is_heard_and_moves_at_25_frames_a_second(tmp_path: Path) -> None:
+    clips = labelled(pack(tmp_path, fps=50), 32, space())["train"]
+    assert [clip.speaker for clip in clips] == ["ann", "ann", "bob", "bob"]
+    assert torch.equal(clips[0].moves, clips[0].motion[::2]) and clips[0].sources == list(range(0, 24, 2))
+    with pytest.raises(BadInput, match="labelled with 4 numbers a frame, the model knows 3"):
+        labelled(tmp_path, 32, type(space())(3))
+
+
+def test_it_is_trained_from_a_pack_with_another_predictors_reader(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    mel = LipMotion(CONFIG)
+    mel.space.load_state_dict(space().state_dict())
+    first, ears = tmp_path / "mel.safetensors", tmp_path / "whisper.safetensors"
+    save_checkpoint(first, describe("motion", mel, 0, mel.state_dict()))
+    heard = {name: value.contiguous() for name, value in model(5).sound_encoder.state_dict().items()}
+    save_file(heard | {"positional_embedding": torch.zeros(1500, 8)}, ears)
+    data = pack(tmp_path / "pack")
+    train("motion", data, tmp_path / "run", init=first, hearing=ears, settings=SETTINGS, device="cpu")
+    made = load_motion(tmp_path / "run" / "weights.safetensors")
+    for name in ("reader", "space"):
+        kept, found = (getattr(each, name).state_dict() for each in (mel, made))
+        assert all(torch.equal(value, kept[key].half().float()) for key, value in found.items())
+    assert all(torch.equal(value, heard[key].half().float()) for key, value in made.sound_encoder.state_dict().items())
+    assert "predictor/range" in (tmp_path / "run" / "log.jsonl").read_text()
+
+
+def test_range_is_what_too_little_movement_costs() -> None:
+    real = torch.randn(2, 30, NUMBERS, generator=torch.Generator().manual_seed(0))
+    costs = [float(_range(space(), share * real + 3, real)) for share in (0.0, 0.5, 1.0, 1.5)]
+    assert costs[2] < 1e-3 < costs[1] < costs[0] and costs[3] > costs[2]
+    assert PredictingObjective(range=1).range == 1
