@@ -32,8 +32,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from audio.activity import speech_activity
 from dataset import to_network
+from endings import exit_code
 from errors import BadInput
-from scripts.program import exit_code
 from systems import registry
 from systems.style import StyleReference, labelled
 from systems.style.labels import LabelledClip
