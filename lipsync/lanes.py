@@ -18,8 +18,8 @@ Ask = Callable[[Q], A]
 Work = Callable[[Ask[Q, A]], None]
 
 
-class Closed(Exception):  # noqa: N818
-    """Ends a lane whose neighbour failed."""
+class Closed(BaseException):  # noqa: N818
+    """Ends a lane whose neighbour failed.  It is no problem of its own row, so what catches those lets it through."""
 
 
 class Lanes(Generic[Q, A]):
