@@ -20,7 +20,7 @@ from .syncdiff import SyncDiff, SyncDiffConfig, SyncDiffNetwork
 
 LARGEST_FACE = 4096  # pixels
 ROOT = Path(__file__).resolve().parent.parent
-DEFAULT_CHECKPOINT = ROOT / "checkpoints" / "style-small"
+DEFAULT_CHECKPOINT = ROOT / "checkpoints" / "style-medium"
 SMALL_DIFF2LIP = ROOT / "checkpoints" / "diff2lip-small.safetensors"  # what others are measured against
 
 Speaking = Diff2Lip | SyncDiff | StyleSystem  # what can speak

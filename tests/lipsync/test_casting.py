@@ -42,3 +42,29 @@ def test_a_moment_that_points_at_a_face_is_searched_too(checkpoint, long):
     assert casting.span("point:9,9", 90, 95) == casting.span("largest", 90, 95) == (90, 95)
     assert casting.span("point:9,9@4", 90, 95) == (90, 101) and casting.span("point:9,9@0.4", 90, 95) == (10, 95)
     assert casting.span("point:9,9@60", 90, 95) == (90, 170) and casting.span("index:0", 90, 95) == (0, 170)
+
+
+def test_faces_are_aligned_for_a_checkpoint_that_wants_it_and_only_then(checkpoint, long):
+    from face_detection.alignment import POINTS, TALL, TEMPLATE
+    from face_detection.landmarks import Found
+
+    class Tilted:
+        """Says that every face is tilted by 20 degrees around the middle of its box."""
+
+        def find(self, frame, box):
+            shares = (np.array(list(TEMPLATE.values())) - [0.5, TALL / 2]) * 40
+            turn = np.radians(20)
+            places = shares @ np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
+            return Found((places + box.centre).astype(np.float32), np.full(len(POINTS), 0.01, np.float32))
+
+    dubber = Dubber(checkpoint, SETTINGS)
+    plain = dubber.casting(probe(long[0])).track("largest", 0, 40)
+    assert plain.angles is None
+    dubber.synthesizer.framing, dubber._shared["landmarks"] = "aligned", Tilted()
+    casting = dubber.casting(probe(long[0]))
+    track = casting.track("largest", 0, 40)
+    assert len(track.angles) == len(track) and np.array_equal(track.present, plain.present)
+    for k in (0, 20, 39):
+        box = track.box(k)
+        assert box.angle == pytest.approx(20, abs=0.1) and box.width == pytest.approx(40, abs=0.1)
+        assert box.centre == pytest.approx(plain.box(k).centre, abs=1.5)

@@ -48,3 +48,18 @@ def test_a_still_has_only_itself(clip):
     path, _, faces = clip
     track = FaceTrack.fixed(1, BOX)
     assert np.array_equal(choose_references(path, track, 32, "other", 0).of([0, 0], faces[[0, 0]]), faces[[0, 0]])
+
+
+def test_references_in_order_begin_with_the_widest_mouth_and_end_with_the_most_closed(clip):
+    path, track, faces = clip
+
+    def brightness(pictures):  # what stands for how far a mouth is open
+        return pictures.mean(axis=(1, 2, 3))
+
+    chosen = choose_references(path, track, 32, "other", 0, count=3, openings=brightness)
+    shown = chosen.of(range(12), faces)
+    assert shown.shape == (12, 3, 32, 32, 3)
+    for k, (three, half) in enumerate(zip(shown[:8], [range(4, 8)] * 4 + [range(4)] * 4, strict=True)):
+        levels, known = brightness(three), brightness(faces[list(half)])
+        assert (np.diff(levels) <= 0).all(), k
+        assert levels[0] == pytest.approx(known.max(), abs=1) and levels[2] <= known.mean()

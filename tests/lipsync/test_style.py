@@ -180,5 +180,5 @@ def test_three_processes_make_what_one_makes(here: Path, model: Path, tmp_path: 
 
 
 def test_the_model_that_ships_has_a_style_unless_another_is_named() -> None:
-    assert checkpoint(parser().parse_args([])).name == "style-small"
+    assert checkpoint(parser().parse_args([])).name == "style-medium"
     assert checkpoint(parser().parse_args(["--model_path", "mine"])).name == "mine"

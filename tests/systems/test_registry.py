@@ -89,6 +89,7 @@ def test_the_default_checkpoint_is_where_it_ships() -> None:
         ("diff2lip-small.safetensors", "Diff2Lip"),
         ("syncdiff-small.safetensors", "SyncDiff"),
         ("style-small", "StyleSystem"),
+        ("style-medium", "StyleSystem"),
     ],
 )
 def test_what_ships_can_speak(name: str, kind: str) -> None:
@@ -98,4 +99,4 @@ def test_what_ships_can_speak(name: str, kind: str) -> None:
     found = load_system(path)
     assert type(found).__name__ == kind and found.size == 128
     files = [path] if path.is_file() else list(path.iterdir())
-    assert sum(file.stat().st_size for file in files) < 25e6
+    assert sum(file.stat().st_size for file in files) < 35e6
