@@ -55,7 +55,8 @@ def parts() -> Parts:
 
 def filled(module: M) -> M:
     """Every parameter by the formula; buffers stay."""
-    buffers = {name: value.clone() for name, value in module.named_buffers()}
+    kept = module.state_dict()
+    buffers = {name: value.clone() for name, value in module.named_buffers() if name in kept}
     fill(module)
     module.load_state_dict(module.state_dict() | buffers)
     return module.eval().requires_grad_(False)

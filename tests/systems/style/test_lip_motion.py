@@ -113,7 +113,7 @@ def test_frames_without_a_face_lie_between_the_others(tmp_path: Path) -> None:
     points[4] = np.nan
     prepared(tmp_path, points)
     (known,) = labelled(tmp_path, 32, space())["train"]
-    assert known.motion.shape == (20, NUMBERS) and known.sound().shape == (20, 80, 16) and known.speaker == "ann"
+    assert known.motion.shape == (20, NUMBERS) and known.moves.shape == (20, NUMBERS) and known.speaker == "ann"
     assert torch.allclose(known.motion[4], (known.motion[3] + known.motion[5]) / 2, atol=1e-6)
 
 
