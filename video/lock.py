@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from errors import BadInput
@@ -19,11 +19,15 @@ def locked(path: Path, what: Path) -> Iterator[None]:
 
     BadInput if another run holds it, or it cannot be made.
     """
+    there = path.parent.exists()
     handle = acquire(path, what)
     try:
         yield
     finally:
         release(path, handle)
+        if not there:
+            with suppress(OSError):  # a folder made for the lock alone is not left behind
+                path.parent.rmdir()
 
 
 def acquire(path: Path, what: Path) -> int:

@@ -74,7 +74,7 @@ def test_one_clip_can_be_learnt_by_heart(tmp_path: Path) -> None:
     model = untrained()
     batch = sequences(model, tmp_path)[0]
     before = predicting(model, batch)
-    practised(model, [batch] * 150)
+    practised(model, [batch] * 250)
     after = predicting(model, batch)
     assert after["own"] < 0.8 * before["own"] and after["opening_r"] > 0.9
 
