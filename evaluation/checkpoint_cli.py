@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from endings import exit_code
 from errors import BadInput, BatchFailed
 from lipsync.flags import Parser
+from video.guard import guard, reads, writes_into
 
 if TYPE_CHECKING:
     from .held_out import Pair
@@ -26,8 +27,14 @@ stopped.  In OUTPUT: table.md, results/, scores/, and sheets/ of source, result 
 
 def main(args: Sequence[str]) -> int:
     """Returns the exit code: 0, or 5 if some pairs have no figures; the table of the others is complete then."""
-    options, flags = parser().parse_known_args(args)
-    return exit_code(lambda: run(options, flags))
+    known = parser()
+    options, flags = known.parse_known_args(args)
+
+    def guarded() -> None:
+        guard(known, options)
+        run(options, flags)
+
+    return exit_code(guarded)
 
 
 def parser() -> Parser:
@@ -36,20 +43,21 @@ def parser() -> Parser:
         prog="python -m evaluation checkpoint", description=DESCRIPTION, allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
-    p.add_argument("--model_path", type=Path, required=True, metavar="FILE",
+    p.add_argument("--model_path", type=reads, required=True, metavar="FILE",
                    help="a checkpoint, or a style model's folder")
-    p.add_argument("--list", type=Path, metavar="CSV", help="face crops of the splits test and seen")
-    p.add_argument("--full", type=Path, metavar="DIR", help="whole videos")
-    p.add_argument("--speech", type=Path, metavar="DIR", help="recordings for the videos of the split test to say")
-    p.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="where the table and all else goes")
+    p.add_argument("--list", type=reads, metavar="CSV", help="face crops of the splits test and seen")
+    p.add_argument("--full", type=reads, metavar="DIR", help="whole videos")
+    p.add_argument("--speech", type=reads, metavar="DIR", help="recordings for the videos of the split test to say")
+    p.add_argument("-o", "--output", type=writes_into, required=True, metavar="DIR",
+                   help="where the table and all else goes")
     p.add_argument("--clips", type=int, nargs="+", default=[0], metavar="N",
                    help="at most so many clips: one number for test, seen and full each, or up to three; 0 is all")
     p.add_argument("--frames", type=int, default=750, metavar="N",
                    help="edited and measured of each, at 25 a second (%(default)s)")
     p.add_argument("--speeches", type=int, default=3, metavar="N", help="recordings for each video (%(default)s)")
-    p.add_argument("--weights", type=Path, nargs="+", default=[], metavar="DIR",
+    p.add_argument("--weights", type=reads, nargs="+", default=[], metavar="DIR",
                    help="more folders with face_landmarker.task, beside checkpoints/ and torch's cache")
-    p.add_argument("--mediapipe_python", type=Path, default=Path(sys.executable), metavar="FILE",
+    p.add_argument("--mediapipe_python", type=reads, default=Path(sys.executable), metavar="FILE",
                    help="the python of an environment that has mediapipe, which does not live beside our OpenCV")
     p.add_argument("--face_detector", default="auto", metavar="NAME", help="as for generate.py (%(default)s)")
     return p  # fmt: skip

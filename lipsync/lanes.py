@@ -18,7 +18,7 @@ Ask = Callable[[Q], A]
 Work = Callable[[Ask[Q, A]], None]
 
 
-class Closed(BaseException):  # noqa: N818
+class Closed(BaseException):
     """Ends a lane whose neighbour failed.  It is no problem of its own row, so what catches those lets it through."""
 
 

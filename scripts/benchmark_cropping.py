@@ -24,6 +24,7 @@ sys.path.insert(0, str(ROOT))
 from endings import exit_code  # noqa: E402
 from errors import BadInput  # noqa: E402
 from face_detection import Box, cropping  # noqa: E402
+from video.guard import reads  # noqa: E402
 
 SIDES = (100, 224, 300.4, 448, 900)  # heights of the face in the frame, pixels
 SIZES = (128, 224)  # of the crop
@@ -65,7 +66,7 @@ def row(what: str, side: float, size: int, ways: list[Callable[[], object]], cha
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--against", default="418bce3", help="revision to compare with (%(default)s)")
-    parser.add_argument("--picture", type=Path, default=ROOT / "scripts" / "demo" / "portrait.jpg", help="a face")
+    parser.add_argument("--picture", type=reads, default=ROOT / "scripts" / "demo" / "portrait.jpg", help="a face")
     parser.add_argument("--runs", type=int, default=15)
     arguments = parser.parse_args()
     picture = cv2.imread(str(arguments.picture), cv2.IMREAD_COLOR)

@@ -40,6 +40,7 @@ from systems.style.labels import LabelledClip
 from systems.style.motion import FPS, LEAST
 from systems.style.motion_progress import hearing
 from video import atomic
+from video.guard import reads, writes
 
 SHUT = 0.02    # of the distance between the eyes: lips that are less apart are closed
 SPLITS = ("seen", "test")
@@ -181,11 +182,13 @@ def run(options: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="a pack, or a prepared folder with landmarks")
-    parser.add_argument("--model_path", type=Path, required=True, help="stage 1, or the folder that it is in")
+    parser.add_argument("--data", type=reads, required=True, help="a pack, or a prepared folder with landmarks")
+    parser.add_argument("--model_path", type=reads, required=True, help="stage 1, or the folder that it is in")
     parser.add_argument("--most", type=int, default=250, help="frames of a reference")
-    parser.add_argument("--output", type=Path, help="the figures of every speaker, as JSON")
-    run(parser.parse_args())
+    parser.add_argument("--output", type=writes, help="the figures of every speaker, as JSON")
+    options = parser.parse_args()
+    guard(parser, options)
+    run(options)
 
 
 if __name__ == "__main__":

@@ -185,7 +185,7 @@ def main() -> None:
     parser.add_argument("--list", type=reads, required=True, metavar="CSV")
     parser.add_argument("--output", type=writes_into, required=True, metavar="PACK")
     parser.add_argument("--landmarker", type=reads, required=True, help="MediaPipe's face_landmarker.task")
-    parser.add_argument("--mediapipe_python", type=Path, default=Path(sys.executable), help="who has mediapipe")
+    parser.add_argument("--mediapipe_python", type=reads, default=Path(sys.executable), help="who has mediapipe")
     parser.add_argument("--motion", type=reads, default=Path("checkpoints/style-small"), help="stage 1, for its space")
     parser.add_argument("--limit", type=float, default=58, help="of a piece, MB")
     parser.add_argument("--frames", type=int, help="of each training speaker, at most; all if left out")

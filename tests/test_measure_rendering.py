@@ -35,4 +35,4 @@ def test_every_way_and_every_cost_is_measured(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert len(re.findall(r"^\| own motion \| -?\d", done.stdout, re.MULTILINE)) == 2
     rows = dict(re.findall(r"^\| ((?:stage|diff)[^|]*?) \| ([\d.]+) \|", done.stdout, re.MULTILINE))
-    assert len(rows) == 4 and float(rows["stage 2: rendered"]) > 0
+    assert len(rows) == 5 and float(rows["stage 2: rendered"]) > 0

@@ -24,7 +24,7 @@ SCRIPTS = sorted([*(ROOT / "scripts").glob("*.sh"), ROOT / ".ci" / "run"])
 OWN_ENVIRONMENT = {"mediapipe"}  # what one measuring script says to install apart: it needs another OpenCV
 OPTIONAL = {"diffusers"}  # for those who bring weights of its kind; one sentence where it is not
 # import names that are not the distribution's own with "-" for "_"
-DISTRIBUTIONS = {"cv2": "opencv-python", "skimage": "scikit-image"}
+DISTRIBUTIONS = {"cv2": "opencv-python", "skimage": "scikit-image", "PIL": "pillow"}
 
 
 def python_files() -> Iterator[Path]:
@@ -98,7 +98,7 @@ def test_a_problem_is_one_sentence_and_its_exit_code_and_a_bug_raises(capsys: py
         return exit_code(main)
 
     assert exit_code(lambda: None) == 0 and capsys.readouterr().err == ""
-    assert (ends(NoFace("a.mp4: no face")), capsys.readouterr().err) == (3, "a.mp4: no face\n")
+    assert (ends(NoFace("a.mp4: no face")), capsys.readouterr().err) == (3, "error: a.mp4: no face\n")
     with pytest.raises(ValueError, match="a bug"):
         ends(ValueError("a bug"))
 
