@@ -84,7 +84,8 @@ class Production:
         """The first half of `make`: all that must be known before a frame is made."""
         if self.team.main and self.team.size > 1:  # the others put faces there from now on
             self.parts.hold()
-        self.parts.check_free()
+        if self.team.main:  # what the others find held is held by their own team
+            self.parts.check_free()
         self._missing = self.parts.missing(self.team.share(spans(self.draft.plan.frames)))
         self._search(self.draft)
         self._dubbing = self.dubber.prepare(self.draft, made=list(chain(*self._missing)))

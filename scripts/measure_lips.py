@@ -40,7 +40,7 @@ from systems.style.labels import LabelledClip
 from systems.style.motion import FPS, LEAST
 from systems.style.motion_progress import hearing
 from video import atomic
-from video.guard import reads, writes
+from video.guard import guard, reads, writes
 
 SHUT = 0.02    # of the distance between the eyes: lips that are less apart are closed
 SPLITS = ("seen", "test")

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from errors import BadInput
 
+LONGEST_NAME, LONGEST_PATH = 255, 4096  # bytes, where files are kept today
 Named = tuple[str, Path]
 """How the user said a path ("--output"), and the path."""
 Key = tuple[object, ...]
@@ -89,13 +90,15 @@ def check(read: Iterable[Named], written: Iterable[Named], owned: Iterable[Named
 
 
 def check_spelling(name: str, path: Path) -> None:
-    """BadInput for a path that no file system could have: a NUL, or half of a character."""
+    """BadInput for a path that no file system could have: a NUL, half of a character, or too long a name."""
     try:
         encoded = os.fsencode(path)
     except UnicodeEncodeError:
         encoded = b"\0"
     if b"\0" in encoded:
         raise BadInput(f"{name} {str(path)!r}: no file can be called so; correct the name")
+    if len(encoded) >= LONGEST_PATH or any(len(part) > LONGEST_NAME for part in encoded.split(os.sep.encode())):
+        raise BadInput(f"{name} {str(path)[:60]}...: no file can have so long a name; correct it")
 
 
 def files_of(path: Path) -> Iterator[Path]:

@@ -101,3 +101,9 @@ def test_one_run_at_a_time_and_a_lock_leaves_nothing(film: Path) -> None:
     with locked(lock, film):
         pass
     assert not lock.exists()
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "/".join(["folder"] * 900), "\u00e9" * 128])
+def test_names_that_no_file_system_holds_are_one_sentence(name: str) -> None:
+    with pytest.raises(BadInput, match="so long a name"):
+        check([("--video", Path(name))], [("--output", Path("out.mp4"))])
