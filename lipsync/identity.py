@@ -6,6 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from face_detection.landmarks import WEIGHTS as ALIGNING
+
 from .jobs import Job
 from .segments import read_segments
 
@@ -41,6 +43,8 @@ def _inputs(job: Job, dubber: "Dubber") -> list[Path | None]:
     sounds = [segment.sound for segment in listed]
     model = dubber.synthesizer.checkpoint
     files = sorted(model.glob("**/*")) if model.is_dir() else [model]
+    if dubber.synthesizer.framing == "aligned":
+        files.append(ALIGNING)
     return [*files, job.video, job.audio, job.segments, job.heard, job.style, job.motion_in, *sounds]
 
 
