@@ -77,6 +77,13 @@ class FaceTrack:
         angles = None if self.angles is None else np.pad(self.angles, (0, len(more)))
         return replace(self, boxes=boxes, seen=seen, angles=angles)
 
+    def only(self, start: int, stop: int) -> "FaceTrack":
+        """The same face in frames start..stop-1, and none in the others."""
+        inside = np.zeros(len(self), np.bool_)
+        inside[start:stop] = True
+        boxes = np.where(inside[:, None], self.boxes, np.float32(np.nan))
+        return replace(self, boxes=boxes, seen=self.seen & inside)
+
     def missing(self) -> list[tuple[int, int]]:
         """The ranges of frames without a face, both ends included."""
         return [(start, stop - 1) for start, stop in _runs(~self.present)]

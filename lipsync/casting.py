@@ -92,7 +92,8 @@ class Casting:
         NoFace if it is in none of these frames, or is lacking in one and the settings do not allow that.
         """
         if self.fixed is not None:
-            return self._in_pose(FaceTrack.fixed(self.info.frames, self.fixed), face, (start, stop))
+            track = FaceTrack.fixed(self.info.frames, self.fixed)
+            return track if self._landmarks is None else self._in_pose(track.only(start, stop), face, (start, stop))
         span = self.span(face, start, stop) or (start, stop)
         try:
             track = Selector.parse(face).choose(self.faces(*span), (self.info.height, self.info.width), self.info.fps)

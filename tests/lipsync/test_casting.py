@@ -51,7 +51,10 @@ def test_faces_are_aligned_for_a_checkpoint_that_wants_it_and_only_then(checkpoi
     class Tilted:
         """Says that every face is tilted by 20 degrees around the middle of its box."""
 
+        asked = 0
+
         def find(self, frame, box):
+            self.asked += 1
             shares = (np.array(list(TEMPLATE.values())) - [0.5, TALL / 2]) * 40
             turn = np.radians(20)
             places = shares @ np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
@@ -68,3 +71,8 @@ def test_faces_are_aligned_for_a_checkpoint_that_wants_it_and_only_then(checkpoi
         box = track.box(k)
         assert box.angle == pytest.approx(20, abs=0.1) and box.width == pytest.approx(40, abs=0.1)
         assert box.centre == pytest.approx(plain.box(k).centre, abs=1.5)
+    fixed = Dubber(checkpoint, Settings(**vars(SETTINGS) | {"box": (10.0, 150.0, 60.0, 200.0)}))
+    fixed.synthesizer.framing, fixed._shared["landmarks"] = "aligned", Tilted()
+    track = fixed.casting(probe(long[0])).track("largest", 100, 110)
+    assert np.flatnonzero(track.present).tolist() == list(range(100, 110))
+    assert fixed._shared["landmarks"].asked == 10  # not of all 170 frames
