@@ -3,6 +3,7 @@
 A lone process is rank 0 of 1, so no caller has to ask whether it is alone.
 """
 
+import importlib
 import os
 import socket
 from collections.abc import Iterator, Mapping, Sequence
@@ -97,6 +98,7 @@ def group(patience: timedelta = PATIENCE) -> Iterator[Group]:
         yield own
         return
     store = None if {"MASTER_ADDR", "MASTER_PORT"} <= os.environ.keys() else _meet(own, patience)
+    importlib.import_module("torch.distributed.nn")  # imported later, its defaults would keep the group for ever
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     distributed.init_process_group(backend, store=store, rank=own.rank, world_size=own.size, timeout=patience)
     try:

@@ -155,8 +155,9 @@ class SpaceInpainter(Inpainter[K]):
 
 def lower_rows(size: int, share: float) -> Tensor:
     """[1, 1, size, size]: 1 on so large a share of the rows, from below."""
-    rows = torch.arange(size) >= int(size * (1 - share) + 1e-6)
-    return rows.float().view(1, 1, -1, 1).repeat(1, 1, 1, size)
+    mask = torch.zeros(1, 1, size, size)
+    mask[:, :, int(size * (1 - share) + 1e-6) :] = 1
+    return mask
 
 
 def check_space(latents: tuple[int, ...], size: int, hide: float, diffusion: DiffusionConfig) -> None:

@@ -14,7 +14,7 @@ from av.codec.context import Flags
 from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, Interpolation
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 
 from video.codecs import Codec
@@ -40,6 +40,7 @@ class Encoder:
         self.frames = 0
         self._context: VideoCodecContext = stream.codec_context
         self._shape: tuple[int, ...] = ()
+        self._reformatter = VideoReformatter()
 
     def encode(self, frame: np.ndarray) -> Iterator["Packet[VideoStream]"]:
         """HWC u8 RGB or RGBA, all of one shape (else ValueError) -> what is ready by then."""
@@ -90,12 +91,14 @@ class Encoder:
         kind = "rgba" if frame.shape[2] == 4 else "rgb24"
         picture = VideoFrame.from_ndarray(np.ascontiguousarray(frame), format=kind)
         if self.codec.is_rgb:
-            return picture.reformat(format=self._context.pix_fmt)
-        return picture.reformat(
+            return self._reformatter.reformat(picture, format=self._context.pix_fmt, threads=1)
+        return self._reformatter.reformat(
+            picture,
             format=self._context.pix_fmt,
             dst_colorspace=Colorspace.ITU709,
             dst_color_range=ColorRange.MPEG,
             interpolation=EXACT,
+            threads=1,
         )
 
     def _addressed(self, packets: list["Packet[VideoStream]"]) -> Iterator["Packet[VideoStream]"]:

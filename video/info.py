@@ -7,7 +7,6 @@ from pathlib import Path
 from media import sound_stream
 from video.hdr import is_hdr
 from video.opening import is_still, opened
-from video.picture import turn_of
 from video.reading import pictures
 from video.timeline import timeline
 
@@ -45,9 +44,9 @@ class VideoInfo:
 def probe(path: Path) -> VideoInfo:
     """What the video is; BadInput if it cannot be read.  Reads its packets and decodes one picture."""
     line = timeline(path)
-    with pictures(path, line) as (stored, decoded):
+    with pictures(path, line) as (converter, decoded):
         _, first = next(decoded)
-        lying = turn_of(first, stored).transposed
+        lying = converter.turn(first).transposed
         hdr = is_hdr(first.color_trc, first.color_primaries)
     with opened(path) as (container, stream):
         aspect = Fraction(stream.sample_aspect_ratio or 1)
@@ -55,8 +54,8 @@ def probe(path: Path) -> VideoInfo:
             path=path,
             fps=line.fps,
             frames=line.frames,
-            height=stored.width if lying else stored.height,
-            width=stored.height if lying else stored.width,
+            height=converter.width if lying else converter.height,
+            width=converter.height if lying else converter.width,
             audio=sound_stream(container) is not None,
             still=is_still(container),
             pixel_aspect=1 / aspect if lying else aspect,

@@ -1,18 +1,19 @@
-"""One decoded frame -> the RGB array a viewer would see."""
+"""Decoded frames -> the RGB arrays a viewer would see."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import numpy as np
 from av.video.frame import VideoFrame
-from av.video.reformatter import Interpolation
+from av.video.reformatter import Interpolation, VideoReformatter
 from PIL import Image, UnidentifiedImageError
 
 from video.hdr import is_hdr, to_sdr
 
 BT709, UNTAGGED = 1, 2  # of FFmpeg's AVColorSpace
 EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT  # plain flags darken by 1-2
+TURNING = ("h264", "hevc")  # codecs whose stream can say at any key frame how the pictures lie
 ORIENTATION = 0x0112  # the tag of EXIF
 
 
@@ -37,14 +38,6 @@ EXIF = {
 }  # fmt: skip
 
 
-class Stored(NamedTuple):
-    """width and height of a stream, to which a picture of another size is scaled; exif: the turn of a still."""
-
-    width: int
-    height: int
-    exif: Turn | None = None
-
-
 def exif_turn(path: Path) -> Turn:
     """What EXIF says of a picture file."""
     try:
@@ -54,10 +47,57 @@ def exif_turn(path: Path) -> Turn:
         return Turn()
 
 
-def turn_of(frame: VideoFrame, stored: Stored) -> Turn:
-    """The display matrix (x' = a x + c y, y' = b x + d y) of a frame; of a still, what EXIF says."""
-    if stored.exif is not None:
-        return stored.exif
+class Converter:
+    """The decoded frames of one stream -> the RGB arrays a viewer would see.
+
+    width, height: of the stream, to which a picture of another size is scaled; exif: the turn of a still; turning:
+    whether the frames may turn midway, as those of a codec with orientations of its own can.
+    """
+
+    def __init__(self, width: int, height: int, *, exif: Turn | None = None, turning: bool = False) -> None:
+        self.width, self.height = width, height
+        self._turning, self._turn = turning, exif
+        self._still = exif is not None
+        self._reformatter = VideoReformatter()  # one for all: frames on their own would start threads, each of them
+
+    def turn(self, frame: VideoFrame) -> Turn:
+        """How this frame becomes upright; asked of each in the order in which they are decoded.
+
+        Side data refer to their frame, and it to them, a cycle that keeps a whole picture until the garbage collector
+        comes by: so only key frames are asked for theirs.
+        """
+        if self._turn is None or (self._turning and frame.key_frame and not self._still):
+            self._turn = matrix_turn(frame)
+        return self._turn
+
+    def rgb(self, frame: VideoFrame, turn: Turn) -> np.ndarray:
+        """HWC u8 RGB, upright.
+
+        The file's tags say how to convert: matrix BT.601, BT.709 or BT.2020, range limited or full.  Without tags, HD
+        (more than 576 lines) means BT.709, as in players.  HDR and BT.2020 are mapped (`video.hdr`).  Transparent parts
+        are laid over black.
+        """
+        shorter, longer = sorted((frame.width, frame.height))
+        if frame.colorspace == UNTAGGED and (shorter > 576 or longer >= 1280):
+            frame.colorspace = BT709
+        if is_hdr(frame.color_trc, frame.color_primaries):
+            deep = self._reformatted(frame, "gbrp16le")
+            picture: np.ndarray = to_sdr(cast(Any, deep), frame.color_trc, frame.color_primaries)
+            return np.ascontiguousarray(turn(picture))
+        transparent = any(component.is_alpha for component in frame.format.components) or frame.format.name == "pal8"
+        picture = self._reformatted(frame, "rgba" if transparent else "rgb24")
+        if transparent:
+            picture = ((picture[..., :3].astype(np.uint16) * picture[..., 3:] + 127) // 255).astype(np.uint8)
+        return np.ascontiguousarray(turn(picture))
+
+    def _reformatted(self, frame: VideoFrame, kind: str) -> np.ndarray:
+        return self._reformatter.reformat(
+            frame, self.width, self.height, format=kind, interpolation=EXACT, threads=1
+        ).to_ndarray()
+
+
+def matrix_turn(frame: VideoFrame) -> Turn:
+    """What the display matrix (x' = a x + c y, y' = b x + d y) of a frame says."""
     found = frame.side_data.get("DISPLAYMATRIX")
     if found is None:
         return Turn()
@@ -65,25 +105,3 @@ def turn_of(frame: VideoFrame, stored: Stored) -> Turn:
     if abs(b) + abs(c) > abs(a) + abs(d):
         return Turn(True, c < 0, b < 0)
     return Turn(False, a < 0, d < 0)
-
-
-def rgb(frame: VideoFrame, stored: Stored) -> np.ndarray:
-    """HWC u8 RGB, upright.
-
-    The file's tags say how to convert: matrix BT.601, BT.709 or BT.2020, range limited or full.  Without tags, HD
-    (more than 576 lines) means BT.709, as in players.  HDR and BT.2020 are mapped (`video.hdr`).  Transparent parts are
-    laid over black.
-    """
-    shorter, longer = sorted((frame.width, frame.height))
-    if frame.colorspace == UNTAGGED and (shorter > 576 or longer >= 1280):
-        frame.colorspace = BT709
-    size = stored.width, stored.height
-    if is_hdr(frame.color_trc, frame.color_primaries):
-        deep = frame.reformat(*size, format="gbrp16le", interpolation=EXACT).to_ndarray()
-        picture: np.ndarray = to_sdr(cast(Any, deep), frame.color_trc, frame.color_primaries)
-        return np.ascontiguousarray(turn_of(frame, stored)(picture))
-    transparent = any(component.is_alpha for component in frame.format.components) or frame.format.name == "pal8"
-    picture = frame.reformat(*size, format="rgba" if transparent else "rgb24", interpolation=EXACT).to_ndarray()
-    if transparent:
-        picture = ((picture[..., :3].astype(np.uint16) * picture[..., 3:] + 127) // 255).astype(np.uint8)
-    return np.ascontiguousarray(turn_of(frame, stored)(picture))

@@ -1,7 +1,8 @@
 """A video file -> upright RGB frames at a constant rate."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import chain, pairwise
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from av.video.stream import VideoStream
 
 from errors import BadInput, lacks_memory
 from video.opening import is_still, opened
-from video.picture import Stored, exif_turn, rgb
+from video.picture import TURNING, Converter, Turn, exif_turn
 from video.timeline import Key, Timeline, Times, all_packets, timeline
 
 LONGEST_FREEZE = 1  # seconds for which an undecodable stretch is bridged by the picture before it
@@ -63,7 +64,7 @@ def read_backwards(path: Path, *, start: int, stop: int, held: int) -> Iterator[
         low = max(start, stop - held)
         block = list(_stored(path, line, line.shown[low:stop]))
         while block:
-            yield rgb(*block.pop())
+            yield block.pop()()
         stop = low
 
 
@@ -75,32 +76,33 @@ def _leaps(line: Timeline, shown: Times) -> list[int]:
 
 
 def _frames(path: Path, line: Timeline, shown: Times) -> Iterator[np.ndarray]:
-    return (rgb(frame, size) for frame, size in _stored(path, line, shown))
+    return (convert() for convert in _stored(path, line, shown))
 
 
-def _stored(path: Path, line: Timeline, shown: Times) -> Iterator[tuple[VideoFrame, Stored]]:
-    """Each frame before its conversion, with the stored (width, height)."""
+def _stored(path: Path, line: Timeline, shown: Times) -> Iterator[Callable[[], np.ndarray]]:
+    """Each frame before its conversion."""
     wanted = line.times[shown]  # [frames], ascending
     if not wanted.size:
         return
-    with pictures(path, line, int(wanted[0])) as (size, decoded):
-        time, frame = next(decoded)
-        following = next(decoded, None)
+    with pictures(path, line, int(wanted[0])) as (converter, decoded):
+        turned = ((time, frame, converter.turn(frame)) for time, frame in decoded)
+        time, frame, turn = next(turned)
+        following = next(turned, None)
         for moment in wanted:
             while following is not None and following[0] <= moment:
-                time, frame = following
-                following = next(decoded, None)
+                time, frame, turn = following
+                following = next(turned, None)
             if (moment - time) * line.tick > LONGEST_FREEZE:
                 where = float((time - line.times[0]) * line.tick)
                 raise BadInput(f"{path}: damaged after {where:.1f} s; cut it there, or export or copy it again")
-            yield frame, size
+            yield partial(converter.rgb, frame, turn)
 
 
 @contextmanager
 def pictures(
     path: Path, line: Timeline, first: int = 0
-) -> Iterator[tuple[Stored, Iterator[tuple[int, VideoFrame]]]]:
-    """The stored (width, height), and the decoded frames with their times on the line, from at or before `first`.
+) -> Iterator[tuple[Converter, Iterator[tuple[int, VideoFrame]]]]:
+    """What converts them, and the decoded frames with their times on the line, from at or before `first`.
 
     BadInput when nothing can be decoded.
     """
@@ -109,7 +111,7 @@ def pictures(
         with opened(path) as (container, stream):
             timed = _from_key(container, stream, key)
             if timed is not None:
-                yield Stored(stream.width, stream.height), timed
+                yield _converter(stream), timed
                 return
     with opened(path) as (container, stream):
         frames = _decoded(stream, all_packets(container, stream))
@@ -117,8 +119,11 @@ def pictures(
         head = next(timed, None)
         if head is None:
             raise BadInput(f"{path}: none of its pictures can be decoded; export or copy it again")
-        turn = exif_turn(path) if is_still(container) else None
-        yield Stored(stream.width, stream.height, turn), chain([head], timed)
+        yield _converter(stream, exif_turn(path) if is_still(container) else None), chain([head], timed)
+
+
+def _converter(stream: VideoStream, exif: Turn | None = None) -> Converter:
+    return Converter(stream.width, stream.height, exif=exif, turning=stream.codec.canonical_name in TURNING)
 
 
 def _from_key(container: InputContainer, stream: VideoStream, key: Key) -> Iterator[tuple[int, VideoFrame]] | None:

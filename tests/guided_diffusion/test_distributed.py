@@ -124,6 +124,29 @@ def test_a_group_of_one_needs_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
         assert own == Group() and not torch.distributed.is_initialized()
 
 
+LEAVING = """
+import os
+from guided_diffusion.distributed import group
+with group() as own:
+    own.total(1)
+    import torch._dynamo
+print([open(f"/proc/self/task/{task}/comm").read().strip() for task in os.listdir("/proc/self/task")])
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are listed by Linux only")
+def test_a_group_that_ends_leaves_no_thread_behind() -> None:
+    """One that lives on may ask for the interpreter while that ends: the process aborts after all its work."""
+    meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port(), "WORLD_SIZE": "2"}
+    processes = [
+        subprocess.Popen([sys.executable, "-c", LEAVING], env=environment(**meeting, RANK=str(rank)), text=True,
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for rank in range(2)
+    ]  # fmt: skip
+    said = [process.communicate(timeout=120) for process in processes]
+    assert all("gloo" not in out and "tcpstore" not in out and "python" in out for out, _ in said), said
+
+
 def test_processes_that_cannot_find_each_other_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "mpi4py", None)
     for name, value in {"OMPI_COMM_WORLD_RANK": "0", "OMPI_COMM_WORLD_SIZE": "2"}.items():

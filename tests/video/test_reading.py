@@ -1,5 +1,6 @@
 """probe and read_frames: the right frame at the right time, from anywhere, in any container."""
 
+import gc
 from fractions import Fraction
 from pathlib import Path
 
@@ -198,3 +199,18 @@ def test_real_clips(name: str, fps: Fraction, frames: int) -> None:
     assert (info.fps, info.frames) == (fps, frames)
     late = list(read_frames(REAL / name, start=frames - 3))
     assert len(late) == 3 and late[0].shape == (info.height, info.width, 3)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are listed by Linux only")
+def test_a_frame_that_was_read_leaves_nothing_behind(tmp_path: Path) -> None:
+    """No thread of its own, and no cycle that keeps it until the garbage collector comes by."""
+    path = clip(tmp_path / "v.mp4", range(40), options={"g": "20"})
+    tasks = len(list(Path("/proc/self/task").iterdir()))
+    gc.collect()
+    gc.disable()
+    try:
+        assert sum(1 for _ in read_frames(path)) == 40
+        kept = [one for one in gc.get_objects() if isinstance(one, VideoFrame)]
+    finally:
+        gc.enable()
+    assert len(kept) <= 4 and len(list(Path("/proc/self/task").iterdir())) <= tasks

@@ -76,7 +76,7 @@ def test_one_clip_can_be_learnt_by_heart(tmp_path: Path) -> None:
     before = predicting(model, batch)
     practised(model, [batch] * 250)
     after = predicting(model, batch)
-    assert after["own"] < 0.8 * before["own"] and after["opening_r"] > 0.9
+    assert after["own"] < 0.9 * before["own"] and after["opening_r"] > 0.9
 
 
 def test_every_parameter_but_the_ears_learns(tmp_path: Path) -> None:
