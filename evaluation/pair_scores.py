@@ -58,7 +58,9 @@ def make_results(pairs: Sequence[Pair], folder: Path, checkpoint: Path, flags: S
             table.writerow([pair.video.absolute(), pair.sound.absolute(), f"{pair.name}.mp4", crop, end])
     code = generate([
         "--filelist", str(listing), "--sample_path", str(results), "--model_path", str(checkpoint),
-        "--length", "video", "--cache_dir", str(folder / "faces"), *flags,
+        "--length", "video", "--cache_dir", str(folder / "faces"),
+        "--strict_pose", "force",  # where the original stays, its mouth would be measured
+        *flags,
     ])  # fmt: skip
     if code not in (0, BatchFailed.exit_code):
         raise BadInput(f"{checkpoint}: generate.py ended with exit code {code}; its message above says what to change")

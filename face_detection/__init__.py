@@ -4,13 +4,14 @@ Every detector returns boxes framed as the fixed crop of VoxCeleb2 is (`voxceleb
 the framing that the weights are trained on.
 """
 
-from face_detection.aligning import align
+from face_detection.aligning import TrackPoints, align, find_points, judge
 from face_detection.box import Box, Detection, voxceleb2_box
 from face_detection.cache import default_folder
 from face_detection.cropping import Layer, cut, jaw_mask, lay, mouth_mask, news_above_lips, paste
 from face_detection.detail import with_detail
 from face_detection.detector import Detector
 from face_detection.faces import Faces, find_faces, track_face
+from face_detection.fading import opacity, unfit_ranges
 from face_detection.finding import FaceFinder
 from face_detection.landmarks import Landmarks
 from face_detection.loading import NAMES, load_detector
@@ -32,18 +33,23 @@ __all__ = [
     "Layer",
     "Selector",
     "Sightings",
+    "TrackPoints",
     "align",
     "cut",
     "default_folder",
     "find_faces",
+    "find_points",
     "jaw_mask",
+    "judge",
     "lay",
     "load_detector",
     "mouth_mask",
     "news_above_lips",
+    "opacity",
     "paste",
     "search",
     "track_face",
+    "unfit_ranges",
     "voxceleb2_box",
     "with_detail",
 ]

@@ -1,34 +1,59 @@
-"""A track of boxes becomes one of aligned faces: upright, in one pose, whatever the detector framed."""
+"""A track of boxes becomes one of aligned faces: upright, in one pose, whatever the detector framed; and what its
+points say of where a mouth can be made well."""
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
-from face_detection.alignment import RIGID, TALL, aligned_boxes, steadied
+from face_detection.alignment import POINTS, RIGID, TALL, aligned_boxes, steadied
 from face_detection.cropping import Picture
+from face_detection.fitness import unfit
 from face_detection.landmarks import Landmarks
 from face_detection.track import FaceTrack
 
 DOUBTFUL = 0.06  # as `landmarks.Found.doubt`, mean of eyes and nose: beyond, a frame's points are not believed
 
 
-def align(track: FaceTrack, pictures: Iterable[tuple[int, Picture]], finder: Landmarks, pace: float) -> FaceTrack:
-    """The track with the boxes of aligned faces.
+@dataclass(frozen=True)
+class TrackPoints:
+    """The points of a face in every frame of its track, f32 [n, 9, 2] pixels, and their doubt f32 [n, 9]; see
+    `landmarks.Found`.  NaN in a frame without a box."""
 
-    pictures: the number and the frame, u8 [h, w, 3] RGB, of every frame in which the track has a box, in order; pace:
-    frames a second / 25.  Where points are doubtful, a face is where its neighbours in the same run of frames say;
-    where all of a run are, it stays upright around the middle of its box.  Nothing is mixed across a cut or a gap.
-    """
-    rows = np.full((len(track), 4), np.nan)
+    points: npt.NDArray[np.float32]
+    doubt: npt.NDArray[np.float32]
+
+
+def find_points(track: FaceTrack, pictures: Iterable[tuple[int, Picture]], finder: Landmarks) -> TrackPoints:
+    """pictures: the number and the frame, u8 [h, w, 3] RGB, of every frame in which the track has a box, in order."""
+    points = np.full((len(track), len(POINTS), 2), np.nan, np.float32)
+    doubt = np.full((len(track), len(POINTS)), np.nan, np.float32)
     for number, picture in pictures:
         box = track.box(number)
         if box is not None:
-            found = finder.find(picture, box)
-            if found.doubt[:RIGID].mean() < DOUBTFUL:
-                rows[number] = aligned_boxes(found.points[None])[0]
+            points[number], doubt[number] = finder.find(picture, box)
+    return TrackPoints(points, doubt)
+
+
+def judge(track: FaceTrack, found: TrackPoints) -> FaceTrack:
+    """The track, which says where no mouth can be made well (`fitness.unfit`)."""
+    reasons = np.zeros(len(track), np.uint8)
+    for start, stop in _runs(track):
+        reasons[start:stop] = unfit(found.points[start:stop], found.doubt[start:stop])
+    return replace(track, unfit=reasons)
+
+
+def align(track: FaceTrack, found: TrackPoints, pace: float) -> FaceTrack:
+    """The track with the boxes of aligned faces.
+
+    pace: frames a second / 25.  Where points are doubtful, a face is where its neighbours in the same run of frames
+    say; where all of a run are, it stays upright around the middle of its box.  Nothing is mixed across a cut or a gap.
+    """
+    rows = np.full((len(track), 4), np.nan)
+    known = found.doubt[:, :RIGID].mean(axis=1) < DOUBTFUL  # False where there is no box
+    rows[known] = aligned_boxes(found.points[known])
     boxes, angles = track.boxes.copy(), np.zeros(len(track), np.float32)
     for start, stop in _runs(track):
         own = rows[start:stop]

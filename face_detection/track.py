@@ -23,12 +23,14 @@ class FaceTrack:
         the face hardly moved); a box that is not seen was filled in.
     shots: the first frame of every shot, rising from 0.
     angles: f32 [n], degrees by which each box is turned clockwise (`Box.angle`); None: none is.
+    unfit: u8 [n], why no mouth can be made well in a frame (`fitness.Reason`), 0 where one can; None: nobody judged.
     """
 
     boxes: npt.NDArray[np.float32]
     seen: npt.NDArray[np.bool_]
     shots: tuple[int, ...] = (0,)
     angles: npt.NDArray[np.float32] | None = None
+    unfit: npt.NDArray[np.uint8] | None = None
 
     def __post_init__(self) -> None:
         n = len(self.seen)
@@ -38,6 +40,8 @@ class FaceTrack:
             raise ValueError(f"the shots of {n} frames start at 0 and rise below {n}, unlike {self.shots}")
         if self.angles is not None and (self.angles.shape != (n,) or not np.isfinite(self.angles).all()):
             raise ValueError(f"angles are finite numbers of the {n} frames, not {self.angles.shape}")
+        if self.unfit is not None and (self.unfit.shape != (n,) or self.unfit.dtype != np.uint8):
+            raise ValueError(f"unfit is u8 of the {n} frames, not {self.unfit.dtype} {self.unfit.shape}")
         holes = np.isnan(self.boxes)
         if (holes.any(axis=1) != holes.all(axis=1)).any() or (holes[:, 0] & self.seen).any():
             raise ValueError("a box is four numbers, or four NaN where no face was seen")
@@ -75,7 +79,8 @@ class FaceTrack:
         more = FaceTrack.nobody(frames - len(self))
         boxes, seen = np.concatenate([self.boxes, more.boxes]), np.concatenate([self.seen, more.seen])
         angles = None if self.angles is None else np.pad(self.angles, (0, len(more)))
-        return replace(self, boxes=boxes, seen=seen, angles=angles)
+        unfit = None if self.unfit is None else np.pad(self.unfit, (0, len(more)))
+        return replace(self, boxes=boxes, seen=seen, angles=angles, unfit=unfit)
 
     def only(self, start: int, stop: int) -> "FaceTrack":
         """The same face in frames start..stop-1, and none in the others."""
@@ -86,7 +91,7 @@ class FaceTrack:
 
     def missing(self) -> list[tuple[int, int]]:
         """The ranges of frames without a face, both ends included."""
-        return [(start, stop - 1) for start, stop in _runs(~self.present)]
+        return [(start, stop - 1) for start, stop in runs(~self.present)]
 
     def filled(self, max_gap: int = MAX_GAP) -> "FaceTrack":
         """Gaps of at most max_gap frames are bridged: between two boxes by a line, at the ends of a shot by holding on.
@@ -98,7 +103,7 @@ class FaceTrack:
         for start, stop in self._spans():
             present = self.present[start:stop]
             where = np.flatnonzero(present)
-            for low, high in _runs(~present) if where.size else ():
+            for low, high in runs(~present) if where.size else ():
                 if high - low <= max_gap:
                     frames = np.arange(low, high)
                     for side in range(4):
@@ -116,7 +121,7 @@ class FaceTrack:
         """
         boxes = self.boxes.copy()
         for start, stop in self._spans():
-            for low, high in _runs(self.present[start:stop]):
+            for low, high in runs(self.present[start:stop]):
                 run = slice(start + low, start + high)
                 boxes[run] = _smooth(self.boxes[run].astype(np.float64), centre, size)
         return replace(self, boxes=boxes)
@@ -142,7 +147,7 @@ def _smooth(boxes: npt.NDArray[np.float64], centre: float, size: float) -> npt.N
     return np.concatenate([middles - halves, middles + halves], axis=1)
 
 
-def _runs(flags: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
+def runs(flags: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
     """The half-open ranges in which flags are True."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))
     return [(int(start), int(stop)) for start, stop in zip(edges[0::2], edges[1::2], strict=True)]

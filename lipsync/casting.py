@@ -18,9 +18,13 @@ from face_detection import (
     FaceTrack,
     Landmarks,
     Selector,
+    TrackPoints,
     align,
     default_folder,
     find_faces,
+    find_points,
+    judge,
+    opacity,
 )
 from face_detection import voxceleb2_box as voxceleb2_margins
 from video import VideoInfo, pick_frames
@@ -28,6 +32,8 @@ from video import VideoInfo, pick_frames
 from .settings import Settings
 
 Span = tuple[int, int]
+FADE = 0.2
+"""Seconds in which a mouth fades in or out, half a syllable: long enough not to pop, and hardly to be seen double."""
 
 
 class Casting:
@@ -39,12 +45,17 @@ class Casting:
         settings: Settings,
         detector: Callable[[], Detector],
         landmarks: Callable[[], Landmarks] | None = None,
+        *,
+        framing: str = "box",
     ) -> None:
-        """detector: called when something must be searched, and not before; landmarks: likewise, if faces are to be
-        aligned, None if not."""
+        """detector: called when something must be searched, and not before.
+
+        landmarks: called when points are needed: of faces that are to be aligned (framing: box | aligned), and to say
+        where no mouth can be made well; None where nobody is to say that, and nothing is aligned.
+        """
         self.info = info
-        self._landmarks = landmarks
-        self._aligned: dict[tuple[str, Span], FaceTrack] = {}
+        self._landmarks, self._framing = landmarks, framing
+        self._pointed: dict[tuple[str, Span], TrackPoints] = {}
         self.settings = settings
         self._detector = detector
         self._faces: dict[Span, Faces] = {}
@@ -93,7 +104,9 @@ class Casting:
         """
         if self.fixed is not None:
             track = FaceTrack.fixed(self.info.frames, self.fixed)
-            return track if self._landmarks is None else self._in_pose(track.only(start, stop), face, (start, stop))
+            if self._framing == "box":
+                return track  # what the user says is taken as it is
+            return self._in_pose(track.only(start, stop), face, (start, stop))
         span = self.span(face, start, stop) or (start, stop)
         try:
             track = Selector.parse(face).choose(self.faces(*span), (self.info.height, self.info.width), self.info.fps)
@@ -106,15 +119,28 @@ class Casting:
         return track
 
     def _in_pose(self, track: FaceTrack, face: str, span: Span) -> FaceTrack:
-        """The same face aligned, if the checkpoint wants it so."""
+        """The same face judged, if that is wanted, and aligned, if the checkpoint is of that framing."""
         if self._landmarks is None:
             return track
-        if (face, span) not in self._aligned:
+        if (face, span) not in self._pointed:
             numbers = np.flatnonzero(track.present)
             with tqdm(total=len(numbers), desc="align", unit="frame", disable=None if len(numbers) else True) as bar:
                 shown = zip(numbers.tolist(), _counted(pick_frames(self.info.path, numbers.tolist()), bar), strict=True)
-                self._aligned[face, span] = align(track, shown, self._landmarks(), float(self.info.fps / 25))
-        return self._aligned[face, span]
+                self._pointed[face, span] = find_points(track, shown, self._landmarks())
+        found = self._pointed[face, span]
+        if self.settings.strict_pose != "force":
+            track = judge(track, found)
+        return align(track, found, float(self.info.fps / 25)) if self._framing == "aligned" else track
+
+    def opacity(self, track: FaceTrack, start: int, stop: int) -> NDArray[np.float32] | None:
+        """How much of a new mouth is seen in each source frame, f32 [n] from 0 to 1; None: all of it in all.
+
+        track: a face that is known in frames start..stop-1.
+        """
+        strict = self.settings.strict_pose
+        if strict == "force":
+            return None
+        return opacity(track, start, stop, round(FADE * self.info.fps) if strict == "fade" else 0)
 
     def _check(self, track: FaceTrack, face: str, start: int, stop: int) -> None:
         missing = missing_in(track, start, stop)

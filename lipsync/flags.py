@@ -208,6 +208,9 @@ def _add_face(g: Group, d: Settings) -> None:
                    help="frames without a face pass through untouched, or are an error (%(default)s)")
     g.add_argument("--max_gap", type=float, default=d.max_gap, metavar="SECONDS",
                    help="how long a face may be lost before that counts (%(default)s)")
+    g.add_argument("--strict_pose", choices=("keep", "fade", "force"), default=d.strict_pose,
+                   help="where no mouth can be made well (face turned away, mouth hidden): keep the original in just"
+                   " those frames, fade to it and back over some, or force a mouth all the same (%(default)s)")
     g.add_argument("--cache_dir", type=writes_into, metavar="DIR", help="where detections are kept (~/.cache/lip-sync)")
     g.add_argument("--no_cache", dest="use_cache", action="store_false", help="keep no detections and use none")
 

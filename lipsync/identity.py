@@ -14,7 +14,7 @@ from .segments import read_segments
 if TYPE_CHECKING:
     from .pipeline import Dubber
 
-VERSION = 5
+VERSION = 6
 """Raised whenever the same inputs and settings would give other frames."""
 IRRELEVANT = ("cache", "detector_batch")  # settings that change no frame
 
@@ -43,7 +43,7 @@ def _inputs(job: Job, dubber: "Dubber") -> list[Path | None]:
     sounds = [segment.sound for segment in listed]
     model = dubber.synthesizer.checkpoint
     files = sorted(model.glob("**/*")) if model.is_dir() else [model]
-    if dubber.synthesizer.framing == "aligned":
+    if dubber.looks_at_points:
         files.append(ALIGNING)
     return [*files, job.video, job.audio, job.segments, job.heard, job.style, job.motion_in, *sounds]
 

@@ -1,6 +1,7 @@
 """What is to be done, and what happened."""
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -105,6 +106,7 @@ class Report:
 
     frames, edited  of the result; source_frames of it were searched or shown, in so many shots
     missing         inclusive ranges of source frames that were to speak and had no face
+    unfit           the same of those in which no mouth can be made well, and why: the original is seen there
     seconds         per stage; peak_memory in bytes
     batch           frames sampled at a time in the end: less than the grid if memory was too small, and then the
                     frames are no longer, bit for bit, those of a run that had enough
@@ -118,6 +120,7 @@ class Report:
     source_frames: int = 0
     shots: int = 1
     batch: int = 0
+    unfit: list[tuple[int, int, str]] = field(default_factory=list)
 
     def table(self) -> str:
         """A few aligned lines for a person to read."""
@@ -130,12 +133,35 @@ class Report:
         if self.shots > 1:
             rows.append(("shots", f"{self.shots}"))
         if self.missing:
-            rows.append(("no face in", ", ".join(f"{a}-{b}" if b > a else f"{a}" for a, b in self.missing)))
+            rows.append(("no face in", ranges(self.missing)))
+        for reason in dict.fromkeys(why for *_, why in self.unfit):
+            rows.append((f"{reason} in", ranges([(a, b) for a, b, why in self.unfit if why == reason])))
         rows += [(stage, f"{spent:.1f} s") for stage, spent in self.seconds.items()]
         rows += [("total", f"{total:.1f} s, {self.frames / max(total, 1e-9):.2f} frames/s")]
         if self.peak_memory:
             rows.append(("peak memory", f"{self.peak_memory / 2**20:.0f} MiB"))
         return aligned(rows)
+
+
+def unfit_sentence(video: Path, spans: Sequence[tuple[int, int, str]]) -> str | None:
+    """What a user should know of frames in which no mouth is made (see `Report.unfit`), of many the first; None if
+    there are none."""
+    if not spans:
+        return None
+    named = [f"{why} in {ranges([(first, last)])}" for first, last, why in spans[:NAMED]]
+    more = [f"{len(spans) - NAMED} more, which the report names"] if len(spans) > NAMED else []
+    return (
+        f"{video}: the mouth stays as it was where none can be made well, of the video's frames: "
+        f"{', '.join([*named, *more])}; --strict_pose force makes one there too"
+    )
+
+
+NAMED = 5  # ranges of frames that a sentence has room for
+
+
+def ranges(spans: Sequence[tuple[int, int]]) -> str:
+    """Inclusive ranges of frames for a person: 3-7, 12."""
+    return ", ".join(f"{first}-{last}" if last > first else f"{first}" for first, last in spans)
 
 
 def aligned(rows: list[tuple[str, str]]) -> str:

@@ -27,7 +27,7 @@ from video import VideoInfo, probe
 
 from .casting import Casting, Span
 from .dubbing import Dubbing
-from .jobs import Job, Report
+from .jobs import Job, Report, unfit_sentence
 from .motion import Motion, Moves
 from .plan import Plan, make_plan
 from .production import Production
@@ -36,7 +36,7 @@ from .segments import Segment, read_segments
 from .settings import Settings
 from .stopwatch import Stopwatch
 from .synthesis import Synthesizer
-from .turns import frames_of, make_turns, missing, segments_of
+from .turns import frames_of, make_turns, missing, segments_of, unfit
 
 SILENT = -3.999  # of a mel, where -4 is silence
 LOADED = frozenset({"quality", "sampler", "steps", "seed", "batch", "device", "precision"})
@@ -198,7 +198,8 @@ class Dubber:
         """What the lips of a job do, if the system is told."""
         if self.stage1 is None:
             return None
-        elsewhere = self.adjusted(box=None, fixed_crop=False, pads=(0.0, 0.0, 0.0, 0.0))  # these are of the video alone
+        # These are of the video alone, and a manner is read wherever there is a face.
+        elsewhere = self.adjusted(box=None, fixed_crop=False, pads=(0.0, 0.0, 0.0, 0.0), strict_pose="force")
         return Moves(
             self.stage1, draft.job, draft.info, draft.plan.fps, self.settings.style_strength, elsewhere.casting, say
         )
@@ -216,8 +217,14 @@ class Dubber:
 
     def casting(self, info: VideoInfo) -> Casting:
         """The faces of a video, searched when they are asked for."""
-        landmarks = self._load_landmarks if self.synthesizer.framing == "aligned" else None
-        return Casting(info, self.settings, lambda: self.detector, landmarks)
+        landmarks = self._load_landmarks if self.looks_at_points else None
+        return Casting(info, self.settings, lambda: self.detector, landmarks, framing=self.synthesizer.framing)
+
+    @property
+    def looks_at_points(self) -> bool:
+        """Whether a result depends on the points of faces: where they are aligned, or judged."""
+        fixed = self.settings.box is not None or self.settings.fixed_crop
+        return self.synthesizer.framing == "aligned" or (self.settings.strict_pose != "force" and not fixed)
 
     def _load_landmarks(self) -> Landmarks:
         if "landmarks" not in self._shared:
@@ -228,6 +235,14 @@ class Dubber:
         """How far mouths are open: u8 [n, s, s, 3] -> f32 [n]."""
         assert self.stage1 is not None, "only what is told motion orders references by it"
         return np.asarray(self.stage1.space.opening(self.stage1.read(to_network(faces))), np.float32)
+
+    def warn(self, dubbing: Dubbing) -> None:
+        """Says where no mouth is made, if that is anywhere."""
+        if sentence := unfit_sentence(dubbing.info.path, self._unfit(dubbing)):
+            say(sentence)
+
+    def _unfit(self, dubbing: Dubbing) -> list[tuple[int, int, str]]:
+        return unfit(dubbing.turns, dubbing.plan)
 
     def report(self, dubbing: Dubbing) -> Report:
         """What happened to a dubbing whose frames were written."""
@@ -243,6 +258,7 @@ class Dubber:
             source_frames=high - low,
             shots=len(shots) + 1,
             batch=self.synthesizer.batch,
+            unfit=self._unfit(dubbing),
         )
 
     def adjusted(self, **changes: object) -> "Dubber":

@@ -90,6 +90,7 @@ class Production:
         self._search(self.draft)
         self._dubbing = self.dubber.prepare(self.draft, made=list(chain(*self._missing)))
         if self.team.main:
+            self.dubber.warn(self._dubbing)
             self.parts.hold()
         self.parts.make_folder()
 

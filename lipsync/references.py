@@ -1,8 +1,9 @@
 """Which frame shows the network what this person's mouth looks like.
 
 `other`, the default: each shot is halved, and the frames of one half see a frame of the other half, the sharpest of a
-few.  So no frame sees its own mouth or a neighbour's, which would tell the network what to copy, and the reference
-changes at most once a shot.  A shot of one frame, such as a still, has only itself.
+few; none that is unfit (face_detection.fitness), if another is there.  So no frame sees its own mouth or a neighbour's,
+which would tell the network what to copy, and the reference changes at most once a shot.  A shot of one frame, such as
+a still, has only itself.
 `gt`: the frame itself, as in the original's cross mode.  `first_frame`, `random`: one frame for the whole clip.
 """
 
@@ -66,6 +67,7 @@ def choose_references(
     within: the half-open ranges of frames that will be made, all if None; what only other frames would see is not read.
     """
     present = np.flatnonzero(track.present)
+    fit = np.ones(len(track), np.bool_) if track.unfit is None else track.unfit == 0
     by_frame = np.full(len(track.present), -1)
     nothing = np.empty((0, size, size, 3) if count == 1 else (0, count, size, size, 3), np.uint8)
     if how == "gt":
@@ -87,6 +89,7 @@ def choose_references(
             if within is not None and not any(((seeing >= low) & (seeing < high)).any() for low, high in within):
                 continue
             by_frame[seeing] = len(crops)
+            seen = seen[fit[seen]] if fit[seen].any() else seen
             if count == 1:
                 crops.append(_sharpest(video, track, seen, size))
             elif openings is None:

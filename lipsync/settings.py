@@ -11,6 +11,7 @@ Extend = Literal["pingpong", "loop", "hold"]
 Length = Literal["audio", "video", "shortest"]
 Reference = Literal["other", "gt", "first_frame", "random"]
 OnNoFace = Literal["keep", "error"]
+StrictPose = Literal["keep", "fade", "force"]
 Sampler = Literal["ddim", "ddpm", "dpm++2m", "dpm++2m-c", "dpm++"]
 Silence = Literal["model", "close", "original"]
 Sides = tuple[float, float, float, float]
@@ -38,6 +39,8 @@ class Settings:
     pads               pixels by which the face is cut larger: top, bottom, left, right
     on_no_face         frames without a face pass through untouched, or are an error
     max_gap            seconds without a detected face that are bridged
+    strict_pose        where no mouth can be made well (turned away, hidden), the original stays: from one frame to the
+                       next, or by fading to it; or a mouth is made all the same
     cache              the folder in which detections are kept, None for nowhere, "default" for the user's own
 
     silence            the mouth while nobody speaks: as the model has it, closed on silence, or the original's
@@ -70,6 +73,7 @@ class Settings:
     pads: Sides = (0.0, 0.0, 0.0, 0.0)
     on_no_face: OnNoFace = "keep"
     max_gap: float = 0.5
+    strict_pose: StrictPose = "fade"
     cache: Path | Literal["default"] | None = "default"
 
     silence: Silence = "model"

@@ -39,7 +39,9 @@ def preview(checkpoint: Path, settings: Settings, job: Job, seconds: float) -> P
     if k >= plan.frames or seconds < 0:
         end = float(plan.frames / plan.fps)
         raise BadInput(f"--preview {seconds:g}: the result lasts {end:.2f} s; name a moment before that")
-    return next(dubber.prepare(job, within=(k, k + 1)).frames(k, k + 1, show=compare))
+    dubbing = dubber.prepare(job, within=(k, k + 1))
+    dubber.warn(dubbing)
+    return next(dubbing.frames(k, k + 1, show=compare))
 
 
 def contact_sheet(video: Path, settings: Settings) -> tuple[Picture, list[str]]:

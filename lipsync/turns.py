@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from audio import MEL_RATE, FilterBanks, Mel, Sound
 from audio.activity import Activity, speech_activity
 from errors import BadInput
-from face_detection import FaceTrack
+from face_detection import FaceTrack, unfit_ranges
 
 from .casting import Casting, missing_in
 from .plan import Plan
@@ -27,6 +27,8 @@ class Turn:
     gate: when the mouth is generated, elsewhere it is the original's; None: always.
     banks: what is heard, as AV-HuBERT hears it; None if nobody needs it.
     motion: f32 [stop - origin, d], what the lips do from frame `origin` on; None if nobody needs it.
+    shown: f32 [source frames], how much of the generated mouth is seen in each, 0 where none can be made well; None:
+        all of it in all.
     """
 
     first: int
@@ -38,6 +40,7 @@ class Turn:
     gate: Activity | None = None
     banks: FilterBanks | None = None
     motion: NDArray[np.float32] | None = None
+    shown: NDArray[np.float32] | None = None
 
     def moves(self, frames: Sequence[int]) -> NDArray[np.float32] | None:
         """What the lips do in these frames of the result: f32 [n, d], if that is known."""
@@ -61,6 +64,8 @@ class Turn:
         """f32 [stop - start]: how much of the generated mouth is seen, 0 where none is and none need be made."""
         frames = np.arange(start, stop)
         inside = ((frames >= self.first) & (frames < self.stop)).astype(np.float32)
+        if self.shown is not None:
+            inside *= self.shown[[plan[k] for k in range(start, stop)]]
         if self.gate is None or not inside.any():
             return np.asarray(inside, np.float32)
         early = max(self.origin - start, 0)
@@ -101,7 +106,10 @@ def make_turns(
             origin = 0 if segment.sound is None else first
             whole = partial(casting.track, segment.face, *plan.sources(first, stop))
             motion = motion_of(whole, sound, stop - origin)
-            turns.append(Turn(first, stop, origin, track, references_of(track), sound.mel, activity, banks, motion))
+            turns.append(Turn(
+                first, stop, origin, track, references_of(track), sound.mel, activity, banks, motion,
+                casting.opacity(track, *shown),
+            ))  # fmt: skip
     _check_apart(turns, plan)
     return turns
 
@@ -121,6 +129,12 @@ def frames_of(segment: Segment, plan: Plan) -> tuple[int, int]:
 def missing(turns: Sequence[Turn], plan: Plan) -> list[tuple[int, int]]:
     """The source frames that were to speak and have no face: inclusive ranges, in order."""
     found = {gap for turn in turns for gap in missing_in(turn.track, *plan.sources(turn.first, turn.stop))}
+    return sorted(found)
+
+
+def unfit(turns: Sequence[Turn], plan: Plan) -> list[tuple[int, int, str]]:
+    """The source frames that were to speak and in which no mouth can be made well: first, last, why; in order."""
+    found = {span for turn in turns for span in unfit_ranges(turn.track, *plan.sources(turn.first, turn.stop))}
     return sorted(found)
 
 

@@ -12,7 +12,7 @@ from lipsync.originals import unused
 from lipsync.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
-AS_ORIGINAL = {"length": "shortest", "fps": Fraction(25), "mask": "half", "feather": 0.0}
+AS_ORIGINAL = {"length": "shortest", "fps": Fraction(25), "mask": "half", "strict_pose": "force", "feather": 0.0}
 FAKE = """#!/usr/bin/env bash
 # Looks to setup.sh like an environment that is ready, and writes down what it is to run.
 case ${1-} in

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from face_detection import Box, FaceTrack, align, cut, lay, paste
+from face_detection import Box, FaceTrack, align, cut, find_points, lay, paste
 from face_detection.alignment import MIRRORED, POINTS, TALL, TEMPLATE, aligned_box, aligned_boxes, steadied
 from face_detection.landmarks import Found, LandmarkNetwork, from_square, seen_around
 
@@ -120,7 +120,7 @@ def numbered(frames):
 def test_a_track_is_aligned_and_what_is_doubtful_lies_between():
     boxes = [Box.centred(100 + k, 90, 50, 50 * TALL, k) for k in range(30)]
     track = FaceTrack.fixed(30, Box(70, 60, 130, 130))
-    found = align(track, numbered(30), Finder(boxes, doubtful=(10, 11, 12)), 1.0)
+    found = align(track, find_points(track, numbered(30), Finder(boxes, doubtful=(10, 11, 12))), 1.0)
     for k, box in enumerate(boxes):
         assert np.allclose(found.box(k).corners, box.corners, atol=0.05)
         assert found.box(k).angle == pytest.approx(k, abs=0.05)
@@ -128,7 +128,8 @@ def test_a_track_is_aligned_and_what_is_doubtful_lies_between():
 
 def test_where_nothing_is_believed_a_face_stays_upright_at_its_place():
     track = FaceTrack.fixed(5, Box(70, 60, 130, 130))
-    found = align(track, numbered(5), Finder([Box.centred(5, 5, 9, 9, 80)] * 5, doubtful=range(5)), 1.0)
+    finder = Finder([Box.centred(5, 5, 9, 9, 80)] * 5, doubtful=range(5))
+    found = align(track, find_points(track, numbered(5), finder), 1.0)
     box = found.box(2)
     assert box.centre == pytest.approx((100, 95)) and box.angle == 0 and box.height == pytest.approx(70)
 
@@ -136,7 +137,7 @@ def test_where_nothing_is_believed_a_face_stays_upright_at_its_place():
 def test_cuts_and_gaps_are_not_mixed():
     boxes = [Box.centred(100, 90, 50, 50 * TALL, -20 if k < 10 else 20) for k in range(20)]
     track = FaceTrack(np.tile(np.float32([70, 60, 130, 130]), (20, 1)), np.ones(20, bool), (0, 10))
-    found = align(track, numbered(20), Finder(boxes), 1.0)
+    found = align(track, find_points(track, numbered(20), Finder(boxes)), 1.0)
     assert np.allclose(found.angles[:10], -20) and np.allclose(found.angles[10:], 20)
     assert len(found.extended(25).angles) == 25
 

@@ -1,5 +1,6 @@
 """No frame sees its own mouth unless it is asked to, or there is no other."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -63,3 +64,12 @@ def test_references_in_order_begin_with_the_widest_mouth_and_end_with_the_most_c
         levels, known = brightness(three), brightness(faces[list(half)])
         assert (np.diff(levels) <= 0).all(), k
         assert levels[0] == pytest.approx(known.max(), abs=1) and levels[2] <= known.mean()
+
+
+def test_a_face_that_is_unfit_is_no_reference_where_another_is_there(clip):
+    path, track, faces = clip
+    unfit = np.zeros(12, np.uint8)
+    unfit[[0, 1, 3]] = 1
+    assert seen_by(path, replace(track, unfit=unfit), faces, "other")[4:8] == [2] * 4
+    unfit[:4] = 1
+    assert all(0 <= r < 4 for r in seen_by(path, replace(track, unfit=unfit), faces, "other")[4:8])

@@ -1,0 +1,74 @@
+"""Where a mouth can be made well, from the nine points of every frame: not on a face that is turned far away, nor where
+the points are unsure of the face.
+
+Turned, the tip of the nose moves sideways against the eyes, since it stands out from their plane.
+"""
+
+from enum import IntEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from face_detection.alignment import POINTS, RIGID
+from face_detection.smoothing import running_median
+
+Floats = npt.NDArray[np.float32]
+Reasons = npt.NDArray[np.uint8]
+
+NOSE = 1.93
+"""Tangent of the yaw by widths between the eyes' outer corners that the nose's tip is off: least squares against the
+head pose of MediaPipe's landmarker, 1,714 frames of all splits and full videos.  r = 0.96, off by 1.4 degrees in the
+mean and 2.8 beyond 20."""
+FARTHEST = 32.0
+"""Degrees.  Of the frames that are learned from, 1 % are turned by more than 29, and those beyond 35 come from three
+people; among full videos none reaches 32."""
+RETURN = 27.0  # degrees below which a face that was turned too far is taken for turned back
+UNSURE = 0.015
+"""`landmarks.Found.doubt`, mean of eyes and nose.  1,714 real faces, turned ones among them: at most 0.0140; squares of
+noise: half above 0.021, 95 % above 0.0136; boxes beside the face: 95 % above 0.016."""
+OUTER_EYES, TIP = (POINTS.index(33), POINTS.index(263)), POINTS.index(4)
+
+
+class Reason(IntEnum):
+    """Why no mouth can be made well."""
+
+    NONE = 0
+    TURNED = 1
+    UNSURE = 2
+
+    @property
+    def words(self) -> str:
+        """For a person: "turned away in ..."."""
+        return ("", "turned away", "hardly to be seen as a face")[self]
+
+
+def yaw(points: Floats) -> npt.NDArray[np.float64]:
+    """Points f32 [n, 9, 2] of faces, pixels -> f64 [n]: degrees by which each is turned, positive to the picture's
+    right.  NaN where a point is."""
+    left, right = (points[:, place].astype(np.float64) for place in OUTER_EYES)
+    across = right - left
+    width = np.linalg.norm(across, axis=1)
+    off = ((points[:, TIP] - (left + right) / 2) * across).sum(axis=1) / width**2
+    return np.asarray(np.degrees(np.arctan(NOSE * off)), np.float64)
+
+
+def unfit(points: Floats, doubt: Floats) -> Reasons:
+    """Consecutive frames of one face -> u8 [n], the `Reason` of each; a single odd frame is none.
+
+    points f32 [n, 9, 2] pixels and doubt f32 [n, 9], as `landmarks.Found` has them.
+    """
+    if not len(points):
+        return np.zeros(0, np.uint8)
+    seen = np.stack([yaw(points), doubt[:, :RIGID].mean(axis=1)], axis=1)
+    turned, unsure = running_median(seen).T
+    reasons = np.where(_between(np.abs(turned), FARTHEST, RETURN), Reason.TURNED, Reason.NONE)
+    return np.where(unsure > UNSURE, Reason.UNSURE, reasons).astype(np.uint8)
+
+
+def _between(values: npt.NDArray[np.float64], on: float, off: float) -> npt.NDArray[np.bool_]:
+    """bool [n]: from where values pass `on`, and before and after that as long as they stay above `off`."""
+    high, flags = values > off, np.zeros(len(values), np.bool_)
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], high, [False]]).astype(np.int8)))
+    for start, stop in zip(edges[0::2], edges[1::2], strict=True):
+        flags[start:stop] = values[start:stop].max() > on
+    return flags

@@ -1,0 +1,114 @@
+"""Where no mouth can be made well the original stays, without a pop, the same for every process, and it is said."""
+
+from copy import copy
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from talking_head import picture
+
+from face_detection.alignment import POINTS, TALL, TEMPLATE
+from face_detection.landmarks import Found
+from lipsync.jobs import Job, unfit_sentence
+from lipsync.pipeline import Dubber
+from lipsync.settings import Settings
+from video import write_video
+
+SETTINGS = Settings(
+    detector="haar", device="cpu", precision="fp32", batch=8, cache=None, length="video", reference="first_frame"
+)
+BRIGHT = 235  # of a corner of the picture: the sign by which the finder below knows a frame
+AWAY = range(14, 22)
+
+
+class Looking:
+    """Says that the face looks to the side in frames with the sign."""
+
+    asked = 0
+
+    def find(self, frame, box):
+        self.asked += 1
+        points = np.array(list(TEMPLATE.values())) * box.width + [box.x0, box.centre[1] - TALL * box.width / 2]
+        points[POINTS.index(4), 0] += box.width * (0.5 if frame[:8, :8].mean() > BRIGHT - 20 else 0)
+        return Found(points.astype(np.float32), np.full(len(POINTS), 0.004, np.float32))
+
+
+@pytest.fixture
+def dubber(checkpoint):
+    dubber = Dubber(checkpoint, SETTINGS)
+    dubber._shared["landmarks"] = Looking()
+    return dubber
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory):
+    def frames():
+        for k in range(36):
+            frame = picture(k // 2)
+            frame[:16, :16] = BRIGHT if k in AWAY else 20
+            yield frame
+
+    path = tmp_path_factory.mktemp("turning") / "turning.mp4"
+    write_video(path, frames(), Fraction(25), crf=8)
+    return path
+
+
+def spoken(dubber, video, words, **changes):
+    dubber = dubber.adjusted(**changes)
+    dubbing = dubber.prepare(Job(video, words, video.parent / "unused.mp4"))
+    frames = np.stack(list(dubbing.frames())).astype(int)
+    before = np.stack([edit.picture for edit in dubbing.edits(0, dubbing.plan.frames)]).astype(int)
+    return frames, before, dubber.report(dubbing), dubbing
+
+
+def test_the_edit_fades_to_the_original_and_back(dubber, video, folder):
+    faded, before, report, _ = spoken(dubber, video, folder / "words.wav")
+    forced, *_ = spoken(dubber, video, folder / "words.wav", strict_pose="force")
+    assert report.unfit == [(14, 21, "turned away")] and report.edited == 28
+    assert "turned away in  14-21" in report.table()
+    assert np.array_equal(faded[14:22], before[14:22])
+    assert np.array_equal(faded[:9], forced[:9]) and np.array_equal(faded[27:], forced[27:])
+    shares = [np.abs(faded[k] - before[k]).sum() / np.abs(forced[k] - before[k]).sum() for k in range(8, 28)]
+    assert (np.diff(shares[:7]) < 0).all() and (np.diff(shares[13:]) > 0).all()
+    assert np.abs(np.diff(shares)).max() < 0.35
+    untouched = (forced == before).all(axis=3)
+    assert (faded == before).all(axis=3)[untouched].all()
+
+
+def test_keep_leaves_just_those_frames_and_force_none(dubber, video, folder):
+    kept, before, report, _ = spoken(dubber, video, folder / "words.wav", strict_pose="keep")
+    asked = dubber._shared["landmarks"].asked
+    forced, _, all_made, _ = spoken(dubber, video, folder / "words.wav", strict_pose="force")
+    assert report.unfit == [(14, 21, "turned away")] and report.edited == 28
+    assert np.array_equal(kept[14:22], before[14:22])
+    assert np.array_equal(kept[:14], forced[:14]) and np.array_equal(kept[22:], forced[22:])
+    assert all_made.unfit == [] and all_made.edited == 36
+    assert dubber._shared["landmarks"].asked == asked == 36  # who forces asks for no points
+
+
+def test_any_stretch_fades_as_the_whole_does(dubber, video, folder):
+    whole, *_, dubbing = spoken(dubber, video, folder / "words.wav")
+    for start, stop in ((8, 12), (11, 25), (20, 36), (16, 18)):
+        assert np.array_equal(np.stack(list(dubbing.frames(start, stop))), whole[start:stop])
+
+
+def test_an_aligned_face_fades_at_the_same_frames(dubber, video, folder):
+    dubber = copy(dubber)
+    dubber.synthesizer.framing = "aligned"
+    faded, before, report, _ = spoken(dubber, video, folder / "words.wav")
+    assert report.unfit == [(14, 21, "turned away")] and np.array_equal(faded[14:22], before[14:22])
+    assert (faded[13] != before[13]).any() and (faded[22] != before[22]).any()
+
+
+def test_a_box_that_is_given_is_not_judged(dubber, video, folder):
+    _, _, report, _ = spoken(dubber, video, folder / "words.wav", box=(40.0, 150.0, 60.0, 160.0))
+    assert report.edited == 36 and dubber._shared["landmarks"].asked == 0
+
+
+def test_it_is_said_in_a_sentence(dubber, video, folder, tmp_path, capsys):
+    report = dubber.dub(Job(video, folder / "words.wav", tmp_path / "result.mp4"))
+    said = [line for line in capsys.readouterr().err.splitlines() if "--strict_pose force" in line]
+    assert len(said) == 1 and "turned away in 14-21" in said[0] and report.edited == 28
+    assert unfit_sentence(video, []) is None
+    many = unfit_sentence(video, [(k, k + 3, "turned away") for k in range(0, 80, 10)])
+    assert "in 40-43, 3 more" in many and "50-53" not in many
