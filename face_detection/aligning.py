@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from face_detection.alignment import POINTS, RIGID, TALL, aligned_boxes, steadied
 from face_detection.cropping import Picture
-from face_detection.fitness import unfit
+from face_detection.fitness import lip_doubt, unfit
 from face_detection.landmarks import Landmarks
 from face_detection.track import FaceTrack
 
@@ -40,8 +40,12 @@ def find_points(track: FaceTrack, pictures: Iterable[tuple[int, Picture]], finde
 def judge(track: FaceTrack, found: TrackPoints) -> FaceTrack:
     """The track, which says where no mouth can be made well (`fitness.unfit`)."""
     reasons = np.zeros(len(track), np.uint8)
+    shots, doubt = np.array(track.shots), lip_doubt(found.doubt)
     for start, stop in _runs(track):
-        reasons[start:stop] = unfit(found.points[start:stop], found.doubt[start:stop])
+        shot = int(np.searchsorted(shots, start, side="right"))
+        own = doubt[track.shots[shot - 1] : track.shots[shot] if shot < len(shots) else len(track)]
+        usual = np.nanmedian(own, axis=0)
+        reasons[start:stop] = unfit(found.points[start:stop], found.doubt[start:stop], usual)
     return replace(track, unfit=reasons)
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from face_detection import Box, FaceTrack, find_points, judge, opacity, unfit_ranges
-from face_detection.alignment import MIRRORED, POINTS, TALL, TEMPLATE
-from face_detection.fitness import FARTHEST, NOSE, OUTER_EYES, TIP, UNSURE, Reason, unfit, yaw
+from face_detection.alignment import MIRRORED, POINTS, RIGID, TALL, TEMPLATE
+from face_detection.fitness import FARTHEST, HIDING, NOSE, OUTER_EYES, TIP, UNSURE, Reason, unfit, yaw
 from face_detection.landmarks import Found
 
 
@@ -19,7 +19,7 @@ def turned(degrees, tilt=0.0):
 
 def reasons(yaws, doubts):
     doubt = np.repeat(np.float32(doubts)[:, None], len(POINTS), axis=1)
-    return unfit(np.stack([turned(degrees) for degrees in yaws]), doubt).tolist()
+    return unfit(np.stack([turned(degrees) for degrees in yaws]), doubt, np.zeros(9)).tolist()
 
 
 @pytest.mark.parametrize("tilt", [0.0, 30.0, -75.0])
@@ -49,25 +49,30 @@ def test_one_odd_frame_is_no_reason():
 
 def test_where_points_are_unsure_of_a_face_it_is_unfit():
     assert reasons([0.0] * 20, [0.004] * 10 + [2 * UNSURE] * 10) == [0] * 10 + [Reason.UNSURE] * 10
-    assert not unfit(np.empty((0, 9, 2), np.float32), np.empty((0, 9), np.float32)).size
+    assert not unfit(np.empty((0, 9, 2), np.float32), np.empty((0, 9), np.float32), np.zeros(9)).size
 
 
 class Finder:
     """A face that looks to the side in some frames."""
 
-    def __init__(self, away):
-        self.away = away
+    def __init__(self, away, hidden=()):
+        self.away, self.hidden = away, hidden
 
     def find(self, frame, box):
-        return Found(turned(60 if int(frame[0, 0, 0]) in self.away else 3), np.full(len(POINTS), 0.004, np.float32))
+        number = int(frame[0, 0, 0])
+        doubt = np.full(len(POINTS), 0.004 if number < 50 else 0.008, np.float32)
+        doubt[RIGID:] *= 1.5 if number < 50 else 1.2  # another shot, another usual
+        if number in self.hidden:
+            doubt[6:] *= 1.15
+        return Found(turned(60 if number in self.away else 3), doubt)
 
 
-def judged(frames, away, shots=(0,), absent=()):
+def judged(frames, away, shots=(0,), absent=(), hidden=()):
     boxes = np.tile(np.float32([0, 0, 100, 100 * TALL]), (frames, 1))
     boxes[list(absent)] = np.nan
     track = FaceTrack(boxes, ~np.isnan(boxes[:, 0]), shots)
     pictures = ((k, np.full((4, 4, 3), k, np.uint8)) for k in range(frames) if k not in absent)
-    return judge(track, find_points(track, pictures, Finder(away)))
+    return judge(track, find_points(track, pictures, Finder(away, hidden)))
 
 
 def test_a_track_says_where_and_why_it_is_unfit():
@@ -76,6 +81,15 @@ def test_a_track_says_where_and_why_it_is_unfit():
     assert unfit_ranges(track, 25, 28) == [(25, 27, Reason.TURNED.words)] and not unfit_ranges(track, 30, 60)
     assert not unfit_ranges(FaceTrack.fixed(5, Box(0, 0, 9, 9)), 0, 5)
     assert len(track.extended(70).unfit) == 70
+
+
+def test_a_hidden_mouth_is_told_by_the_doubt_of_its_own_shot():
+    track = judged(90, (), shots=(0, 50), hidden=[*range(10, 20), 30, *range(60, 70)])
+    assert unfit_ranges(track, 0, 90) == [(10, 19, Reason.HIDDEN.words), (60, 69, Reason.HIDDEN.words)]
+
+
+def test_both_sides_of_a_face_count_alike():
+    assert np.array_equal(np.array(HIDING)[list(MIRRORED)], HIDING)
 
 
 def test_a_mouth_fades_out_and_in_without_a_pop():
