@@ -5,7 +5,7 @@ import pytest
 
 from face_detection import Box, FaceTrack, find_points, judge, opacity, unfit_ranges
 from face_detection.alignment import MIRRORED, POINTS, RIGID, TALL, TEMPLATE
-from face_detection.fitness import FARTHEST, HIDING, NOSE, OUTER_EYES, TIP, UNSURE, Reason, unfit, yaw
+from face_detection.fitness import FARTHEST, HIDING, NOSE, OUTER_EYES, TIP, UNCLEAR, Reason, unfit, yaw
 from face_detection.landmarks import Found
 
 
@@ -48,7 +48,7 @@ def test_one_odd_frame_is_no_reason():
 
 
 def test_where_points_are_unsure_of_a_face_it_is_unfit():
-    assert reasons([0.0] * 20, [0.004] * 10 + [2 * UNSURE] * 10) == [0] * 10 + [Reason.UNSURE] * 10
+    assert reasons([0.0] * 20, [0.004] * 10 + [2 * UNCLEAR] * 10) == [0] * 10 + [Reason.UNCLEAR] * 10
     assert not unfit(np.empty((0, 9, 2), np.float32), np.empty((0, 9), np.float32), np.zeros(9)).size
 
 
