@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from audio import FilterBanks, Mel, Sound, read_filterbanks, read_mel, sound_blocks
+from audio import FilterBanks, Mel, Sound, broken_samples, read_filterbanks, read_mel, sound_blocks
 from dataset import to_network
 from errors import BadInput
 from face_detection import Detector, FaceTrack, Landmarks, Selector, load_detector
@@ -58,6 +58,8 @@ class Sounds:
             mel = self._mels[path] = read_mel(path)
             if float(mel.columns.max()) <= SILENT:
                 say(f"{path}: is silent throughout; nobody speaks")
+            if wrong := broken_samples(path):
+                say(f"{path}: {wrong} of its samples are no numbers and are heard as silence; export it again")
         return self._mels[path]
 
     def sound(self, segment: Segment) -> Sound:

@@ -203,7 +203,7 @@ class Bench:
             row = {"start": 0, "end": 0.3, "face": "largest", "sound": "words.wav"}
             if kind == "list":
                 row = {"video": "person.mp4", "audio": "words.wav", "output": "a.mp4"}
-            name, data = mutants.table([row, row | {"output": "b.mp4"}] if kind == "list" else [row], chance)
+            name, data = mutants.table(kind, [row, row | {"output": "b.mp4"}] if kind == "list" else [row], chance)
             (here / name).write_bytes(data)
 
 
