@@ -23,6 +23,8 @@ from typing import Any
 
 sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[1]), str(Path(__file__).parent)]
 
+from harness import preload  # noqa: E402
+
 GENERATE = {
     "detecting": [("face_detection.haar:HaarDetector", "_detect_one"), ("face_detection.cache:SightingCache", "store")],
     "making": [("lipsync.plan:Plan", "read"), ("lipsync.synthesis:Synthesizer", "__call__")],
@@ -63,10 +65,8 @@ class Fate:
         def watched(*args: Any, **kwargs: Any) -> Any:
             self._meet(phase, before=True)
             result = call(*args, **kwargs)
-            if isinstance(result, Iterator):
-                return self._each(phase, result)
             self._meet(phase, before=False)
-            return result
+            return self._each(phase, result) if isinstance(result, Iterator) else result
 
         return watched
 
@@ -74,6 +74,7 @@ class Fate:
         for item in items:
             self._meet(phase, before=True)
             yield item
+            self._meet(phase, before=False)
 
     def _meet(self, phase: str, *, before: bool) -> None:
         self.calls[phase] += before
@@ -138,8 +139,9 @@ def kill_often(
         if again == 0 and not same(alone, here):
             found[phase]["other"] += 1
             sys.stderr.write(f"another result: {number}, {fate}\n")
+        # what was left in the cache is removed an hour later; TensorBoard has a file of its own for every run
         left = [p.name for p in here.rglob("*") if p.is_file() and not (alone / p.relative_to(here)).exists()
-                and "cache" not in p.parts]  # what was left there is removed an hour later
+                and "cache" not in p.parts and "tfevents" not in p.name]
         found[phase]["leftovers"] += bool(left)
         if again or left:
             sys.stderr.write(f"{number}, {fate}: exit {again}, left {left}\n")
@@ -235,6 +237,7 @@ def kills(generate: int, train: int, seed: int = 0) -> dict[str, dict[str, Count
     """Both programs, killed so often."""
     found = {}
     with tempfile.TemporaryDirectory() as name:
+        preload()
         bench = prepare(Path(name))
         for program, times, begin, phases, same in (
             ("generate.py", generate, generating, GENERATE, same_frames),
