@@ -8,7 +8,7 @@ Time begins at a file's first picture if it has moving pictures (as in `video`),
 from audio.filterbank import BANK_RATE, ROW, FilterBanks, log_filterbanks, read_filterbanks
 from audio.mel import HOP, LEAD, MEL_RATE, MELS, SILENCE, WINDOW, Mel, log_mel, read_mel
 from audio.sound import Sound, open_sound
-from audio.waveform import SAMPLE_RATE, Waveform, read_sound, sound_blocks
+from audio.waveform import SAMPLE_RATE, Waveform, broken_samples, read_sound, sound_blocks
 
 __all__ = [
     "BANK_RATE",
@@ -24,6 +24,7 @@ __all__ = [
     "Mel",
     "Sound",
     "Waveform",
+    "broken_samples",
     "log_filterbanks",
     "log_mel",
     "open_sound",

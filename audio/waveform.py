@@ -17,7 +17,7 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 
 from errors import BadInput
-from media import heard, mixes, open_media, sound_stream
+from media import heard, mixes, not_numbers, open_media, sound_stream
 from media.opening import check_sound
 
 SAMPLE_RATE = 16_000  # samples per second of everything the networks hear
@@ -62,6 +62,12 @@ def sound_blocks(path: Path, *, rate: int = SAMPLE_RATE) -> Iterator[np.ndarray]
             yield block[channel or 0]
     if empty:
         raise BadInput(f"{path}: its sound cannot be decoded (empty or damaged); give a file that plays")
+
+
+def broken_samples(path: Path) -> int:
+    """How many samples of a sound are no numbers, which are heard as silence.  BadInput as `read_sound`."""
+    with _opened(path) as (container, stream):
+        return not_numbers(container, stream)
 
 
 @lru_cache(maxsize=64)

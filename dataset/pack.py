@@ -22,7 +22,7 @@ from audio import FilterBanks, Mel, read_filterbanks, read_mel
 from errors import BadInput
 from face_detection import Box, cut, voxceleb2_box
 from face_detection.alignment import POINTS, aligned_box, aligned_boxes, steadied
-from video import pick_frames, probe
+from video import atomic, pick_frames, probe
 
 from .splits import SPLITS
 
@@ -48,12 +48,13 @@ class Labels:
             raise ValueError("labels are of the same frames, one or more")
 
     def save(self, path: Path) -> None:
-        np.savez_compressed(
-            path,
-            points=np.rint(self.points * UNIT).astype(np.int16),
-            motion=self.motion.astype(np.float16),
-            opening=self.opening.astype(np.float16),
-        )
+        with atomic(path) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(
+                file,
+                points=np.rint(self.points * UNIT).astype(np.int16),
+                motion=self.motion.astype(np.float16),
+                opening=self.opening.astype(np.float16),
+            )
 
     @classmethod
     def load(cls, path: Path) -> "Labels":

@@ -21,6 +21,7 @@ from face_detection.searching import BLOCK, LONGEST, STILL, STRIDE
 from face_detection.sightings import Sightings
 from video import atomic
 from video.arrays import check_arrays
+from video.atomic import remove_unfinished
 
 VERSION = 3
 """Raised whenever the same video, detector and settings would give other sightings (with other weights that correct
@@ -70,6 +71,7 @@ class SightingCache:
         """Keeps a block; a place that cannot be written is said in the log, and no more than that."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            remove_unfinished(self.folder, seconds=3600)
             with atomic(self._path(block.start, block.stop)) as path, path.open("wb") as file:
                 np.savez(file, **asdict(block))
         except (OSError, BadInput) as problem:

@@ -20,7 +20,7 @@ from torch.nn.modules.module import (
 )
 
 from errors import BadInput
-from video.atomic import UNFINISHED, atomic
+from video.atomic import atomic
 
 FORMAT = "lipsync-1"
 PARALLEL = "module."
@@ -55,13 +55,6 @@ def save_atomically(path: Path, write: Callable[[Path], object]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic(path) as temporary:
         write(temporary)
-
-
-def remove_unfinished(folder: Path) -> None:
-    """Removes what `atomic` left in a folder when a process was killed while it wrote there."""
-    for path in folder.glob(".*"):
-        if UNFINISHED.fullmatch(path.name):
-            path.unlink()
 
 
 def step_of(path: Path) -> int | None:

@@ -5,7 +5,7 @@ import threading
 from types import FrameType, TracebackType
 from typing import Self
 
-ASKING = ("SIGINT", "SIGTERM", "SIGUSR1")  # Ctrl-C; the system or Slurm at the end; Slurm some time before it
+from endings import ASKING
 
 
 class Interrupt:
@@ -24,8 +24,8 @@ class Interrupt:
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
             for name in ASKING:
-                if hasattr(signal, name):
-                    number = getattr(signal, name)
+                number = getattr(signal, name, None)
+                if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # nohup, say
                     self._before[number] = signal.signal(number, self._ask)
         return self
 

@@ -21,8 +21,9 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from errors import BadInput, Stopped
+from video.atomic import remove_unfinished
 
-from .checkpoint import load_state, remove_unfinished, save_atomically, step_of
+from .checkpoint import load_state, save_atomically, step_of
 from .clock import Clock
 from .config import changes, to_dict
 from .device import peak_memory

@@ -73,6 +73,11 @@ class Batch:
         account = self._account
         if self.ledger is not None:
             self.ledger.read()
+        if self.group.main:
+            for item in items:
+                if item.problem is not None:
+                    self._note(item.job, item.problem)
+        items = [item for item in items if item.problem is None]
         try:
             mine = tasks(items, self.group)
             for task in self._side_by_side(mine, len(items)) if len(mine) > 1 else mine:

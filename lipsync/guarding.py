@@ -20,6 +20,7 @@ def check_run(options: argparse.Namespace, items: Sequence[Item], ledger: Ledger
     """BadInput, before any work, if a result would be written over something that is read, or over another result."""
     rest = argparse.Namespace(**{name: value for name, value in vars(options).items() if name not in OF_ITEMS})
     read, written = roles(parser(), rest)
+    items = [item for item in items if item.problem is None]
     for item in items:
         where = "" if ledger is None else f"{item.where}: "
         read += [(f"{where}{name}", path) for name, path in _inputs(item)]

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from errors import BadInput
 from video import segment_suffix
 from video.guard import Named
 
@@ -17,6 +18,7 @@ class Item:
     where   the line, for a person
     job     its paths; those of a video and a sound without endings are below `root`
     source  where the video as it was shall go
+    problem why it cannot be made; all else of it is then what could be read
     """
 
     where: str
@@ -24,6 +26,7 @@ class Item:
     settings: Settings
     source: Path | None = None
     root: Path | None = None
+    problem: BadInput | None = None
 
     @property
     def writes(self) -> list[Named]:

@@ -36,12 +36,15 @@ COLUMNS = (
 def read_list(listing: Path, args: Sequence[str]) -> list[Item]:
     """What a list asks for under the flags `args`, in its order; a line that is there twice counts once.
 
-    BadInput if it is no list, a row says what it cannot, or two results would have the same name.
+    A row that says what it cannot has a `problem`.  BadInput if it is no list, all rows are such, a result would lie
+    outside of --sample_path, or two would have the same name.
     """
     rows = listing.suffix.lower() in (".csv", *JSON) or read_text(listing).lstrip().startswith("{")
     items = list(_rows(listing, args) if rows else _pairs(listing, args))
     if not items:
         raise BadInput(f"{listing}: it is empty; give one row per video")
+    if all(item.problem for item in items):
+        raise next(item.problem for item in items if item.problem)
     return _distinct(items)
 
 
@@ -60,20 +63,24 @@ def _pairs(listing: Path, args: Sequence[str]) -> Iterable[Item]:
 
 def _rows(listing: Path, args: Sequence[str]) -> Iterable[Item]:
     parser, given = _parser(), [spelled(token) for token in args]
+    common = parser.parse_args(given)
     for number, row in read_rows(listing):
         where = f"{listing}, row {number}"
         row = {spelled(f"--{name}")[2:]: value for name, value in row.items()}
         check_columns(row, COLUMNS, where)
+        output = _inside(common.sample_path, row["output"], where) if row.get("output") else None
         flags = [f"--{name}={value}" for name, value in row.items() if value]
         try:
             options = parser.parse_args([*given, *flags])
-            yield _item(where, options, row, listing.parent)
+            yield _item(where, options, row, listing.parent, output)
         except BadInput as problem:
-            raise BadInput(f"{where}: {problem}") from problem
+            video = Path(row.get("video") or where)
+            job = Job(video, None, output or common.sample_path / f"{listing.stem}, row {number}")
+            yield Item(where, job, settings(common), problem=BadInput(f"{where}: {problem}"))
 
 
-def _item(where: str, options: argparse.Namespace, row: dict[str, str], folder: Path) -> Item:
-    """Paths in a row are below the root, those of the command line are not."""
+def _item(where: str, options: argparse.Namespace, row: dict[str, str], folder: Path, output: Path | None) -> Item:
+    """Paths in a row are below the root, those of the command line are not.  output: that of the row, None: none."""
     root = options.test_video_dir or folder
     if options.motion_out is not None:
         raise BadInput("--motion_out is for one video; pass it without --filelist")
@@ -84,16 +91,16 @@ def _item(where: str, options: argparse.Namespace, row: dict[str, str], folder: 
     if video is None:
         raise BadInput("it names no video; give it one")
     chosen = settings(options)
-    output = _inside(options.sample_path, row.get("output") or default_name(video, audio, chosen.codec))
+    output = output or options.sample_path / default_name(video, audio, chosen.codec)
     source = original_of(output) if options.save_orig else None
     return Item(where, Job(video, audio, output, *others), chosen, source)
 
 
-def _inside(folder: Path, name: str) -> Path:
+def _inside(folder: Path, name: str, where: str) -> Path:
     """A result below the folder.  BadInput if its name leads out of it."""
     path = Path(os.path.normpath(folder.absolute() / name))
     if not path.is_relative_to(os.path.normpath(folder.absolute())):
-        raise BadInput(f"its result {name} lies outside of --sample_path {folder}; name a file below that")
+        raise BadInput(f"{where}: its result {name} lies outside of --sample_path {folder}; name a file below that")
     return folder / path.relative_to(os.path.normpath(folder.absolute()))
 
 

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from audio import FilterBanks, Mel, Sound, read_filterbanks, read_mel, sound_blocks
+from audio import FilterBanks, Mel, Sound, broken_samples, open_sound, read_filterbanks, sound_blocks
 from dataset import to_network
 from errors import BadInput
 from face_detection import Detector, FaceTrack, Landmarks, Selector, load_detector
@@ -44,25 +43,27 @@ LOADED = frozenset({"quality", "sampler", "steps", "seed", "batch", "device", "p
 
 
 class Sounds:
-    """The mels of a job, each read once."""
+    """The sounds of a job, the mel of each read once."""
 
     def __init__(self, audio: Path | None) -> None:
         self._audio = audio
-        self._mels: dict[Path, Mel] = {}
+        self._sounds: dict[Path, Sound] = {}
         self._banks: dict[Path, FilterBanks] = {}
 
     def mel(self, segment: Segment) -> Mel:
-        """What a segment says."""
-        path = self._path(segment)
-        if path not in self._mels:
-            mel = self._mels[path] = read_mel(path)
-            if float(mel.columns.max()) <= SILENT:
-                say(f"{path}: is silent throughout; nobody speaks")
-        return self._mels[path]
+        """The mel of what a segment says."""
+        return self.sound(segment).mel
 
     def sound(self, segment: Segment) -> Sound:
-        """The same with its samples, which are read when somebody asks for them."""
-        return Sound(self.mel(segment), partial(sound_blocks, self._path(segment)))
+        """What a segment says; its samples are read when somebody asks for them."""
+        path = self._path(segment)
+        if path not in self._sounds:
+            sound = self._sounds[path] = open_sound(path)
+            if float(sound.mel.columns.max()) <= SILENT:
+                say(f"{path}: is silent throughout; nobody speaks")
+            if wrong := broken_samples(path):
+                say(f"{path}: {wrong} of its samples are no numbers and are heard as silence; export it again")
+        return self._sounds[path]
 
     def banks(self, segment: Segment) -> FilterBanks:
         """The same as AV-HuBERT hears it."""

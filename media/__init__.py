@@ -1,6 +1,16 @@
 """Files with pictures and sound, opened: which streams count, and where their clock begins.  Through PyAV alone."""
 
 from media.opening import LENIENT, open_media, picture_stream, sound_stream, zero
-from media.sound import changes, heard, mixes
+from media.sound import changes, heard, mixes, not_numbers
 
-__all__ = ["LENIENT", "changes", "heard", "mixes", "open_media", "picture_stream", "sound_stream", "zero"]
+__all__ = [
+    "LENIENT",
+    "changes",
+    "heard",
+    "mixes",
+    "not_numbers",
+    "open_media",
+    "picture_stream",
+    "sound_stream",
+    "zero",
+]

@@ -71,6 +71,13 @@ def mixes(path: Path, container: InputContainer, stream: AudioStream) -> int | N
     return int(power.argmax()) if mixed < CANCELS * power.max() else None
 
 
+def not_numbers(container: InputContainer, stream: AudioStream) -> int:
+    """How many samples are no numbers (or infinite), which are heard as 0; reads all of it, if it can hold some."""
+    if not stream.codec_context.name.startswith("pcm_f"):
+        return 0
+    return sum(int((~np.isfinite(frame.to_ndarray())).sum()) for frame in decoded(container, stream))
+
+
 def links(container: InputContainer) -> list[slice]:
     """The bytes of each of the recordings that an Ogg file holds one after the other, none for other files."""
     if container.format.name != "ogg":

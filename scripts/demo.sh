@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Lip-syncs the sample: makes demo.mp4 and demo.png, a strip of frames before and after.
+# Lip-syncs the sample: makes demo.mp4 and demo.png, frames before and after with the mouth enlarged.
 #
 #   scripts/demo.sh [flags of generate.py, such as --quality best]
 set -euo pipefail

@@ -165,10 +165,21 @@ def test_a_still_picture_repeats(tmp_path: Path) -> None:
 
 
 def test_a_sheet_has_a_column_per_moment_and_two_rows() -> None:
-    page = sheet([(grey(0), grey(100)), (grey(50), grey(150))], height=64)  # twice the frames' size
+    page = sheet([(grey(0), grey(5)), (grey(50), grey(55))], height=64)  # twice the frames' size, and nearly the same
     assert page.shape == (2 * 64 + 12, 2 * 96 + 12, 3)
-    assert [page[row, column, 0] for row in (36, 104) for column in (50, 150)] == [0, 50, 100, 150]
+    assert [page[row, column, 0] for row in (36, 104) for column in (50, 150)] == [0, 50, 5, 55]
     assert (page[:4] == 255).all() and (page[68:72] == 255).all() and (page[:, :4] == 255).all()
+
+
+def test_two_more_rows_show_what_differs_enlarged() -> None:
+    before, after = np.full((60, 80, 3), 100, np.uint8), np.full((60, 80, 3), 100, np.uint8)
+    after[40:52, 30:46] = 200
+    page = sheet([(before, before), (before, after)], height=60)
+    assert page.shape == (4 * 60 + 20, 2 * 80 + 12, 3)
+    assert (page[196:256, 4:84] == 100).all()  # of the moment at which it does not differ, the same part
+    assert 0.2 < (page[196:256, 88:168] == 200).all(axis=2).mean() < 0.9
+    before = np.full((30, 40, 3), 100, np.uint8)
+    assert len(sheet([(before, after)], height=60)) == 2 * 60 + 12
 
 
 def test_a_sheet_is_a_picture(tmp_path: Path) -> None:

@@ -3,8 +3,9 @@
 import errno
 import os
 import re
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
 
@@ -37,6 +38,14 @@ def atomic(path: Path) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_unfinished(folder: Path, *, seconds: float = 0) -> None:
+    """Removes what `atomic` left in a folder when a process was killed while it wrote there, so long ago or longer."""
+    for path in folder.glob(".*"):
+        with suppress(FileNotFoundError):
+            if UNFINISHED.fullmatch(path.name) and time.time() - path.stat().st_mtime >= seconds:
+                path.unlink()
 
 
 def _reserve(path: Path, temporary: Path) -> None:

@@ -114,8 +114,8 @@ def _timeline(path: Path, changed: int, size: int) -> Timeline:
         raise BadInput(f"{path}: it says neither how long nor how fast it is; convert it to mp4 with a constant rate")
     if not SLOWEST <= line.fps <= FASTEST or line.frames > MOST_FRAMES:
         raise BadInput(
-            f"{path}: {float(line.fps):g} frames a second, {line.frames} in all; convert it to between"
-            f" {SLOWEST} and {FASTEST} a second"
+            f"{path}: {float(line.fps):g} frames a second, {line.frames} in all; convert it to a rate between"
+            f" {SLOWEST} and {FASTEST} (--fps chooses that of the result, not of what is read)"
         )
     return line
 

@@ -41,11 +41,19 @@ class Tally:
         return len(self.wrong.get(what, []))
 
 
+def preload() -> None:
+    """Imports what every child needs, once for all; what computed here would hang in them."""
+    import librosa  # noqa: F401
+    import torch._dynamo  # noqa: F401, comes with the first arithmetic on the meta device
+
+    import lipsync.pipeline  # noqa: F401
+
+
 class Bench:
     """Good inputs at the size of a thumbnail; `run` makes a bad one of them and tries it."""
 
     def __init__(self, folder: Path) -> None:
-        import lipsync.pipeline  # noqa: F401, once for all children; what computes here would hang in them
+        preload()
 
         self.folder, self.good = folder, folder / "good"
         self.good.mkdir(parents=True)
@@ -203,7 +211,7 @@ class Bench:
             row = {"start": 0, "end": 0.3, "face": "largest", "sound": "words.wav"}
             if kind == "list":
                 row = {"video": "person.mp4", "audio": "words.wav", "output": "a.mp4"}
-            name, data = mutants.table([row, row | {"output": "b.mp4"}] if kind == "list" else [row], chance)
+            name, data = mutants.table(kind, [row, row | {"output": "b.mp4"}] if kind == "list" else [row], chance)
             (here / name).write_bytes(data)
 
 

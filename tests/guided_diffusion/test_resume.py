@@ -44,7 +44,7 @@ def test_one_can_go_back_to_the_weights_of_the_last_saves(tmp_path: Path, keep: 
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGUSR1"])
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1"])
 def test_a_signal_saves_the_running_step_and_the_same_command_goes_on_exactly(tmp_path: Path, name: str) -> None:
     def interrupted(indices: range) -> Iterator[Tensor]:
         for index in indices:

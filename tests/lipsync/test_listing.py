@@ -77,6 +77,7 @@ def test_the_command_line_may_name_what_all_rows_share(tmp_path):
         ("a.csv", "video,crf\na.mp4,99\n", "row 2: --crf 99"),
         ("a.csv", "video,extend\na.mp4,upwards\n", "row 2: argument --extend"),
         ("a.csv", "audio\na.wav\n", "names no video"),
+        ("a.csv", "video,fps\na.mp4,nan\nb.mp4,1e30\n", "row 2: "),
         ("a.csv", "video\n", "empty"),
         ("a.jsonl", "[1]", "not an object"),
         ("a.txt", "one two three", "line 1"),
@@ -88,6 +89,13 @@ def test_a_list_that_cannot_be_used_says_where(tmp_path, name, text, words):
     with pytest.raises(BadInput) as problem:
         read_list(written(tmp_path, text, name), ["--sample_path", "out"])
     assert words in str(problem.value) and "\n" not in str(problem.value)
+
+
+def test_a_row_that_says_what_it_cannot_fails_alone(tmp_path):
+    text = "video,crf,output\na.mp4,99,x.mp4\nb.mp4,20,\nc.mp4,many,\n,,\n"
+    items = read_list(written(tmp_path, text, "list.csv"), ["--sample_path", "out"])
+    assert ["--crf 99" in str(items[0].problem), items[1].problem, items[2].problem is None] == [True, None, False]
+    assert [item.job.output for item in items] == [Path("out/x.mp4"), Path("out/b.mp4"), Path("out/list, row 4")]
 
 
 def test_a_line_that_is_there_twice_counts_once(tmp_path):

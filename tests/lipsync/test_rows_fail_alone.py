@@ -56,6 +56,16 @@ def test_a_bug_in_one_row(here, checkpoint, monkeypatch, capsys, where):
     assert run(checkpoint) == 0 and (here / "out" / "b.mp4").exists()
 
 
+def test_a_row_that_cannot_be_used(here, checkpoint, capsys):
+    """Its number is out of range: the others are made, and the report has its sentence, without any of its files."""
+    rows = "a.mp4,w.wav,a.mp4,20\nb.mp4,w.wav,b.mp4,1e30\nc.mp4,w.wav,,nan\n"
+    (here / "l.csv").write_text(f"video,audio,output,crf\n{rows}")
+    assert run(checkpoint) == 5
+    report = lines(here)
+    assert report["a.mp4"]["error"] is None and "row 3: " in report["b.mp4"]["error"]
+    assert "row 4: " in report["l, row 4"]["error"] and "2 of 3 failed" in capsys.readouterr().err
+
+
 def test_a_bug_of_a_single_result_raises(here, checkpoint, monkeypatch):
     monkeypatch.setattr(Dubber, "prepare", None)
     with pytest.raises(TypeError):

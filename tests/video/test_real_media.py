@@ -12,7 +12,7 @@ from av.stream import Disposition
 from av.video.frame import VideoFrame
 from PIL import Image
 
-from audio import read_sound
+from audio import broken_samples, read_sound
 from errors import BadInput
 from video import probe, read_frames, write_video
 from video.hdr import BT2020, HLG, LUMA_2020, PQ, TO_709, to_sdr
@@ -188,7 +188,9 @@ def test_channels_that_cancel(tmp_path: Path) -> None:
 def test_samples_that_are_no_numbers_are_silence(tmp_path: Path) -> None:
     samples = tone(1, 16_000)
     samples[5_000:5_010] = np.nan, np.inf, -np.inf, *[np.nan] * 7
-    found = read_sound(sound(tmp_path / "a.wav", samples[None], 16_000, "pcm_f32le")).samples
+    path = sound(tmp_path / "a.wav", samples[None], 16_000, "pcm_f32le")
+    found = read_sound(path).samples
+    assert broken_samples(path) == 10
     wanted = np.where(np.isfinite(samples), samples, 0)
     assert np.abs(found - wanted).max() < 1e-3
 
