@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Everything that wants a GPU, in at most 4 minutes: the tests marked gpu, then the benchmarks, as long as time is left.
+#
+#   scripts/gpu_check.sh [folder for what was measured (default: gpu_check)]
+#
+# PYTHON: an interpreter that has all packages; else scripts/setup.sh makes one.  SECONDS_LEFT: another limit than 240.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+python=${PYTHON:-$("$root/scripts/setup.sh" --dev)}
+output=${1:-gpu_check}
+mkdir -p "$output"
+output=$(cd "$output" && pwd)
+end=$((SECONDS + ${SECONDS_LEFT:-240}))
+cd "$root"
+
+status=0
+run() { # NAME command...: what it says goes to the terminal and to NAME.txt
+    local name=$1 left=$((end - SECONDS))
+    shift
+    if ((left < 10)); then
+        echo "gpu_check.sh: no time is left for $name" >&2
+        return
+    fi
+    timeout "$left" "$@" 2>&1 | tee "$output/$name.txt" || status=1
+}
+
+run tests "$python" -m pytest -m gpu
+run training "$python" scripts/benchmark_training.py --system diff2lip-128 --batch 4
+run generation "$python" scripts/benchmark.py --model_path checkpoints/style-medium
+exit "$status"
