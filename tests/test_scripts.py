@@ -177,7 +177,7 @@ def test_two_more_rows_show_what_differs_enlarged() -> None:
     page = sheet([(before, before), (before, after)], height=60)
     assert page.shape == (4 * 60 + 20, 2 * 80 + 12, 3)
     assert (page[197:255, 7:81] == 100).all()  # of the moment at which it does not differ, the same part
-    assert 0.2 < (page[197:255, 91:165] == 200).all(axis=2).mean() < 0.9
+    assert 0.1 < (page[197:255, 91:165] == 200).all(axis=2).mean() < 0.9
     before = np.full((30, 40, 3), 100, np.uint8)
     assert len(sheet([(before, after)], height=60)) == 2 * 60 + 12
 
