@@ -13,7 +13,6 @@ from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +22,7 @@ from errors import BadInput
 from face_detection import Box, cut, voxceleb2_box
 from face_detection.alignment import POINTS, aligned_box, aligned_boxes, steadied
 from video import atomic, pick_frames, probe
+from video.arrays import UNREADABLE
 
 from .splits import SPLITS
 
@@ -63,7 +63,7 @@ class Labels:
             with np.load(path, allow_pickle=False) as file:
                 points, motion, opening = (file[name].astype(np.float32) for name in ("points", "motion", "opening"))
             return cls(points / UNIT, motion, opening)
-        except (OSError, EOFError, BadZipFile, ValueError, KeyError) as problem:
+        except UNREADABLE as problem:
             raise BadInput(f"{path}: not labels of a pack ({problem}); pack the clips again") from problem
 
 

@@ -12,7 +12,6 @@ from fractions import Fraction
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import NamedTuple
-from zipfile import BadZipFile
 
 import cv2
 import numpy as np
@@ -21,12 +20,12 @@ from numpy.typing import NDArray
 from audio import FilterBanks, Mel
 from errors import BadInput
 from video import atomic
+from video.arrays import UNREADABLE
 
 from .clip import Clip
 from .splits import SPLITS
 
 JPEG_QUALITY = 93
-UNREADABLE = (OSError, EOFError, BadZipFile, ValueError, KeyError, ZeroDivisionError, cv2.error)
 KEPT = 16  # clips whose JPEGs stay in memory, in each process: 5 MB for 20 seconds of 128 px; files are not to change
 
 
@@ -174,7 +173,7 @@ def _readable(path: Path) -> Iterator[None]:
     """Turns what is wrong with a file into one sentence."""
     try:
         yield
-    except UNREADABLE as problem:
+    except (*UNREADABLE, ZeroDivisionError, cv2.error) as problem:
         raise BadInput(f"{path}: not a prepared clip ({problem}); delete it and prepare it again") from problem
 
 

@@ -10,7 +10,6 @@ not what its name says, counts as absent: any number of processes may read and w
 import hashlib
 import logging
 import os
-import zipfile
 from dataclasses import asdict
 from pathlib import Path
 
@@ -20,13 +19,12 @@ from errors import BadInput
 from face_detection.searching import BLOCK, LONGEST, STILL, STRIDE
 from face_detection.sightings import Sightings
 from video import atomic
-from video.arrays import check_arrays
+from video.arrays import UNREADABLE, check_arrays
 from video.atomic import remove_unfinished
 
 VERSION = 3
 """Raised whenever the same video, detector and settings would give other sightings (with other weights that correct
 boxes, too), or other arrays are stored."""
-UNREADABLE = (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile)
 
 _log = logging.getLogger(__name__)
 

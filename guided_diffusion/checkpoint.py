@@ -20,6 +20,7 @@ from torch.nn.modules.module import (
 )
 
 from errors import BadInput
+from video.arrays import UNREADABLE
 from video.atomic import atomic
 
 FORMAT = "lipsync-1"
@@ -113,7 +114,7 @@ def check_inflation(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as file:
             inflated = sum(entry.file_size for entry in file.infolist())
-    except (zipfile.BadZipFile, OSError, ValueError, EOFError):
+    except UNREADABLE:
         return  # of the older form, or damaged, as loading it will say
     if inflated > INFLATION * path.stat().st_size:
         raise BadInput(f"{path}: {path.stat().st_size} bytes that become {inflated}; use a file that torch wrote")

@@ -7,6 +7,7 @@ on the CPU.
 
 import filecmp
 import logging
+import math
 import re
 import shutil
 import time
@@ -45,6 +46,7 @@ ANEW = "move it away to begin anew, or choose another --output"
 VERSION = 2  # of the layout of state.pt
 FREE = ("steps", "minutes", "keep", "save_every", "log_every", "evaluate_every", "compile", "gradient_checkpointing")
 """Settings of a TrainConfig that a run may change when it goes on without becoming another one."""
+MOST_STEPS = 10**12
 PUBLISHED = re.compile(r"(\d{7,})\.safetensors")  # in history/
 Batches = Callable[[range], Iterator[B]]
 Publish = Callable[[Path, int, dict[str, Tensor]], None]
@@ -241,9 +243,12 @@ class Trainer(Generic[B]):
                 )
             ema.load(**state["emas"][str(ema.rate)])
         self.update.load(state, where)
-        self.step = int(state["step"])
-        self.clock.before = float(state.get("seconds", 0.0))
+        self.step, self.clock.before = state["step"], float(state.get("seconds", 0.0))
+        if not (isinstance(self.step, int) and 0 <= self.step <= MOST_STEPS and 0 <= self.clock.before < math.inf):
+            raise ValueError(f"step {self.step} after {self.clock.before} s")
         self._history = list(state.get("history", [name for name in self.store.names("history") if self._is_old(name)]))
+        if not all(isinstance(name, str) and PUBLISHED.fullmatch(name) for name in self._history):
+            raise ValueError(f"history {self._history}")
 
     def _is_old(self, name: str) -> bool:
         """Whether a run that noted no names, of an earlier version of this program, put this into history/."""

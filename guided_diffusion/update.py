@@ -195,8 +195,24 @@ class Update(Generic[B]):
             saved = state["optimizers"].get(name, {"param_groups": [{"params": ()}]})
             if len(saved["param_groups"][0]["params"]) != len(self.objectives[name]):
                 raise BadInput(f"{where}: there {name} trained other parameters; choose another --output")
+            own = [
+                {name: value for name, value in group.items() if name != "params"} for group in optimizer.param_groups
+            ]
             optimizer.load_state_dict(saved)
+            for group, settings in zip(optimizer.param_groups, own, strict=True):
+                group.update(settings)
+            _check_moments(optimizer)
         self.scaler.load_state_dict(state["scaler"])
+
+
+def _check_moments(optimizer: torch.optim.Optimizer) -> None:
+    """ValueError unless what the optimiser remembers of each parameter has its shape."""
+    for parameter, kept in optimizer.state.items():
+        for name in ("exp_avg", "exp_avg_sq"):
+            if not isinstance(kept[name], Tensor) or kept[name].shape != parameter.shape:
+                raise ValueError(f"{name} of a parameter of shape {list(parameter.shape)} is another thing")
+        if not 0 <= float(kept["step"]) < math.inf:
+            raise ValueError(f"an optimiser after {kept['step']} steps")
 
 
 def _disjoint(objectives: dict[str, list[nn.Parameter]]) -> dict[str, list[nn.Parameter]]:

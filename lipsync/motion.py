@@ -4,14 +4,12 @@
     lips.png    the opening, predicted, above that of the style reference
 """
 
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -23,7 +21,7 @@ from errors import BadInput, NoFace
 from face_detection import FaceTrack
 from systems import registry
 from video import VideoInfo, atomic, probe, write_picture
-from video.arrays import check_arrays
+from video.arrays import UNREADABLE, check_arrays
 
 from .casting import Casting
 from .jobs import Job, picture_of
@@ -31,9 +29,6 @@ from .manner import FPS, read_manner, stretches_of
 from .plotting import openings
 
 Motion = NDArray[np.float32]
-UNREADABLE = (
-    OSError, EOFError, BadZipFile, ValueError, TypeError, KeyError, NotImplementedError, RuntimeError, zlib.error,
-)  # what reading a .npz that is none, or damaged, raises
 AHEAD = 3000   # frames that stage 1 is asked for at a time, two minutes; its memory does not grow with the sound
 MARGIN = 100   # frames to both sides that it hears besides
 SILENCE = Sound(Mel(np.full((1, 80), -4, np.float32), 0.0), lambda: ())

@@ -1,12 +1,15 @@
 """Arrays in a .npz of anybody's: what its headers declare is held against what is there, before it is read."""
 
 import math
+import zlib
 from pathlib import Path
-from zipfile import ZipFile
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 
 LARGEST = 4 << 30  # bytes of an array
+UNREADABLE = (OSError, EOFError, BadZipFile, ValueError, TypeError, KeyError, RuntimeError, zlib.error)
+"""What zipfile and numpy raise at a file that is no .npz, is damaged, or holds other arrays."""
 
 
 def check_arrays(path: Path) -> None:

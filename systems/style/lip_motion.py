@@ -6,7 +6,6 @@ from the front; of mouth and jaw the first 16 principal components remain.
 """
 
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from errors import BadInput
 from guided_diffusion.checkpoint import load_strictly
 from video import atomic
+from video.arrays import UNREADABLE
 
 # Numbers of MediaPipe's 478 points.  Each row is a pair, the face's right and left; a point on the middle is its own.
 MOUTH = (
@@ -131,7 +131,7 @@ class MotionSpace(nn.Module):
         try:
             with np.load(path, allow_pickle=False) as file:
                 found = {name: torch.from_numpy(file[name]) for name in file.files}
-        except (OSError, EOFError, BadZipFile, ValueError) as problem:
+        except UNREADABLE as problem:
             raise BadInput(f"{path}: not a space of lip motion ({problem}); {remedy}") from problem
         space = cls(numbers)
         load_strictly(space, found, str(path))

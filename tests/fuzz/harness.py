@@ -206,6 +206,9 @@ class Bench:
             path.with_suffix(".new").replace(path.with_suffix(".safetensors"))
         elif kind == "state":
             path = here / "run" / chance.choice(["state.pt", "state.pt", "log.jsonl"])
+            if path.name == "state.pt" and chance.random() < 0.7:
+                mutants.state(path, chance)
+                return
             path.write_bytes(mutants.bytes_of(path.read_bytes(), chance, 3))
         else:
             row = {"start": 0, "end": 0.3, "face": "largest", "sound": "words.wav"}

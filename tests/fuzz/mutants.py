@@ -78,6 +78,24 @@ def table(kind: str, rows: list[dict[str, object]], random: random.Random) -> tu
     return name, bytes_of(data, random, 2) if random.random() < 0.1 else data
 
 
+def state(path: Path, random: random.Random) -> None:
+    """A training's state in which something is another thing, or missing."""
+    import torch
+
+    whole = torch.load(path, weights_only=True)
+    node = whole
+    while True:
+        key = random.choice(list(node))
+        if not isinstance(node[key], dict) or not node[key]:
+            break
+        node = node[key]
+    if random.random() < 0.3:
+        del node[key]
+    else:
+        node[key] = random.choice([0, -1, 10**30, 0.5, float("nan"), "x", None, [], {}, torch.zeros(0), torch.ones(3)])
+    torch.save(whole, path)
+
+
 def config(good: Path, path: Path, random: random.Random) -> None:
     """A checkpoint whose config says something else somewhere, or with bytes changed."""
     if random.random() < 0.3:

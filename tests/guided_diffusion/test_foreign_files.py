@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from errors import BadInput
-from guided_diffusion.checkpoint import Checkpoint, save_checkpoint
+from guided_diffusion.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from guided_diffusion.trainer import TrainConfig, Trainer
 
 
@@ -109,3 +109,46 @@ def test_a_log_that_a_kill_tore_goes_on(tmp_path: Path) -> None:
         file.write('{"step": 3, "line/l')
     train(tmp_path, 4)
     assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 4
+
+
+@pytest.mark.parametrize(
+    ("where", "what"),
+    [
+        (["step"], 10**30), (["step"], -1), (["step"], "x"), (["step"], 0.5), (["seconds"], float("nan")),
+        (["history"], ["../mine.safetensors"]), (["history"], 3),
+        (["optimizers", "line", "state", 0, "exp_avg_sq"], "x"),
+        (["optimizers", "line", "state", 0, "exp_avg"], torch.zeros(3)),
+        (["optimizers", "line", "state", 0, "step"], torch.tensor(float("inf"))),
+    ],
+)  # fmt: skip
+def test_a_state_that_says_what_cannot_be_is_refused(tmp_path: Path, where: list[str], what: object) -> None:
+    train(tmp_path)
+    whole = node = torch.load(tmp_path / "state.pt", weights_only=True)
+    for key in where[:-1]:
+        node = node[key]
+    assert where[-1] in node
+    node[where[-1]] = what
+    torch.save(whole, tmp_path / "state.pt")
+    with pytest.raises(BadInput, match=r"is no whole state of a run"):
+        train(tmp_path, 6)
+
+
+def test_an_optimiser_goes_on_as_it_is_told_now(tmp_path: Path) -> None:
+    """Betas of somebody else's in a state count for nothing."""
+    train(tmp_path / "a", 6)
+    train(tmp_path / "b")
+    whole = torch.load(tmp_path / "b" / "state.pt", weights_only=True)
+    whole["optimizers"]["line"]["param_groups"][0] |= {"betas": "x", "eps": None}
+    torch.save(whole, tmp_path / "b" / "state.pt")
+    train(tmp_path / "b", 6)
+    one, other = (load_checkpoint(tmp_path / name / "weights.safetensors").weights["weight"] for name in "ab")
+    assert torch.equal(one, other)
+
+
+def test_an_archive_of_an_unknown_version_is_left_to_torch(tmp_path: Path) -> None:
+    train(tmp_path)
+    data = bytearray((tmp_path / "state.pt").read_bytes())
+    place = data.rindex(b"PK\x01\x02")
+    data[place + 6] = 128
+    (tmp_path / "state.pt").write_bytes(data)
+    train(tmp_path, 6)  # zipfile refuses it, torch reads it
