@@ -25,7 +25,8 @@ class Interrupt:
         if threading.current_thread() is threading.main_thread():
             for name in ASKING:
                 number = getattr(signal, name, None)
-                if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # nohup, say
+                unheard = name == "SIGHUP" and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN  # under nohup
+                if number is not None and not unheard:
                     self._before[number] = signal.signal(number, self._ask)
         return self
 

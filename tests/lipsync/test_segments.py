@@ -105,6 +105,7 @@ def test_each_says_its_own_and_both_are_heard(dubber, couple, folder, tmp_path):
     listing = tmp_path / "who.csv"
     listing.write_text('start,end,face,sound\n0.08,0.4,"point:112,60",anna.wav\n0.24,0.6,"point:370,60",bert.wav\n')
     job = Job(couple, None, tmp_path / "out.mkv", segments=listing)
+    dubber = dubber.adjusted(strict_pose="force")  # these faces are drawn
     dubbing = dubber.prepare(job)
     frames, before = list(dubbing.frames()), list(read_frames(couple))[: dubbing.plan.frames]
     left, right = changed(frames, before)
