@@ -57,7 +57,6 @@ class Converter:
     def __init__(self, width: int, height: int, *, exif: Turn | None = None, turning: bool = False) -> None:
         self.width, self.height = width, height
         self._turning, self._turn = turning, exif
-        self._still = exif is not None
         self._reformatter = VideoReformatter()  # one for all: frames on their own would start threads, each of them
 
     def turn(self, frame: VideoFrame) -> Turn:
@@ -66,7 +65,7 @@ class Converter:
         Side data refer to their frame, and it to them, a cycle that keeps a whole picture until the garbage collector
         comes by: so only key frames are asked for theirs.
         """
-        if self._turn is None or (self._turning and frame.key_frame and not self._still):
+        if self._turn is None or (self._turning and frame.key_frame):
             self._turn = matrix_turn(frame)
         return self._turn
 

@@ -123,7 +123,8 @@ def pictures(
 
 
 def _converter(stream: VideoStream, exif: Turn | None = None) -> Converter:
-    return Converter(stream.width, stream.height, exif=exif, turning=stream.codec.canonical_name in TURNING)
+    turning = exif is None and stream.codec.canonical_name in TURNING
+    return Converter(stream.width, stream.height, exif=exif, turning=turning)
 
 
 def _from_key(container: InputContainer, stream: VideoStream, key: Key) -> Iterator[tuple[int, VideoFrame]] | None:

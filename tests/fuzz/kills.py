@@ -17,8 +17,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from importlib import import_module
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[1]), str(Path(__file__).parent)]
@@ -56,9 +56,7 @@ class Fate:
         """Puts itself in front of everything that the phases do."""
         for phase, places in phases.items():
             for place, name in places:
-                module, _, owner = place.partition(":")
-                holder: Any = import_module(module) if owner or "." not in place else _found(place)
-                holder = getattr(holder, owner) if owner else holder
+                holder = resolve_name(place)
                 setattr(holder, name, self._wrapped(phase, getattr(holder, name)))
 
     def _wrapped(self, phase: str, call: Callable[..., Any]) -> Callable[..., Any]:
@@ -80,14 +78,6 @@ class Fate:
         self.calls[phase] += before
         if (phase, self.calls[phase], before) == (self.phase, self.k, self.before):
             os.kill(os.getpid(), signal.SIGKILL)
-
-
-def _found(place: str) -> Any:
-    try:
-        return import_module(place)
-    except ModuleNotFoundError:
-        module, _, name = place.rpartition(".")
-        return getattr(import_module(module), name)
 
 
 def child(work: Callable[[], int], phases: Phases, fate: Fate, counts: Path | None = None) -> int:

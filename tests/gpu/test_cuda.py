@@ -5,7 +5,6 @@
 """
 
 import os
-import shutil
 from fractions import Fraction
 from pathlib import Path
 
@@ -110,4 +109,3 @@ def test_out_of_memory_halves_the_batch(
     monkeypatch.setattr(synthesis.Synthesizer, "_checked", greedy)
     result(inputs, "diff2lip-small.safetensors", tmp_path / "out.mkv", "--device", DEVICE, "--batch", "8")
     assert "out of memory: going on with 2 frames at a time" in capsys.readouterr().err
-    shutil.rmtree(tmp_path)
