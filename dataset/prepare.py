@@ -12,12 +12,10 @@ interruption; videos that cannot be read are named and left out, and the exit co
 import argparse
 import logging
 import multiprocessing
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -28,6 +26,7 @@ from errors import BadInput, BatchFailed, LipSyncError, OutOfMemory
 from face_detection import NAMES, load_detector
 from video.guard import check, reads, writes_into
 from video.lock import locked
+from video.opening import one_thread_each
 
 from .cutting import Cutting, prepare_source
 from .report import Line, Report
@@ -79,7 +78,7 @@ def _in_processes(
     sources: Sequence[Source], cutting: Cutting, scorer: Scorer | None, workers: int
 ) -> Iterator[Outcome]:
     fresh = multiprocessing.get_context("spawn")  # a fork of a process that has threads may hang
-    with _one_thread_each(), ProcessPoolExecutor(workers, fresh, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
+    with one_thread_each(), ProcessPoolExecutor(workers, fresh, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
         jobs: dict[Future[list[Line]], Source] = {
             pool.submit(prepare_source, source, cutting, scorer): source for source in sources
         }
@@ -93,18 +92,6 @@ def _in_processes(
                     f"a process died while it prepared {jobs[job].video}, most likely for lack of memory; the same"
                     " command goes on, with fewer --workers"
                 ) from problem
-
-
-@contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """New processes compute (BLAS, torch) and decode (FFmpeg) by one thread; what the user set stays."""
-    added = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS") if name not in os.environ}
-    os.environ.update(added)
-    try:
-        yield
-    finally:
-        for name in added:
-            del os.environ[name]
 
 
 def parser() -> argparse.ArgumentParser:

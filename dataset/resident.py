@@ -18,6 +18,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from errors import BadInput
+from video.opening import one_thread_each
 
 from .clip import ClipBatch, Needs
 from .pack import PackClip
@@ -25,6 +26,7 @@ from .sampling import WindowConfig, balanced
 
 MARGIN = 0.25    # of a face that lies on the device around it, so that it can be moved, turned and shown smaller
 FINER = 1.2      # times as many pixels as the network sees, so that resampling them once more costs no sharpness
+LUMA = 0.299, 0.587, 0.114  # of red, green and blue in the brightness of a colour (ITU-R BT.601)
 RESERVED = 0.55  # share of the memory that is free which frames may take
 
 
@@ -109,7 +111,9 @@ class Resident:
         shift = shift + apart[:, None] * rng.uniform(-1, 1, (b, n, 2))
         mirrored = (rng.random((b, 1)) < 0.5 * flag) & np.ones((1, n), bool)
         gain, offset = 1 + flag * rng.uniform(-0.15, 0.15, b), flag * rng.uniform(-12, 12, b)
-        return Variation(side, turn, shift, mirrored, gain, offset)
+        bends = rng.normal(0, 2 * c.bend, (b, 2, 4, 4)) if c.bend else None
+        mixing, light = _colours(rng, b, c.colour) if c.colour else (None, None)
+        return Variation(side, turn, shift, mirrored, gain, offset, bends, mixing, light)
 
     def _pictures(self, numbers: NDArray[np.int64], how: "Variation") -> Tensor:
         """[b, n, 3, s, s] in [-1, 1]"""
@@ -117,13 +121,19 @@ class Resident:
         stored = self.frames[torch.from_numpy(numbers.ravel()).to(self.device)].float()  # [b n, 3, m, m]
         theta = torch.from_numpy(how.matrices(1 + MARGIN).reshape(-1, 2, 3)).to(self.device)
         grid = F.affine_grid(theta, [b * n, 3, self.size, self.size], align_corners=False)
+        if how.bends is not None:                                       # all pictures of a row alike, upright or not
+            bends = _to(self.device, how.bends)
+            field = F.interpolate(bends, size=self.size, mode="bicubic", align_corners=True).permute(0, 2, 3, 1)
+            grid = grid + (field / (1 + MARGIN)).repeat_interleave(n, dim=0)
         shown = F.grid_sample(stored, grid, padding_mode="border", align_corners=False).reshape(
             b, n, 3, self.size, self.size
         )
-        gain, offset = (
-            torch.from_numpy(values.astype(np.float32)).to(self.device).view(b, 1, 1, 1, 1)
-            for values in (how.gain, how.offset)
-        )
+        gain, offset = (_to(self.device, values).view(b, 1, 1, 1, 1) for values in (how.gain, how.offset))
+        if how.mixing is not None and how.light is not None:
+            line = torch.linspace(-1, 1, self.size, device=self.device)
+            light = _to(self.device, how.light).view(b, 2, 1, 1)
+            falling = 1 + light[:, :1] * line + light[:, 1:] * line[:, None]  # [b, 1, s, s]
+            shown = torch.einsum("bij,bnjhw->bnihw", _to(self.device, how.mixing), shown) * falling[:, None]
         return (((shown - 127.5) * gain + offset) / 127.5).clamp(-1, 1)
 
     def _sound(self, rng: Generator, clips: NDArray[np.int64], starts: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
@@ -144,7 +154,11 @@ class Resident:
 
 @dataclass(frozen=True)
 class Variation:
-    """side, turn [b, n] (of the crop; radians), shift [b, n, 2] (of the crop), mirrored [b, n]; gain, offset [b]."""
+    """side, turn [b, n] (of the crop; radians), shift [b, n, 2] (of the crop), mirrored [b, n]; gain, offset [b].
+
+    bends [b, 2, 4, 4] of half a side, at points of a grid over the face; mixing [b, 3, 3] of the channels; light [b, 2]
+    how much brighter it is at the right and lower edge.  None: not varied.
+    """
 
     side: NDArray[np.float64]
     turn: NDArray[np.float64]
@@ -152,6 +166,9 @@ class Variation:
     mirrored: NDArray[np.bool_]
     gain: NDArray[np.float64]
     offset: NDArray[np.float64]
+    bends: NDArray[np.float64] | None = None
+    mixing: NDArray[np.float64] | None = None
+    light: NDArray[np.float64] | None = None
 
     def matrices(self, shown: float) -> NDArray[np.float32]:
         """f32 [b, n, 2, 3]: from the crop to stored pictures `shown` times as large, both in [-1, 1]."""
@@ -182,9 +199,25 @@ def _loaded(clips: Sequence[PackClip], size: int, device: torch.device) -> Tenso
         frames[starts[place] : starts[place + 1]] = pictures.permute(0, 3, 1, 2).to(device)
         bar.update(len(pictures))
 
-    with tqdm(total=total, desc="load", unit="frame", disable=None) as bar, ThreadPoolExecutor(os.cpu_count()) as pool:
+    with (
+        one_thread_each(),
+        tqdm(total=total, desc="load", unit="frame", disable=None) as bar,
+        ThreadPoolExecutor(os.cpu_count()) as pool,
+    ):
         list(pool.map(read, range(len(clips))))
     return frames
+
+
+def _colours(rng: Generator, count: int, most: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mixing [n, 3, 3]: more or less of each channel, and of the difference between them; light [n, 2]."""
+    saturation = 1 + rng.uniform(-2 * most, 2 * most, (count, 1, 1))
+    mixing = saturation * np.eye(3) + (1 - saturation) * np.array(LUMA)
+    gains = 1 + rng.uniform(-most, most, (count, 3, 1))
+    return mixing * gains, rng.uniform(-2 * most, 2 * most, (count, 2))
+
+
+def _to(device: torch.device, values: NDArray[np.float64]) -> Tensor:
+    return torch.from_numpy(values.astype(np.float32)).to(device)
 
 
 def _on(device: torch.device, values: Sequence[NDArray[np.float32]]) -> Tensor:

@@ -41,6 +41,10 @@ class WindowConfig:
     turn        of a pack: turn the faces by up to so many degrees
     apart       of a pack: move references against their window by up to this share of the side, resize them by as
                 much, turn them by as many radians, so that they are looked at rather than copied
+    bend        of a pack: bend a window and its references by a smooth field of this standard deviation, a share of
+                the side, so that few faces stand for faces of other shapes
+    colour      of a pack: vary the colours of a window and its references, alike, by up to this share, and how light
+                falls on them, so that few skins, lips and lamps stand for others
     """
 
     frames: int = 5
@@ -52,9 +56,11 @@ class WindowConfig:
     zoom: float = 0.0
     turn: float = 0.0
     apart: float = 0.0
+    bend: float = 0.0
+    colour: float = 0.0
 
     def __post_init__(self) -> None:
-        least = min(self.margin, self.voices, self.turn, self.apart)
+        least = min(self.margin, self.voices, self.turn, self.apart, self.bend, self.colour)
         if self.frames < 1 or self.per_clip < 1 or least < 0 or not 0 <= self.zoom < 1:
             raise ValueError("a window has at least 1 frame, a clip gives at least 1 window")
 

@@ -49,6 +49,23 @@ class Timed(Protocol):
 
 
 @dataclass(frozen=True)
+class Tuning:
+    """Of one objective: its learning rate, times the config's, and the betas of its AdamW."""
+
+    learning_rate: float = 1.0
+    betas: tuple[float, float] = (0.9, 0.999)
+
+
+@runtime_checkable
+class Tuned(Protocol):
+    """A Trainable of which some objectives are not tuned like the others."""
+
+    def tuning(self) -> Mapping[str, Tuning]:
+        """Objective -> how; one that is missing is tuned by the config alone."""
+        ...
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What a step says of itself, as means over all processes and micro-batches.
 
@@ -95,9 +112,15 @@ class Update(Generic[B]):
         owned = {parameter for parameters in self.objectives.values() for parameter in parameters}
         for parameter in self.module.parameters():
             parameter.requires_grad_(parameter in owned)
+        tunings = self.module.tuning() if isinstance(self.module, Tuned) else {}
+        self.tunings = {name: tunings.get(name, Tuning()) for name in self.objectives}
         self.optimizers = {
             name: torch.optim.AdamW(
-                parameters, lr=config.learning_rate, weight_decay=config.weight_decay, fused=device.type == "cuda"
+                parameters,
+                lr=config.learning_rate * self.tunings[name].learning_rate,
+                betas=(float(self.tunings[name].betas[0]), float(self.tunings[name].betas[1])),
+                weight_decay=config.weight_decay,
+                fused=device.type == "cuda",
             )
             for name, parameters in self.objectives.items()
         }
@@ -113,10 +136,10 @@ class Update(Generic[B]):
 
         Raises BadInput, on every process and before any weight changes, if something is not finite.
         """
-        for optimizer in self.optimizers.values():
+        for name, optimizer in self.optimizers.items():
             optimizer.zero_grad(set_to_none=True)
             for group in optimizer.param_groups:
-                group["lr"] = self.config.rate(step, share)
+                group["lr"] = self.config.rate(step, share) * self.tunings[name].learning_rate
         if isinstance(self.module, Timed):
             self.module.begin(step)
         terms, waited = self._gradients(batches, step)

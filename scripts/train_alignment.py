@@ -33,10 +33,12 @@ from face_detection.landmarks import CONTEXT, SIDE, LandmarkNetwork
 from guided_diffusion.device import autocast, resolve_device
 from video import atomic, read_frames
 from video.guard import guard, reads, writes
+from video.opening import one_thread_each
 
 STORED = 128  # pixels of a published crop as it is kept
-EVERY = 7     # frames of a clip, of which one is learned from
+EVERY = 7  # frames of a clip, of which one is learned from
 SHIFT, GROWTH, TURN, FAR = 0.12, 0.25, 8.0, 50.0  # of boxes: of their sizes, log, degrees; the last of half of them
+BEND = 0.015  # of the side: the standard deviation of what bends a face
 RATE = 1.5e-3
 
 
@@ -57,7 +59,7 @@ def crops(clips: Sequence[PackClip], device: torch.device) -> Crops:
         small = np.stack([cv2.resize(frame, (STORED, STORED), interpolation=cv2.INTER_AREA) for frame in frames])
         return small, clip.labels.points[::EVERY] * (STORED / frames[0].shape[0])
 
-    with ThreadPoolExecutor() as pool:
+    with one_thread_each(), ThreadPoolExecutor() as pool:
         found = list(tqdm(pool.map(read, clips), total=len(clips), desc="read", unit="clip", disable=None))
     speakers = [clip.speaker for clip, (pictures, _) in zip(clips, found, strict=True) for _ in pictures]
     pictures = torch.from_numpy(np.concatenate([pictures for pictures, _ in found])).permute(0, 3, 1, 2)
@@ -77,13 +79,29 @@ def faces_of(points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return torch.view_as_real(origin).float(), (turned.abs() * TALL).float(), turned.angle().float()
 
 
-def seen(pictures: Tensor, centre: Tensor, side: Tensor, angle: Tensor) -> Tensor:
-    """What the network sees of squares: [n, 3, 96, 96] in [-1, 1]."""
+def seen(pictures: Tensor, centre: Tensor, side: Tensor, angle: Tensor, field: Tensor | None = None) -> Tensor:
+    """What the network sees of squares: [n, 3, 96, 96] in [-1, 1], bent by a field [n, 2, 96, 96] of their sides."""
     line = (torch.arange(SIDE, device=pictures.device) + 0.5) / SIDE - 0.5
-    place = torch.stack(torch.meshgrid(line, line, indexing="xy"), dim=-1) * side[:, None, None, None]
+    place = torch.stack(torch.meshgrid(line, line, indexing="xy"), dim=-1)[None]
+    place = (place if field is None else place + field.permute(0, 2, 3, 1)) * side[:, None, None, None]
     place = turned(place, angle[:, None, None]) + centre[:, None, None]
     grid = place / (STORED / 2) - 1
     return F.grid_sample(pictures.float(), grid, padding_mode="border", align_corners=False) / 127.5 - 1
+
+
+def fields(count: int, rng: torch.Generator) -> Tensor:
+    """Smooth displacements [n, 2, 96, 96], shares of the side: a few faces stand for faces of other shapes."""
+    bends = BEND * torch.randn(count, 2, 4, 4, generator=rng, device=rng.device)
+    return F.interpolate(bends, size=SIDE, mode="bicubic", align_corners=True)
+
+
+def bent(places: Tensor, field: Tensor) -> Tensor:
+    """Where what lay at places [n, 9, 2] of the square is seen in a square that is bent by the field."""
+    found = places
+    for _ in range(4):                                                  # found + field(found) = places
+        moved = F.grid_sample(field, 2 * found[:, None] - 1, padding_mode="border", align_corners=False)[:, :, 0]
+        found = places - moved.mT
+    return found
 
 
 def turned(places: Tensor, angle: Tensor) -> Tensor:
@@ -146,10 +164,11 @@ def trained(known: Crops, steps: int, batch: int) -> LandmarkNetwork:
         away = points[:, mirror] * points.new_tensor([-1, 1]) + points.new_tensor([STORED, 0])
         points = torch.where(flipped[:, None, None], away, points)
         square = squares(points, rng, 0.5)
+        field = fields(batch, rng)
         with autocast(device, torch.bfloat16):
-            places, doubt = network(varied(seen(pictures, *square), rng))
+            places, doubt = network(varied(seen(pictures, *square, field), rng))
         places, doubt = places.float(), doubt.float()
-        apart = (places - shares(points, *square)).abs().sum(dim=2)     # [n, 9]
+        apart = (places - bent(shares(points, *square), field)).abs().sum(dim=2)  # [n, 9]
         optimizer.zero_grad()
         unsure = (apart.detach() * (-doubt).exp() + 2 * doubt).mean()   # Laplace, two coordinates
         (10 * apart.mean() + 0.1 * unsure).backward()

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dataset import ClipBatch, Footage, Needs
 from guided_diffusion.trainer import Evaluation
@@ -35,8 +35,9 @@ class Evaluate:
     def __init__(
         self, chosen: Recipe, splits: Mapping[str, Sequence[Footage]], where: torch.device, parts: Parts | None = None
     ) -> None:
-        self.own = build(chosen.kind, chosen.model).to(where).eval().requires_grad_(False)
-        self.model = complete(self.own, parts)
+        self.own = build(chosen.kind, chosen.model)
+        self.model = complete(self.own, parts)  # which has buffers of its own beside the network's
+        cast(nn.Module, self.model).to(where).eval().requires_grad_(False)
         moments = MOMENTS if isinstance(self.model, SyncExpert) else 1
         needs = self.model.needs if isinstance(self.model, Speaking) else Needs()
         self.batches = {

@@ -11,10 +11,11 @@ import torch
 from torch import Generator, Tensor, nn
 
 from dataset import ClipBatch
+from guided_diffusion.update import Tuning
 
 from .discriminator import Discriminator, DiscriminatorConfig
 from .inpainting import Inpainter
-from .terms import Agreement, Distance, adversarial_loss, discriminator_loss, perceptual_loss, sync_loss
+from .terms import Agreement, Distance, adversarial_losses, discriminator_loss, perceptual_loss, sync_loss
 
 # Where pixels change most within the training clips (docs/architecture.md), as shares of the crop.
 MOUTH_ROW, MOUTH_HEIGHT, MOUTH_WIDTH = 0.78, 0.13, 0.2
@@ -30,6 +31,8 @@ class ObjectiveConfig:
     sync            -log of a sync expert's agreement with the predicted sequence
     perceptual      LPIPS between the face and the predicted one
     adversarial     the sequence GAN's hinge loss
+    matching        how unlike the discriminator's layers see the face and the predicted one (our choice)
+    adversarial_from  the step from which the two count; the discriminator learns from the first on
     x0_scale        signal: the four terms on x0 count by alpha_bar, because x0 made from eps is off by up to 150 times
                     the error of eps where there is nearly no signal; plain: alike at every timestep, for networks that
                     predict x0 or v.  Which timesteps the authors used is not known.
@@ -44,6 +47,8 @@ class ObjectiveConfig:
     sync: float = 0.1
     perceptual: float = 0.25
     adversarial: float = 0.5
+    matching: float = 0.0
+    adversarial_from: int = 0
     x0_scale: Literal["signal", "plain"] = "signal"
     shared_step: bool = True
     mouth: float = 1.0
@@ -52,8 +57,10 @@ class ObjectiveConfig:
 
     def __post_init__(self) -> None:
         weights = (self.diffusion, self.variational, self.reconstruction, self.sync, self.perceptual, self.adversarial)
-        if min(weights) < 0:
+        if min(*weights, self.matching, self.adversarial_from) < 0:
             raise ValueError("the weight of a term is 0 or more")
+        if self.matching and not self.adversarial:
+            raise ValueError("matching is by the discriminator's layers: give adversarial a weight, too")
         if not any(weights):
             raise ValueError("with all weights 0 there is nothing to learn")
 
@@ -72,6 +79,7 @@ class InpainterTraining(nn.Module):
     ValueError if a term with a weight has nothing to measure it with.
     """
 
+    step = 0
     emphasis: Tensor  # [1, 1, h, w] what each place of a sample counts in the losses, 0 where it is visible
 
     def __init__(self, model: Inpainter[Any], config: ObjectiveConfig, judges: Judges) -> None:
@@ -90,6 +98,13 @@ class InpainterTraining(nn.Module):
         if self.discriminator is not None:
             groups["discriminator"] = list(self.discriminator.parameters())
         return groups
+
+    def tuning(self) -> dict[str, Tuning]:
+        judge = self.config.discriminator
+        return {"discriminator": Tuning(judge.learning_rate, judge.betas)} if self.discriminator is not None else {}
+
+    def begin(self, step: int) -> None:
+        self.step = step
 
     def losses(self, clips: ClipBatch, generator: Generator) -> Mapping[str, Mapping[str, Tensor]]:
         """The weighted terms, each a scalar.  The noise of the condition is independent of x_t's."""
@@ -163,7 +178,11 @@ class InpainterTraining(nn.Module):
         if c.perceptual and judges.distance is not None:
             terms["perceptual"] = c.perceptual * perceptual_loss(judges.distance, faces, clips.faces, counts)
         if self.discriminator is not None:
-            terms["adversarial"] = c.adversarial * adversarial_loss(self.discriminator, faces, counts)
+            late = float(self.step >= c.adversarial_from)
+            seen_through, unlike = adversarial_losses(self.discriminator, faces, clips.faces, counts)
+            terms["adversarial"] = late * c.adversarial * seen_through
+            if c.matching:
+                terms["matching"] = late * c.matching * unlike
         return terms
 
     def _hidden_mean(self, error: Tensor) -> Tensor:

@@ -27,16 +27,26 @@ def perceptual_loss(distance: Distance, faces: Tensor, truth: Tensor, counts: Te
     return (counts.flatten() * distance(faces.flatten(0, 1), truth.flatten(0, 1)).float()).mean()
 
 
-def adversarial_loss(discriminator: Discriminator, faces: Tensor, counts: Tensor) -> Tensor:
-    """What the network pays for a sequence seen through (hinge); its gradient does not reach the discriminator."""
+def adversarial_losses(
+    discriminator: Discriminator, faces: Tensor, truth: Tensor, counts: Tensor
+) -> tuple[Tensor, Tensor]:
+    """What the network pays for a sequence seen through (hinge), and the mean distance of what the discriminator's
+    layers see of it from what they see of the truth (feature matching, Salimans et al. 2016; Wang et al. 2018).
+
+    Gradients do not reach the discriminator.
+    """
     fixed = {name: weight.detach() for name, weight in discriminator.named_parameters()}
-    logits: Tensor = functional_call(discriminator, fixed, (faces,))
-    return -_weighed(logits, counts)
+    with torch.no_grad():
+        _, wanted = functional_call(discriminator, fixed, (truth,))
+    logits, seen = functional_call(discriminator, fixed, (faces,))
+    apart = [(one - other).abs().float().mean(dim=(1, 2, 3)) for one, other in zip(seen, wanted, strict=True)]
+    return -_weighed(logits, counts), (counts.mean(dim=1) * torch.stack(apart).mean(dim=0)).mean()
 
 
 def discriminator_loss(discriminator: Discriminator, faces: Tensor, truth: Tensor, counts: Tensor) -> Tensor:
     """What the discriminator pays: the hinge on both sides; its gradient does not reach the network."""
-    real, fake = discriminator(torch.cat([truth, faces.detach()])).chunk(2)
+    logits, _ = discriminator(torch.cat([truth, faces.detach()]))
+    real, fake = logits.chunk(2)
     return _weighed(F.relu(1 - real), counts) + _weighed(F.relu(1 + fake), counts)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import cv2
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
@@ -28,6 +29,23 @@ def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
         threads = os.environ.get("OMP_NUM_THREADS", "")
         stream.thread_type, stream.thread_count = "AUTO", int(threads) if threads.isdecimal() else 0
         yield container, stream
+
+
+@contextmanager
+def one_thread_each() -> Iterator[None]:
+    """For videos that are read side by side: within, FFmpeg decodes each by one thread and OpenCV computes by one, and
+    so do BLAS and torch in processes that are begun; what the user set stays.
+    """
+    added = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS") if name not in os.environ}
+    before = cv2.getNumThreads()
+    os.environ.update(added)
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
+        for name in added:
+            del os.environ[name]
 
 
 def is_still(container: InputContainer) -> bool:

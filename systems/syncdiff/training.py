@@ -53,10 +53,6 @@ class SyncDiffTraining(InpainterTraining):
     def __init__(self, model: SyncDiff, config: SyncDiffObjective, judges: Judges) -> None:
         super().__init__(model, config, judges)
         model.diffusion.respaced(config.own_steps)  # steps that cannot be are refused here
-        self.step = 0
-
-    def begin(self, step: int) -> None:
-        self.step = step
 
     def _conditions(self, clips: ClipBatch, filling: Tensor, generator: Generator) -> Conditions:
         if not self.model.needs.before:

@@ -130,3 +130,30 @@ def test_what_does_not_fit_into_memory_is_refused_with_a_remedy(folder: Path, mo
     monkeypatch.setattr("dataset.resident._free", lambda device: 1000)
     with pytest.raises(BadInput, match="fewer pieces"):
         resident(folder)
+
+
+def test_colours_and_bends_are_those_of_the_whole_row(tmp_path: Path) -> None:
+    """A picture of a pack, bent and lit otherwise: its references as it is, the next row by itself."""
+    one = pack(tmp_path, "ab", frames=2)
+    varied = WindowConfig(frames=1, augment=False, bend=0.03, colour=0.2)
+    needs = Needs(motion=4, references=1, sound=False)
+    batch = resident(one, varied, needs, batch=4)[0]
+    plain = resident(one, WindowConfig(frames=1, augment=False), needs, batch=4)[0]
+    changed, before = batch.faces[:, 0] + 1, plain.faces[:, 0] + 1
+    shown, stood = batch.reference[:, 0] + 1, plain.reference[:, 0] + 1
+    assert torch.allclose(changed / before, shown / stood, atol=0.02)
+    factors = (changed / before).mean(dim=(2, 3))
+    assert factors.std(dim=0).min() > 0.01                              # rows differ
+    assert (changed / before).std(dim=(2, 3)).min() > 0.001             # and light falls from a side
+
+
+def test_a_bend_moves_what_is_seen(tmp_path: Path) -> None:
+    folder = pack(tmp_path, "a", frames=3)
+    clip = next(folder.glob("piece-*/train/a/one.mp4"))
+    stripes = np.broadcast_to((np.arange(96) // 8 % 2 * 200)[None, :, None], (96, 96, 3)).astype(np.uint8)
+    write_video(clip, (stripes for _ in range(3)), Fraction(25), sound=tmp_path / "sound.wav", crf=1)
+    needs = Needs(motion=4, references=1, sound=False)
+    straight = resident(folder, WindowConfig(frames=1, augment=False), needs, batch=2)[0].faces[:, 0]
+    bent = resident(folder, WindowConfig(frames=1, augment=False, bend=0.03), needs, batch=2)[0].faces[:, 0]
+    assert straight[0, 0].std(dim=0).max() < 0.1 < bent[0, 0].std(dim=0).max()
+    assert (bent[0] - bent[1]).abs().mean() > 0.05

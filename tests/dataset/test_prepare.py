@@ -21,6 +21,7 @@ from dataset.sync_filter import Offset, SyncFilter
 from errors import BadInput, BatchFailed
 from face_detection import voxceleb2_box
 from video import write_video
+from video.opening import one_thread_each
 
 ROOT = Path(__file__).parents[2]
 FPS = Fraction(30000, 1001)
@@ -187,6 +188,6 @@ def portraits(count: int) -> Iterator[np.ndarray]:
 def test_many_processes_have_one_thread_each(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    with prepare._one_thread_each():
+    with one_thread_each():
         assert (os.environ["OMP_NUM_THREADS"], os.environ["OPENBLAS_NUM_THREADS"]) == ("1", "3")
     assert "OMP_NUM_THREADS" not in os.environ

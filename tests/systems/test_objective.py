@@ -11,6 +11,9 @@ from torch import Generator, Tensor
 from toy import talking
 
 from dataset import ClipBatch, stack, window
+from guided_diffusion.distributed import Group
+from guided_diffusion.train_config import TrainConfig
+from guided_diffusion.update import Update
 from systems.diff2lip import Diff2Lip, Diff2LipConfig
 from systems.discriminator import DiscriminatorConfig
 from systems.objective import InpainterTraining, Judges, ObjectiveConfig, mouth_emphasis
@@ -122,6 +125,41 @@ def test_the_discriminator_learns_to_tell_and_does_not_teach_the_network() -> No
         now.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     assert now < 0.5 * judged
+
+
+LATE = replace(
+    only(OUR_LOSS, "adversarial"), matching=1.0, adversarial_from=3,
+    discriminator=DiscriminatorConfig(
+        widths=(32, 32), normalized="spectral", rows=0.5, learning_rate=2.0, betas=(0, 0.99)
+    ),
+)  # fmt: skip
+
+
+def test_what_a_late_discriminator_says_counts_late() -> None:
+    trained = training(OURS, LATE)
+    for step, counts in ((0, False), (2, False), (3, True)):
+        trained.begin(step)
+        terms = trained.losses(clips(), seed())
+        assert set(terms["network"]) == {"adversarial", "matching"} and terms["discriminator"]["hinge"] > 0
+        trained.zero_grad()
+        total(terms).backward()  # type: ignore[no-untyped-call]
+        assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in trained.model.parameters()) == counts
+
+
+def test_a_discriminator_of_the_lower_rows_sees_no_others() -> None:
+    trained = training(OURS, LATE).eval()
+    assert trained.discriminator is not None
+    faces = clips().faces
+    other = faces.clone()
+    other[..., : faces.shape[-2] // 2, :] = 0.3
+    assert torch.equal(trained.discriminator(faces)[0], trained.discriminator(other)[0])
+
+
+def test_a_discriminator_is_tuned_by_itself() -> None:
+    update = Update(training(OURS, LATE), TrainConfig(learning_rate=1e-3, batch=2), torch.device("cpu"), Group())
+    update(iter([clips()]), 0, lambda: False)
+    network, judge = (update.optimizers[name].param_groups[0] for name in ("network", "discriminator"))
+    assert (network["lr"], judge["lr"]) == (1e-3, 2e-3) and judge["betas"] == (0.0, 0.99) != network["betas"]
 
 
 @BOTH

@@ -14,7 +14,10 @@ from torch import Generator, Tensor
 from audio.avhubert import AvHubert
 from dataset import ClipBatch, save_clip, stack, window
 from errors import BadInput
+from systems.evaluate import Evaluate
 from systems.objective import Judges
+from systems.parts import Parts
+from systems.recipes import recipe
 from systems.registry import load, load_system
 from systems.syncdiff import (
     SyncDiff,
@@ -245,3 +248,11 @@ def test_what_cannot_be_is_one_sentence(data: Path, published: Path, tmp_path: P
     with pytest.raises(BadInput, match=r"was prepared without the filter banks .*prepare it again"):
         begin("syncdiff-128", BASE, published, old)
     assert not (tmp_path / "run").exists()
+
+
+def test_what_measures_lies_on_the_device_whole() -> None:
+    chosen = recipe("syncdiff-small").changed(setting for setting in SMALL if setting.startswith("model."))
+    evaluate = Evaluate(chosen, {}, torch.device("meta"), Parts())
+    assert evaluate.model is not evaluate.own
+    tensors = [*evaluate.model.parameters(), *evaluate.model.buffers()]
+    assert {tensor.device.type for tensor in tensors} == {"meta"} and not any(t.requires_grad for t in tensors)
