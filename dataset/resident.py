@@ -165,7 +165,9 @@ class Variation:
 
     def repeated(self, count: int) -> "Variation":
         """Each row so many times."""
-        return Variation(*(getattr(self, field.name).repeat(count, axis=0) for field in fields(self)))
+        values: list[Any] = [getattr(self, field.name) for field in fields(self)]
+        rows: list[Any] = [None if value is None else value.repeat(count, axis=0) for value in values]
+        return Variation(*rows)
 
     def matrices(self, shown: float) -> NDArray[np.float32]:
         """f32 [b, n, 2, 3]: from the crop to stored pictures `shown` times as large, both in [-1, 1]."""

@@ -12,6 +12,7 @@ import argparse
 import json
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -234,11 +235,12 @@ def call(name: str, words: Sequence[str]) -> None:
         child.terminate()  # Ctrl-C has reached it already, a signal to this process alone has not
         child.wait()
         raise
-    if code < 0 or code == Stopped.exit_code:
+    if code in (Stopped.exit_code, -signal.SIGINT, -signal.SIGTERM, -signal.SIGHUP):
         raise Stopped(f"stage {name} was stopped; the same command goes on there")
     if code:
-        problem = LipSyncError(f"stage {name} ended with exit code {code}, see above; the same command goes on there")
-        problem.exit_code = code
+        how = f"ended with exit code {code}, see above" if code > 0 else f"was killed by signal {-code}"
+        problem = LipSyncError(f"stage {name} {how}; the same command goes on there")
+        problem.exit_code = max(code, 1)
         raise problem
 
 

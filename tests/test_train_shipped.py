@@ -172,6 +172,8 @@ def test_what_a_stage_ends_with_is_what_all_ends_with(capfd: pytest.CaptureFixtu
     assert ends("os._exit(4)")[0] == 4
     code, said = ends("os._exit(2)")
     assert code == 2 and "stage sync ended with exit code 2" in said
+    code, said = ends("os.kill(os.getpid(), 9)")
+    assert code == 1 and "stage sync was killed by signal 9" in said
     assert ends("os._exit(130)")[0] == 130 and ends("os.kill(os.getpid(), 15)")[0] == 130
 
 
