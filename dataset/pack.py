@@ -3,6 +3,7 @@
     PACK/piece-000/SPLIT/SPEAKER/NAME.mp4   a face crop as VoxCeleb2 is published, with its own sound
     PACK/piece-000/SPLIT/SPEAKER/NAME.npz   points i16 [t, 9, 2] in 1/32 pixel (face_detection/alignment.py),
                                             motion f16 [t, d] and opening f16 [t] of the lips (systems/style)
+    PACK/motion_space.npz                   the space that the motion is in
 
 `scripts/pack_training.py` writes it.  Every piece is a sample of the whole, so some of them will do.
 """

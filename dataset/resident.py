@@ -6,7 +6,7 @@ What is drawn is a function of (seed, step), as in `sampling.py`; only which fra
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -46,11 +46,14 @@ class Resident:
         needs: Needs,
         device: torch.device,
     ) -> None:
-        if config.per_clip != 1 or needs.before:
-            raise BadInput("a pack is drawn one window a clip, without frames before; prepare the clips as a folder")
-        self.clips = [clip for clip in clips if len(clip) > config.frames]
+        if needs.rows:
+            raise BadInput("a pack is drawn without the filter banks that AV-HuBERT hears; prepare a folder of clips")
+        if batch % config.per_clip:
+            raise BadInput(f"a batch of {batch} does not divide into {config.per_clip} windows a clip")
+        least = config.frames + needs.before
+        self.clips = [clip for clip in clips if len(clip) > least]
         if not self.clips:
-            raise BadInput(f"no clip has more than {config.frames} frames; pack longer ones")
+            raise BadInput(f"no clip has more than {least} frames; pack longer ones")
         self.config, self.batch, self.seed, self.needs, self.device = config, batch, seed, needs, device
         self.size = self.clips[0].size
         self.lengths = np.array([len(clip) for clip in self.clips])
@@ -61,15 +64,18 @@ class Resident:
 
     def __getitem__(self, step: int) -> ClipBatch:
         rng = np.random.default_rng([self.seed, step])
-        clips = rng.choice(len(self.clips), self.batch, p=self.weights)
-        t, lengths = self.config.frames, self.lengths[clips]
-        starts = (rng.random(self.batch) * (lengths - t + 1)).astype(int)
-        own = starts[:, None] + np.arange(t)                            # [b, t]
-        shown = self._references(rng, lengths, starts, self.starts[clips])  # [b, k]
+        t, lead, count = self.config.frames, self.needs.before, self.config.per_clip
+        chosen = rng.choice(len(self.clips), self.batch // count, p=self.weights)
+        rooms = (self.lengths[chosen] - t - lead + 1).tolist()
+        starts = lead + np.concatenate([rng.choice(room, count, replace=room < count) for room in rooms])
+        clips = chosen.repeat(count)                                    # windows of one clip stand next to each other
+        own = starts[:, None] + np.arange(-lead, t)                     # [b, lead + t]
+        shown = self._references(rng, self.lengths[clips], starts, self.starts[clips])  # [b, k]
         numbers = np.concatenate([self.starts[clips][:, None] + own, shown], axis=1)
-        pictures = self._pictures(numbers, self._variation(rng, numbers.shape))
-        faces, references = pictures[:, :t], pictures[:, t:]
-        windows, speech = self._sound(rng, clips, starts)
+        how = self._variation(rng, (len(chosen), numbers.shape[1])).repeated(count)
+        pictures = self._pictures(numbers, how)
+        faces, references = pictures[:, lead : lead + t], pictures[:, lead + t :]
+        windows, speech = self._sound(rng, chosen, starts.reshape(-1, count))
         several = self.needs.references > 1
         return ClipBatch(
             faces=faces,
@@ -77,6 +83,7 @@ class Resident:
             mel=windows,
             speech=speech,
             clip=torch.from_numpy(clips).to(self.device),
+            before=pictures[:, :lead] if lead else None,
             references=references[:, None].expand(-1, t, -1, -1, -1, -1) if several else None,
         )
 
@@ -100,7 +107,7 @@ class Resident:
     def _variation(self, rng: Generator, shape: tuple[int, ...]) -> "Variation":
         """How each picture is shown: the windows of a row alike, references a little apart from what they are for."""
         b, n = shape
-        c, t = self.config, self.config.frames
+        c, t = self.config, self.needs.before + self.config.frames
         flag = 1.0 if c.augment else 0.0
         side = 1 - rng.uniform(-c.zoom / 2, c.zoom / 2, (b, 1)) * np.ones((1, n))
         turn = np.radians(rng.uniform(-c.turn, c.turn, (b, 1))) * np.ones((1, n))
@@ -136,19 +143,22 @@ class Resident:
             shown = torch.einsum("bij,bnjhw->bnihw", _to(self.device, how.mixing), shown) * falling[:, None]
         return (((shown - 127.5) * gain + offset) / 127.5).clamp(-1, 1)
 
-    def _sound(self, rng: Generator, clips: NDArray[np.int64], starts: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        """The windows [b, t, 80, 16] and what is heard with each [b, 80, 16]; zeros for who does not listen."""
+    def _sound(self, rng: Generator, chosen: NDArray[np.int64], starts: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        """The windows [b, t, 80, 16] and what is heard with each [b, 80, 16]; zeros for who does not listen.
+
+        starts [clips, windows of a clip]: those of one clip are heard in one voice.
+        """
         t = self.config.frames
         if not self.needs.sound:
             silence = torch.zeros(1, 1, 80, 16, device=self.device)
             return silence.expand(self.batch, t, -1, -1), silence[0].expand(self.batch, -1, -1)
         windows, speech = [], []
         voices = self.config.voices
-        for number, start in zip(clips, starts.tolist(), strict=True):
+        for number, own in zip(chosen, starts.tolist(), strict=True):
             clip = self.clips[number]
             voice = clip.mel.revoiced(rng.uniform(-voices, voices), 1 + rng.uniform(-voices, voices) / 100)
-            windows.append(voice.windows(start, start + t, clip.fps))
-            speech.append(voice.span(start, t, clip.fps))
+            windows += [voice.windows(start, start + t, clip.fps) for start in own]
+            speech += [voice.span(start, t, clip.fps) for start in own]
         return _on(self.device, windows), _on(self.device, speech)
 
 
@@ -170,6 +180,12 @@ class Variation:
     mixing: NDArray[np.float64] | None = None
     light: NDArray[np.float64] | None = None
 
+    def repeated(self, count: int) -> "Variation":
+        """Each row so many times."""
+        values: list[Any] = [getattr(self, field.name) for field in fields(self)]
+        rows: list[Any] = [None if value is None else value.repeat(count, axis=0) for value in values]
+        return Variation(*rows)
+
     def matrices(self, shown: float) -> NDArray[np.float32]:
         """f32 [b, n, 2, 3]: from the crop to stored pictures `shown` times as large, both in [-1, 1]."""
         across, along = self.side * np.cos(self.turn) / shown, self.side * np.sin(self.turn) / shown
@@ -185,12 +201,7 @@ def _loaded(clips: Sequence[PackClip], size: int, device: torch.device) -> Tenso
     """All frames, u8 [n, 3, m, m]: a face of `size` pixels with its margin.  BadInput if they do not fit."""
     wider = [replace(clip, size=size, margin=MARGIN) for clip in clips]
     side, total = wider[0].shown, sum(len(clip) for clip in clips)
-    needed, free = total * 3 * side * side, _free(device)
-    if needed > RESERVED * free:
-        raise BadInput(
-            f"the {total} frames of the pack take {needed / 1e9:.1f} GB, {device} has {free / 1e9:.1f} GB free;"
-            " take fewer pieces, or prepare the clips with python -m dataset.prepare, which are read from the disk"
-        )
+    _check_room(total, side, device)
     frames = torch.empty(total, 3, side, side, dtype=torch.uint8, device=device)
     starts = np.concatenate([[0], np.cumsum([len(clip) for clip in clips])]).tolist()
 
@@ -218,6 +229,20 @@ def _colours(rng: Generator, count: int, most: float) -> tuple[NDArray[np.float6
 
 def _to(device: torch.device, values: NDArray[np.float64]) -> Tensor:
     return torch.from_numpy(values.astype(np.float32)).to(device)
+
+
+def check_fits(frames: int, size: int, device: torch.device) -> None:
+    """BadInput if so many frames of faces of `size` pixels are more than the memory of a device may hold."""
+    _check_room(frames, round(round(size * FINER) * (1 + MARGIN)), device)
+
+
+def _check_room(frames: int, side: int, device: torch.device) -> None:
+    needed, free = frames * 3 * side * side, _free(device)
+    if needed > RESERVED * free:
+        raise BadInput(
+            f"the {frames} frames of the pack take {needed / 1e9:.1f} GB, {device} has {free / 1e9:.1f} GB free;"
+            " take fewer pieces, or prepare the clips with python -m dataset.prepare, which are read from the disk"
+        )
 
 
 def _on(device: torch.device, values: Sequence[NDArray[np.float32]]) -> Tensor:

@@ -5,9 +5,9 @@
 
 The list has the columns file, split and speaker, of face crops as VoxCeleb2 is published (mp4).  The pack
 (dataset/pack.py) is what `train.py --data PACK` reads.  Every piece is a fair sample: clips of each speaker are spread
-over all of them.  Points that were found are kept in PACK/points, so the same command goes on where it stopped; with
---motion the lip motion is in the space of that stage 1.  A clip without a face in over a tenth of its frames is left
-out.
+over all of them.  Points that were found are kept in PACK/points, so the same command goes on where it stopped.  The
+lip motion is in the space of the stage 1 of --motion, which PACK/motion_space.npz keeps.  A clip without a face in over
+a tenth of its frames is left out.
 """
 
 import argparse
@@ -35,6 +35,7 @@ from evaluation.mediapipe_client import MediaPipe
 from face_detection.alignment import POINTS
 from systems.registry import load_motion
 from systems.style.frontal import WANTED, frontal
+from systems.style.labels import SPACE
 from systems.style.lip_motion import MotionSpace
 from video import atomic, probe, read_frames
 from video.guard import guard, reads, writes_into
@@ -170,6 +171,7 @@ def run(options: argparse.Namespace) -> None:
     space = load_motion(options.motion).space
     sources = kept(sources, options.frames)
     look(sources, options)
+    space.save(options.output / SPACE)
     clips = label(sources, options.output, space)
     for number, piece in enumerate(pieces(spread(clips), round(options.limit * 1e6))):
         for clip in piece:

@@ -1,9 +1,11 @@
 """Trains what corrects the boxes of the built-in face detector (face_detection/reframing.py), in minutes on a CPU.
 
     python scripts/train_framing.py --list clips.csv --output checkpoints/framing.safetensors [--steps 1500]
+    python scripts/train_framing.py --data PACK --output checkpoints/framing.safetensors
 
-The list has the columns file, split and speaker, of 224x224 face crops as VoxCeleb2 is published; whatever lies in
-`train` is learned from, every speaker by the square root of their share.  Boxes are moved and resized at random, and
+The list has the columns file, split and speaker, of 224x224 face crops as VoxCeleb2 is published; a pack
+(scripts/pack_training.py) holds such crops.  Whatever lies in `train` is learned from, every speaker by the square root
+of their share.  Boxes are moved and resized at random, and
 the network learns to undo it.  Prints how boxes lie, before and after, on the faces of the other splits.
 """
 
@@ -24,7 +26,8 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from dataset.source import Source, listed
+from dataset.pack import packed
+from dataset.source import listed
 from endings import exit_code
 from errors import BadInput
 from face_detection import voxceleb2_box
@@ -40,6 +43,14 @@ BATCH, RATE = 96, 1.5e-3
 
 
 @dataclass(frozen=True)
+class Filmed:
+    """A video of crops, and who is seen in it."""
+
+    video: Path
+    speaker: str
+
+
+@dataclass(frozen=True)
 class Crops:
     """Published crops u8 [n, 3, 112, 112], and who is seen in each."""
 
@@ -47,7 +58,7 @@ class Crops:
     speakers: list[str]
 
 
-def crops(sources: list[Source]) -> Crops:
+def crops(sources: list[Filmed]) -> Crops:
     """Two frames of each video that can be read."""
     pictures, speakers = [], []
     for source in tqdm(sources, desc="read", unit="clip", disable=None):
@@ -142,16 +153,22 @@ def trained(known: Crops, steps: int) -> FramingNetwork:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--list", type=reads, required=True, metavar="CSV")
+    data = parser.add_mutually_exclusive_group(required=True)
+    data.add_argument("--list", type=reads, metavar="CSV")
+    data.add_argument("--data", type=reads, metavar="PACK")
     parser.add_argument("--output", type=writes, required=True, metavar="FILE")
     parser.add_argument("--steps", type=int, default=1500)
     options = parser.parse_args()
     guard(parser, options)
-    by_split: dict[str, list[Source]] = {}
-    for source in listed(options.list, Path()):
-        by_split.setdefault(source.target.parts[0], []).append(source)
+    by_split: dict[str, list[Filmed]] = {}
+    if options.data is None:
+        for source in listed(options.list, Path()):
+            by_split.setdefault(source.target.parts[0], []).append(Filmed(source.video, source.speaker))
+    else:
+        for split, clips in packed(options.data, STORED, "box").items():
+            by_split |= {split: [Filmed(clip.path, clip.speaker) for clip in clips]} if clips else {}
     if "train" not in by_split:
-        raise BadInput(f"{options.list}: nothing is in the split train")
+        raise BadInput(f"{options.list or options.data}: nothing is in the split train")
     network = trained(crops(by_split.pop("train")), options.steps)
     with atomic(options.output) as temporary:
         save_file({name: value.half() for name, value in network.state_dict().items()}, temporary)

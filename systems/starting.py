@@ -23,6 +23,7 @@ from .syncdiff import SyncDiffNetwork, adopt_avhubert
 
 NOTES = logging.getLogger(__name__)
 STEM, TIME = "input_blocks.0.0.weight", "time_embed.2.bias"  # of a UNet
+EARS = "predictor.sound_encoder."  # in a checkpoint of stage 1
 
 
 def start_from(model: Model, path: Path) -> None:
@@ -78,13 +79,18 @@ def _unet(model: Model) -> UNet | None:
 
 
 def adopt_hearing(model: Model, path: Path) -> None:
-    """The sound encoder of a sync expert, or AV-HuBERT's or Whisper's weights as published, become the model's."""
+    """The sound encoder of a sync expert, or AV-HuBERT's or Whisper's weights as published, become the model's.
+
+    Whisper's may also come from a stage 1 that hears by them.
+    """
     encoder = model.hearing.encoder if isinstance(model, SyncDiffNetwork) else getattr(model, "sound_encoder", None)
     if isinstance(encoder, AvHubert):
         adopt_avhubert(encoder, path, f"--hearing {path}")
         return
     if isinstance(encoder, WhisperEncoder):
         weights = {name: value.float() for name, value in load_checkpoint(path).weights.items()}
+        ears = {name.removeprefix(EARS): value for name, value in weights.items() if name.startswith(EARS)}
+        weights = ears or weights
         weights.pop("positional_embedding", None)  # computed
         load_strictly(encoder, weights, f"--hearing {path}")
         return

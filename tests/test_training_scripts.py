@@ -1,22 +1,27 @@
 """The scripts around training run as a user runs them, on clips of a tenth of a second and networks of a thumbnail."""
 
+import contextlib
 import os
 import subprocess
 import sys
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from toy import talking
 
 from dataset import load_clip, save_clip
+from dataset.pack import packed
 from dataset.prepared import entries
 from guided_diffusion.checkpoint import save_checkpoint
+from scripts import pack_training
 from scripts.prepare import ExpertScorer
 from systems.recipes import recipe
-from systems.registry import build, describe
+from systems.registry import build, describe, load_motion
 from systems.sound import SoundConfig
+from systems.style import SPACE, MotionSpace
 from systems.sync import SyncConfig
 from video import write_video
 
@@ -126,3 +131,27 @@ def test_prepare_leaves_out_what_the_expert_is_unsure_of(expert: Path, tmp_path:
     kept = load_clip(entry)
     assert ExpertScorer(expert)(kept.faces, kept.mel, kept.fps).confidence < 1.9
     assert ExpertScorer(expert)(kept.faces[:3], kept.mel, kept.fps).confidence == 0
+
+
+def test_a_pack_keeps_the_space_of_its_motion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Landmarker(contextlib.nullcontext["Landmarker"]):
+        """Stands in for MediaPipe: one face in all frames."""
+
+        def __init__(self, *_: object) -> None:
+            super().__init__(self)
+
+        def find_in_space(self, pictures: np.ndarray) -> np.ndarray:
+            face = np.random.default_rng(0).uniform(60, 200, (len(pack_training.LOOKED), 3))
+            return np.repeat(face[None], len(pictures), axis=0).astype(np.float32)
+
+    write_video(tmp_path / "a.mp4", iter(talking(0, frames=5, size=64).faces), Fraction(25))
+    (tmp_path / "list.csv").write_text("file,split,speaker\na.mp4,train,ann\n")
+    stage1 = ROOT / "checkpoints" / "style-small"
+    words = ["--list", tmp_path / "list.csv", "--output", tmp_path / "pack", "--landmarker", "x", "--motion", stage1]
+    monkeypatch.setattr(sys, "argv", ["pack_training.py", *map(str, words)])
+    monkeypatch.setattr(pack_training, "MediaPipe", Landmarker)
+    pack_training.main()
+    (clip,) = packed(tmp_path / "pack", 64, "box")["train"]
+    space, known = MotionSpace.load(tmp_path / "pack" / SPACE, 16), load_motion(stage1).space.state_dict()
+    assert all(torch.equal(value, known[name]) for name, value in space.state_dict().items())
+    assert clip.labels.motion.shape == (5, 16)

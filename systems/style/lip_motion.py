@@ -127,7 +127,7 @@ class MotionSpace(nn.Module):
     @classmethod
     def load(cls, path: Path, numbers: int) -> "MotionSpace":
         """What `save` wrote.  Raises BadInput if it is not that, or has another number of numbers."""
-        remedy = "make it with scripts/fit_motion.py"
+        remedy = "make it with scripts/fit_motion.py, or for a pack with scripts/pack_training.py"
         try:
             with np.load(path, allow_pickle=False) as file:
                 found = {name: torch.from_numpy(file[name]) for name in file.files}

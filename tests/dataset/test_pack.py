@@ -1,5 +1,6 @@
 """A pack holds what it was given; what lies on the device is drawn as promised, a function of (seed, step)."""
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -157,3 +158,23 @@ def test_a_bend_moves_what_is_seen(tmp_path: Path) -> None:
     bent = resident(folder, WindowConfig(frames=1, augment=False, bend=0.03), needs, batch=2)[0].faces[:, 0]
     assert straight[0, 0].std(dim=0).max() < 0.1 < bent[0, 0].std(dim=0).max()
     assert (bent[0] - bent[1]).abs().mean() > 0.05
+
+def test_several_windows_of_a_clip_are_different_ones_seen_alike(folder: Path) -> None:
+    several = WindowConfig(frames=3, per_clip=4, zoom=0.2, turn=5, voices=6)
+    batch = resident(folder, several, Needs())[0]
+    assert batch.clip is not None and (batch.clip.reshape(2, 4) == batch.clip.reshape(2, 4)[:, :1]).all()
+    middle = resident(folder, replace(several, augment=False), Needs())[0].faces[:, :, :, SIZE // 2, SIZE // 2]
+    shades = middle.reshape(2, 4, -1)
+    assert all(len({tuple(row) for row in some.tolist()}) == 4 for some in shades)  # four different moments
+    assert batch.speech.shape == (8, 80, 16) and not torch.equal(batch.speech[0], batch.speech[1])
+    with pytest.raises(BadInput, match="does not divide"):
+        resident(folder, several, Needs(), batch=6)
+
+
+def test_who_wants_the_frames_before_gets_them(folder: Path) -> None:
+    batch = resident(folder, replace(PLAIN, frames=2), Needs(before=3), batch=64)[0]
+    assert batch.before is not None and batch.before.shape[:2] == (64, 3)
+    shown = np.concatenate([numbers(batch.before), numbers(batch.faces)], axis=1)
+    assert (np.diff(shown, axis=1) == 1).all() and shown.min() >= 0 and shown.max() < FRAMES
+    with pytest.raises(BadInput, match="AV-HuBERT"):
+        resident(folder, PLAIN, Needs(rows=50))

@@ -114,6 +114,17 @@ def test_it_is_trained_from_published_crops(
     said = capsys.readouterr()
     assert "| test | 2 | 1 |" in said.out and "broken.mp4" in said.err
 
+    for row in rows:
+        clip = tmp_path / "pack" / "piece-000" / row["split"] / row["speaker"] / row["file"]
+        clip.parent.mkdir(parents=True)
+        (tmp_path / row["file"]).rename(clip)
+    first = made.read_bytes()
+    monkeypatch.setattr(
+        sys, "argv", ["script", "--data", str(tmp_path / "pack"), "--output", str(made), "--steps", "3"]
+    )
+    assert exit_code(train_framing.main) == 0
+    assert made.read_bytes() == first  # a pack of the same videos is the same data
+
 
 def test_how_boxes_overlap() -> None:
     change = torch.tensor([[0.0, 0, 0], [0.5, 0, 0], [0, 0, np.log(2)], [2, 0, 0]])

@@ -18,7 +18,8 @@ from errors import BadInput
 from face_detection.alignment import POINTS
 from guided_diffusion.checkpoint import save_checkpoint
 from systems.registry import describe, load_motion
-from systems.style import LipMotion, PredictingObjective, labelled
+from systems.starting import adopt_hearing
+from systems.style import SPACE, LipMotion, PredictingObjective, labelled
 from systems.style.motion_training import _range
 from systems.training import train
 from video import write_video
@@ -107,6 +108,22 @@ def test_it_is_trained_from_a_pack_with_another_predictors_reader(tmp_path: Path
         assert all(torch.equal(value, kept[key].half().float()) for key, value in found.items())
     assert all(torch.equal(value, heard[key].half().float()) for key, value in made.sound_encoder.state_dict().items())
     assert "predictor/range" in (tmp_path / "run" / "log.jsonl").read_text()
+
+    other = model(7)
+    adopt_hearing(other, tmp_path / "run" / "weights.safetensors")
+    again = other.sound_encoder.state_dict()
+    assert all(torch.equal(value, heard[key].half().float()) for key, value in again.items())
+
+
+def test_a_reader_learns_in_the_space_that_a_pack_keeps(tmp_path: Path) -> None:
+    data = pack(tmp_path / "pack")
+    settings = [*(setting for setting in SETTINGS if not setting.startswith(("data", "loss")))]
+    with pytest.raises(BadInput, match=r"for a pack with scripts/pack_training\.py"):
+        train("motion-reader", data, tmp_path / "run", settings=settings, device="cpu")
+    space().save(data / SPACE)
+    train("motion-reader", data, tmp_path / "run", settings=settings, device="cpu")
+    made = load_motion(tmp_path / "run" / "weights.safetensors").space.state_dict()
+    assert all(torch.equal(value, space().state_dict()[key].half().float()) for key, value in made.items())
 
 
 def test_range_is_what_too_little_movement_costs() -> None:
