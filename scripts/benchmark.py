@@ -99,10 +99,10 @@ def released_forward(device: torch.device, precision: torch.dtype) -> None:
 
 
 def sample_clips(video: Path, audio: Path, size: int, count: int = 8) -> ClipBatch:
-    """Frames of the sample with their sound, faces cut by haar."""
+    """Frames of the sample with their sound, faces cut by the first detector that is there."""
     info = probe(video)
     frames = [frame for _, frame in zip(range(count), read_frames(video), strict=False)]
-    track = track_face(iter(frames), load_detector("haar"))
+    track = track_face(iter(frames), load_detector())
     shown = [min(k, len(frames) - 1) for k in range(count)]
     faces = np.stack([cut(frames[k], box, size) for k in shown if (box := track.box(k)) is not None])
     start = round(info.fps)  # a second into the sound

@@ -1,10 +1,12 @@
-"""A training step of Diff2Lip in several ways: time and peak memory, as ratios to plain fp32, measured in one run.
+"""Training a preset in several ways: faces a second, waiting for data and peak memory, measured in one run.
 
-    python scripts/benchmark_training.py [--system diff2lip-128] [--batch 1] [--steps 3] [--compile] [--device auto]
+    python scripts/benchmark_training.py [--system style-medium] [--data DATA] [--batch N] [--steps 20] [--compile]
+                                         [--features VGG] [--device auto]
 
-The batch is random, `batch` sequences of 5 frames; the terms that need published weights (sync, LPIPS) are left out,
-the discriminator is not.  Each way runs in a process of its own, since memory once used is not given back.
---compile adds torch.compile, which takes minutes before the first step.
+Each way is `train.py` itself in a process of its own, from the data to the update, begun anew and thrown away; what it
+says is its own log of the last half of the steps.  Without --data a pack of noise is made.  Terms that need weights
+which are not here are left out: sync, and LPIPS unless --features says by what else to judge.  --compile adds
+torch.compile, which takes minutes before the first step on a CPU.
 """
 
 import os
@@ -12,29 +14,36 @@ import os
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import argparse
-import itertools
+import json
+import logging
 import multiprocessing
-import statistics
 import sys
-import time
-from dataclasses import dataclass, replace
+import tempfile
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import torch
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
 
-from dataset import ClipBatch
-from guided_diffusion.device import peak_memory, resolve_device
-from guided_diffusion.distributed import Group
-from guided_diffusion.train_config import TrainConfig
-from guided_diffusion.unet import UNet
-from guided_diffusion.update import Update
-from systems.objective import InpainterTraining, Judges
-from systems.recipes import recipe
-from systems.registry import build
+from dataset.pack import Labels  # noqa: E402
+from endings import exit_code  # noqa: E402
+from face_detection import Box  # noqa: E402
+from face_detection.alignment import TALL, TEMPLATE  # noqa: E402
+from guided_diffusion.device import resolve_device  # noqa: E402
+from systems.recipes import RECIPES, recipe  # noqa: E402
+from systems.training import train  # noqa: E402
+from video import write_video  # noqa: E402
+from video.guard import guard, reads  # noqa: E402
 
-FRAMES = 5
+STAGE1 = ROOT / "checkpoints" / "style-medium" / "motion.safetensors"
+SYNC = ROOT / "checkpoints" / "sync.safetensors"
+SYSTEMS = [name for name, found in RECIPES.items() if found.kind in ("diff2lip", "syncdiff", "style")]
+NUMBERS = 16  # of a lip motion
 
 
 @dataclass(frozen=True)
@@ -47,55 +56,87 @@ class Way:
         extras = [" + gradient checkpointing"] * self.checkpointing + [" + compile"] * self.compiled
         return self.precision + "".join(extras)
 
+    @property
+    def settings(self) -> list[str]:
+        return [
+            f"train.precision={self.precision}",
+            f"train.gradient_checkpointing={str(self.checkpointing).lower()}",
+            f"train.compile={str(self.compiled).lower()}",
+        ]
 
-def random_batch(batch: int, size: int) -> ClipBatch:
-    faces = torch.rand(batch, FRAMES, 3, size, size) * 2 - 1
-    return ClipBatch(faces, faces.flip(1), torch.randn(batch, FRAMES, 80, 16), torch.randn(batch, 80, 16))
+
+def noise_pack(folder: Path, clips: int = 8, frames: int = 40) -> Path:
+    """Clips of 224 x 224 in which nothing is to be seen, with a face where published crops have it."""
+    rng = np.random.default_rng(0)
+    box = Box.centred(112, 112, 150, 150 * TALL)
+    points = (np.array(list(TEMPLATE.values())) * 150 + [box.x0, box.y0]).astype(np.float32)
+    labels = Labels(
+        np.tile(points, (frames, 1, 1)), np.zeros((frames, NUMBERS), np.float32), rng.random(frames).astype(np.float32)
+    )
+    for number in range(clips):
+        clip = folder / "piece-000" / "train" / f"speaker{number % 4}" / f"clip{number}.mp4"
+        clip.parent.mkdir(parents=True, exist_ok=True)
+        pictures = (rng.integers(0, 256, (28, 28, 3), np.uint8).repeat(8, 0).repeat(8, 1) for _ in range(frames))
+        write_video(clip, pictures, Fraction(25), sound=ROOT / "scripts" / "demo" / "speech.flac")
+        labels.save(clip.with_suffix(".npz"))
+    return folder
 
 
-def measure(way: Way, system: str, batch: int, steps: int, device: torch.device) -> tuple[float, float]:
-    """Median seconds of a step after the first, and the peak memory in GB."""
+def measure(
+    way: Way, system: str, data: Path, batch: int, steps: int, features: Path | None, device: str
+) -> tuple[float, float, float]:
+    """Faces a second, the share of the time that data took, and the peak memory in GB."""
+    logging.disable(logging.WARNING)  # that a pack of noise has no held-out clips
     chosen = recipe(system)
-    model = build(chosen.kind, chosen.model).to(device)
-    loss = replace(chosen.loss, sync=0.0, perceptual=0.0, adversarial=0.5)
-    trained = InpainterTraining(model, loss, Judges()).to(device)  # type: ignore[arg-type]
-    for part in trained.modules():
-        if isinstance(part, UNet):
-            part.gradient_checkpointing = way.checkpointing
-            if way.compiled:
-                part.compile()
-    config = TrainConfig(precision=way.precision, warmup=0)  # type: ignore[arg-type]
-    update = Update(trained, config, device, Group())
-    batches = itertools.repeat(random_batch(batch, model.size).to(device))
-    spent = []
-    for step in range(steps + 1):
-        begin = time.perf_counter()
-        update(batches, step, lambda: False)  # ends by reading its figures, so the device has finished
-        spent.append(time.perf_counter() - begin)
-    return statistics.median(spent[1:]), peak_memory(device)
+    hears = chosen.kind != "style" and not getattr(chosen.loss, "train_sound_encoder", True)
+    settings = [
+        *way.settings, f"train.batch={batch}", f"train.steps={2 * steps}", f"train.log_every={steps}", "train.keep=0",
+        "train.evaluate_every=1000000", "train.warmup=0", "train.cooldown=0", f"train.save_every={2 * steps}",
+    ]  # fmt: skip
+    settings += ["loss.sync=0", "loss.reconstruction=0"] if chosen.kind != "style" else []
+    settings += [] if features is not None else ["loss.perceptual=0"]
+    with tempfile.TemporaryDirectory() as folder:
+        here = Path(folder)
+        (here / "parts").mkdir()
+        (here / "parts" / "motion.safetensors").symlink_to(STAGE1)
+        train(
+            system, data, here / "run", hearing=SYNC if hears else None, features=features, device=device,
+            parts=here / "parts" if chosen.kind == "style" else None, settings=settings,
+        )  # fmt: skip
+        last = json.loads((here / "run" / "log.jsonl").read_text(encoding="utf-8").splitlines()[-1])
+    return last["clips_per_second"] * chosen.data.frames, last["data_wait"], last["memory_gb"]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--system", default="diff2lip-128", choices=("diff2lip-128", "diff2lip-small"))
-    parser.add_argument("--batch", type=int, default=1, help=f"sequences of {FRAMES} frames")
-    parser.add_argument("--steps", type=int, default=3, help="timed steps of each way")
+    parser.add_argument("--system", default="style-medium", choices=SYSTEMS)
+    parser.add_argument("--data", type=reads)
+    parser.add_argument("--batch", type=int, default=0, help="the preset's unless given")
+    parser.add_argument("--steps", type=int, default=20, help="to be timed of each way, after as many to warm up")
     parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--features", type=reads, metavar="FILE")
     parser.add_argument("--device", default="auto")
     options = parser.parse_args()
+    guard(parser, options)
     device = resolve_device(options.device)
+    chosen = recipe(options.system)
+    batch = options.batch or chosen.train.batch
     ways = [Way(), Way(checkpointing=True), Way("bf16"), Way("bf16", checkpointing=True)]
     ways += [Way("bf16", compiled=True)] * options.compile
-    print(f"{options.system}, {options.batch} x {FRAMES} frames, {device}, torch {torch.__version__}\n")
-    print("| a training step | seconds | times as fast | peak memory, GB |\n|---|---|---|---|")
+    print(f"{options.system}, {batch} x {chosen.data.frames} frames, {device}, torch {torch.__version__}\n")
+    print("| a training step | faces/s | times as fast | waiting for data, % | peak memory, GB |")
+    print("|---|---|---|---|---|")
     plain = None
     fresh = multiprocessing.get_context("spawn")
-    for way in ways:
-        with fresh.Pool(1) as pool:
-            seconds, memory = pool.apply(measure, (way, options.system, options.batch, options.steps, device))
-        plain = plain or seconds
-        print(f"| {way} | {seconds:.2f} | {plain / seconds:.2f} | {memory:.2f} |", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        data = options.data or noise_pack(Path(folder))
+        for way in ways:
+            work = way, options.system, data, batch, options.steps, options.features, options.device
+            with ProcessPoolExecutor(1, fresh) as pool:
+                speed, wait, memory = pool.submit(measure, *work).result()
+            plain = plain or speed
+            print(f"| {way} | {speed:.1f} | {speed / plain:.2f} | {100 * wait:.1f} | {memory:.2f} |", flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_code(main))

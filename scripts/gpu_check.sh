@@ -26,6 +26,6 @@ run() { # NAME command...: what it says goes to the terminal and to NAME.txt
 }
 
 run tests "$python" -m pytest -m gpu
-run training "$python" scripts/benchmark_training.py --system diff2lip-128 --batch 4
-run generation "$python" scripts/benchmark.py --model_path checkpoints/style-medium
+run training "$python" scripts/benchmark_training.py --system style-medium --steps 10 --compile
+run generation "$python" scripts/benchmark.py
 exit "$status"

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import cv2
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
@@ -36,6 +35,8 @@ def one_thread_each() -> Iterator[None]:
     """For videos that are read side by side: within, FFmpeg decodes each by one thread and OpenCV computes by one, and
     so do BLAS and torch in processes that are begun; what the user set stays.
     """
+    import cv2  # late: --help answers before it is there
+
     added = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS") if name not in os.environ}
     before = cv2.getNumThreads()
     os.environ.update(added)

@@ -1,0 +1,107 @@
+"""The Python API: a loaded model that makes faces speak, as often as one likes."""
+
+import difflib
+from collections.abc import Iterator
+from dataclasses import fields
+from os import PathLike
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from errors import BadInput
+from systems.registry import DEFAULT_CHECKPOINT
+
+from .jobs import Job, Report
+from .pipeline import LOADED, Dubber
+from .settings import Settings
+
+AnyPath = str | PathLike[str]
+FILES = {"segments": "segments", "mux_audio": "heard", "style_video": "style", "motion_in": "motion_in"}
+NAMES = {field.name for field in fields(Settings)}
+
+
+class LipSync:
+    """A loaded model; calling it makes a file, `frames` makes pictures.
+
+        model = LipSync.from_pretrained()
+        report = model("person.mp4", "words.wav", "result.mp4")
+        for frame in model.frames("person.mp4", "words.wav", length="video"):
+            ...
+
+    Settings are those of `lipsync.settings.Settings`, the flags of generate.py by their long names; `quality`,
+    `sampler`, `steps`, `seed`, `batch`, `device` and `precision` belong to the model and are given when it is loaded.
+    Same seed, same frames.  What cannot be raises a `LipSyncError` (errors.py), whose text says what to do: BadInput,
+    NoFace, OutOfMemory; then there is no new file.
+    """
+
+    def __init__(self, checkpoint: Path, settings: Settings) -> None:
+        """See `from_pretrained`."""
+        self._dubber = Dubber(checkpoint, settings)
+
+    @classmethod
+    def from_pretrained(cls, path: AnyPath | None = None, **settings: Any) -> Self:
+        """Loads a checkpoint: a .safetensors or .pt file, a folder of one in several parts, or None for the default.
+
+        settings: the defaults of all calls, and what belongs to the model, such as device="cuda" or precision="bf16".
+        Raises BadInput if there is no such checkpoint or setting.
+        """
+        _check_names(settings, NAMES)
+        return cls(DEFAULT_CHECKPOINT if path is None else Path(path), Settings(**settings))
+
+    @property
+    def settings(self) -> Settings:
+        """What calls do unless they are told otherwise."""
+        return self._dubber.settings
+
+    def __call__(
+        self,
+        video: AnyPath,
+        audio: AnyPath | None,
+        output: AnyPath,
+        *,
+        motion_out: AnyPath | None = None,
+        **changes: Any,
+    ) -> Report:
+        """Writes a video, whole or not at all.
+
+        video    a video or a still picture of the person
+        audio    the words: a sound, or a video with sound; None if segments=FILE names all of them
+        output   .mp4, .mov or .mkv
+        changes  settings of this call alone, or files: segments, mux_audio, style_video, motion_in
+        motion_out  where to write what the lips do, .npz, for a system that is told so
+        """
+        dubber, job = self._told(video, audio, Path(output), changes)
+        given = None if motion_out is None else Path(motion_out)
+        return dubber.dub(Job(**{**vars(job), "motion_out": given}))
+
+    def frames(self, video: AnyPath, audio: AnyPath | None, **changes: Any) -> Iterator[NDArray[np.uint8]]:
+        """Yields the frames of the result, u8 [h, w, 3] RGB, upright, without writing anything; in constant memory.
+
+        Faces are found before the first frame.  Arguments as for a call.
+        """
+        dubber, job = self._told(video, audio, Path("result.mkv"), changes)
+        job.check_inputs()
+        dubbing = dubber.prepare(job)
+        dubber.warn(dubbing)
+        yield from dubbing.frames()
+
+    def _told(
+        self, video: AnyPath, audio: AnyPath | None, output: Path, changes: dict[str, Any]
+    ) -> tuple[Dubber, Job]:
+        _check_names(changes, NAMES | FILES.keys())
+        files = {job: Path(changes.pop(name)) for name, job in FILES.items() if changes.get(name) is not None}
+        own = {name: value for name, value in changes.items() if name in NAMES}
+        if fixed := sorted(LOADED & own.keys()):
+            raise BadInput(f"{', '.join(fixed)}: belongs to the loaded model; pass it to LipSync.from_pretrained")
+        sound = None if audio is None else Path(audio)
+        return self._dubber.adjusted(**own), Job(Path(video), sound, output, **files)
+
+
+def _check_names(given: dict[str, Any], known: set[str]) -> None:
+    """Raises BadInput for a name that nobody knows."""
+    for name in given.keys() - known:
+        near = difflib.get_close_matches(name, known, 1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(known))}"
+        raise BadInput(f"{name}: unknown setting; {hint}")

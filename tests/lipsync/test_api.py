@@ -1,0 +1,81 @@
+"""The Python API does what generate.py does, from any folder, as docs/api.md says."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from errors import BadInput
+from lipsync import LipSync
+from lipsync.cli import generate
+from video import read_frames
+
+ROOT = Path(__file__).parents[2]
+SETTINGS = {"device": "cpu", "precision": "fp32", "detector": "haar", "cache": None}
+
+
+@pytest.fixture(scope="module")
+def model(checkpoint: Path) -> LipSync:
+    return LipSync.from_pretrained(checkpoint, **SETTINGS)
+
+
+def test_a_call_makes_what_the_program_makes(model: LipSync, checkpoint: Path, folder: Path, tmp_path: Path) -> None:
+    report = model(folder / "person.mp4", str(folder / "words.wav"), tmp_path / "one.mkv", codec="ffv1", mask="half")
+    assert (report.frames, report.edited) == (25, 25)
+    flags = ["--device", "cpu", "--precision", "fp32", "--face_detector", "haar", "--no_cache"]
+    code = generate([
+        "--video", str(folder / "person.mp4"), "--audio", str(folder / "words.wav"), "--mask", "half", "--codec",
+        "ffv1", "--model_path", str(checkpoint), "-o", str(tmp_path / "two.mkv"), *flags,
+    ])  # fmt: skip
+    assert code == 0
+    one, two = (list(read_frames(tmp_path / name)) for name in ("one.mkv", "two.mkv"))
+    assert len(one) == 25 and all(map(np.array_equal, one, two))
+    shown = list(model.frames(folder / "person.mp4", folder / "words.wav", mask="half"))
+    assert len(shown) == 25 and all(map(np.array_equal, one, shown))
+
+
+def test_the_words_may_be_named_by_segments(model: LipSync, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "who.csv").write_text(f"start,end,face,sound\n0,0.4,largest,{folder / 'words.wav'}\n")
+    assert model(folder / "person.mp4", None, tmp_path / "out.mp4", segments=tmp_path / "who.csv").edited == 10
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        ({"lenght": "video"}, "lenght: unknown setting; did you mean length?"),
+        ({"device": "cpu"}, "device: belongs to the loaded model; pass it to LipSync.from_pretrained"),
+        ({"detail": 2.0}, "--detail"),
+    ],
+)
+def test_what_cannot_be_is_one_sentence(
+    model: LipSync, folder: Path, tmp_path: Path, call: dict[str, object], sentence: str
+) -> None:
+    with pytest.raises(BadInput, match=re.escape(sentence)):
+        model(folder / "person.mp4", folder / "words.wav", tmp_path / "out.mp4", **call)
+    with pytest.raises(BadInput, match="no such file"):
+        next(model.frames(folder / "nobody.mp4", folder / "words.wav"))
+    assert not any(tmp_path.iterdir())
+
+
+def test_the_documented_example_runs_from_another_folder(checkpoint: Path, folder: Path, tmp_path: Path) -> None:
+    examples = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "api.md").read_text(encoding="utf-8"), re.S)
+    given = ", ".join([repr(str(checkpoint)), *(f"{name}={value!r}" for name, value in SETTINGS.items())])
+    program = "\n".join(examples).replace("from_pretrained()", f"from_pretrained({given})")
+    assert "200:, 100:300" in program
+    for name in ("person.mp4", "words.wav"):
+        (tmp_path / name).symlink_to(folder / name)
+    (tmp_path / "my_program.py").write_text(program.replace("200:, 100:300", "60:, 90:140"), encoding="utf-8")
+    ran = subprocess.run(
+        [sys.executable, "my_program.py"], cwd=tmp_path, capture_output=True, text=True, check=False,
+        env={"PYTHONPATH": str(ROOT), "PATH": "", "HOME": str(tmp_path)},
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.startswith("20 20 []\n") and (tmp_path / "result.mp4").exists()
+
+
+def test_help_needs_no_torch() -> None:
+    code = "import sys, lipsync.flags; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
