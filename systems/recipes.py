@@ -177,13 +177,15 @@ RECIPES = {
             best=SampleConfig(sampler="dpm++", spacing="4"),
         ),
         RendererObjective(
-            x0_scale="plain", shared_step=False, mouth=15.0, motion=0.1, perceptual=0.06,
+            x0_scale="plain", shared_step=False, mouth=15.0, motion=0.1, perceptual=0.08,
         ),
         TrainConfig(
             steps=20_000, batch=128, learning_rate=5e-4, warmup=200, ema=(0.999,), precision="bf16",
             save_every=1000, evaluate_every=1000,
         ),
-        WindowConfig(frames=1, margin=5, balance=0.5, zoom=0.06, turn=3.0, apart=0.03),
+        WindowConfig(
+            frames=1, margin=5, balance=0.5, zoom=0.08, turn=4.0, apart=0.02, bend=0.012, colour=0.06
+        ),
     ),
     "motion-reader": Recipe(
         "motion",
