@@ -10,7 +10,7 @@ import pytest
 
 from errors import BadInput
 from lipsync import LipSync
-from lipsync.cli import generate
+from lipsync.cli.main import generate
 from video import read_frames
 
 ROOT = Path(__file__).parents[2]
