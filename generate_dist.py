@@ -9,7 +9,7 @@ import sys
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy's threads and torch's would fight over the cores
 
-from lipsync.cli import generate_dist
+from lipsync.cli.main import generate_dist
 
 if __name__ == "__main__":
     sys.exit(generate_dist())

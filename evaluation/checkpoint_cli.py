@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from endings import exit_code
 from errors import BadInput, BatchFailed
-from lipsync.flags import Parser
+from lipsync.cli.flags import Parser
 from video.guard import guard, reads, writes_into
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from endings import exit_code
 from errors import BadInput
-from lipsync.flags import Parser
+from lipsync.cli.flags import Parser
 from video.guard import guard, reads, writes_into
 
 from . import checkpoint_cli

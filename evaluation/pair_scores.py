@@ -10,7 +10,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from errors import BadInput, BatchFailed
-from lipsync.cli import generate
+from lipsync.cli.main import generate
 from video import atomic, probe
 
 from .cases import Case

@@ -8,12 +8,13 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lipsync.jobs.job import Report
+
     from .api import LipSync
-    from .jobs import Report
     from .settings import Settings
 
 __all__ = ["LipSync", "Report", "Settings"]
-HOMES = {"LipSync": "api", "Report": "jobs", "Settings": "settings"}
+HOMES = {"LipSync": "api", "Report": "jobs.job", "Settings": "settings"}
 
 
 def __getattr__(name: str) -> Any:

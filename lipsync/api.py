@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from errors import BadInput
+from lipsync.jobs.job import Job, Report
 from systems.registry import DEFAULT_CHECKPOINT
 
-from .jobs import Job, Report
-from .pipeline import LOADED, Dubber
+from .pipeline import LOADED, LipSyncPipeline
 from .settings import Settings
 
 AnyPath = str | PathLike[str]
@@ -38,7 +38,7 @@ class LipSync:
 
     def __init__(self, checkpoint: Path, settings: Settings) -> None:
         """See `from_pretrained`."""
-        self._dubber = Dubber(checkpoint, settings)
+        self._pipeline = LipSyncPipeline(checkpoint, settings)
 
     @classmethod
     def from_pretrained(cls, path: AnyPath | None = None, **settings: Any) -> Self:
@@ -53,7 +53,7 @@ class LipSync:
     @property
     def settings(self) -> Settings:
         """What calls do unless they are told otherwise."""
-        return self._dubber.settings
+        return self._pipeline.settings
 
     def __call__(
         self,
@@ -72,31 +72,31 @@ class LipSync:
         changes  settings of this call alone, or files: segments, mux_audio, style_video, motion_in
         motion_out  where to write what the lips do, .npz, for a system that is told so
         """
-        dubber, job = self._told(video, audio, Path(output), changes)
+        pipeline, job = self._told(video, audio, Path(output), changes)
         given = None if motion_out is None else Path(motion_out)
-        return dubber.dub(Job(**{**vars(job), "motion_out": given}))
+        return pipeline.dub(Job(**{**vars(job), "motion_out": given}))
 
     def frames(self, video: AnyPath, audio: AnyPath | None, **changes: Any) -> Iterator[NDArray[np.uint8]]:
         """Yields the frames of the result, u8 [h, w, 3] RGB, upright, without writing anything; in constant memory.
 
         Faces are found before the first frame.  Arguments as for a call.
         """
-        dubber, job = self._told(video, audio, Path("result.mkv"), changes)
+        pipeline, job = self._told(video, audio, Path("result.mkv"), changes)
         job.check_inputs()
-        dubbing = dubber.prepare(job)
-        dubber.warn(dubbing)
-        yield from dubbing.frames()
+        render_job = pipeline.prepare(job)
+        pipeline.warn(render_job)
+        yield from render_job.frames()
 
     def _told(
         self, video: AnyPath, audio: AnyPath | None, output: Path, changes: dict[str, Any]
-    ) -> tuple[Dubber, Job]:
+    ) -> tuple[LipSyncPipeline, Job]:
         _check_names(changes, NAMES | FILES.keys())
         files = {job: Path(changes.pop(name)) for name, job in FILES.items() if changes.get(name) is not None}
         own = {name: value for name, value in changes.items() if name in NAMES}
         if fixed := sorted(LOADED & own.keys()):
             raise BadInput(f"{', '.join(fixed)}: belongs to the loaded model; pass it to LipSync.from_pretrained")
         sound = None if audio is None else Path(audio)
-        return self._dubber.adjusted(**own), Job(Path(video), sound, output, **files)
+        return self._pipeline.adjusted(**own), Job(Path(video), sound, output, **files)
 
 
 def _check_names(given: dict[str, Any], known: set[str]) -> None:

@@ -21,28 +21,28 @@ from dataset import to_network
 from errors import BadInput
 from face_detection import Detector, FaceTrack, Landmarks, Selector, load_detector
 from guided_diffusion.device import process_memory
+from lipsync.jobs.job import Job, Report, unfit_sentence
+from lipsync.jobs.runner import JobRunner
+from lipsync.motion.lip_motion import LipMotionSource, Motion
+from lipsync.planning.face_selection import FaceSelector, Span
+from lipsync.planning.references import References, choose_references
+from lipsync.planning.speaker_segments import SpeakerSegment, read_segments
+from lipsync.planning.timeline import Plan, make_plan
+from lipsync.planning.turns import frames_of, make_turns, missing, segments_of, unfit
+from lipsync.rendering.render_job import RenderJob
+from lipsync.rendering.renderer import Synthesizer
 from systems.registry import Stage1, load_motion
 from video import VideoInfo, probe
 
-from .casting import Casting, Span
-from .dubbing import Dubbing
-from .jobs import Job, Report, unfit_sentence
-from .motion import Motion, Moves
-from .plan import Plan, make_plan
-from .production import Production
-from .references import References, choose_references
-from .segments import Segment, read_segments
 from .settings import Settings
 from .stopwatch import Stopwatch
-from .synthesis import Synthesizer
-from .turns import frames_of, make_turns, missing, segments_of, unfit
 
 SILENT = -3.999  # of a mel, where -4 is silence
 LOADED = frozenset({"quality", "sampler", "steps", "seed", "batch", "device", "precision"})
 """The settings that a loaded system was made with."""
 
 
-class Sounds:
+class JobAudio:
     """The sounds of a job, the mel of each read once."""
 
     def __init__(self, audio: Path | None) -> None:
@@ -50,11 +50,11 @@ class Sounds:
         self._sounds: dict[Path, Sound] = {}
         self._banks: dict[Path, FilterBanks] = {}
 
-    def mel(self, segment: Segment) -> Mel:
+    def mel(self, segment: SpeakerSegment) -> Mel:
         """The mel of what a segment says."""
         return self.sound(segment).mel
 
-    def sound(self, segment: Segment) -> Sound:
+    def sound(self, segment: SpeakerSegment) -> Sound:
         """What a segment says; its samples are read when somebody asks for them."""
         path = self._path(segment)
         if path not in self._sounds:
@@ -65,36 +65,36 @@ class Sounds:
                 say(f"{path}: {wrong} of its samples are no numbers and are heard as silence; export it again")
         return self._sounds[path]
 
-    def banks(self, segment: Segment) -> FilterBanks:
+    def banks(self, segment: SpeakerSegment) -> FilterBanks:
         """The same as AV-HuBERT hears it."""
         path = self._path(segment)
         if path not in self._banks:
             self._banks[path] = read_filterbanks(path)
         return self._banks[path]
 
-    def _path(self, segment: Segment) -> Path:
+    def _path(self, segment: SpeakerSegment) -> Path:
         path = segment.sound or self._audio
         assert path is not None  # a Segment without a sound is made only where there is one for all
         return path
 
-    def seconds(self, segments: list[Segment]) -> float:
+    def seconds(self, segments: list[SpeakerSegment]) -> float:
         """When the last word is said: that of the sound for all, else of the segments' own."""
         if self._audio is not None:
-            return self.mel(Segment(0, None, "", self._audio)).seconds
+            return self.mel(SpeakerSegment(0, None, "", self._audio)).seconds
         ends = [segment.start + self.mel(segment).seconds for segment in segments]
         return max(min(end, s.end) if s.end is not None else end for end, s in zip(ends, segments, strict=True))
 
 
 @dataclass(frozen=True)
-class Draft:
+class JobPlan:
     """What is known of a job before any face is searched."""
 
     job: Job
     info: VideoInfo
     plan: Plan
-    segments: list[Segment]
-    sounds: Sounds
-    casting: Casting
+    segments: list[SpeakerSegment]
+    sounds: JobAudio
+    casting: FaceSelector
     watch: Stopwatch
 
     @property
@@ -107,7 +107,7 @@ class Draft:
         return sorted({block for span in spans if span for block in self.casting.finder.blocks(*span)})
 
 
-class Dubber:
+class LipSyncPipeline:
     """A loaded system, a detector and settings: dubs any number of jobs."""
 
     def __init__(self, checkpoint: Path, settings: Settings) -> None:
@@ -134,11 +134,11 @@ class Dubber:
 
     def dub(self, job: Job) -> Report:
         """Writes job.output.  Raises BadInput, NoFace or OutOfMemory; then there is no new result."""
-        with Production(self, job) as production:
-            production.make()
-            return production.finish()
+        with JobRunner(self, job) as runner:
+            runner.make()
+            return runner.finish()
 
-    def draft(self, job: Job) -> Draft:
+    def plan_job(self, job: Job) -> JobPlan:
         """What can be said of a job without searching a face; reads its sounds."""
         self._check_style(job)
         watch = Stopwatch()
@@ -148,61 +148,68 @@ class Dubber:
         if info.hdr:
             say(f"{job.video}: is HDR or of a wide gamut; it is mapped to SDR, all of the picture")
         with watch("sound"):
-            sounds = Sounds(job.audio)
+            sounds = JobAudio(job.audio)
             if job.heard is not None:
                 next(sound_blocks(job.heard))  # refused now rather than when all frames are made
             plan = make_plan(info, sounds.seconds(segments), self.settings)
-        return Draft(job, info, plan, segments, sounds, self.casting(info), watch)
+        return JobPlan(job, info, plan, segments, sounds, self.casting(info), watch)
 
     def prepare(
-        self, job: Job | Draft, *, within: Span | None = None, made: Sequence[Span] | None = None
-    ) -> Dubbing:
+        self, job: Job | JobPlan, *, within: Span | None = None, made: Sequence[Span] | None = None
+    ) -> RenderJob:
         """Everything that must be known before a frame is made; of frames `within` of the result alone, if given.
 
         made: the stretches of the result that will be made, all if None.  It changes no frame: what only others need is
         not read.
         """
-        draft = job if isinstance(job, Draft) else self.draft(job)
+        job_plan = job if isinstance(job, JobPlan) else self.plan_job(job)
         size, how, seed = self.synthesizer.size, self.settings.reference, self.settings.seed
-        shown = None if made is None else [draft.plan.sources(*span) for span in made]
+        shown = None if made is None else [job_plan.plan.sources(*span) for span in made]
 
         def references(track: FaceTrack) -> References:
-            with draft.watch("reference"):
+            with job_plan.watch("reference"):
                 needs = self.synthesizer.needs
                 return choose_references(
-                    draft.info.path, track, size, how, seed, count=needs.references, within=shown,
+                    job_plan.info.path, track, size, how, seed, count=needs.references, within=shown,
                     openings=self._openings if needs.ordered else None,
                 )  # fmt: skip
 
-        def banks(segment: Segment) -> FilterBanks | None:
-            return draft.sounds.banks(segment) if self.synthesizer.needs.rows else None
+        def banks(segment: SpeakerSegment) -> FilterBanks | None:
+            return job_plan.sounds.banks(segment) if self.synthesizer.needs.rows else None
 
-        moves = self._moves(draft)
+        moves = self._moves(job_plan)
 
         def motion(track: Callable[[], FaceTrack], sound: Sound, frames: int) -> Motion | None:
             if moves is None:
                 return None
-            with draft.watch("motion"):
+            with job_plan.watch("motion"):
                 return moves(track, sound, frames)
 
-        with draft.watch("detect"):
+        with job_plan.watch("detect"):
             turns = make_turns(
-                draft.segments, draft.plan, draft.casting, draft.sounds.sound, references, within=within,
+                job_plan.segments, job_plan.plan, job_plan.casting, job_plan.sounds.sound, references, within=within,
                 banks_of=banks, motion_of=motion,
             )  # fmt: skip
-        return Dubbing(
-            draft.job, draft.info, draft.plan, draft.segments, turns, self.settings, self.synthesizer, draft.watch,
+        return RenderJob(
+            job_plan.job, job_plan.info, job_plan.plan, job_plan.segments, turns, self.settings, self.synthesizer,
+            job_plan.watch,
             moves,
         )  # fmt: skip
 
-    def _moves(self, draft: Draft) -> Moves | None:
+    def _moves(self, job_plan: JobPlan) -> LipMotionSource | None:
         """What the lips of a job do, if the system is told."""
         if self.stage1 is None:
             return None
         # These are of the video alone, and a manner is read wherever there is a face.
         elsewhere = self.adjusted(box=None, fixed_crop=False, pads=(0.0, 0.0, 0.0, 0.0), strict_pose="force")
-        return Moves(
-            self.stage1, draft.job, draft.info, draft.plan.fps, self.settings.style_strength, elsewhere.casting, say
+        return LipMotionSource(
+            self.stage1,
+            job_plan.job,
+            job_plan.info,
+            job_plan.plan.fps,
+            self.settings.style_strength,
+            elsewhere.casting,
+            say,
         )
 
     def _check_style(self, job: Job) -> None:
@@ -216,10 +223,10 @@ class Dubber:
                 " model with --model_path, such as checkpoints/style-small"
             )
 
-    def casting(self, info: VideoInfo) -> Casting:
+    def casting(self, info: VideoInfo) -> FaceSelector:
         """The faces of a video, searched when they are asked for."""
         landmarks = self._load_landmarks if self.looks_at_points else None
-        return Casting(info, self.settings, lambda: self.detector, landmarks, framing=self.synthesizer.framing)
+        return FaceSelector(info, self.settings, lambda: self.detector, landmarks, framing=self.synthesizer.framing)
 
     @property
     def looks_at_points(self) -> bool:
@@ -237,32 +244,32 @@ class Dubber:
         assert self.stage1 is not None, "only what is told motion orders references by it"
         return np.asarray(self.stage1.space.opening(self.stage1.read(to_network(faces))), np.float32)
 
-    def warn(self, dubbing: Dubbing) -> None:
+    def warn(self, render_job: RenderJob) -> None:
         """Says where no mouth is made, if that is anywhere."""
-        if sentence := unfit_sentence(dubbing.info.path, self._unfit(dubbing)):
+        if sentence := unfit_sentence(render_job.info.path, self._unfit(render_job)):
             say(sentence)
 
-    def _unfit(self, dubbing: Dubbing) -> list[tuple[int, int, str]]:
-        return unfit(dubbing.turns, dubbing.plan)
+    def _unfit(self, render_job: RenderJob) -> list[tuple[int, int, str]]:
+        return unfit(render_job.turns, render_job.plan)
 
-    def report(self, dubbing: Dubbing) -> Report:
-        """What happened to a dubbing whose frames were written."""
-        plan, turns = dubbing.plan, dubbing.turns
+    def report(self, render_job: RenderJob) -> Report:
+        """What happened to a render job whose frames were written."""
+        plan, turns = render_job.plan, render_job.turns
         low, high = plan.sources(0, plan.frames)
         shots = {shot for turn in turns for shot in turn.track.shots if low < shot < high}
         return Report(
             plan.frames,
-            dubbing.edited,
+            render_job.edited,
             missing(turns, plan),
-            dubbing.watch.seconds,
+            render_job.watch.seconds,
             process_memory(),
             source_frames=high - low,
             shots=len(shots) + 1,
             batch=self.synthesizer.batch,
-            unfit=self._unfit(dubbing),
+            unfit=self._unfit(render_job),
         )
 
-    def adjusted(self, **changes: object) -> "Dubber":
+    def adjusted(self, **changes: object) -> "LipSyncPipeline":
         """The same loaded system and detectors under other settings; those of the model itself cannot be changed so.
 
         ValueError for a setting that the loaded system was made with.

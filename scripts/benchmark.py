@@ -40,8 +40,8 @@ from face_detection import cut, load_detector, track_face  # noqa: E402
 from guided_diffusion.device import autocast, resolve_device, resolve_precision, store_weights  # noqa: E402
 from guided_diffusion.samplers import SampleConfig  # noqa: E402
 from guided_diffusion.unet import UNetConfig  # noqa: E402
-from lipsync.jobs import Job  # noqa: E402
-from lipsync.pipeline import Dubber  # noqa: E402
+from lipsync.jobs.job import Job  # noqa: E402
+from lipsync.pipeline import LipSyncPipeline  # noqa: E402
 from lipsync.settings import Settings  # noqa: E402
 from systems import registry  # noqa: E402
 from systems.diff2lip import Diff2LipNetwork  # noqa: E402
@@ -212,7 +212,7 @@ def end_to_end(checkpoint: Path, video: Path, audio: Path, device: str) -> None:
     """generate.py on the sample: seconds a frame, and each stage's share."""
     with tempfile.TemporaryDirectory() as folder:
         job = Job(video, audio, Path(folder) / "result.mp4")
-        report = Dubber(checkpoint, Settings(device=device, cache=None)).dub(job)
+        report = LipSyncPipeline(checkpoint, Settings(device=device, cache=None)).dub(job)
     total = sum(report.seconds.values())
     shares = ", ".join(f"{stage} {100 * spent / total:.0f} %" for stage, spent in report.seconds.items())
     print(f"\nend to end: {report.frames} frames, {total / report.frames:.3f} s a frame ({shares});"

@@ -29,8 +29,8 @@ from audio import Waveform, read_sound
 from dataset.folders import VIDEO_SUFFIXES, files
 from endings import exit_code
 from errors import BadInput
-from lipsync.cli import generate
-from lipsync.ledger import Ledger, Line
+from lipsync.cli.main import generate
+from lipsync.jobs.manifest import Manifest, ManifestEntry
 from video import atomic, probe
 from video.guard import guard, reads, writes_into
 
@@ -57,7 +57,7 @@ def lag(given: Waveform, heard: Waveform) -> float | None:
     return best / given.rate if product[best] > ALIKE * loudness else None
 
 
-def table(lines: Sequence[Line], folder: Path) -> str:
+def table(lines: Sequence[ManifestEntry], folder: Path) -> str:
     """Markdown: a row per result of `folder` that was made, and below it why others were not."""
     made = [line for line in lines if not line.error]
     stages = list(dict.fromkeys(stage for line in made for stage in line.report["seconds"]))
@@ -68,7 +68,7 @@ def table(lines: Sequence[Line], folder: Path) -> str:
     return "\n".join(["| " + " | ".join(row) + " |" for row in rows] + failed)
 
 
-def _frames(line: Line, folder: Path) -> list[str]:
+def _frames(line: ManifestEntry, folder: Path) -> list[str]:
     before, after, report = probe(Path(line.video)), probe(folder / line.output), line.report
     missing = ", ".join(f"{first}..{last}" for first, last in report["missing"])
     return [
@@ -77,12 +77,12 @@ def _frames(line: Line, folder: Path) -> list[str]:
     ]  # fmt: skip
 
 
-def _seconds(line: Line, stages: Sequence[str]) -> list[str]:
+def _seconds(line: ManifestEntry, stages: Sequence[str]) -> list[str]:
     spent = line.report["seconds"]
     return [f"{spent[stage]:.1f}" if stage in spent else "" for stage in stages]
 
 
-def _late(line: Line, folder: Path) -> str:
+def _late(line: ManifestEntry, folder: Path) -> str:
     words = read_sound(Path(line.audio or line.video))
     late = lag(words, read_sound(folder / line.output))
     if late is None:
@@ -122,7 +122,7 @@ def main(args: Sequence[str] | None = None) -> int:
     code = generate(given)
     if code in (0, 5):
         wanted = {line["video"] for line in csv.DictReader(listing.read_text(encoding="utf-8").splitlines())}
-        print(table([line for line in Ledger(folder, LIST).read().values() if line.video in wanted], folder))
+        print(table([line for line in Manifest(folder, LIST).read().values() if line.video in wanted], folder))
     return code
 
 

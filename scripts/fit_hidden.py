@@ -29,7 +29,7 @@ from face_detection import Box, Landmarks, load_detector, voxceleb2_box
 from face_detection.alignment import MIRRORED
 from face_detection.fitness import lip_doubt
 from face_detection.landmarks import Found
-from lipsync.casting import Casting
+from lipsync.planning.face_selection import FaceSelector
 from lipsync.settings import Settings
 from video import pick_frames, probe
 from video.guard import guard, reads
@@ -108,7 +108,7 @@ def video_doubts(folder: Path, finder: Landmarks) -> Iterator[Doubts]:
     """Those of the largest face of every video in a folder."""
     for number, name in enumerate(tqdm(sorted(files_below(folder, VIDEO_SUFFIXES)), desc="full", disable=None)):
         info = probe(folder / name)
-        casting = Casting(info, Settings(cache=None), lambda: load_detector("auto", say=lambda _: None))
+        casting = FaceSelector(info, Settings(cache=None), lambda: load_detector("auto", say=lambda _: None))
         try:
             track = casting.track("largest", 0, min(info.frames, LONGEST))
         except NoFace:

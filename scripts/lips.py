@@ -15,7 +15,7 @@ from torch import Tensor
 
 from dataset import Footage, to_network
 from dataset.corpus import sound_of
-from lipsync.manner import FPS, stretches
+from lipsync.motion.style_reference import FPS, stretches
 from systems import registry
 from systems.style.motion import LEAST, StyleReference
 

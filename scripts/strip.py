@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from endings import exit_code
 from errors import BadInput
-from lipsync.plan import Plan
+from lipsync.planning.timeline import Plan
 from video import atomic, probe, read_frames
 from video.guard import guard, reads, writes
 

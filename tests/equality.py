@@ -33,7 +33,7 @@ from tiny_syncdiff import MEL, PAPER  # noqa: E402
 
 from audio import read_sound  # noqa: E402
 from guided_diffusion.checkpoint import save_checkpoint  # noqa: E402
-from lipsync.cli import generate  # noqa: E402
+from lipsync.cli.main import generate  # noqa: E402
 from systems import registry  # noqa: E402
 from video import read_frames, write_picture, write_video  # noqa: E402
 

@@ -23,7 +23,7 @@ LAYERS = [
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 LONGEST = 350  # lines of a file
 BELOW = [Path("errors.py"), Path("endings.py"), Path("texts.py")]
-CATCHES_ALL = Path("lipsync/batch.py")  # see CONTRIBUTING.md
+CATCHES_ALL = Path("lipsync/jobs/filelist_runner.py")  # see CONTRIBUTING.md
 FOREIGN = ("checkpoints", "runs", "results", "venv", "build")  # made by users and tools
 
 

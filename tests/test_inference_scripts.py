@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from lipsync.flags import parser, settings
-from lipsync.originals import unused
+from lipsync.cli.flags import parser, settings
+from lipsync.cli.legacy_flags import unused
 from lipsync.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]

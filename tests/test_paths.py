@@ -8,9 +8,9 @@ import pytest
 from test_architecture import SOURCES, tree
 
 from errors import BadInput
-from lipsync.flags import parser
-from lipsync.guarding import OF_ITEMS
-from lipsync.jobs import Job
+from lipsync.cli.flags import parser
+from lipsync.cli.path_checks import OF_ITEMS
+from lipsync.jobs.job import Job
 
 ROLES = {"reads", "writes", "writes_into"}
 
@@ -37,7 +37,7 @@ WRITERS = [path for path in SOURCES if any(kind(call) == "writes" for call in fl
 @pytest.mark.parametrize("path", WRITERS, ids=str)
 def test_a_program_that_writes_a_file_asks_the_guard(path: Path) -> None:
     names = {node.id for node in ast.walk(tree(path)) if isinstance(node, ast.Name)}
-    assert "guard" in names or path == Path("lipsync/flags.py")  # which lipsync/guarding.py asks for
+    assert "guard" in names or path == Path("lipsync/cli/flags.py")  # which lipsync/cli/path_checks.py asks for
 
 
 def test_every_path_of_a_job_is_guarded(tmp_path: Path) -> None:

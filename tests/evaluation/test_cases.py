@@ -7,7 +7,7 @@ import pytest
 from dataset.filelist import read_filelist
 from errors import BadInput
 from evaluation.cases import from_folder, from_list, result_name
-from lipsync.listing import read_list
+from lipsync.cli.filelist import read_list
 
 
 def touch(*paths: Path) -> None:

@@ -138,14 +138,14 @@ class Bench:
         os._exit(code + BEYOND * self.beyond)
 
     def _try(self, kind: str, here: Path) -> int:
-        from lipsync.batch import Batch
-        from lipsync.pipeline import Dubber
+        from lipsync.jobs.filelist_runner import FilelistRunner
+        from lipsync.pipeline import LipSyncPipeline
 
         if kind == "state":
             from endings import exit_code
 
             return exit_code(lambda: self._train(here / "run", 2))
-        where, name = (Batch, "run") if kind == "list" else (Dubber, "draft")
+        where, name = (FilelistRunner, "run") if kind == "list" else (LipSyncPipeline, "draft")
         if kind == "checkpoint":
             from systems import registry as where
 
@@ -160,7 +160,7 @@ class Bench:
         os.chdir(here)
         if kind == "list":
             listing = next(path for path in (here / "l.csv", here / "l.jsonl") if path.exists())
-            from lipsync.cli import generate
+            from lipsync.cli.main import generate
 
             return generate(["--filelist", listing.name, "--sample_path", "out", *self._model(here)])
         more = {"motion": ["--motion_in", "lips.npz"]}.get(kind, [])
@@ -173,7 +173,7 @@ class Bench:
                 "--precision", "fp32", "--steps", "1", "--threads", "1"]  # fmt: skip
 
     def _generate(self, here: Path, *more: str) -> int:
-        from lipsync.cli import generate
+        from lipsync.cli.main import generate
 
         return generate(["--video", str(here / "person.mp4"), "--audio", str(here / "words.wav"), "-o",
                          str(here / "out.mp4"), *self._model(here), *more])  # fmt: skip

@@ -27,7 +27,7 @@ from harness import preload  # noqa: E402
 
 GENERATE = {
     "detecting": [("face_detection.haar:HaarDetector", "_detect_one"), ("face_detection.cache:SightingCache", "store")],
-    "making": [("lipsync.plan:Plan", "read"), ("lipsync.synthesis:Synthesizer", "__call__")],
+    "making": [("lipsync.planning.timeline:Plan", "read"), ("lipsync.rendering.renderer:Synthesizer", "__call__")],
     "writing": [("video.encoding:Encoder", "encode"), ("video.encoding:Encoder", "finish")],
     "joining": [("video.joining", "_shifted")],
     "renaming": [("video.atomic", "_flush"), ("video.atomic", "_rename")],
@@ -141,12 +141,13 @@ def kill_often(
 
 def generating(bench: Path) -> Callable[[Path], int]:
     """generate.py on 40 frames, in segments of 8."""
-    import lipsync.chain
-    import lipsync.parts
-    import video.encoding
-    from lipsync.cli import generate
 
-    video.encoding.SEGMENT = lipsync.parts.SEGMENT = lipsync.chain.SEGMENT = 8
+    import video.encoding
+    from lipsync.cli.main import generate
+    from lipsync.jobs import chunks
+    from lipsync.rendering import autoregression
+
+    video.encoding.SEGMENT = chunks.SEGMENT = autoregression.SEGMENT = 8
 
     def work(here: Path) -> int:
         return generate([

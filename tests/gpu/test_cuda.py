@@ -15,8 +15,8 @@ from talking_head import talking, tone
 from tiny_motion import prepare
 from tiny_style import SHORT, save
 
-from lipsync import synthesis
-from lipsync.cli import generate
+from lipsync.cli.main import generate
+from lipsync.rendering import renderer as synthesis
 from systems.training import train
 from video import read_frames, write_video
 

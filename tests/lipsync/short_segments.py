@@ -9,15 +9,15 @@ import signal
 import sys
 from pathlib import Path
 
-import lipsync.chain
-import lipsync.parts
 import video.encoding
 from face_detection.finding import FaceFinder
-from lipsync.cli import generate_dist
-from lipsync.pipeline import Dubber
-from lipsync.plan import Plan
+from lipsync.cli.main import generate_dist
+from lipsync.jobs import chunks
+from lipsync.pipeline import LipSyncPipeline
+from lipsync.planning.timeline import Plan
+from lipsync.rendering import autoregression
 
-video.encoding.SEGMENT = lipsync.parts.SEGMENT = lipsync.chain.SEGMENT = 8
+video.encoding.SEGMENT = chunks.SEGMENT = autoregression.SEGMENT = 8
 DIE_AT = int(sys.argv[1])
 NOTES = Path(f"{os.environ.get('NOTES', os.devnull)}.{os.environ.get('RANK', '0')}")
 
@@ -28,7 +28,7 @@ def note(what: str, start: int, stop: int) -> None:
             file.write(f"{what} {start} {stop}\n")
 
 
-search, read, prepare = FaceFinder._search, Plan.read, Dubber.prepare
+search, read, prepare = FaceFinder._search, Plan.read, LipSyncPipeline.prepare
 
 
 def searched(self, start, stop, tick):
@@ -50,7 +50,7 @@ def prepared(self, job, *args, **kwargs):
     return prepare(self, job, *args, **kwargs)
 
 
-FaceFinder._search, Plan.read, Dubber.prepare = searched, read_noted, prepared
+FaceFinder._search, Plan.read, LipSyncPipeline.prepare = searched, read_noted, prepared
 
 if __name__ == "__main__":
     sys.exit(generate_dist(sys.argv[2:]))

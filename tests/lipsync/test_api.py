@@ -10,7 +10,7 @@ import pytest
 
 from errors import BadInput
 from lipsync import LipSync
-from lipsync.cli import generate
+from lipsync.cli.main import generate
 from video import read_frames
 
 ROOT = Path(__file__).parents[2]
@@ -77,5 +77,5 @@ def test_the_documented_example_runs_from_another_folder(checkpoint: Path, folde
 
 
 def test_help_needs_no_torch() -> None:
-    code = "import sys, lipsync.flags; sys.exit('torch' in sys.modules)"
+    code = "import sys, lipsync.cli.flags; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

@@ -7,7 +7,7 @@ from fractions import Fraction
 import pytest
 from talking_head import talking, tone
 
-from lipsync.cli import generate, generate_dist
+from lipsync.cli.main import generate, generate_dist
 from video import probe, read_frames, write_video
 
 FLAGS = ["--box", "20,110,90,180", "--device", "cpu", "--precision", "fp32", "--steps", "1"]

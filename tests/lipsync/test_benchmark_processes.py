@@ -5,7 +5,7 @@ from fractions import Fraction
 import pytest
 from talking_head import talking, tone
 
-from lipsync.listing import read_list
+from lipsync.cli.filelist import read_list
 from scripts.benchmark_processes import Run, environments, main, make_list, table
 from video import write_video
 

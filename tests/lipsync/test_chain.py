@@ -10,14 +10,14 @@ import torch
 from tiny_syncdiff import PAPER
 
 from guided_diffusion.checkpoint import save_checkpoint
-from lipsync import chain
-from lipsync.chain import Chain
-from lipsync.cli import generate
-from lipsync.estimate import estimate
-from lipsync.jobs import Job
-from lipsync.pipeline import Dubber
+from lipsync.cli.main import generate
+from lipsync.inspect.dry_run import estimate
+from lipsync.jobs.job import Job
+from lipsync.pipeline import LipSyncPipeline
+from lipsync.rendering import autoregression as chain
+from lipsync.rendering.autoregression import AutoregressiveState
+from lipsync.rendering.renderer import NetworkInputs, StepInput
 from lipsync.settings import Settings
-from lipsync.synthesis import After, Shown
 from systems import registry
 from video import probe
 
@@ -39,9 +39,9 @@ def speaking(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def frames(dubber: Dubber, folder: Path, start: int = 0, stop: int | None = None) -> np.ndarray:
-    dubbing = dubber.prepare(Job(folder / "person.mp4", folder / "words.wav", folder / "unused.mp4"))
-    return np.stack(list(dubbing.frames(start, stop)))
+def frames(pipeline: LipSyncPipeline, folder: Path, start: int = 0, stop: int | None = None) -> np.ndarray:
+    render_job = pipeline.prepare(Job(folder / "person.mp4", folder / "words.wav", folder / "unused.mp4"))
+    return np.stack(list(render_job.frames(start, stop)))
 
 
 def test_its_checkpoint_makes_a_video_with_no_other_flag(speaking: Path, folder: Path, tmp_path: Path) -> None:
@@ -54,12 +54,12 @@ def test_its_checkpoint_makes_a_video_with_no_other_flag(speaking: Path, folder:
 
 def test_any_segment_is_made_alone_bit_for_bit(speaking: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chain, "SEGMENT", 6)
-    dubber = Dubber(speaking, SETTINGS)
-    whole = frames(dubber, folder, 0, 12)
-    assert np.array_equal(frames(dubber, folder, 6, 12), whole[6:])
-    other = Dubber(speaking, replace(SETTINGS, batch=5))  # how frames are handed on changes nothing
+    pipeline = LipSyncPipeline(speaking, SETTINGS)
+    whole = frames(pipeline, folder, 0, 12)
+    assert np.array_equal(frames(pipeline, folder, 6, 12), whole[6:])
+    other = LipSyncPipeline(speaking, replace(SETTINGS, batch=5))  # how frames are handed on changes nothing
     assert np.array_equal(frames(other, folder, 0, 12), whole)
-    assert not np.array_equal(frames(dubber, folder, 8, 10), whole[8:10])  # a stretch that begins within a segment
+    assert not np.array_equal(frames(pipeline, folder, 8, 10), whole[8:10])  # a stretch that begins within a segment
 
 
 def test_silence_is_closed_for_whatever_listens(speaking: Path, folder: Path, tmp_path: Path) -> None:
@@ -69,9 +69,9 @@ def test_silence_is_closed_for_whatever_listens(speaking: Path, folder: Path, tm
     with wave.open(str(tmp_path / "words.wav"), "wb") as file:
         file.setparams((1, 2, 16000, 0, "NONE", ""))
         file.writeframes((samples * 32767).astype("<i2").tobytes())
-    dubber = Dubber(speaking, replace(SETTINGS, length="audio"))
+    pipeline = LipSyncPipeline(speaking, replace(SETTINGS, length="audio"))
     job = Job(folder / "person.mp4", tmp_path / "words.wav", tmp_path / "unused.mp4")
-    open_, shut = (dubber.adjusted(silence=how).prepare(job) for how in ("model", "close"))
+    open_, shut = (pipeline.adjusted(silence=how).prepare(job) for how in ("model", "close"))
     for first, alike in ((5, True), (45, False)):
         pairs = zip(open_.frames(first, first + 1), shut.frames(first, first + 1), strict=True)
         assert all(np.array_equal(one, other) == alike for one, other in pairs)
@@ -79,7 +79,7 @@ def test_silence_is_closed_for_whatever_listens(speaking: Path, folder: Path, tm
 
 def test_its_cost_is_estimated_as_that_of_any_system(speaking: Path, folder: Path, tmp_path: Path) -> None:
     job = Job(folder / "person.mp4", folder / "words.wav", tmp_path / "out.mp4")
-    assert estimate(Dubber(speaking, SETTINGS), job).seconds["generate"] > 0
+    assert estimate(LipSyncPipeline(speaking, SETTINGS), job).seconds["generate"] > 0
 
 
 class Recorder:
@@ -88,15 +88,15 @@ class Recorder:
     def __init__(self) -> None:
         self.said: list[tuple[int | None, int]] = []
 
-    def __call__(self, after: After) -> tuple[np.ndarray, torch.Tensor]:
+    def __call__(self, after: StepInput) -> tuple[np.ndarray, torch.Tensor]:
         (made,) = after.shown.faces[:, 0, 0, 0].tolist()
         self.said.append((None if after.before is None else int(after.before), made))
         return after.shown.faces, torch.tensor(float(made))
 
 
-def numbered(numbers: list[int]) -> Shown:
+def numbered(numbers: list[int]) -> NetworkInputs:
     faces = np.tile(np.array(numbers, np.uint8)[:, None, None, None], (1, 2, 2, 3))
-    return Shown(faces, faces, np.zeros((len(numbers), 80, 16), np.float32))
+    return NetworkInputs(faces, faces, np.zeros((len(numbers), 80, 16), np.float32))
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_a_chain_goes_on_where_the_frame_before_was_made(
     batches: list[list[int]], said: list[tuple[int | None, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(chain, "SEGMENT", 10)
-    recorder, links = Recorder(), Chain((0, 15))
+    recorder, links = Recorder(), AutoregressiveState((0, 15))
     for batch in batches:
         made = links(recorder, batch, batch, numbered(batch))
         assert np.array_equal(made, numbered(batch).faces)
@@ -122,6 +122,6 @@ def test_a_chain_goes_on_where_the_frame_before_was_made(
 
 
 def test_a_shot_also_begins_where_a_video_plays_backwards(monkeypatch: pytest.MonkeyPatch) -> None:
-    recorder, links = Recorder(), Chain((0, 15))
+    recorder, links = Recorder(), AutoregressiveState((0, 15))
     links(recorder, [30, 31, 32], [16, 15, 14], numbered([30, 31, 32]))
     assert recorder.said == [(None, 30), (30, 31), (None, 32)]

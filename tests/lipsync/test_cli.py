@@ -15,9 +15,9 @@ import pytest
 from talking_head import talking
 
 from face_detection.haar import HaarDetector
-from lipsync.cli import generate
-from lipsync.flags import parser, settings
-from lipsync.originals import unused
+from lipsync.cli.flags import parser, settings
+from lipsync.cli.legacy_flags import unused
+from lipsync.cli.main import generate
 from lipsync.settings import Settings
 from video import probe, write_video
 

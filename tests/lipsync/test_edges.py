@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lipsync.cli import generate
+from lipsync.cli.main import generate
 
 NUMBERS = [
     "--start nan", "--start inf", "--start 1e30", "--start 1:nan", "--end nan", "--end inf", "--fps 1/0", "--fps 1e30",

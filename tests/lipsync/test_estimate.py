@@ -10,17 +10,17 @@ import pytest
 from talking_head import talking, tone
 from tiny_style import save
 
-from lipsync import estimate
-from lipsync.jobs import Job
-from lipsync.pipeline import Dubber
+from lipsync.inspect import dry_run as estimate
+from lipsync.jobs.job import Job
+from lipsync.pipeline import LipSyncPipeline
 from lipsync.settings import Settings
 from video import write_video
 
 
 @pytest.fixture(scope="module")
-def dubber(tmp_path_factory: pytest.TempPathFactory) -> Dubber:
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> LipSyncPipeline:
     settings = Settings(detector="haar", device="cpu", precision="fp32", steps="1", cache=None)
-    return Dubber(save(tmp_path_factory.mktemp("model")), settings)
+    return LipSyncPipeline(save(tmp_path_factory.mktemp("model")), settings)
 
 
 @pytest.fixture
@@ -30,19 +30,21 @@ def job(tmp_path: Path) -> Job:
     return Job(tmp_path / "person.mp4", words, tmp_path / "result.mp4")
 
 
-def test_stage_1_is_a_stage_of_the_estimate_as_of_the_report(dubber: Dubber, job: Job) -> None:
-    found = estimate.estimate(dubber, job)
+def test_stage_1_is_a_stage_of_the_estimate_as_of_the_report(pipeline: LipSyncPipeline, job: Job) -> None:
+    found = estimate.estimate(pipeline, job)
     assert found.seconds["motion"] > 0 and "motion" in found.table() and not job.output.exists()
-    assert found.seconds.keys() <= dubber.dub(job).seconds.keys()
+    assert found.seconds.keys() <= pipeline.dub(job).seconds.keys()
 
 
-def test_it_costs_what_is_read_and_what_is_said(dubber: Dubber, job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_costs_what_is_read_and_what_is_said(
+    pipeline: LipSyncPipeline, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def second(work: Callable[[], object]) -> float:
         work()
         return 1.0
 
     def motion(**changes: Path) -> float:
-        return estimate.estimate(dubber, replace(job, **changes)).seconds["motion"]
+        return estimate.estimate(pipeline, replace(job, **changes)).seconds["motion"]
 
     monkeypatch.setattr(estimate, "_seconds", second)
     here = job.video.parent

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from lipsync.jobs import Job, Report
-from lipsync.ledger import Ledger
+from lipsync.jobs.job import Job, Report
+from lipsync.jobs.manifest import Manifest
 
 REPORT = Report(25, 20, [(3, 7)], {"detect": 1.5}, 10**9, 25, 2, 8)
 
@@ -16,12 +16,12 @@ def job(folder, name):
 
 
 def test_what_was_finished_is_known_to_all_processes_of_the_next_run(tmp_path):
-    ledger, made, other = Ledger(tmp_path, "list", 1), job(tmp_path, "sub/ä.mp4"), job(tmp_path, "b.mp4")
+    manifest, made, other = Manifest(tmp_path, "list", 1), job(tmp_path, "sub/ä.mp4"), job(tmp_path, "b.mp4")
     made.output.parent.mkdir()
     made.output.touch()
-    ledger.done(made, "1234", REPORT)
-    ledger.failed(other, "it is broken; mend it")
-    again = Ledger(tmp_path, "list", 0)
+    manifest.done(made, "1234", REPORT)
+    manifest.failed(other, "it is broken; mend it")
+    again = Manifest(tmp_path, "list", 0)
     assert not again.finished(made, "1234")  # what others do meanwhile does not count
     again.read()
     assert again.finished(made, "1234") and not again.finished(made, "5678") and not again.finished(other, "")
@@ -31,10 +31,10 @@ def test_what_was_finished_is_known_to_all_processes_of_the_next_run(tmp_path):
 
 def test_processes_reports_become_one_in_the_order_of_the_list(tmp_path):
     jobs = [job(tmp_path, f"{k}.mp4") for k in range(3)]
-    Ledger(tmp_path, "list", 1).done(jobs[2], "x", REPORT)
-    Ledger(tmp_path, "list", 10).failed(jobs[0], "no")
-    Ledger(tmp_path, "list.more", 0).failed(jobs[1], "of another list")
-    lines = Ledger(tmp_path, "list").merge(jobs)
+    Manifest(tmp_path, "list", 1).done(jobs[2], "x", REPORT)
+    Manifest(tmp_path, "list", 10).failed(jobs[0], "no")
+    Manifest(tmp_path, "list.more", 0).failed(jobs[1], "of another list")
+    lines = Manifest(tmp_path, "list").merge(jobs)
     assert [(line.output, line.error) for line in lines] == [("0.mp4", "no"), ("2.mp4", None)]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["list.more.report.0.jsonl", "list.report.jsonl"]
     stored = [json.loads(text) for text in (tmp_path / "list.report.jsonl").read_text().splitlines()]
@@ -44,30 +44,30 @@ def test_processes_reports_become_one_in_the_order_of_the_list(tmp_path):
 
 def test_the_latest_line_counts_and_half_a_line_does_not(tmp_path):
     made = job(tmp_path, "a.mp4")
-    Ledger(tmp_path, "list", 2).failed(made, "first")
+    Manifest(tmp_path, "list", 2).failed(made, "first")
     with (tmp_path / "list.report.2.jsonl").open("a") as file:
         file.write('{"output": "a.mp4", "vid')
-    Ledger(tmp_path, "list", 2).done(made, "x", REPORT)
-    (line,) = Ledger(tmp_path, "list").merge([made])
+    Manifest(tmp_path, "list", 2).done(made, "x", REPORT)
+    (line,) = Manifest(tmp_path, "list").merge([made])
     assert line.error is None
-    Ledger(tmp_path, "list", 0).failed(made, "then again")
-    assert [line.error for line in Ledger(tmp_path, "list").merge([made])] == ["then again"]
+    Manifest(tmp_path, "list", 0).failed(made, "then again")
+    assert [line.error for line in Manifest(tmp_path, "list").merge([made])] == ["then again"]
 
 
 def test_lines_of_other_lists_runs_stay(tmp_path):
     old, new = job(tmp_path, "old.mp4"), job(tmp_path, "new.mp4")
-    ledger = Ledger(tmp_path, "list")
-    ledger.done(old, "x", REPORT)
-    ledger.merge([old])
-    ledger.done(new, "x", REPORT)
-    assert [line.output for line in ledger.merge([new])] == ["new.mp4"]
-    assert set(ledger.read()) == {"old.mp4", "new.mp4"}
+    manifest = Manifest(tmp_path, "list")
+    manifest.done(old, "x", REPORT)
+    manifest.merge([old])
+    manifest.done(new, "x", REPORT)
+    assert [line.output for line in manifest.merge([new])] == ["new.mp4"]
+    assert set(manifest.read()) == {"old.mp4", "new.mp4"}
 
 
 @pytest.mark.parametrize("inside", [True, False])
 def test_a_result_is_known_wherever_the_program_is_started(tmp_path, inside, monkeypatch):
     """Its name is relative to the report, if it lies below it."""
     made = job(tmp_path if inside else tmp_path.parent, "a.mp4")
-    Ledger(tmp_path, "l").failed(made, "no")
-    (line,) = Ledger(tmp_path, "l").merge([made])
+    Manifest(tmp_path, "l").failed(made, "no")
+    (line,) = Manifest(tmp_path, "l").merge([made])
     assert line.output == ("a.mp4" if inside else str(made.output))

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from errors import BadInput
-from lipsync.item import default_name, original_of
-from lipsync.listing import read_list
+from lipsync.cli.filelist import read_list
+from lipsync.jobs.item import default_name, original_of
 from lipsync.settings import Settings
 
 

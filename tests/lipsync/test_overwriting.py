@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from lipsync.cli import generate
-from lipsync.parts import MARK, beside
+from lipsync.cli.main import generate
+from lipsync.jobs.chunks import MARK, beside
 from video.lock import locked
 
 

@@ -10,35 +10,34 @@ from talking_head import PORTRAIT, picture, talking, tone
 from audio import read_sound
 from errors import BadInput, NoFace
 from face_detection import Box, FaceTrack
-from lipsync import pipeline
-from lipsync.jobs import Job
-from lipsync.pipeline import Dubber
-from lipsync.plan import Plan
-from lipsync.references import References
-from lipsync.searching import search_together
+from lipsync.jobs.job import Job
+from lipsync.jobs.shared_detection import search_together
+from lipsync.pipeline import LipSyncPipeline
+from lipsync.planning.references import References
+from lipsync.planning.timeline import Plan
+from lipsync.planning.turns import SpeakerTurn
 from lipsync.settings import Settings
-from lipsync.turns import Turn
 from video import SEGMENT, join, probe, read_frames, write_video
 
 SETTINGS = Settings(detector="haar", device="cpu", precision="fp32", batch=8, cache=None)
 
 
 @pytest.fixture(scope="module")
-def dubber(checkpoint):
-    return Dubber(checkpoint, SETTINGS)
+def pipeline(checkpoint):
+    return LipSyncPipeline(checkpoint, SETTINGS)
 
 
-def spoken(dubber, video, audio, **changes):
+def spoken(pipeline, video, audio, **changes):
     """The result's frames before they are encoded, the frames of the video, the report."""
-    dubber = dubber.adjusted(**changes)
-    dubbing = dubber.prepare(Job(video, audio, video.parent / "unused.mp4"))
-    frames = np.stack(list(dubbing.frames()))
-    return frames, np.stack(list(read_frames(video))), dubber.report(dubbing)
+    pipeline = pipeline.adjusted(**changes)
+    render_job = pipeline.prepare(Job(video, audio, video.parent / "unused.mp4"))
+    frames = np.stack(list(render_job.frames()))
+    return frames, np.stack(list(read_frames(video))), pipeline.report(render_job)
 
 
-def test_frames_sound_and_time(dubber, folder, tmp_path):
+def test_frames_sound_and_time(pipeline, folder, tmp_path):
     output = tmp_path / "neuer Ordner" / "result.mp4"
-    report = dubber.dub(Job(folder / "person.mp4", folder / "words.wav", output))
+    report = pipeline.dub(Job(folder / "person.mp4", folder / "words.wav", output))
     info = probe(output)
     assert (info.frames, info.fps, info.audio) == (25, 25, True)
     assert (report.frames, report.edited, report.missing, report.batch) == (25, 25, [], 8)
@@ -48,18 +47,18 @@ def test_frames_sound_and_time(dubber, folder, tmp_path):
     assert np.corrcoef(before, after[: len(before)])[0, 1] > 0.99
 
 
-def test_native_rate_is_kept_and_another_one_keeps_the_time(dubber, folder, tmp_path):
+def test_native_rate_is_kept_and_another_one_keeps_the_time(pipeline, folder, tmp_path):
     video, ntsc = tmp_path / "ntsc.mp4", Fraction(30000, 1001)
     write_video(video, talking(10), ntsc)
-    dubber.dub(Job(video, folder / "words.wav", tmp_path / "out.mp4"))
+    pipeline.dub(Job(video, folder / "words.wav", tmp_path / "out.mp4"))
     assert (probe(tmp_path / "out.mp4").fps, probe(tmp_path / "out.mp4").frames) == (ntsc, 30)
-    dubber.adjusted(fps=Fraction(25)).dub(Job(video, folder / "words.wav", tmp_path / "pal.mp4"))
+    pipeline.adjusted(fps=Fraction(25)).dub(Job(video, folder / "words.wav", tmp_path / "pal.mp4"))
     assert (probe(tmp_path / "pal.mp4").fps, probe(tmp_path / "pal.mp4").frames) == (25, 25)
 
 
-def test_only_the_mouth_half_changes(dubber, folder):
-    after, before, _ = spoken(dubber, folder / "person.mp4", folder / "words.wav", length="video")
-    track = dubber.casting(probe(folder / "person.mp4")).track("largest", 0, 20)
+def test_only_the_mouth_half_changes(pipeline, folder):
+    after, before, _ = spoken(pipeline, folder / "person.mp4", folder / "words.wav", length="video")
+    track = pipeline.casting(probe(folder / "person.mp4")).track("largest", 0, 20)
     changed = (after != before).any(axis=3)
     for k in range(20):
         rows, columns = np.where(changed[k])
@@ -68,136 +67,136 @@ def test_only_the_mouth_half_changes(dubber, folder):
         assert len(rows) > 0.1 * (x1 - x0) * (y1 - y0)
 
 
-def test_the_mouth_follows_the_sound_and_the_seed(dubber, folder, tmp_path):
+def test_the_mouth_follows_the_sound_and_the_seed(pipeline, folder, tmp_path):
     other = tone(tmp_path / "other.wav", 1.0, pitch=900)
-    one, _, _ = spoken(dubber, folder / "person.mp4", folder / "words.wav", length="video")
-    again, _, _ = spoken(dubber, folder / "person.mp4", folder / "words.wav", length="video")
-    two, _, _ = spoken(dubber, folder / "person.mp4", other, length="video")
+    one, _, _ = spoken(pipeline, folder / "person.mp4", folder / "words.wav", length="video")
+    again, _, _ = spoken(pipeline, folder / "person.mp4", folder / "words.wav", length="video")
+    two, _, _ = spoken(pipeline, folder / "person.mp4", other, length="video")
     assert np.array_equal(one, again)
     assert not np.array_equal(one, two)
 
 
-def test_a_stretch_is_the_same_wherever_the_work_begins(dubber, folder):
-    dubbing = dubber.prepare(Job(folder / "person.mp4", folder / "words.wav", folder / "unused.mp4"))
-    whole = np.stack(list(dubbing.frames()))
+def test_a_stretch_is_the_same_wherever_the_work_begins(pipeline, folder):
+    render_job = pipeline.prepare(Job(folder / "person.mp4", folder / "words.wav", folder / "unused.mp4"))
+    whole = np.stack(list(render_job.frames()))
     for start, stop in ((0, 3), (3, 17), (16, 25), (20, 21)):
-        assert np.array_equal(np.stack(list(dubbing.frames(start, stop))), whole[start:stop])
+        assert np.array_equal(np.stack(list(render_job.frames(start, stop))), whole[start:stop])
 
 
-def test_segments_joined_are_the_whole(dubber, folder, tmp_path, monkeypatch):
+def test_segments_joined_are_the_whole(pipeline, folder, tmp_path, monkeypatch):
     monkeypatch.setattr("video.encoding.SEGMENT", 8)
     assert SEGMENT % 8 == 0
     job = Job(folder / "person.mp4", folder / "words.wav", tmp_path / "whole.mp4")
-    dubber.dub(job)
-    dubbing = dubber.prepare(job)
+    pipeline.dub(job)
+    render_job = pipeline.prepare(job)
     parts = [tmp_path / f"{start}.mp4" for start in (0, 8, 24)]
-    dubbing.write([[(parts[0], 0, 8), (parts[1], 8, 24)], [(parts[2], 24, 25)]])
-    assert join(parts, tmp_path / "joined.mp4", dubbing.plan.fps, sound=dubbing.sound) == 25
+    render_job.write([[(parts[0], 0, 8), (parts[1], 8, 24)], [(parts[2], 24, 25)]])
+    assert join(parts, tmp_path / "joined.mp4", render_job.plan.fps, sound=render_job.sound) == 25
     pairs = zip(read_frames(tmp_path / "joined.mp4"), read_frames(tmp_path / "whole.mp4"), strict=True)
     assert all(np.array_equal(a, b) for a, b in pairs)
 
 
-def test_frames_without_a_face_pass_untouched_and_are_reported(dubber, folder, tmp_path):
+def test_frames_without_a_face_pass_untouched_and_are_reported(pipeline, folder, tmp_path):
     video = tmp_path / "gap.mp4"
     write_video(video, talking(40, range(10, 30)), Fraction(25))
-    after, before, report = spoken(dubber, video, folder / "words.wav", length="video")
+    after, before, report = spoken(pipeline, video, folder / "words.wav", length="video")
     assert report.missing == [(10, 29)] and report.edited == 20
     assert np.array_equal(after[10:30], before[10:30])
     assert (after[:10] != before[:10]).any() and (after[30:] != before[30:]).any()
     with pytest.raises(NoFace, match="10-29"):
-        spoken(dubber, video, folder / "words.wav", length="video", on_no_face="error")
+        spoken(pipeline, video, folder / "words.wav", length="video", on_no_face="error")
 
 
-def test_only_the_edit_from_start_to_end_is_touched(dubber, folder):
+def test_only_the_edit_from_start_to_end_is_touched(pipeline, folder):
     after, before, report = spoken(
-        dubber, folder / "person.mp4", folder / "words.wav", length="video", start=0.2, end=0.52
+        pipeline, folder / "person.mp4", folder / "words.wav", length="video", start=0.2, end=0.52
     )
     changed = (after != before).any(axis=(1, 2, 3))
     assert np.flatnonzero(changed).tolist() == list(range(5, 13)) and report.edited == 8
-    whole, _, _ = spoken(dubber, folder / "person.mp4", folder / "words.wav", length="video")
+    whole, _, _ = spoken(pipeline, folder / "person.mp4", folder / "words.wav", length="video")
     assert np.array_equal(after[5:13], whole[5:13])
     with pytest.raises(BadInput, match="--start"):
-        spoken(dubber, folder / "person.mp4", folder / "words.wav", start=3.0)
+        spoken(pipeline, folder / "person.mp4", folder / "words.wav", start=3.0)
 
 
-def test_only_what_is_edited_is_searched(dubber, folder, tmp_path, monkeypatch):
+def test_only_what_is_edited_is_searched(pipeline, folder, tmp_path, monkeypatch):
     video = tmp_path / "long.mp4"
     write_video(video, talking(170), Fraction(25), preset="ultrafast")
     info = probe(video)
-    casting = dubber.casting(info)
+    casting = pipeline.casting(info)
     casting.track("largest", 100, 102)
     assert casting.finder.missing(0, 170) == [(0, 80), (160, 170)]
 
 
-def test_the_search_may_be_shared_out(dubber, folder, tmp_path):
+def test_the_search_may_be_shared_out(pipeline, folder, tmp_path):
     video = tmp_path / "long.mp4"
     write_video(video, talking(170), Fraction(25), preset="ultrafast")
     job = Job(video, folder / "words.wav", tmp_path / "o.mp4")
-    one, other = (dubber.adjusted(cache=tmp_path / "cache", face="index:0").draft(job) for _ in range(2))
+    one, other = (pipeline.adjusted(cache=tmp_path / "cache", face="index:0").plan_job(job) for _ in range(2))
     assert one.blocks == other.blocks == [(0, 80), (80, 160), (160, 170)]
     search_together(one.casting.finder, one.blocks[:2], one.blocks[:2])
     search_together(other.casting.finder, other.blocks, other.blocks[2:])  # waits for nothing: the others are there
     assert other.casting.finder.missing(0, 170) == []
-    shared = dubber.prepare(other).turns[0].track
-    assert np.array_equal(shared.boxes, dubber.adjusted(face="index:0").prepare(job).turns[0].track.boxes)
-    assert dubber.adjusted(box=(0.0, 9.0, 0.0, 9.0)).draft(job).blocks == []
+    shared = pipeline.prepare(other).turns[0].track
+    assert np.array_equal(shared.boxes, pipeline.adjusted(face="index:0").prepare(job).turns[0].track.boxes)
+    assert pipeline.adjusted(box=(0.0, 9.0, 0.0, 9.0)).plan_job(job).blocks == []
 
 
-def test_nobody_is_waited_for_in_vain(dubber, folder, tmp_path, caplog):
-    draft = dubber.adjusted(cache=tmp_path / "cache").draft(
+def test_nobody_is_waited_for_in_vain(pipeline, folder, tmp_path, caplog):
+    job_plan = pipeline.adjusted(cache=tmp_path / "cache").plan_job(
         Job(folder / "person.mp4", folder / "words.wav", tmp_path / "o.mp4")
     )
-    search_together(draft.casting.finder, draft.blocks, [], patience=0.1)
-    assert "searching on alone" in caplog.text and draft.casting.finder.missing(0, 20) == [(0, 20)]
+    search_together(job_plan.casting.finder, job_plan.blocks, [], patience=0.1)
+    assert "searching on alone" in caplog.text and job_plan.casting.finder.missing(0, 20) == [(0, 20)]
 
 
-def test_who_makes_a_stretch_alone_makes_it_as_who_makes_all(dubber, folder, tmp_path):
+def test_who_makes_a_stretch_alone_makes_it_as_who_makes_all(pipeline, folder, tmp_path):
     """Only the references of the shots in it are read, and no frame changes."""
     video = tmp_path / "cut.mp4"
     write_video(video, (f[:, ::-1] if k >= 20 else f for k, f in enumerate(talking(40))), Fraction(25))
     job = Job(video, tone(tmp_path / "long.wav", 1.6), tmp_path / "o.mp4")
-    whole, part = dubber.prepare(job), dubber.prepare(job, made=[(24, 32)])
+    whole, part = pipeline.prepare(job), pipeline.prepare(job, made=[(24, 32)])
     assert len(whole.turns[0].references.crops) > len(part.turns[0].references.crops) > 0
     assert np.array_equal(list(whole.frames(24, 32)), list(part.frames(24, 32)))
-    assert len(dubber.prepare(job, made=[]).turns[0].references.crops) == 0
+    assert len(pipeline.prepare(job, made=[]).turns[0].references.crops) == 0
 
 
-def test_a_still_picture_is_a_video_of_one_frame(dubber, folder, tmp_path):
-    dubber.dub(Job(PORTRAIT, folder / "words.wav", tmp_path / "out.mp4"))
+def test_a_still_picture_is_a_video_of_one_frame(pipeline, folder, tmp_path):
+    pipeline.dub(Job(PORTRAIT, folder / "words.wav", tmp_path / "out.mp4"))
     assert probe(tmp_path / "out.mp4").frames == 25
 
 
-def test_a_fixed_box_needs_no_detector(dubber, folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(pipeline, "load_detector", None)
+def test_a_fixed_box_needs_no_detector(pipeline, folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("lipsync.pipeline.load_detector", None)
     video = tmp_path / "crop.mp4"
     write_video(video, (picture()[:160, 60:220] for _ in range(5)), Fraction(25))
     for changes in ({"fixed_crop": True}, {"box": (10.0, 120.0, 30.0, 120.0)}):
-        fixed = dubber.adjusted(**changes, detector="yunet")
+        fixed = pipeline.adjusted(**changes, detector="yunet")
         fixed.dub(Job(video, folder / "words.wav", tmp_path / "out.mp4"))
         assert probe(tmp_path / "out.mp4").frames == 25
     track = fixed.casting(probe(video)).track("largest", 0, 5)
     assert track.box(0) == Box(30, 10, 120, 120)
 
 
-def test_pads_make_the_cut_larger(dubber, folder):
+def test_pads_make_the_cut_larger(pipeline, folder):
     info = probe(folder / "person.mp4")
-    plain = dubber.casting(info).track("largest", 0, 20)
-    padded = dubber.adjusted(pads=(1.0, 10.0, 3.0, 4.0)).casting(info).track("largest", 0, 20)
+    plain = pipeline.casting(info).track("largest", 0, 20)
+    padded = pipeline.adjusted(pads=(1.0, 10.0, 3.0, 4.0)).casting(info).track("largest", 0, 20)
     assert np.allclose(padded.boxes - plain.boxes, [-3, -1, 4, 10], atol=1e-3)
     with pytest.raises(BadInput, match="--pads"):
-        dubber.adjusted(pads=(-90.0, -90.0, 0.0, 0.0)).casting(info).track("largest", 0, 20)
+        pipeline.adjusted(pads=(-90.0, -90.0, 0.0, 0.0)).casting(info).track("largest", 0, 20)
 
 
-def test_what_is_heard_may_be_another_sound(dubber, folder, tmp_path):
+def test_what_is_heard_may_be_another_sound(pipeline, folder, tmp_path):
     heard = tone(tmp_path / "heard.wav", 0.6, pitch=500)
     job = Job(folder / "person.mp4", folder / "words.wav", tmp_path / "out.mov", heard=heard)
-    dubber.dub(job)
+    pipeline.dub(job)
     assert probe(job.output).frames == 25
     assert np.allclose(read_sound(job.output).samples[:9600], read_sound(heard).samples, atol=1e-3)
 
 
 @pytest.mark.parametrize("silence", ["model", "close", "original"])
-def test_the_mouth_in_silence(dubber, folder, tmp_path, silence):
+def test_the_mouth_in_silence(pipeline, folder, tmp_path, silence):
     """Words for 0.4 s, then a second of silence; the face stands still."""
     tone(tmp_path / "words.wav", 0.4)
     with wave.open(str(tmp_path / "words.wav")) as file:
@@ -206,7 +205,7 @@ def test_the_mouth_in_silence(dubber, folder, tmp_path, silence):
         file.setparams((1, 2, 16000, 0, "NONE", ""))
         file.writeframes(words + bytes(2 * 16000))
     after, before, report = spoken(
-        dubber, folder / "person.mp4", tmp_path / "padded.wav", first_frame=True, silence=silence
+        pipeline, folder / "person.mp4", tmp_path / "padded.wav", first_frame=True, silence=silence
     )
     untouched = [bool((frame == before[0]).all()) for frame in after]
     assert len(after) == 35 and not any(untouched[:10])
@@ -215,20 +214,20 @@ def test_the_mouth_in_silence(dubber, folder, tmp_path, silence):
     assert np.array_equal(after[25], after[30])
 
 
-def test_no_picture_is_never_written(dubber, folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(dubber.synthesizer, "speaker", lambda clips: clips.faces * float("nan"))
+def test_no_picture_is_never_written(pipeline, folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(pipeline.synthesizer, "speaker", lambda clips: clips.faces * float("nan"))
     with pytest.raises(BadInput, match="gives no picture"):
-        dubber.dub(Job(folder / "person.mp4", folder / "words.wav", tmp_path / "out.mp4"))
+        pipeline.dub(Job(folder / "person.mp4", folder / "words.wav", tmp_path / "out.mp4"))
     assert not any(tmp_path.iterdir())
 
 
-def test_settings_of_the_loaded_model_cannot_be_adjusted(dubber):
-    assert dubber.adjusted(seed=7, length="video").synthesizer is dubber.synthesizer
+def test_settings_of_the_loaded_model_cannot_be_adjusted(pipeline):
+    assert pipeline.adjusted(seed=7, length="video").synthesizer is pipeline.synthesizer
     with pytest.raises(ValueError, match="seed"):
-        dubber.adjusted(seed=8)
+        pipeline.adjusted(seed=8)
 
 
-def test_memory_is_bounded(dubber, folder, monkeypatch):
+def test_memory_is_bounded(pipeline, folder, monkeypatch):
     """However long the result, at most two batches of frames are alive."""
     alive, most = 0, 0
 
@@ -246,13 +245,13 @@ def test_memory_is_bounded(dubber, folder, monkeypatch):
             most = max(most, alive)
             yield frame
 
-    dubbing = dubber.prepare(Job(folder / "person.mp4", folder / "words.wav", folder / "unused.mp4"))
-    monkeypatch.setattr("lipsync.plan.read_frames", frames)
-    monkeypatch.setattr(type(dubber.synthesizer), "__call__", lambda self, slots, shown: shown.faces)
-    turn = dubbing.turns[0]
+    render_job = pipeline.prepare(Job(folder / "person.mp4", folder / "words.wav", folder / "unused.mp4"))
+    monkeypatch.setattr("lipsync.planning.timeline.read_frames", frames)
+    monkeypatch.setattr(type(pipeline.synthesizer), "__call__", lambda self, slots, shown: shown.faces)
+    turn = render_job.turns[0]
     box = FaceTrack.fixed(200, Box(20, 20, 90, 90))
-    dubbing.plan = Plan(200, 200, "hold")
+    render_job.plan = Plan(200, 200, "hold")
     own = References(turn.references.crops[:0], np.full(200, -1))
-    dubbing.turns = [Turn(0, 200, 0, box, own, turn.mel)]
-    assert sum(1 for _ in dubbing.frames()) == 200
-    assert most <= 2 * dubber.synthesizer.grid + 2
+    render_job.turns = [SpeakerTurn(0, 200, 0, box, own, turn.mel)]
+    assert sum(1 for _ in render_job.frames()) == 200
+    assert most <= 2 * pipeline.synthesizer.grid + 2

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lipsync.plan import Plan, make_plan
+from lipsync.planning.timeline import Plan, make_plan
 from lipsync.settings import Settings
 from video import VideoInfo, probe, read_frames, write_video
 
@@ -38,7 +38,7 @@ def test_frames_are_read_in_that_order(tmp_path, monkeypatch, extend, source, bl
     video = tmp_path / "clip.mp4"
     write_video(video, (np.full((16, 16, 3), 20 + 30 * k, np.uint8) for k in range(source)), Fraction(25), crf=0)
     stored = list(read_frames(video))
-    monkeypatch.setattr("lipsync.plan.REVERSE_BYTES", block)
+    monkeypatch.setattr("lipsync.planning.timeline.REVERSE_BYTES", block)
     plan = Plan(source, 23, extend)
     read = list(plan.read(video, 1))
     assert len(read) == 23

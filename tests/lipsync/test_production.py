@@ -11,11 +11,11 @@ from talking_head import talking, tone
 
 from errors import BadInput, Stopped
 from guided_diffusion.distributed import Group
-from lipsync.identity import identity
-from lipsync.jobs import Job
-from lipsync.parts import Parts, spans
-from lipsync.pipeline import Dubber
-from lipsync.production import Production
+from lipsync.jobs.cache_key import cache_key
+from lipsync.jobs.chunks import ChunkStore, chunk_ranges
+from lipsync.jobs.job import Job
+from lipsync.jobs.runner import JobRunner
+from lipsync.pipeline import LipSyncPipeline
 from lipsync.settings import Settings
 from video import probe, read_frames, write_video
 
@@ -25,12 +25,12 @@ SETTINGS = Settings(box=(20, 110, 90, 180), device="cpu", precision="fp32", batc
 @pytest.fixture(autouse=True)
 def short_segments(monkeypatch):
     monkeypatch.setattr("video.encoding.SEGMENT", 8)
-    monkeypatch.setattr("lipsync.parts.SEGMENT", 8)
+    monkeypatch.setattr("lipsync.jobs.chunks.SEGMENT", 8)
 
 
 @pytest.fixture(scope="module")
-def dubber(checkpoint):
-    return Dubber(checkpoint, SETTINGS)
+def pipeline(checkpoint):
+    return LipSyncPipeline(checkpoint, SETTINGS)
 
 
 @pytest.fixture
@@ -39,139 +39,141 @@ def job(folder, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def whole(dubber, folder, tmp_path_factory):
+def whole(pipeline, folder, tmp_path_factory):
     """The frames of an undisturbed run."""
     output = tmp_path_factory.mktemp("whole") / "whole.mp4"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("video.encoding.SEGMENT", 8)
-        patch.setattr("lipsync.parts.SEGMENT", 8)
-        dubber.dub(Job(folder / "person.mp4", folder / "words.wav", output))
+        patch.setattr("lipsync.jobs.chunks.SEGMENT", 8)
+        pipeline.dub(Job(folder / "person.mp4", folder / "words.wav", output))
     return np.stack(list(read_frames(output)))
 
 
-def interrupted(monkeypatch, dubber, at, problem):
-    """The dubber's synthesizer fails when it is called for the `at`-th time."""
-    calls, speak = count(1), type(dubber.synthesizer).__call__
+def interrupted(monkeypatch, pipeline, at, problem):
+    """The pipeline's synthesizer fails when it is called for the `at`-th time."""
+    calls, speak = count(1), type(pipeline.synthesizer).__call__
 
     def fails(self, *given):
         if next(calls) == at:
             raise problem
         return speak(self, *given)
 
-    monkeypatch.setattr(type(dubber.synthesizer), "__call__", fails)
+    monkeypatch.setattr(type(pipeline.synthesizer), "__call__", fails)
 
 
 def made(job):
     return sorted(path.name for path in job.output.parent.rglob("*.mp4"))
 
 
-def test_what_was_made_before_it_was_stopped_is_not_made_again(dubber, job, whole, monkeypatch):
+def test_what_was_made_before_it_was_stopped_is_not_made_again(pipeline, job, whole, monkeypatch):
     with monkeypatch.context() as patch:
-        interrupted(patch, dubber, 3, KeyboardInterrupt())
+        interrupted(patch, pipeline, 3, KeyboardInterrupt())
         with pytest.raises(Stopped, match="the same command goes on"):
-            dubber.dub(job)
+            pipeline.dub(job)
     assert made(job) == ["00000000-00000008.mp4", "00000008-00000016.mp4"] and not job.output.exists()
-    interrupted(monkeypatch, dubber, 3, AssertionError("frames were made twice"))
-    report = dubber.dub(job)
+    interrupted(monkeypatch, pipeline, 3, AssertionError("frames were made twice"))
+    report = pipeline.dub(job)
     assert (report.frames, report.edited) == (25, 25)
     assert np.array_equal(np.stack(list(read_frames(job.output))), whole) and probe(job.output).audio
     assert [path.name for path in job.output.parent.iterdir()] == [job.output.name]
 
 
-def test_stopped_before_anything_is_finished_leaves_nothing(dubber, job, monkeypatch):
-    interrupted(monkeypatch, dubber, 1, KeyboardInterrupt())
+def test_stopped_before_anything_is_finished_leaves_nothing(pipeline, job, monkeypatch):
+    interrupted(monkeypatch, pipeline, 1, KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
-        dubber.dub(job)
+        pipeline.dub(job)
     assert list(job.output.parent.iterdir()) == []
 
 
-def test_segments_of_other_settings_are_not_used_and_go_with_the_result(dubber, job, whole, monkeypatch):
+def test_segments_of_other_settings_are_not_used_and_go_with_the_result(pipeline, job, whole, monkeypatch):
     with monkeypatch.context() as patch:
-        interrupted(patch, dubber, 3, KeyboardInterrupt())
+        interrupted(patch, pipeline, 3, KeyboardInterrupt())
         with pytest.raises(Stopped):
-            dubber.adjusted(feather=0.2).dub(job)
-    dubber.dub(job)
+            pipeline.adjusted(feather=0.2).dub(job)
+    pipeline.dub(job)
     assert np.array_equal(np.stack(list(read_frames(job.output))), whole)
     assert [path.name for path in job.output.parent.iterdir()] == [job.output.name]
 
 
-def test_a_hole_is_filled(dubber, job, whole):
-    parts = Parts(job.output, identity(job, dubber), "h264")
-    with Production(dubber, job, keep=True) as production:
-        production.make()
-        production.finish()
+def test_a_hole_is_filled(pipeline, job, whole):
+    parts = ChunkStore(job.output, cache_key(job, pipeline), "h264")
+    with JobRunner(pipeline, job, keep=True) as runner:
+        runner.make()
+        runner.finish()
     parts.path((8, 16)).unlink()
     parts.path((24, 25)).unlink()
-    assert parts.missing(spans(25)) == [[(8, 16)], [(24, 25)]]
-    dubber.dub(job)
+    assert parts.missing(chunk_ranges(25)) == [[(8, 16)], [(24, 25)]]
+    pipeline.dub(job)
     assert np.array_equal(np.stack(list(read_frames(job.output))), whole)
 
 
-def test_a_team_makes_what_one_makes(dubber, job, whole, tmp_path):
+def test_a_team_makes_what_one_makes(pipeline, job, whole, tmp_path):
     """Three of a team, one after the other, main last; the search goes through a cache of their own."""
-    team = [Production(dubber, job, Group(rank, 3)) for rank in (2, 1, 0)]
-    for production in team:
-        assert not production.complete
-        production.make()
+    team = [JobRunner(pipeline, job, Group(rank, 3)) for rank in (2, 1, 0)]
+    for runner in team:
+        assert not runner.complete
+        runner.make()
     assert team[-1].complete
     team[-1].finish()
     assert np.array_equal(np.stack(list(read_frames(job.output))), whole)
     assert [path.name for path in job.output.parent.iterdir()] == [job.output.name]
 
 
-def test_a_team_that_lacks_one_is_not_complete(dubber, job):
-    (first, second) = (Production(dubber, job, Group(rank, 2)) for rank in (0, 1))
+def test_a_team_that_lacks_one_is_not_complete(pipeline, job):
+    (first, second) = (JobRunner(pipeline, job, Group(rank, 2)) for rank in (0, 1))
     first.make()
-    assert not first.complete and second.parts.missing(spans(25)) == [[(16, 24), (24, 25)]]
+    assert not first.complete and second.parts.missing(chunk_ranges(25)) == [[(16, 24), (24, 25)]]
     with pytest.raises(ValueError, match="made its share"):
         second.finish()
 
 
 @pytest.mark.parametrize("damage", ["short", "torn"])
-def test_a_damaged_segment_is_made_again(dubber, job, whole, damage):
-    with pytest.raises(BadInput, match="damaged and is removed"), Production(dubber, job) as production:
-        production.make()
-        bad, short = production.parts.path((8, 16)), production.parts.path((24, 25))
+def test_a_damaged_segment_is_made_again(pipeline, job, whole, damage):
+    with pytest.raises(BadInput, match="damaged and is removed"), JobRunner(pipeline, job) as runner:
+        runner.make()
+        bad, short = runner.parts.path((8, 16)), runner.parts.path((24, 25))
         bad.write_bytes(short.read_bytes() if damage == "short" else bad.read_bytes()[:99])
-        production.finish()
+        runner.finish()
     assert not job.output.exists() and not bad.exists() and short.exists()
-    dubber.dub(job)
+    pipeline.dub(job)
     assert np.array_equal(np.stack(list(read_frames(job.output))), whole)
 
 
-def test_the_video_as_it_was_is_as_long_as_the_result(dubber, job):
+def test_the_video_as_it_was_is_as_long_as_the_result(pipeline, job):
     source = job.output.with_name("before.mp4")
-    with Production(dubber.adjusted(first_frame=True), job, source=source) as production:
-        production.make()
-        production.finish()
+    with JobRunner(pipeline.adjusted(first_frame=True), job, source=source) as runner:
+        runner.make()
+        runner.finish()
     assert probe(source).frames == probe(job.output).frames == 25 and probe(source).audio
     moves = np.stack(list(read_frames(source))).astype(int)
     assert np.abs(np.diff(moves, axis=0)).max() > 50  # of a still first frame, the source is the moving video
 
 
-def test_what_is_heard_is_refused_before_anything_is_made(dubber, job, tmp_path):
+def test_what_is_heard_is_refused_before_anything_is_made(pipeline, job, tmp_path):
     (tmp_path / "silent.wav").write_text("no sound")
     with pytest.raises(BadInput, match=r"silent\.wav"):
-        dubber.dub(replace(job, heard=tmp_path / "silent.wav"))
+        pipeline.dub(replace(job, heard=tmp_path / "silent.wav"))
     assert not job.output.parent.exists()
 
 
-def test_an_identity_is_of_all_that_matters_and_of_nothing_else(dubber, job, folder, tmp_path):
-    same = identity(job, dubber)
-    assert same == identity(replace(job, output=tmp_path / "b.mp4"), dubber.adjusted(cache=tmp_path, detector_batch=3))
+def test_an_identity_is_of_all_that_matters_and_of_nothing_else(pipeline, job, folder, tmp_path):
+    same = cache_key(job, pipeline)
+    assert same == cache_key(
+        replace(job, output=tmp_path / "b.mp4"), pipeline.adjusted(cache=tmp_path, detector_batch=3)
+    )
     video, words = tmp_path / "v.mp4", tone(tmp_path / "w.wav", 0.2)
     write_video(video, talking(2), Fraction(25))
     segments = tmp_path / "segments.csv"
     segments.write_text(f"start,sound\n0,{words}\n")
     others = [
-        identity(replace(job, video=video), dubber),
-        identity(replace(job, audio=words), dubber),
-        identity(replace(job, heard=words), dubber),
-        identity(replace(job, segments=segments), dubber),
-        identity(job, dubber.adjusted(crf=3)),
-        identity(job, dubber.adjusted(box=None, detector="haar")),
+        cache_key(replace(job, video=video), pipeline),
+        cache_key(replace(job, audio=words), pipeline),
+        cache_key(replace(job, heard=words), pipeline),
+        cache_key(replace(job, segments=segments), pipeline),
+        cache_key(job, pipeline.adjusted(crf=3)),
+        cache_key(job, pipeline.adjusted(box=None, detector="haar")),
     ]
     listed = others[3]
     os.utime(words, (1, 1))
-    assert identity(replace(job, segments=segments), dubber) != listed
+    assert cache_key(replace(job, segments=segments), pipeline) != listed
     assert len({same, *others}) == 7

@@ -8,7 +8,7 @@ import pytest
 
 from face_detection import FaceTrack, cut
 from face_detection.box import Box
-from lipsync.references import choose_references
+from lipsync.planning.references import choose_references
 from video import read_frames, write_video
 
 BOX = Box(4, 4, 36, 36)

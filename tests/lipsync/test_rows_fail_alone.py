@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from errors import BadInput
-from lipsync.cli import generate
-from lipsync.dubbing import Dubbing
-from lipsync.lanes import Lanes
-from lipsync.ledger import Ledger
-from lipsync.pipeline import Dubber
+from lipsync.cli.main import generate
+from lipsync.jobs.manifest import Manifest
+from lipsync.pipeline import LipSyncPipeline
+from lipsync.rendering.lockstep import LockstepBatcher
+from lipsync.rendering.render_job import RenderJob
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def lines(here: Path) -> dict[str, dict[str, object]]:
 
 @pytest.mark.parametrize("where", ["prepare", "write"])
 def test_a_bug_in_one_row(here, checkpoint, monkeypatch, capsys, where):
-    kind, before = (Dubber, Dubber.prepare) if where == "prepare" else (Dubbing, Dubbing.write)
+    kind, before = (LipSyncPipeline, LipSyncPipeline.prepare) if where == "prepare" else (RenderJob, RenderJob.write)
 
     def breaks(self, job, *args, **kwargs):
         own = job.job if where == "prepare" else self.job
@@ -67,7 +67,7 @@ def test_a_row_that_cannot_be_used(here, checkpoint, capsys):
 
 
 def test_a_bug_of_a_single_result_raises(here, checkpoint, monkeypatch):
-    monkeypatch.setattr(Dubber, "prepare", None)
+    monkeypatch.setattr(LipSyncPipeline, "prepare", None)
     with pytest.raises(TypeError):
         generate(["--video", "a.mp4", "--audio", "w.wav", "-o", "x.mp4", "--model_path", str(checkpoint),
                   "--face_detector", "haar"])  # fmt: skip
@@ -78,7 +78,7 @@ def test_no_room_for_the_report(here, checkpoint, monkeypatch, capsys):
     def full(self, line):
         raise BadInput("l.report.0.jsonl: the report cannot be written")
 
-    monkeypatch.setattr(Ledger, "_append", full)
+    monkeypatch.setattr(Manifest, "_append", full)
     assert run(checkpoint) == 5 and (here / "out" / "c.mp4").exists()
     assert "cannot be written" in capsys.readouterr().err
 
@@ -98,7 +98,7 @@ def test_a_bug_of_one_batch_is_of_those_that_asked():
 
         return speak
 
-    Lanes(answer).run({place: [work(place)] for place in range(3)})
+    LockstepBatcher(answer).run({place: [work(place)] for place in range(3)})
     assert heard == {0: 0, 1: None, 2: 20}
 
 
@@ -108,4 +108,4 @@ def test_threads_that_cannot_start_end_the_lanes(monkeypatch):
 
     monkeypatch.setattr("threading.Thread.start", none_left)
     with pytest.raises(RuntimeError, match="new thread"):
-        Lanes(lambda asked: asked).run({0: [lambda ask: ask(1)]})
+        LockstepBatcher(lambda asked: asked).run({0: [lambda ask: ask(1)]})

@@ -9,10 +9,10 @@ from talking_head import picture, tone
 
 from audio import read_sound
 from errors import BadInput
-from lipsync.jobs import Job
-from lipsync.mixing import RATE, Placed, mix
-from lipsync.pipeline import Dubber
-from lipsync.segments import Segment, read_segments
+from lipsync.jobs.job import Job
+from lipsync.pipeline import LipSyncPipeline
+from lipsync.planning.audio_mix import RATE, Placed, mix
+from lipsync.planning.speaker_segments import SpeakerSegment, read_segments
 from lipsync.settings import Settings
 from video import probe, read_frames, write_video
 
@@ -38,7 +38,7 @@ def list_of(tmp_path):
 @pytest.mark.parametrize("kind", LISTS)
 def test_a_list_is_read(list_of, tmp_path, kind):
     segments = read_segments(list_of(LISTS[kind]), "center", Path("all.wav"))
-    assert segments == [Segment(0, 1.5, "index:1", tmp_path / "a.wav"), Segment(1, None, "center", None)]
+    assert segments == [SpeakerSegment(0, 1.5, "index:1", tmp_path / "a.wav"), SpeakerSegment(1, None, "center", None)]
 
 
 @pytest.mark.parametrize(
@@ -88,8 +88,8 @@ def couple(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def dubber(checkpoint) -> Dubber:
-    return Dubber(checkpoint, Settings(detector="haar", device="cpu", precision="fp32", batch=8, cache=None))
+def pipeline(checkpoint) -> LipSyncPipeline:
+    return LipSyncPipeline(checkpoint, Settings(detector="haar", device="cpu", precision="fp32", batch=8, cache=None))
 
 
 def changed(frames: list[np.ndarray], before: list[np.ndarray]) -> tuple[list[int], list[int]]:
@@ -99,47 +99,47 @@ def changed(frames: list[np.ndarray], before: list[np.ndarray]) -> tuple[list[in
                  for side in (slice(0, 256), slice(256, 512)))  # fmt: skip
 
 
-def test_each_says_its_own_and_both_are_heard(dubber, couple, folder, tmp_path):
+def test_each_says_its_own_and_both_are_heard(pipeline, couple, folder, tmp_path):
     tone(tmp_path / "anna.wav", 0.4, 300)
     tone(tmp_path / "bert.wav", 0.4, 700)
     listing = tmp_path / "who.csv"
     listing.write_text('start,end,face,sound\n0.08,0.4,"point:112,60",anna.wav\n0.24,0.6,"point:370,60",bert.wav\n')
     job = Job(couple, None, tmp_path / "out.mkv", segments=listing)
-    dubber = dubber.adjusted(strict_pose="force")  # these faces are drawn
-    dubbing = dubber.prepare(job)
-    frames, before = list(dubbing.frames()), list(read_frames(couple))[: dubbing.plan.frames]
+    pipeline = pipeline.adjusted(strict_pose="force")  # these faces are drawn
+    render_job = pipeline.prepare(job)
+    frames, before = list(render_job.frames()), list(read_frames(couple))[: render_job.plan.frames]
     left, right = changed(frames, before)
     assert left == list(range(2, 10)) and right == list(range(6, 15))
-    assert dubbing.plan.frames == 15 and dubbing.edited == 13
-    dubber.dub(job)
+    assert render_job.plan.frames == 15 and render_job.edited == 13
+    pipeline.dub(job)
     assert probe(job.output).audio
     loud = np.abs(read_sound(job.output).samples) > 0.02
     assert not loud[:1000].any() and loud[2000:9000].any()
 
 
-def test_a_segment_hears_its_own_sound_from_its_start(dubber, couple, tmp_path):
+def test_a_segment_hears_its_own_sound_from_its_start(pipeline, couple, tmp_path):
     """The same words said at 0.2 s are the same mouths, 5 frames later, if the video stands still."""
     tone(tmp_path / "words.wav", 0.6)
     late, early = tmp_path / "late.csv", tmp_path / "early.csv"
     early.write_text("start,end,sound\n0,0.4,words.wav\n")
     late.write_text("start,end,sound\n0.32,0.72,words.wav\n")
-    still = dubber.adjusted(first_frame=True, length="audio")
+    still = pipeline.adjusted(first_frame=True, length="audio")
     jobs = [Job(couple, None, tmp_path / "o.mp4", segments=listing) for listing in (early, late)]
     first, second = (list(still.prepare(job).frames()) for job in jobs)
     assert all(np.abs(a.astype(int) - b).max() <= 1 for a, b in zip(first[:10], second[8:18], strict=True))
 
 
-def test_one_sound_for_all_is_heard_by_each_at_its_own_time(dubber, couple, folder, tmp_path):
+def test_one_sound_for_all_is_heard_by_each_at_its_own_time(pipeline, couple, folder, tmp_path):
     listing = tmp_path / "who.jsonl"
     listing.write_text('{"start": 0.2, "end": 0.4}\n')
     job = Job(couple, folder / "words.wav", tmp_path / "o.mp4", segments=listing)
-    dubbing, whole = dubber.prepare(job), dubber.prepare(Job(couple, folder / "words.wav", tmp_path / "o.mp4"))
-    pairs = list(zip(dubbing.frames(5, 10), whole.frames(5, 10), strict=True))
-    assert all(np.array_equal(a, b) for a, b in pairs) and dubbing.sound == folder / "words.wav"
+    render_job, whole = pipeline.prepare(job), pipeline.prepare(Job(couple, folder / "words.wav", tmp_path / "o.mp4"))
+    pairs = list(zip(render_job.frames(5, 10), whole.frames(5, 10), strict=True))
+    assert all(np.array_equal(a, b) for a, b in pairs) and render_job.sound == folder / "words.wav"
 
 
-def test_one_face_cannot_say_two_things(dubber, couple, folder, tmp_path):
+def test_one_face_cannot_say_two_things(pipeline, couple, folder, tmp_path):
     listing = tmp_path / "who.csv"
     listing.write_text("start,end,face\n0,0.5,largest\n0.4,0.8,index:0\n")
     with pytest.raises(BadInput, match=r"0\.40 s"):
-        dubber.prepare(Job(couple, folder / "words.wav", tmp_path / "o.mp4", segments=listing))
+        pipeline.prepare(Job(couple, folder / "words.wav", tmp_path / "o.mp4", segments=listing))

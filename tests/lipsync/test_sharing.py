@@ -7,16 +7,17 @@ from pathlib import Path
 import pytest
 
 from guided_diffusion.distributed import Group
-from lipsync.item import Item
-from lipsync.jobs import Job
+from lipsync.jobs.item import FilelistItem
+from lipsync.jobs.job import Job
+from lipsync.jobs.scheduler import tasks
 from lipsync.settings import Settings
-from lipsync.sharing import tasks
 
 
 def cross(videos, sounds):
     names = [(v, s) for s in range(sounds) for v in range(videos)]
     return [
-        Item(f"{v} {s}", Job(Path(f"{v}.mp4"), Path(f"{s}.wav"), Path(f"{v}_{s}.mp4")), Settings()) for v, s in names
+        FilelistItem(f"{v} {s}", Job(Path(f"{v}.mp4"), Path(f"{s}.wav"), Path(f"{v}_{s}.mp4")), Settings())
+        for v, s in names
     ]
 
 

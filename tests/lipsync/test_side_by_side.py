@@ -16,12 +16,12 @@ from test_many_processes import run
 
 from errors import OutOfMemory, Stopped
 from guided_diffusion.distributed import Group
-from lipsync.batch import Batch
-from lipsync.item import Item
-from lipsync.jobs import Job
-from lipsync.ledger import Ledger
-from lipsync.pipeline import Dubber
-from lipsync.synthesis import After, Synthesizer
+from lipsync.jobs.filelist_runner import FilelistRunner
+from lipsync.jobs.item import FilelistItem
+from lipsync.jobs.job import Job
+from lipsync.jobs.manifest import Manifest
+from lipsync.pipeline import LipSyncPipeline
+from lipsync.rendering.renderer import StepInput, Synthesizer
 from video import read_frames, write_video
 
 FRAMES = {"a": 5, "b": 7, "c": 3, "long": 19}  # of the sounds; a segment has 8
@@ -40,15 +40,19 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return data
 
 
-def listed(data: Path, out: Path) -> list[Item]:
+def listed(data: Path, out: Path) -> list[FilelistItem]:
     names = [(v, s) for s in FRAMES for v in ("anna", "broken", "bert")]
     settings = replace(SETTINGS, length="audio", batch=4)
-    return [Item(v + s, Job(data / f"{v}.mp4", data / f"{s}.wav", out / f"{v}_{s}.mp4"), settings) for v, s in names]
+    return [
+        FilelistItem(v + s, Job(data / f"{v}.mp4", data / f"{s}.wav", out / f"{v}_{s}.mp4"), settings) for v, s in names
+    ]
 
 
-def batch(model: Path, out: Path) -> Batch:
+def batch(model: Path, out: Path) -> FilelistRunner:
     out.mkdir(exist_ok=True)
-    return Batch(Dubber(model, replace(SETTINGS, length="audio", batch=4)), Group(), ledger=Ledger(out, "list"))
+    return FilelistRunner(
+        LipSyncPipeline(model, replace(SETTINGS, length="audio", batch=4)), Group(), manifest=Manifest(out, "list")
+    )
 
 
 def made(out: Path) -> dict[str, np.ndarray]:
@@ -60,7 +64,7 @@ def listen(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     counts: list[int] = []
     answer = Synthesizer.next_frames
 
-    def next_frames(self: Synthesizer, asked: Mapping[int, After], side: int = 1):  # type: ignore[no-untyped-def]
+    def next_frames(self: Synthesizer, asked: Mapping[int, StepInput], side: int = 1):  # type: ignore[no-untyped-def]
         assert side == 4 or (len(asked) <= side == 3)  # a list's, or the segments of a long result
         counts.append(len(asked))
         return answer(self, asked, side)
@@ -97,7 +101,7 @@ def test_a_frame_that_is_no_picture_is_the_fault_of_its_result_alone(
 ) -> None:
     items = [item for item in listed(data, tmp_path) if "broken" not in item.where and "long" not in item.where]
     flawed = batch(speaking, tmp_path)
-    speak, calls = flawed.dubber.synthesizer.speaker, []
+    speak, calls = flawed.pipeline.synthesizer.speaker, []
 
     def speaker(clips):  # type: ignore[no-untyped-def]
         spoken = speak(clips).clone()
@@ -106,7 +110,7 @@ def test_a_frame_that_is_no_picture_is_the_fault_of_its_result_alone(
             spoken[1] = float("nan")
         return spoken
 
-    monkeypatch.setattr(flawed.dubber.synthesizer, "speaker", speaker)
+    monkeypatch.setattr(flawed.pipeline.synthesizer, "speaker", speaker)
     account = flawed.run(items)
     assert account.done == len(items) - 1 and ["gives no picture" in str(p) for p in account.problems] == [True]
     assert len(made(tmp_path)) == account.done and not list(tmp_path.glob("*.parts"))
@@ -121,7 +125,7 @@ def test_without_memory_for_one_frame_each_is_accounted_for(
     def speaker(clips):  # type: ignore[no-untyped-def]
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(full.dubber.synthesizer, "speaker", speaker)
+    monkeypatch.setattr(full.pipeline.synthesizer, "speaker", speaker)
     account = full.run(items)
     assert account.done == 0 and len(account.problems) == len(items)
     assert all(isinstance(problem, OutOfMemory) for problem in account.problems) and not list(tmp_path.glob("*.m*"))
@@ -131,7 +135,7 @@ def test_ctrl_c_ends_all_lanes_and_leaves_nothing_half_done(
     speaking: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch  # noqa: F811
 ) -> None:
     stopped = batch(speaking, tmp_path)
-    speak, calls = stopped.dubber.synthesizer.speaker, []
+    speak, calls = stopped.pipeline.synthesizer.speaker, []
 
     def speaker(clips):  # type: ignore[no-untyped-def]
         calls.append(1)
@@ -139,7 +143,7 @@ def test_ctrl_c_ends_all_lanes_and_leaves_nothing_half_done(
             raise KeyboardInterrupt
         return speak(clips)
 
-    monkeypatch.setattr(stopped.dubber.synthesizer, "speaker", speaker)
+    monkeypatch.setattr(stopped.pipeline.synthesizer, "speaker", speaker)
     with pytest.raises(Stopped, match="same command goes on"):
         stopped.run(listed(data, tmp_path))
     assert {path.suffix for path in tmp_path.iterdir()} <= {".mp4", ".jsonl"}

@@ -7,11 +7,11 @@ import pytest
 from talking_head import picture, talking
 
 from errors import BadInput, NoFace
-from lipsync.estimate import estimate
-from lipsync.jobs import Job
-from lipsync.pipeline import Dubber
+from lipsync.inspect.dry_run import estimate
+from lipsync.inspect.preview import contact_sheet, preview
+from lipsync.jobs.job import Job
+from lipsync.pipeline import LipSyncPipeline
 from lipsync.settings import Settings
-from lipsync.stills import contact_sheet, preview
 from video import probe, read_frames, write_video
 
 SETTINGS = Settings(detector="haar", device="cpu", precision="fp32", cache=None)
@@ -20,8 +20,8 @@ SETTINGS = Settings(detector="haar", device="cpu", precision="fp32", cache=None)
 def test_a_preview_is_a_moment_of_the_result(checkpoint, folder, tmp_path):
     job = Job(folder / "person.mp4", folder / "words.wav", tmp_path / "still.png")
     still = preview(checkpoint, SETTINGS, job, 0.4)
-    dubbing = Dubber(checkpoint, SETTINGS).prepare(job)
-    (whole,) = dubbing.frames(10, 11)
+    render_job = LipSyncPipeline(checkpoint, SETTINGS).prepare(job)
+    (whole,) = render_job.frames(10, 11)
     before = next(read_frames(folder / "person.mp4", start=10))
     assert np.array_equal(still[:, :256], before)
     assert np.abs(still[:, 256:].astype(int) - whole).max() <= 2 and (still[:, 256:] != before).any()
@@ -43,14 +43,16 @@ def test_the_contact_sheet_shows_who_is_there_when(tmp_path):
 
 def test_a_dry_run_says_what_and_how_long_and_writes_nothing(checkpoint, folder, tmp_path):
     job = Job(folder / "person.mp4", folder / "words.wav", tmp_path / "out" / "result.mp4")
-    found = estimate(Dubber(checkpoint, Settings(detector="haar", device="cpu", start=0.2, end=0.6, cache=None)), job)
+    found = estimate(
+        LipSyncPipeline(checkpoint, Settings(detector="haar", device="cpu", start=0.2, end=0.6, cache=None)), job
+    )
     assert (found.plan.frames, found.edited) == (25, (5, 15))
     assert set(found.seconds) == {"detect", "read", "generate", "encode"} and all(found.seconds.values())
     assert found.memory > 100 * 2**20
     said = found.table()
     assert "haar" in said and "256x192" in said and "25 frames" in said and "from 0.20 s to 0.60 s" in said
     assert not any(tmp_path.iterdir())
-    fixed = estimate(Dubber(checkpoint, Settings(device="cpu", box=(0, 90, 0, 90), cache=None)), job)
+    fixed = estimate(LipSyncPipeline(checkpoint, Settings(device="cpu", box=(0, 90, 0, 90), cache=None)), job)
     assert not fixed.seconds["detect"] and "fixed" in fixed.table()
 
 

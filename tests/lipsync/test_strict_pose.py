@@ -9,8 +9,8 @@ from talking_head import picture
 
 from face_detection.alignment import POINTS, TALL, TEMPLATE
 from face_detection.landmarks import Found
-from lipsync.jobs import Job, unfit_sentence
-from lipsync.pipeline import Dubber
+from lipsync.jobs.job import Job, unfit_sentence
+from lipsync.pipeline import LipSyncPipeline
 from lipsync.settings import Settings
 from video import write_video
 
@@ -34,10 +34,10 @@ class Looking:
 
 
 @pytest.fixture
-def dubber(checkpoint):
-    dubber = Dubber(checkpoint, SETTINGS)
-    dubber._shared["landmarks"] = Looking()
-    return dubber
+def pipeline(checkpoint):
+    pipeline = LipSyncPipeline(checkpoint, SETTINGS)
+    pipeline._shared["landmarks"] = Looking()
+    return pipeline
 
 
 @pytest.fixture(scope="module")
@@ -53,17 +53,17 @@ def video(tmp_path_factory):
     return path
 
 
-def spoken(dubber, video, words, **changes):
-    dubber = dubber.adjusted(**changes)
-    dubbing = dubber.prepare(Job(video, words, video.parent / "unused.mp4"))
-    frames = np.stack(list(dubbing.frames())).astype(int)
-    before = np.stack([edit.picture for edit in dubbing.edits(0, dubbing.plan.frames)]).astype(int)
-    return frames, before, dubber.report(dubbing), dubbing
+def spoken(pipeline, video, words, **changes):
+    pipeline = pipeline.adjusted(**changes)
+    render_job = pipeline.prepare(Job(video, words, video.parent / "unused.mp4"))
+    frames = np.stack(list(render_job.frames())).astype(int)
+    before = np.stack([edit.picture for edit in render_job.edits(0, render_job.plan.frames)]).astype(int)
+    return frames, before, pipeline.report(render_job), render_job
 
 
-def test_the_edit_fades_to_the_original_and_back(dubber, video, folder):
-    faded, before, report, _ = spoken(dubber, video, folder / "words.wav")
-    forced, *_ = spoken(dubber, video, folder / "words.wav", strict_pose="force")
+def test_the_edit_fades_to_the_original_and_back(pipeline, video, folder):
+    faded, before, report, _ = spoken(pipeline, video, folder / "words.wav")
+    forced, *_ = spoken(pipeline, video, folder / "words.wav", strict_pose="force")
     assert report.unfit == [(14, 21, "turned away")] and report.edited == 28
     assert "turned away in  14-21" in report.table()
     assert np.array_equal(faded[14:22], before[14:22])
@@ -75,38 +75,38 @@ def test_the_edit_fades_to_the_original_and_back(dubber, video, folder):
     assert (faded == before).all(axis=3)[untouched].all()
 
 
-def test_keep_leaves_just_those_frames_and_force_none(dubber, video, folder):
-    kept, before, report, _ = spoken(dubber, video, folder / "words.wav", strict_pose="keep")
-    asked = dubber._shared["landmarks"].asked
-    forced, _, all_made, _ = spoken(dubber, video, folder / "words.wav", strict_pose="force")
+def test_keep_leaves_just_those_frames_and_force_none(pipeline, video, folder):
+    kept, before, report, _ = spoken(pipeline, video, folder / "words.wav", strict_pose="keep")
+    asked = pipeline._shared["landmarks"].asked
+    forced, _, all_made, _ = spoken(pipeline, video, folder / "words.wav", strict_pose="force")
     assert report.unfit == [(14, 21, "turned away")] and report.edited == 28
     assert np.array_equal(kept[14:22], before[14:22])
     assert np.array_equal(kept[:14], forced[:14]) and np.array_equal(kept[22:], forced[22:])
     assert all_made.unfit == [] and all_made.edited == 36
-    assert dubber._shared["landmarks"].asked == asked == 36  # who forces asks for no points
+    assert pipeline._shared["landmarks"].asked == asked == 36  # who forces asks for no points
 
 
-def test_any_stretch_fades_as_the_whole_does(dubber, video, folder):
-    whole, *_, dubbing = spoken(dubber, video, folder / "words.wav")
+def test_any_stretch_fades_as_the_whole_does(pipeline, video, folder):
+    whole, *_, render_job = spoken(pipeline, video, folder / "words.wav")
     for start, stop in ((8, 12), (11, 25), (20, 36), (16, 18)):
-        assert np.array_equal(np.stack(list(dubbing.frames(start, stop))), whole[start:stop])
+        assert np.array_equal(np.stack(list(render_job.frames(start, stop))), whole[start:stop])
 
 
-def test_an_aligned_face_fades_at_the_same_frames(dubber, video, folder):
-    dubber = copy(dubber)
-    dubber.synthesizer.framing = "aligned"
-    faded, before, report, _ = spoken(dubber, video, folder / "words.wav")
+def test_an_aligned_face_fades_at_the_same_frames(pipeline, video, folder):
+    pipeline = copy(pipeline)
+    pipeline.synthesizer.framing = "aligned"
+    faded, before, report, _ = spoken(pipeline, video, folder / "words.wav")
     assert report.unfit == [(14, 21, "turned away")] and np.array_equal(faded[14:22], before[14:22])
     assert (faded[13] != before[13]).any() and (faded[22] != before[22]).any()
 
 
-def test_a_box_that_is_given_is_not_judged(dubber, video, folder):
-    _, _, report, _ = spoken(dubber, video, folder / "words.wav", box=(40.0, 150.0, 60.0, 160.0))
-    assert report.edited == 36 and dubber._shared["landmarks"].asked == 0
+def test_a_box_that_is_given_is_not_judged(pipeline, video, folder):
+    _, _, report, _ = spoken(pipeline, video, folder / "words.wav", box=(40.0, 150.0, 60.0, 160.0))
+    assert report.edited == 36 and pipeline._shared["landmarks"].asked == 0
 
 
-def test_it_is_said_in_a_sentence(dubber, video, folder, tmp_path, capsys):
-    report = dubber.dub(Job(video, folder / "words.wav", tmp_path / "result.mp4"))
+def test_it_is_said_in_a_sentence(pipeline, video, folder, tmp_path, capsys):
+    report = pipeline.dub(Job(video, folder / "words.wav", tmp_path / "result.mp4"))
     said = [line for line in capsys.readouterr().err.splitlines() if "--strict_pose force" in line]
     assert len(said) == 1 and "turned away in 14-21" in said[0] and report.edited == 28
     assert unfit_sentence(video, []) is None

@@ -9,11 +9,11 @@ from talking_head import picture, talking, tone
 from test_many_processes import frames, run
 from tiny_style import save
 
-from lipsync.cli import generate
-from lipsync.flags import checkpoint, parser
-from lipsync.jobs import Job
-from lipsync.manner import STRETCH, STRETCHES, stretches
-from lipsync.pipeline import Dubber
+from lipsync.cli.flags import checkpoint, parser
+from lipsync.cli.main import generate
+from lipsync.jobs.job import Job
+from lipsync.motion.style_reference import STRETCH, STRETCHES, stretches
+from lipsync.pipeline import LipSyncPipeline
 from lipsync.settings import Settings
 from video import PICTURES, read_frames, write_video
 
@@ -159,9 +159,9 @@ def test_a_part_of_a_long_video_has_the_manner_of_the_whole(model: Path, tmp_pat
     """Though the faces of other parts are searched for nothing else."""
     sound = tone(tmp_path / "long.wav", 6.8, 150)
     write_video(tmp_path / "long.mp4", talking(170), Fraction(25), sound=sound, preset="ultrafast")
-    dubber = Dubber(model, Settings(detector="haar", device="cpu", precision="fp32", cache=None))
+    pipeline = LipSyncPipeline(model, Settings(detector="haar", device="cpu", precision="fp32", cache=None))
     job = Job(tmp_path / "long.mp4", sound, tmp_path / "o.mp4")
-    (whole,), (part,) = (dubber.prepare(job, within=within).turns for within in (None, (160, 170)))
+    (whole,), (part,) = (pipeline.prepare(job, within=within).turns for within in (None, (160, 170)))
     assert part.motion is not None and np.array_equal(part.motion, whole.motion)
 
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from errors import BadInput, OutOfMemory, lacks_memory
+from lipsync.rendering.renderer import NetworkInputs, Synthesizer
 from lipsync.settings import Settings
-from lipsync.synthesis import Shown, Synthesizer
 
 SETTINGS = Settings(device="cpu", precision="fp32", batch=8)
 
@@ -51,9 +51,9 @@ def failing(synthesizer: Synthesizer, problem: BaseException, above: int):
     ],
 )
 def test_a_batch_that_does_not_fit_is_halved_and_said(synthesizer, said, problem):
-    whole = synthesizer(range(8), Shown(*crops(8)))
+    whole = synthesizer(range(8), NetworkInputs(*crops(8)))
     failing(synthesizer, problem, above=3)
-    halved = synthesizer(range(8), Shown(*crops(8)))
+    halved = synthesizer(range(8), NetworkInputs(*crops(8)))
     assert np.abs(halved.astype(int) - whole).max() <= 1
     assert (synthesizer.batch, synthesizer.grid) == (2, 8)
     assert len(said) == 2 and "2 frames at a time" in said[1]
@@ -62,21 +62,21 @@ def test_a_batch_that_does_not_fit_is_halved_and_said(synthesizer, said, problem
 def test_what_does_not_fit_even_alone_lacks_memory(synthesizer):
     failing(synthesizer, MemoryError(), above=0)
     with pytest.raises(OutOfMemory, match="one frame at a time"):
-        synthesizer([0, 3], Shown(*crops(2)))
+        synthesizer([0, 3], NetworkInputs(*crops(2)))
 
 
 def test_another_problem_is_a_bug(synthesizer):
     failing(synthesizer, RuntimeError("shapes do not match"), above=0)
     with pytest.raises(RuntimeError, match="shapes"):
-        synthesizer([0], Shown(*crops(1)))
+        synthesizer([0], NetworkInputs(*crops(1)))
     assert not lacks_memory(ValueError("out of memory"))
 
 
 def test_a_frame_depends_on_its_slot_alone(synthesizer):
     """Bit for bit, whoever else is in the batch."""
-    whole = synthesizer(range(8), Shown(*crops(8)))
+    whole = synthesizer(range(8), NetworkInputs(*crops(8)))
     some = [1, 4, 7]
-    assert np.array_equal(synthesizer(some, Shown(*crops(8)).part(some)), whole[some])
+    assert np.array_equal(synthesizer(some, NetworkInputs(*crops(8)).part(some)), whole[some])
 
 
 @pytest.mark.parametrize("broken", ["nan", "blank"])
@@ -92,19 +92,19 @@ def test_no_picture_is_repeated_in_float32(checkpoint, said, broken):
         return spoken
 
     synthesizer.speaker = speak
-    assert np.array_equal(synthesizer(range(8), Shown(*crops(8))), exact(range(8), Shown(*crops(8))))
-    synthesizer(range(8), Shown(*crops(8)))
+    assert np.array_equal(synthesizer(range(8), NetworkInputs(*crops(8))), exact(range(8), NetworkInputs(*crops(8))))
+    synthesizer(range(8), NetworkInputs(*crops(8)))
     assert len(said) == 1 and "float32" in said[0]
 
 
 def test_no_picture_in_float32_either_is_never_written(synthesizer):
     synthesizer.speaker = lambda clips: clips.faces * float("nan")
     with pytest.raises(BadInput, match="--model_path"):
-        synthesizer([0], Shown(*crops(1)))
+        synthesizer([0], NetworkInputs(*crops(1)))
 
 
 def test_a_face_that_was_blank_may_stay_so(synthesizer):
     synthesizer.speaker = lambda clips: torch.zeros_like(clips.faces)
     _, references, windows = crops(1)
     grey = np.full((1, 32, 32, 3), 128, np.uint8)
-    assert synthesizer([0], Shown(grey, references, windows)).shape == grey.shape
+    assert synthesizer([0], NetworkInputs(grey, references, windows)).shape == grey.shape

@@ -8,9 +8,9 @@ import pytest
 from audio import SAMPLE_RATE, SILENCE, Waveform, log_mel
 from audio.activity import speech_activity
 from face_detection import Box, FaceTrack
-from lipsync.plan import Plan
-from lipsync.references import References
-from lipsync.turns import Turn
+from lipsync.planning.references import References
+from lipsync.planning.timeline import Plan
+from lipsync.planning.turns import SpeakerTurn
 
 FPS = Fraction(25)
 PLAN = Plan(200, 200, "hold", FPS)
@@ -25,9 +25,9 @@ def mel():
     return log_mel(Waveform((words + noise).clip(-1, 1).astype(np.float32), SAMPLE_RATE))
 
 
-def turn(mel, *, first=0, stop=200, origin=0, gate=None) -> Turn:
+def turn(mel, *, first=0, stop=200, origin=0, gate=None) -> SpeakerTurn:
     references = References(np.zeros((0, 8, 8, 3), np.uint8), np.full(200, -1))
-    return Turn(first, stop, origin, FaceTrack.fixed(200, Box(0, 0, 8, 8)), references, mel, gate)
+    return SpeakerTurn(first, stop, origin, FaceTrack.fixed(200, Box(0, 0, 8, 8)), references, mel, gate)
 
 
 def test_without_a_gate_the_mouth_is_generated_throughout_the_turn(mel):

@@ -4,24 +4,24 @@ import numpy as np
 import pytest
 
 from face_detection import Box, jaw_mask, lay
+from lipsync.rendering.views import CompositedFrame, compare, mask, patch, result, view
 from lipsync.settings import Settings
-from lipsync.views import Edit, compare, mask, patch, result, view
 
 
 @pytest.fixture
-def edit() -> Edit:
+def edit() -> CompositedFrame:
     """Grey frame, two faces far apart whose mouths become white."""
     frame = np.full((60, 120, 3), 100, np.uint8)
     boxes = Box(5, 5, 45, 45), Box(70, 10, 110, 50)
     white = np.full((32, 32, 3), 255, np.uint8)
-    return Edit(frame, tuple(lay(white, box, jaw_mask(32), 60, 120) for box in boxes), boxes)
+    return CompositedFrame(frame, tuple(lay(white, box, jaw_mask(32), 60, 120) for box in boxes), boxes)
 
 
 def test_the_result_and_nothing_else_changes(edit):
     shown = result(edit)
     assert shown[36, 25].min() > 250 and shown[40, 90].min() > 250
     assert (shown[:24] == 100).all() and (edit.picture == 100).all()
-    assert np.array_equal(result(Edit(edit.picture)), edit.picture)
+    assert np.array_equal(result(CompositedFrame(edit.picture)), edit.picture)
 
 
 def test_compare_is_before_and_after(edit):
@@ -42,7 +42,7 @@ def test_the_patch_laid_over_the_frame_is_the_result(edit):
     alpha = alone[..., 3:] / 255
     composed = edit.picture * (1 - alpha) + alone[..., :3] * alpha
     assert np.abs(composed - result(edit)).max() <= 1.5
-    assert not patch(Edit(edit.picture)).any()
+    assert not patch(CompositedFrame(edit.picture)).any()
 
 
 def test_the_settings_choose():

@@ -13,8 +13,8 @@ from tiny_style import filled, save
 
 from audio.whisper import WhisperConfig
 from guided_diffusion.checkpoint import save_checkpoint
-from lipsync.jobs import Job
-from lipsync.pipeline import Dubber
+from lipsync.jobs.job import Job
+from lipsync.pipeline import LipSyncPipeline
 from lipsync.settings import Settings
 from systems.registry import describe, load_motion
 from systems.style import LipMotion
@@ -44,8 +44,8 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
 
 
 def motion(model: Path, job: Job, within: tuple[int, int] | None = None, **settings: object) -> np.ndarray:
-    dubber = Dubber(model, Settings(detector="haar", device="cpu", precision="fp32", cache=None, **settings))  # type: ignore[arg-type]
-    (turn,) = dubber.prepare(job, within=within).turns
+    pipeline = LipSyncPipeline(model, Settings(detector="haar", device="cpu", precision="fp32", cache=None, **settings))  # type: ignore[arg-type]
+    (turn,) = pipeline.prepare(job, within=within).turns
     assert turn.motion is not None
     return turn.motion
 

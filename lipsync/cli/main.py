@@ -1,0 +1,173 @@
+"""The programs generate.py and generate_dist.py: flags to items, errors to exit codes."""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from endings import exit_code
+from errors import BadInput, BatchFailed
+from lipsync.inspect.looks import look
+from lipsync.jobs.item import FilelistItem, default_name, original_of
+from lipsync.jobs.job import Job, check_place
+from lipsync.jobs.manifest import Manifest
+from lipsync.settings import Settings
+from video.lock import locked
+
+from .flags import checkpoint, parser, settings
+from .legacy_flags import unused
+from .path_checks import check_run
+
+if TYPE_CHECKING:
+    from guided_diffusion.distributed import Group
+    from lipsync.jobs.filelist_runner import FilelistRunner
+
+PATIENCE = timedelta(days=30)  # shares of a list may differ by hours; a process that died is noticed at once
+Meeting = Callable[[], AbstractContextManager["Group"]]
+
+
+def generate(args: Sequence[str] | None = None) -> int:
+    """What generate.py does.  Returns the exit code."""
+    return exit_code(lambda: _run(sys.argv[1:] if args is None else args, _alone))
+
+
+def generate_dist(args: Sequence[str] | None = None) -> int:
+    """What generate_dist.py does: the same by all processes that torchrun, mpiexec or srun started, or by this one.
+
+    Only the main process returns 5 for a list of which some failed: a launcher that sees a code ends the others.
+    """
+    return exit_code(lambda: _run(sys.argv[1:] if args is None else args, _together))
+
+
+# Torch loads within these, after --help has answered and the paths were checked.
+
+
+@contextmanager
+def _alone() -> Iterator["Group"]:
+    from guided_diffusion.distributed import Group
+
+    yield Group()
+
+
+@contextmanager
+def _together() -> Iterator["Group"]:
+    from guided_diffusion.distributed import group
+
+    with group(PATIENCE) as own:
+        yield own
+
+
+def _run(args: Sequence[str], meet: Meeting) -> None:
+    options = parser().parse(args)
+    chosen, looks = settings(options), look(options)
+    listed = options.filelist is not None if options.from_list is None else options.from_list
+    if listed:
+        items = _listed(options, args)
+    else:
+        items = [_single(options, chosen)]
+        if looks is None:
+            items[0].job.check(chosen)
+    manifest = Manifest(options.sample_path, options.filelist.stem) if listed else None
+    check_run(options, items, manifest)
+    with meet() as group:
+        if group.main:
+            for sentence in unused(options):
+                print(sentence, file=sys.stderr)
+        if looks is None:
+            _use_threads(options.threads, chosen.device, group, many=meet is _together)
+            (_make_list if listed else _make_one)(options, items, chosen, group)
+        elif group.main:
+            looks(options, items[0].job, chosen)
+
+
+def _single(options: argparse.Namespace, chosen: Settings) -> FilelistItem:
+    if options.video is None:
+        raise BadInput("there is no video; pass --video and --output, or --filelist for many")
+    output = options.output
+    if output is None:
+        if options.sample_path is None:
+            raise BadInput("there is no place for the result; pass --output")
+        output = options.sample_path / default_name(options.video, options.audio, chosen.codec)
+    job = Job(
+        options.video, options.audio, output, options.segments, options.heard,
+        options.style, options.motion_in, options.motion_out,
+    )  # fmt: skip
+    return FilelistItem("the command line", job, chosen, original_of(output) if options.save_orig else None)
+
+
+def _listed(options: argparse.Namespace, args: Sequence[str]) -> list[FilelistItem]:
+    from .filelist import read_list
+
+    if options.filelist is None:
+        raise BadInput("there is no list; pass --filelist")
+    if options.sample_path is None:
+        raise BadInput(f"--filelist {options.filelist}: there is no place for the results; pass --sample_path")
+    if look(options) is not None:
+        raise BadInput(f"--filelist {options.filelist}: only one video can be looked at; pass it with --video")
+    items = read_list(options.filelist, args)
+    check_place(options.sample_path / "result")
+    return items
+
+
+def _make_list(options: argparse.Namespace, items: list[FilelistItem], chosen: Settings, group: "Group") -> None:
+    """Makes all, and says what became of each."""
+    from lipsync.jobs.filelist_runner import FilelistSummary
+
+    begin = time.monotonic()
+    options.sample_path.mkdir(parents=True, exist_ok=True)
+    manifest = Manifest(options.sample_path, options.filelist.stem, group.rank)
+    with locked(manifest.lock, manifest.path) if group.main else nullcontext():
+        account = _batch(options, chosen, group, manifest).run(items)
+        if not group.main:
+            return
+        failed = [line for line in manifest.merge([item.job for item in items]) if line.error]
+    seconds = time.monotonic() - begin
+    print(FilelistSummary(len(items), account.all_done, account.all_frames, seconds, failed).table())
+    print(manifest.path)
+    if failed or account.all_failed:
+        raise BatchFailed(f"{max(len(failed), account.all_failed)} of {len(items)} failed; {manifest.path} says why")
+
+
+def _make_one(options: argparse.Namespace, items: list[FilelistItem], chosen: Settings, group: "Group") -> None:
+    """Makes the result, and says what happened."""
+    account = _batch(options, chosen, group, None).run(items)
+    if account.problems:
+        raise account.problems[0]
+    if group.main:
+        if account.report is None:
+            raise BatchFailed(f"{items[0].job.output}: another process could not make its part; its message says why")
+        print(account.report.table())
+        print(items[0].job.output)
+
+
+def _batch(
+    options: argparse.Namespace, chosen: Settings, group: "Group", manifest: "Manifest | None"
+) -> "FilelistRunner":
+    from lipsync.jobs.filelist_runner import FilelistRunner
+    from lipsync.pipeline import LipSyncPipeline
+
+    chosen = replace(chosen, device=str(group.device(chosen.device)))
+    return FilelistRunner(
+        LipSyncPipeline(checkpoint(options), chosen), group, manifest=manifest, keep=options.keep_temp
+    )
+
+
+def _use_threads(count: int | None, device: str, group: "Group", *, many: bool) -> None:
+    """So many threads for the network and the pictures.
+
+    None: one where many processes may share a CPU, whatever their number, so that it changes no frame; else all cores.
+    """
+    if count is None and many and group.device(device).type == "cpu":
+        count = 1
+    if count is not None:
+        import cv2
+        import torch
+
+        torch.set_num_threads(count)
+        cv2.setNumThreads(count)
+        os.environ["OMP_NUM_THREADS"] = str(count)  # which FFmpeg is told, see video/opening.py

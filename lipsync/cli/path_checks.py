@@ -1,0 +1,47 @@
+"""What a run of generate.py reads against what it writes, over all rows of a list."""
+
+import argparse
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from errors import BadInput
+from lipsync.jobs.item import FilelistItem
+from lipsync.jobs.job import check_place
+from lipsync.jobs.manifest import Manifest
+from video.guard import Named, check, roles
+
+from .flags import parser
+
+OF_ITEMS = ("video", "audio", "segments", "heard", "style", "motion_in", "motion_out", "output", "test_video_dir")
+"""Flags that the items say, each for itself; all others are those of the run."""
+
+
+def check_run(options: argparse.Namespace, items: Sequence[FilelistItem], manifest: Manifest | None) -> None:
+    """BadInput, before any work, if a result would be written over something that is read, or over another result."""
+    rest = argparse.Namespace(**{name: value for name, value in vars(options).items() if name not in OF_ITEMS})
+    read, written = roles(parser(), rest)
+    items = [item for item in items if item.problem is None]
+    for item in items:
+        where = "" if manifest is None else f"{item.where}: "
+        read += [(f"{where}{name}", path) for name, path in _inputs(item)]
+        written += [(f"{where}{name}", path) for name, path in item.writes]
+    if manifest is not None:
+        written.append(("the report", manifest.path))
+        for name, path in read:
+            if manifest.is_own(path):
+                raise BadInput(f"{name} {path}: is called as a report of this list; give one of them another name")
+    if options.cache_dir is not None:
+        written.append(("--cache_dir", options.cache_dir))
+    check(read, written, [item.job.parts for item in items])
+    for item in items:
+        if item.source is not None and manifest is None:
+            check_place(item.source, "--save_orig")
+
+
+def _inputs(item: FilelistItem) -> Iterator[Named]:
+    """What a row reads; of names that mean no file it is said when its turn comes."""
+    try:
+        job = item.located()
+    except BadInput:
+        job = replace(item.job, segments=None)
+    yield from (*job.reads, *job.sounds)

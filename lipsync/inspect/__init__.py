@@ -1,0 +1,1 @@
+"""Looking before anything is made: dry run, preview, faces."""

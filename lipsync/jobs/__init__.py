@@ -1,0 +1,1 @@
+"""Results on their way to files: jobs, chunks, who makes what, what is finished."""

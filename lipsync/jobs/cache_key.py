@@ -1,0 +1,55 @@
+"""What determines a result, as one word: files made under one identity go together, others never do."""
+
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from face_detection.landmarks import WEIGHTS as ALIGNING
+from lipsync.planning.speaker_segments import read_segments
+
+from .job import Job
+
+if TYPE_CHECKING:
+    from lipsync.pipeline import LipSyncPipeline
+
+VERSION = 6
+"""Raised whenever the same inputs and settings would give other frames."""
+IRRELEVANT = ("cache", "detector_batch")  # settings that change no frame
+
+
+def cache_key(job: Job, pipeline: "LipSyncPipeline") -> str:
+    """16 hexadecimal digits of every setting and input file that a result depends on.
+
+    A file is its place, size and time of change: reading thousands of them again would take longer than it is worth.
+    `auto` counts as what was chosen.  The number of threads does not count: it changes rounding at most.
+    """
+    settings, synthesizer = pipeline.settings, pipeline.synthesizer
+    detects = settings.box is None and not settings.fixed_crop
+    chosen = {name: value for name, value in asdict(settings).items() if name not in IRRELEVANT}
+    chosen |= {
+        "batch": synthesizer.grid,
+        "detector": pipeline.detector.name if detects else None,
+        "device": synthesizer.device.type,
+        "precision": str(synthesizer.precision),
+    }
+    said = [VERSION, chosen, [_stamp(path) for path in _inputs(job, pipeline)]]
+    return hashlib.blake2b(json.dumps(said, default=str).encode(), digest_size=8).hexdigest()
+
+
+def _inputs(job: Job, pipeline: "LipSyncPipeline") -> list[Path | None]:
+    listed = read_segments(job.segments, pipeline.settings.face, job.audio) if job.segments else []
+    sounds = [segment.sound for segment in listed]
+    model = pipeline.synthesizer.checkpoint
+    files = sorted(model.glob("**/*")) if model.is_dir() else [model]
+    if pipeline.looks_at_points:
+        files.append(ALIGNING)
+    return [*files, job.video, job.audio, job.segments, job.heard, job.style, job.motion_in, *sounds]
+
+
+def _stamp(path: Path | None) -> tuple[str, int, int] | None:
+    if path is None:
+        return None
+    found = path.stat()
+    return str(path.resolve()), found.st_size, found.st_mtime_ns

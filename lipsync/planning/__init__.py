@@ -1,0 +1,1 @@
+"""What a result shows when: its timeline, whose face, which references, whose turn, which sound."""

@@ -1,0 +1,235 @@
+"""The network, from crops to crops: in batches of one size, and what to do when memory or the picture fails."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dataset import ClipBatch, Needs, to_network, to_pictures
+from errors import BadInput, OutOfMemory, lacks_memory
+from guided_diffusion.device import resolve_device, resolve_precision
+from guided_diffusion.samplers import SampleConfig
+from lipsync.settings import Settings
+from systems import registry
+from systems.system import Speaker, joined_past
+
+Pictures = NDArray[np.uint8]
+Windows = NDArray[np.float32]
+
+BLANK = 2 / 127.5
+"""A patch that varies by no more than one grey level either way is all one colour."""
+
+
+@dataclass(frozen=True)
+class NetworkInputs:
+    """What the network is shown of n frames: faces, references u8 [n, s, s, 3], mel windows f32 [n, 80, 16].
+
+    references: u8 [n, k, s, s, 3] for systems that see several.
+    banks: f32 [n, rows, 104] around each frame, for systems that hear those; else None.
+    motion: f32 [n, d], what the lips do, for systems that are told; else None.
+    """
+
+    faces: Pictures
+    references: Pictures
+    windows: Windows
+    banks: Windows | None = None
+    motion: Windows | None = None
+
+    def part(self, chosen: slice | NDArray[np.int64]) -> "NetworkInputs":
+        """Some of the frames."""
+        banks = None if self.banks is None else self.banks[chosen]
+        motion = None if self.motion is None else self.motion[chosen]
+        return NetworkInputs(self.faces[chosen], self.references[chosen], self.windows[chosen], banks, motion)
+
+    @staticmethod
+    def joined(parts: Sequence["NetworkInputs"]) -> "NetworkInputs":
+        """The frames of all of them, which know the same things."""
+        by_field = zip(*((p.faces, p.references, p.windows, p.banks, p.motion) for p in parts), strict=True)
+        return NetworkInputs(*(None if values[0] is None else np.concatenate(values) for values in by_field))  # type: ignore
+
+    def clips(self, *, apart: bool = False) -> ClipBatch:
+        """One sequence of n frames, or n sequences of one."""
+
+        def arranged(values: Tensor) -> Tensor:
+            return values[:, None] if apart else values[None]
+
+        faces, references = arranged(to_network(self.faces)), arranged(to_network(self.references))
+        mel = torch.from_numpy(self.windows)
+        banks = None if self.banks is None else arranged(torch.from_numpy(self.banks))
+        motion = None if self.motion is None else arranged(torch.from_numpy(self.motion))
+        several = references if references.ndim > faces.ndim else None
+        reference = references if several is None else several[:, :, 0]
+        speech = mel if apart else mel[:1]
+        return ClipBatch(faces, reference, arranged(mel), speech, banks=banks, motion=motion, references=several)
+
+
+@dataclass(frozen=True)
+class StepInput:
+    """One frame, and what was made before it: the second value of the answer to that one; None if there is none."""
+
+    before: Tensor | None
+    shown: NetworkInputs
+
+
+Answer = tuple[Pictures, Tensor]
+"""A face u8 [1, s, s, 3], and what the frame after it is to know."""
+
+
+class Synthesizer:
+    """A loaded system that makes faces speak, a batch at a time.
+
+    grid   frames of a whole batch.  Frame k of a result is always computed in slot k % grid of a batch of one size, so
+           that its numbers do not depend on where the work began.
+    batch  frames computed at once: the grid, or less once memory did not suffice.
+    """
+
+    def __init__(self, checkpoint: Path, settings: Settings, say: Callable[[str], None]) -> None:
+        """say: told, in a sentence, what a user should know."""
+        self.checkpoint = checkpoint
+        self.device = resolve_device(settings.device)
+        self.precision = resolve_precision(settings.precision, self.device)
+        self.seed = settings.seed
+        system = self._load()
+        self.sampling = sampling(system, settings)
+        self.size = system.size
+        self.needs: Needs = system.needs
+        self.framing: str = getattr(system.config, "framing", "box")
+        self._past = system.past
+        self.speaker = Speaker(system, self.sampling, seed=self.seed, precision=self.precision)
+        self.grid = settings.batch or (8 if self.device.type == "cpu" else 32)
+        self.batch = self.grid
+        self._exact: Speaker[Any] | None = None
+        self._say = say
+
+    def __call__(self, slots: Sequence[int], shown: NetworkInputs) -> Pictures:
+        """n frames and what is heard -> the faces saying it, u8 [n, s, s, 3].
+
+        slots: the place of each in the batch, rising, below `grid`.  OutOfMemory if even one does not fit.
+        """
+        spoken = np.empty_like(shown.faces)
+        done = 0
+        while done < len(slots):
+            part = slots[done] // self.batch
+            stop = done + sum(slot // self.batch == part for slot in slots[done:])
+            group = slice(done, stop)
+            places = [slot % self.batch for slot in slots[group]]
+            try:
+                spoken[group] = self._speak(places, shown.part(group))
+            except (MemoryError, RuntimeError) as problem:
+                if not lacks_memory(problem):
+                    raise
+                self._halve(problem)
+            else:
+                done = stop
+        return spoken
+
+    def next_frames(self, asked: Mapping[int, StepInput], side: int = 1) -> dict[int, Answer | Exception]:
+        """For systems that need frames before each: the next frame of several faces, by their places below `side`.
+
+        -> its face u8 [1, s, s, 3], and what the frame after it is to know; BadInput for one that is no picture.  All
+        in one batch of one size.  OutOfMemory if even one does not fit.
+        """
+        answers: dict[int, Answer | Exception] = {}
+        while left := [place for place in asked if place not in answers]:
+            group = left[: self.batch]
+            index = [group[0]] * min(side, self.batch)  # the free places are filled up with the first
+            for place in group:
+                index[place % len(index)] = place
+            try:
+                made, good = self._checked(self._after([asked[place] for place in index]))  # [b, 3, s, s], [b]
+            except (MemoryError, RuntimeError) as problem:
+                if not lacks_memory(problem):
+                    raise
+                self._halve(problem)
+                continue
+            for row, place in enumerate(index):
+                face = made[row : row + 1]
+                known = joined_past(asked[place].before, face[:, None], self.needs.before)
+                answers[place] = (to_pictures(face), known) if good[row] else self._no_picture()
+        return answers
+
+    def _after(self, frames: Sequence[StepInput]) -> ClipBatch:
+        """Sequences of one frame each on the device, all with as many frames before them."""
+        clips = NetworkInputs.joined([frame.shown for frame in frames]).clips(apart=True).to(self.device)
+        pasts = [self._past(frame.before, clips.faces[k : k + 1]) for k, frame in enumerate(frames)]
+        return replace(clips, before=torch.cat(pasts))
+
+    def _speak(self, places: list[int], shown: NetworkInputs) -> Pictures:
+        """One batch, the places that are free filled up with the first item."""
+        index = np.zeros(self.batch, np.int64)
+        index[places] = np.arange(len(places))
+        spoken, good = self._checked(shown.part(index).clips().to(self.device))
+        if not good.all():
+            raise self._no_picture()
+        return to_pictures(spoken[places])
+
+    def _checked(self, clips: ClipBatch) -> tuple[Tensor, Tensor]:
+        """The frames of all sequences, speaking, [n, 3, s, s], and which are pictures [n] bool.
+
+        If any is none, all are repeated in float32.
+        """
+        faces = clips.faces.flatten(0, 1)
+        spoken = self.speaker(clips).flatten(0, 1)
+        good = is_picture(spoken, faces)
+        if not good.all() and self.precision != torch.float32:
+            if self._exact is None:
+                self._say(f"the network gave no picture in {self.precision}; repeating such batches in float32")
+                self._exact = Speaker(self._load(), self.sampling, seed=self.seed)
+            spoken = self._exact(clips).flatten(0, 1)
+            good = is_picture(spoken, faces)
+        return spoken, good
+
+    def _no_picture(self) -> BadInput:
+        return BadInput(f"{self.checkpoint}: this network gives no picture; pass another checkpoint with --model_path")
+
+    def _halve(self, problem: BaseException) -> None:
+        if self.batch == 1:
+            raise self._too_small() from problem
+        self.batch //= 2
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        self._say(
+            f"out of memory: going on with {self.batch} frames at a time (--batch {self.batch} starts so); the frames "
+            "are no longer, bit for bit, those of a run with enough memory"
+        )
+
+    def _too_small(self) -> OutOfMemory:
+        return OutOfMemory(
+            f"out of memory on {self.device}, even for one frame at a time; close other programs, or pass another "
+            "--device or a smaller checkpoint"
+        )
+
+    @property
+    def folder(self) -> Path:
+        """Where the checkpoint lies, and whatever belongs to it."""
+        return self.checkpoint if self.checkpoint.is_dir() else self.checkpoint.parent
+
+    def _load(self) -> Any:
+        """The system in float32 on the device; channels-last is the quicker layout everywhere (docs/speed.md)."""
+        return registry.load_system(self.checkpoint).to(self.device).to(memory_format=torch.channels_last)
+
+
+def sampling(system: Any, settings: Settings) -> SampleConfig:
+    """What the checkpoint says for --quality, changed by --sampler and --steps."""
+    config: SampleConfig = {"balanced": system.sampling, **system.qualities}[settings.quality]
+    if settings.sampler is not None:
+        config = replace(config, sampler=settings.sampler)
+    if settings.steps is not None:
+        config = replace(config, spacing=settings.steps)
+    return config
+
+
+def is_picture(spoken: Tensor, faces: Tensor) -> Tensor:
+    """Which of [n, 3, s, s] are finite, with no lower half of one colour that the face lacks.  -> [n] bool"""
+    lower = spoken.shape[-2] // 2
+
+    def flat(pictures: Tensor) -> Tensor:
+        half = pictures[..., lower:, :].flatten(2)
+        return ((half.amax(2) - half.amin(2)) <= BLANK).all(1)
+
+    return torch.isfinite(spoken).flatten(1).all(1) & ~(flat(spoken) & ~flat(faces))

@@ -1,0 +1,72 @@
+"""What a frame of the result shows: itself, the frame before beside it, where it was changed, or the change alone."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from face_detection import Box, Layer
+from lipsync.settings import Settings
+
+Picture = NDArray[np.uint8]
+TINT = np.array([255, 0, 200], np.float32)  # RGB of what was pasted, where the mask is shown
+
+
+@dataclass(frozen=True)
+class CompositedFrame:
+    """One frame and what is laid over it: a layer for every face that speaks, and the boxes that these were cut by."""
+
+    picture: Picture
+    layers: tuple[Layer, ...] = ()
+    boxes: tuple[Box, ...] = ()
+
+
+View = Callable[[CompositedFrame], Picture]
+
+
+def result(edit: CompositedFrame) -> Picture:
+    """The finished frame, u8 [h, w, 3]; untouched where nobody speaks."""
+    picture = edit.picture
+    for layer in edit.layers:
+        picture = layer.over(picture)
+    return picture
+
+
+def compare(edit: CompositedFrame) -> Picture:
+    """Before, after: u8 [h, 2w, 3]."""
+    return np.concatenate([edit.picture, result(edit)], axis=1)
+
+
+def mask(edit: CompositedFrame) -> Picture:
+    """The finished frame with what was pasted tinted, and a line around each face: u8 [h, w, 3]."""
+    shown = result(edit).copy()
+    for layer in edit.layers:
+        patch = shown[layer.rows, layer.columns].astype(np.float32)
+        shown[layer.rows, layer.columns] = np.rint(patch + (TINT - patch) * layer.opacity * 0.5).astype(np.uint8)
+    width = max(1, round(max(shown.shape) / 400))
+    for box in edit.boxes:
+        middles = box.outline - (box.outline - box.centre) / [box.width, box.height] - 0.5  # of the outermost pixels
+        corners = np.rint(middles).astype(np.int32)
+        cv2.polylines(shown, [corners[:, None]], isClosed=True, color=(255, 255, 255), thickness=width)
+    return shown
+
+
+def patch(edit: CompositedFrame) -> Picture:
+    """What is laid over the frame, alone: u8 [h, w, 4], straight alpha.  Of faces that overlap the last is on top."""
+    height, width = edit.picture.shape[:2]
+    alone = np.zeros((height, width, 4), np.uint8)
+    for layer in edit.layers:
+        drawn = layer.alone(height, width)
+        alone = np.where(drawn[..., 3:] >= alone[..., 3:], drawn, alone)
+    return alone
+
+
+def view(settings: Settings) -> View:
+    """The view that the settings ask for."""
+    if settings.compare:
+        return compare
+    if settings.debug_mask:
+        return mask
+    return patch if settings.patch else result
