@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .api import LipSync
     from .settings import Settings
 
+__version__ = "0.9.0"
 __all__ = ["LipSync", "Report", "Settings"]
 HOMES = {"LipSync": "api", "Report": "jobs.job", "Settings": "settings"}
 

@@ -57,4 +57,4 @@ def test_every_path_of_a_job_is_guarded(tmp_path: Path) -> None:
 def test_flags_of_a_job_are_left_to_it_and_no_others() -> None:
     paths = {action.dest for action in parser()._actions if getattr(action.type, "__name__", "") in ROLES}
     of_jobs = {field.name for field in fields(Job) if "Path" in str(field.type)}
-    assert set(OF_ITEMS) - of_jobs == {"test_video_dir"} and of_jobs <= set(OF_ITEMS) <= paths
+    assert set(OF_ITEMS) - of_jobs == {"test_video_dir", "named"} and of_jobs <= set(OF_ITEMS) <= paths

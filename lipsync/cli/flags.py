@@ -9,11 +9,12 @@ from typing import Any, NoReturn
 from lipsync.settings import QUALITIES, Settings, Sides
 from video.guard import reads, writes, writes_into
 
+from .answers import Help, better, version
 from .legacy_flags import add_originals
 
 DESCRIPTION = """Make a face speak new words.
 
-    python generate.py --video person.mp4 --audio words.wav --output result.mp4
+    python generate.py person.mp4 words.wav result.mp4
     python generate.py --filelist list.txt --test_video_dir videos --sample_path results"""
 
 
@@ -25,11 +26,12 @@ class Parser(argparse.ArgumentParser):
     """Answers a mistake in one sentence with exit code 2."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}; see --help\n")
+        known = (option for action in self._actions for option in action.option_strings)
+        self.exit(2, f"{self.prog}: {better(message, known)}; see --help\n")
 
     def parse(self, args: Sequence[str]) -> argparse.Namespace:
-        """As parse_args, with dashes for underscores."""
-        return self.parse_args([spelled(token) for token in args])
+        """As parse_args, with dashes for underscores, and paths without a flag wherever they stand."""
+        return self.parse_intermixed_args([spelled(token) for token in args])
 
 
 class Switch(argparse.Action):
@@ -51,7 +53,10 @@ class Switch(argparse.Action):
 
 def parser() -> Parser:
     """All flags of generate.py."""
-    p = Parser(description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
+    raw = argparse.RawDescriptionHelpFormatter
+    p = Parser(description=DESCRIPTION, formatter_class=raw, allow_abbrev=False, add_help=False)
+    p.add_argument("-h", "--help", action=Help, help="the flags that matter; --help all for all of them")
+    p.add_argument("--version", action="version", version=version(), help="say which version this is")
     add_flags(p)
     return p
 
@@ -143,6 +148,8 @@ Group = argparse._ArgumentGroup
 
 
 def _add_paths(g: Group) -> None:
+    g.add_argument("named", nargs="*", metavar="FILE", type=reads,
+                   help="the same without flags: VIDEO AUDIO [RESULT]")  # fmt: skip
     g.add_argument("-v", "--video", "--video_path", type=reads, metavar="FILE",
                    help="video or still picture of the person")
     g.add_argument("-a", "--audio", "--audio_path", type=reads, metavar="FILE",

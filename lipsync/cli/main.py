@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from endings import exit_code
@@ -64,6 +65,7 @@ def _together() -> Iterator["Group"]:
 
 def _run(args: Sequence[str], meet: Meeting) -> None:
     options = parser().parse(args)
+    _take_named(options)
     chosen, looks = settings(options), look(options)
     listed = options.filelist is not None if options.from_list is None else options.from_list
     if listed:
@@ -83,6 +85,25 @@ def _run(args: Sequence[str], meet: Meeting) -> None:
             (_make_list if listed else _make_one)(options, items, chosen, group)
         elif group.main:
             looks(options, items[0].job, chosen)
+
+
+def _take_named(options: argparse.Namespace) -> None:
+    """VIDEO AUDIO [RESULT] without flags; a result that is not named appears here, under a name of its own."""
+    if Path(options.face).suffix and Path(options.face).exists():
+        raise BadInput(f"--face {options.face}: says who of the people speaks; pass a video by --video")
+    if not options.named:
+        return
+    places = ("video", "audio", "output")
+    if options.filelist is not None or len(options.named) > len(places):
+        raise BadInput(f"{options.named[-1]}: without a flag there are VIDEO AUDIO [RESULT], of one video; see --help")
+    for place, path in zip(places, options.named, strict=False):
+        if getattr(options, place) is not None:
+            raise BadInput(f"{path}: stands where the {place} does, which --{place} names as well; give one of them")
+        setattr(options, place, path)
+    if options.output is None and options.sample_path is None and look(options) is None:
+        options.output = Path(default_name(options.video, options.audio, options.codec))
+        if options.output.exists():
+            raise BadInput(f"{options.output}: is there already; name the result: VIDEO AUDIO RESULT")
 
 
 def _single(options: argparse.Namespace, chosen: Settings) -> FilelistItem:

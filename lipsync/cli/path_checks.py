@@ -12,7 +12,9 @@ from video.guard import Named, check, roles
 
 from .flags import parser
 
-OF_ITEMS = ("video", "audio", "segments", "heard", "style", "motion_in", "motion_out", "output", "test_video_dir")
+OF_ITEMS = (
+    "named", "video", "audio", "segments", "heard", "style", "motion_in", "motion_out", "output", "test_video_dir",
+)  # fmt: skip
 """Flags that the items say, each for itself; all others are those of the run."""
 
 
