@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -109,3 +110,30 @@ def test_without_mpi_torchrun_starts_them(run, tmp_path):
 def test_what_is_missing_is_said(run, script, variables, words):
     code, ran, said = run(script, **variables)
     assert code != 0 and ran == [] and words in said and len(said.splitlines()) == 1
+
+
+@pytest.mark.parametrize(("mode", "made"), [("cross", 2), ("reconstruction", 2)])
+def test_a_list_that_is_missing_is_drawn_once(tmp_path, mode, made):
+    """The original's lists do not ship: they are made from the tree, below the results, as long as it allows."""
+    for name in ("id1/v/1.mp4", "id2/v/1.mp4"):
+        (tmp_path / "videos" / name).parent.mkdir(parents=True)
+        (tmp_path / "videos" / name).touch()
+    programs = tmp_path / "venv" / "bin"
+    programs.mkdir(parents=True)
+    real = f'exec {sys.executable} "$@"'
+    (programs / "python").write_text(FAKE.replace("-m) [[ $2", f"-m) [[ $2 != dataset* ]] || {real}; [[ $2"))
+    (programs / "python").chmod(0o755)
+    (tmp_path / "venv" / "requirements.txt.sha256").write_text("7\n")
+    environment = {
+        "PATH": os.environ["PATH"], "VENV": str(tmp_path / "venv"), "SAID": str(tmp_path / "said"), "NUM_GPUS": "1",
+        "real_video_root": str(tmp_path / "videos"), "sample_path": str(tmp_path / "results"), "sample_mode": mode,
+    }  # fmt: skip
+    for messages in (1, 0):
+        done = subprocess.run([ROOT / "scripts" / "inference.sh"], env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        said = [line for line in done.stderr.splitlines() if "pairs, not 5000" in line]
+        assert len(said) == messages
+    (kept,) = (tmp_path / "results" / "filelists").iterdir()
+    words = (tmp_path / "said").read_text().splitlines()
+    assert words[words.index("--filelist") + 1] == str(kept) and len(kept.read_text().splitlines()) == made
+    assert kept.name.startswith("voxceleb2_test_n_5000") and mode in kept.name

@@ -47,8 +47,9 @@ def every_pair(videos: list[str]) -> list[Pair]:
     return [Pair(sound, video) for sound, video in permutations(videos, 2)]
 
 
-def drawn_pairs(videos: list[str], count: int, seed: int) -> list[Pair]:
-    """Different pairs of two videos of two speakers.  Raises BadInput if there are too few to be found."""
+def drawn_pairs(videos: list[str], count: int, seed: int, *, fewer: bool = False) -> list[Pair]:
+    """Different pairs of two videos of two speakers.  Raises BadInput if there are too few, or if fewer will do, none.
+    """
     rng = random.Random(seed)
     found: dict[Pair, None] = {}
     for _ in range(ATTEMPTS * count):
@@ -57,14 +58,15 @@ def drawn_pairs(videos: list[str], count: int, seed: int) -> list[Pair]:
         sound, video = rng.choice(videos), rng.choice(videos)
         if sound != video and (speaker(sound) is None or speaker(sound) != speaker(video)):
             found[Pair(sound, video)] = None
-    if len(found) < count:
+    if len(found) < (1 if fewer else count):
         raise BadInput(f"--pairs {count}: only {len(found)} pairs of different speakers were found; ask for fewer")
     return list(found)
 
 
-def chosen(videos: list[str], count: int | None, seed: int) -> list[str]:
-    """`count` of the videos, drawn, in their order; all if None.  Raises BadInput if there are fewer."""
-    if count is None:
+def chosen(videos: list[str], count: int | None, seed: int, *, fewer: bool = False) -> list[str]:
+    """`count` of the videos, drawn, in their order; all if None.  Raises BadInput if there are fewer, unless they do.
+    """
+    if count is None or (fewer and count > len(videos)):
         return videos
     if not 1 <= count <= len(videos):
         raise BadInput(f"--videos {count}: there are {len(videos)} videos; ask for 1 to so many")
@@ -81,14 +83,15 @@ def pairs(options: argparse.Namespace) -> list[Pair]:
     """What the command line asks for."""
     found = names(options.root)
     if options.kind == "cross" and options.pairs is not None:
-        return drawn_pairs(chosen(found, options.videos, options.seed), options.pairs, options.seed)
+        some = chosen(found, options.videos, options.seed, fewer=options.fewer)
+        return drawn_pairs(some, options.pairs, options.seed, fewer=options.fewer)
     if options.kind == "cross" and options.videos is None:
         raise BadInput(f"--root {options.root}: has {len(found)} videos; say how many with --videos or --pairs")
     if options.kind == "cross" and options.videos == 1:
         raise BadInput("--videos 1: one video has no other to take its sound from; ask for 2 or more")
     if options.kind == "cross":
         return every_pair(chosen(found, options.videos, options.seed))
-    return reconstruction(chosen(found, options.videos, options.seed))
+    return reconstruction(chosen(found, options.videos, options.seed, fewer=options.fewer))
 
 
 def main() -> None:
@@ -98,12 +101,17 @@ def main() -> None:
     parser.add_argument("--output", type=writes, required=True, metavar="LIST")
     parser.add_argument("--videos", type=int, help="how many videos to draw (default: all)")
     parser.add_argument("--pairs", type=int, help="cross: how many pairs to draw (default: all)")
+    parser.add_argument("--fewer", action="store_true", help="where there are not so many, take as many as there are")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     videos = files_below(options.root, VIDEO_SUFFIXES) if options.root.is_dir() else []
     guard(parser, options, inputs=[("the video", options.root / name) for name in videos])
-    count = write_filelist(options.output, pairs(options))
-    sys.stderr.write(f"{options.output}: {count} pairs\n")
+    found = pairs(options)
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    count = write_filelist(options.output, found)
+    asked = options.videos if options.pairs is None else options.pairs
+    less = f", not {asked}: {options.root} has no more" if options.fewer and asked is not None and count < asked else ""
+    sys.stderr.write(f"{options.output}: {count} pairs{less}\n")
 
 
 if __name__ == "__main__":
