@@ -9,6 +9,7 @@ no others, the first half of the clip, and the second is measured.  The mean of 
     r         Pearson's, of the predicted opening and the real one within a clip
     wrong     the same with the sound of a clip of the next speaker
     range     the deviation within clips, predicted / real
+    flicker   the mean absolute change of the opening from frame to frame, predicted / real
     closed    opening where the real lips are closed, predicted and real, as a share of the real mean opening
     silent    the same where nobody speaks (audio/activity.py)
 
@@ -44,7 +45,8 @@ from video.guard import guard, reads, writes
 
 SHUT = 0.02    # of the distance between the eyes: lips that are less apart are closed
 SPLITS = ("seen", "test")
-FIGURES = ("r", "wrong", "range", "closed", "closed, real", "silent", "silent, real")
+SHARES = ("closed", "closed, real", "silent", "silent, real")
+FIGURES = ("r", "wrong", "range", "flicker", *SHARES)
 Figures = dict[str, list[float]]
 
 
@@ -124,6 +126,7 @@ def measure(model: registry.Stage1, cases: Sequence[Case]) -> dict[str, dict[str
         figures["wrong"].append(_correlation(wrong[:shared], case.opening[:shared]))
         for name, values in (("made", made), ("real", case.opening)):
             figures[name].append(float(values.var()))
+            figures[f"{name} change"] += np.abs(np.diff(values)).tolist()
         figures["mean"].append(float(case.opening.mean()))
         for name, where in (("closed", case.opening < SHUT), ("silent", case.silent)):
             figures[name] += made[where].tolist()
@@ -133,11 +136,12 @@ def measure(model: registry.Stage1, cases: Sequence[Case]) -> dict[str, dict[str
 
 def _of_speaker(found: Figures) -> dict[str, float]:
     mean = np.mean(found["mean"])
-    opened = {name: found[name] for name in FIGURES[3:] if found[name]}
+    opened = {name: found[name] for name in SHARES if found[name]}
     return {
         "r": float(np.mean(found["r"])),
         "wrong": float(np.mean(found["wrong"])),
         "range": float(np.sqrt(np.mean(found["made"]) / np.mean(found["real"]))),
+        "flicker": float(np.mean(found["made change"]) / np.mean(found["real change"])),
         **{name: float(np.mean(values) / mean) for name, values in opened.items()},
     }
 
