@@ -1,12 +1,13 @@
 """Train one of the systems, or the sync expert.
 
-    python train.py --system sync --data DATA --output runs/sync
+    python train.py --system sync --data DATA --output runs/sync --steps 1500
     python train.py --system diff2lip-small --data DATA --output runs/small --hearing runs/sync/weights.safetensors
     torchrun --nproc_per_node=8 train.py --system diff2lip-128 --data DATA --output runs/paper \
         --expert runs/sync/weights.safetensors
 
-The same command goes on where it stopped.  DATA is VoxCeleb2 or LRW as published, a folder made by
-`python -m dataset.prepare`, or a pack made by scripts/pack_training.py, which feeds a GPU best.
+The same command goes on where it stopped; --list_settings PRESET says what --set knows.  DATA is VoxCeleb2 or LRW as
+published, a folder made by `python -m dataset.prepare`, or a pack made by scripts/pack_training.py, which feeds a GPU
+best.
 """
 
 import os
@@ -17,7 +18,13 @@ import argparse
 import sys
 
 from endings import exit_code
+from errors import BadInput
 from video.guard import guard, reads, writes_into
+
+HINTS = {
+    "data": "--data DATA, what python -m dataset.prepare or scripts/pack_training.py made, or VoxCeleb2 or LRW",
+    "output": "--output runs/NAME, where state, log and weights go",
+}
 
 
 def arguments() -> argparse.Namespace:
@@ -27,8 +34,8 @@ def arguments() -> argparse.Namespace:
         help="preset: {diff2lip,syncdiff}-{128,small}, sync, style-{small,medium}, or what that needs: autoencoder,"
         " motion-reader, motion",
     )  # fmt: skip
-    parser.add_argument("--data", type=reads, required=True, help="VoxCeleb2, LRW, a prepared folder, or a pack")
-    parser.add_argument("--output", type=writes_into, required=True, metavar="RUN",
+    parser.add_argument("--data", type=reads, help="VoxCeleb2, LRW, a prepared folder, or a pack")
+    parser.add_argument("--output", type=writes_into, metavar="RUN",
                         help="run folder, or gs:// or az://: state, log, weights")  # fmt: skip
     parser.add_argument("--init", type=reads, help="checkpoint to start from; of another make, what fits of it")
     parser.add_argument("--hearing", type=reads, help="ears to start from: a sync expert's, or AV-HuBERT as published")
@@ -37,11 +44,23 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--parts", type=reads, help="folder of an autoencoder (to work in its latents), stage 1")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     parser.add_argument("--workers", type=int, default=0, help="processes that prepare batches")
+    parser.add_argument("--steps", type=int, metavar="N", help="updates of the weights: --set train.steps=N")
+    parser.add_argument("--batch", type=int, metavar="N", help="items of a batch: --set train.batch=N")
+    parser.add_argument("--lr", type=float, metavar="RATE", help="--set train.learning_rate=RATE")
+    parser.add_argument("--list_settings", "--list-settings", metavar="PRESET",
+                        help="say what --set knows of a preset: name, value, what it is")  # fmt: skip
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE",
         help="any setting, such as train.steps=1000, train.learning_rate=2e-4, loss.sync=0.03, data.frames=5",
     )  # fmt: skip
     options = parser.parse_args()
+    if options.list_settings is not None:
+        return options
+    for name in ("data", "output"):
+        if getattr(options, name) is None:
+            raise BadInput(f"--{name} is missing: pass {HINTS[name]}")
+    short = {"train.steps": options.steps, "train.batch": options.batch, "train.learning_rate": options.lr}
+    options.set = [f"{name}={value}" for name, value in short.items() if value is not None] + options.set
     files = [options.output / name for name in ("state.pt", "weights.safetensors", "log.jsonl")]
     files += options.output.glob("weights-*.safetensors")
     guard(parser, options, outputs=[("--output", path) for path in files],
@@ -51,11 +70,19 @@ def arguments() -> argparse.Namespace:
 
 def run() -> None:
     options = arguments()
+    if options.list_settings is not None:
+        from systems.explained import table
+        from systems.recipes import recipe
+
+        print(table(recipe(options.list_settings)))
+        return
     from systems.training import train  # torch loads after --help has answered
 
     train(options.system, options.data, options.output, init=options.init, hearing=options.hearing,
           expert=options.expert, features=options.features, parts=options.parts, device=options.device,
           workers=options.workers, settings=options.set)  # fmt: skip
+    if int(os.environ.get("RANK", os.environ.get("OMPI_COMM_WORLD_RANK", "0"))) == 0:
+        print(f"{options.output / 'weights.safetensors'}: trained; {options.output / 'log.jsonl'} has the figures")
 
 
 def main() -> int:

@@ -10,6 +10,7 @@ import logging
 import math
 import re
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
@@ -47,6 +48,7 @@ VERSION = 2  # of the layout of state.pt
 FREE = ("steps", "minutes", "keep", "save_every", "log_every", "evaluate_every", "compile", "gradient_checkpointing")
 """Settings of a TrainConfig that a run may change when it goes on without becoming another one."""
 MOST_STEPS = 10**12
+SAID_EVERY = 60.0  # seconds
 PUBLISHED = re.compile(r"(\d{7,})\.safetensors")  # in history/
 Batches = Callable[[range], Iterator[B]]
 Publish = Callable[[Path, int, dict[str, Tensor]], None]
@@ -100,6 +102,7 @@ class Trainer(Generic[B]):
         self.emas = [Ema(averaged, rate) for rate in config.ema] if group.main else []
         self.step = 0
         self.clock = Clock(config.minutes, group)
+        self._said = time.monotonic()
         self._history: list[str] = []  # what this run, as far as it is saved, has put into history/
         self._resume()
 
@@ -159,7 +162,12 @@ class Trainer(Generic[B]):
     def _tell(self, log: Log, outcome: Outcome, pace: Pace, bar: "tqdm[Any]") -> None:
         log.add(outcome.figures)
         if self.step % self.config.log_every == 0:
-            bar.set_postfix(log.flush(self.step, pace.figures() | {"memory_gb": peak_memory(self.device)}))
+            figures = log.flush(self.step, pace.figures() | {"memory_gb": peak_memory(self.device)})
+            bar.set_postfix(figures)
+            if bar.disable and time.monotonic() - self._said > SAID_EVERY:  # no terminal: a line now and then
+                self._said = time.monotonic()
+                told = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
+                tqdm.write(f"step {self.step} of {self.config.steps}: {told}", file=sys.stderr)
         if self.evaluate is not None and self.step % self.config.evaluate_every == 0:
             log.evaluation(self.step, self.evaluate(self.step, self.emas[0].weights))
 

@@ -1,6 +1,6 @@
 """How each system is trained: its presets, which train.py knows by name."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -55,8 +55,17 @@ class Recipe:
             if part not in given or not rest:
                 raise BadInput(f"--set {setting}: begin with {', '.join(f'{part}.' for part in PARTS)}")
             given[part].append(rest)
+        given["train"] = self._shrunk(given["train"]) + given["train"]
         parts = {name: with_overrides(getattr(self, name), changes) for name, changes in given.items()}
         return replace(self, **parts)
+
+    def _shrunk(self, given: Sequence[str]) -> list[str]:
+        """A warm-up and a cool-down for a run that is shorter than those of the preset, each the share that it had."""
+        steps = next((text for name, _, text in (one.partition("=") for one in reversed(given)) if name == "steps"), "")
+        if not steps.isdecimal() or self.train.warmup + self.train.cooldown <= int(steps):
+            return []
+        share = int(steps) / self.train.steps
+        return [f"{name}={int(getattr(self.train, name) * share)}" for name in ("warmup", "cooldown")]
 
 
 def recipe(name: str) -> Recipe:
