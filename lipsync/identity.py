@@ -14,7 +14,7 @@ from .segments import read_segments
 if TYPE_CHECKING:
     from .pipeline import Dubber
 
-VERSION = 6
+VERSION = 7
 """Raised whenever the same inputs and settings would give other frames."""
 IRRELEVANT = ("cache", "detector_batch")  # settings that change no frame
 
