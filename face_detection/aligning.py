@@ -12,6 +12,7 @@ from face_detection.alignment import POINTS, RIGID, TALL, aligned_boxes, steadie
 from face_detection.cropping import Picture
 from face_detection.fitness import lip_doubt, unfit
 from face_detection.landmarks import Landmarks
+from face_detection.likeness import light_of, likeness
 from face_detection.track import FaceTrack
 
 DOUBTFUL = 0.06  # as `landmarks.Found.doubt`, mean of eyes and nose: beyond, a frame's points are not believed
@@ -20,21 +21,24 @@ DOUBTFUL = 0.06  # as `landmarks.Found.doubt`, mean of eyes and nose: beyond, a 
 @dataclass(frozen=True)
 class TrackPoints:
     """The points of a face in every frame of its track, f32 [n, 9, 2] pixels, and their doubt f32 [n, 9]; see
-    `landmarks.Found`.  NaN in a frame without a box."""
+    `landmarks.Found`; light f32 [n, 3], as `likeness.light_of`.  NaN in a frame without a box."""
 
     points: npt.NDArray[np.float32]
     doubt: npt.NDArray[np.float32]
+    light: npt.NDArray[np.float32]
 
 
 def find_points(track: FaceTrack, pictures: Iterable[tuple[int, Picture]], finder: Landmarks) -> TrackPoints:
     """pictures: the number and the frame, u8 [h, w, 3] RGB, of every frame in which the track has a box, in order."""
     points = np.full((len(track), len(POINTS), 2), np.nan, np.float32)
     doubt = np.full((len(track), len(POINTS)), np.nan, np.float32)
+    light = np.full((len(track), 3), np.nan, np.float32)
     for number, picture in pictures:
         box = track.box(number)
         if box is not None:
             points[number], doubt[number] = finder.find(picture, box)
-    return TrackPoints(points, doubt)
+            light[number] = light_of(picture, points[number])
+    return TrackPoints(points, doubt, light)
 
 
 def judge(track: FaceTrack, found: TrackPoints) -> FaceTrack:
@@ -50,7 +54,7 @@ def judge(track: FaceTrack, found: TrackPoints) -> FaceTrack:
 
 
 def align(track: FaceTrack, found: TrackPoints, pace: float) -> FaceTrack:
-    """The track with the boxes of aligned faces.
+    """The track with the boxes of aligned faces, and what of them is alike.
 
     pace: frames a second / 25.  Where points are doubtful, a face is where its neighbours in the same run of frames
     say; where all of a run are, it stays upright around the middle of its box.  Nothing is mixed across a cut or a gap.
@@ -65,7 +69,9 @@ def align(track: FaceTrack, found: TrackPoints, pace: float) -> FaceTrack:
         half = np.stack([own[:, 2], own[:, 2] * TALL], axis=1) / 2
         boxes[start:stop] = np.concatenate([own[:, :2] - half, own[:, :2] + half], axis=1)
         angles[start:stop] = own[:, 3]
-    return replace(track, boxes=boxes, angles=angles)
+    alike = np.full((len(track), 17), np.nan, np.float32)
+    alike[known] = likeness(found.points[known], found.light[known])
+    return replace(track, boxes=boxes, angles=angles, alike=alike)
 
 
 def _runs(track: FaceTrack) -> list[tuple[int, int]]:

@@ -24,6 +24,8 @@ class FaceTrack:
     shots: the first frame of every shot, rising from 0.
     angles: f32 [n], degrees by which each box is turned clockwise (`Box.angle`); None: none is.
     unfit: u8 [n], why no mouth can be made well in a frame (`fitness.Reason`), 0 where one can; None: nobody judged.
+    alike: f32 [n, k], how each frame shows the face, its mouth apart (`likeness.likeness`): rows of two frames are as
+        far apart as these are unlike, NaN where that is unknown; None: it is in all.
     """
 
     boxes: npt.NDArray[np.float32]
@@ -31,6 +33,7 @@ class FaceTrack:
     shots: tuple[int, ...] = (0,)
     angles: npt.NDArray[np.float32] | None = None
     unfit: npt.NDArray[np.uint8] | None = None
+    alike: npt.NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         n = len(self.seen)
@@ -80,7 +83,8 @@ class FaceTrack:
         boxes, seen = np.concatenate([self.boxes, more.boxes]), np.concatenate([self.seen, more.seen])
         angles = None if self.angles is None else np.pad(self.angles, (0, len(more)))
         unfit = None if self.unfit is None else np.pad(self.unfit, (0, len(more)))
-        return replace(self, boxes=boxes, seen=seen, angles=angles, unfit=unfit)
+        alike = None if self.alike is None else np.pad(self.alike, ((0, len(more)), (0, 0)), constant_values=np.nan)
+        return replace(self, boxes=boxes, seen=seen, angles=angles, unfit=unfit, alike=alike)
 
     def only(self, start: int, stop: int) -> "FaceTrack":
         """The same face in frames start..stop-1, and none in the others."""

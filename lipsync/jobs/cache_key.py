@@ -14,7 +14,7 @@ from .job import Job
 if TYPE_CHECKING:
     from lipsync.pipeline import LipSyncPipeline
 
-VERSION = 6
+VERSION = 7
 """Raised whenever the same inputs and settings would give other frames."""
 IRRELEVANT = ("cache", "detector_batch")  # settings that change no frame
 

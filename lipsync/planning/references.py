@@ -4,6 +4,9 @@
 few; none that is unfit (face_detection.fitness), if another is there.  So no frame sees its own mouth or a neighbour's,
 which would tell the network what to copy, and the reference changes at most once a shot.  A shot of one frame, such as
 a still, has only itself.
+Where a network sees several, ordered by how far mouths are open, faces spread over the half fall into as many groups;
+of each, those compete in sharpness that are more like the frames of this half in pose and light than the others.  One
+set for all of a half: sets that change every second were nearer to each frame, and the results no better.
 `gt`: the frame itself, as in the original's cross mode.  `first_frame`, `random`: one frame for the whole clip.
 """
 
@@ -21,7 +24,8 @@ from lipsync.settings import Reference
 from video import pick_frames
 
 CANDIDATES = 5  # frames of a half that compete in sharpness
-CANDIDATES_IN_ORDER = 12  # frames of a half of which those are taken that are told apart by how far the mouth is open
+CANDIDATES_IN_ORDER = 32  # frames of a half that are told apart by how far the mouth is open
+EDGE = 1 / 13  # of a half, at both ends, from which none of these is: what is near in time tells what to copy
 
 Pictures = NDArray[np.uint8]
 Span = tuple[int, int]
@@ -61,8 +65,7 @@ def choose_references(
     """Reads the few frames that are needed.  The track must have a face somewhere.
 
     count: how many a frame sees at once; of `other`, that many spread over the half instead of its sharpest.
-    openings: how far mouths u8 [n, s, s, 3] are open, [n]; then those many are spread over what is between the widest
-    open mouth, which comes first, and the most closed one.
+    openings: how far mouths u8 [n, s, s, 3] are open, [n]; then the widest open one comes first, the most closed last.
     within: the half-open ranges of frames that will be made, all if None; what only other frames would see is not read.
     """
     present = np.flatnonzero(track.present)
@@ -94,10 +97,42 @@ def choose_references(
             elif openings is None:
                 crops.append(_spread(video, track, seen, size, count))
             else:
-                several = _spread(video, track, seen, size, max(CANDIDATES_IN_ORDER, count))
-                order = np.argsort(-openings(several), kind="stable")
-                crops.append(several[order[np.linspace(0, len(order) - 1, count).round().astype(int)]])
+                crops.append(_in_order(video, track, seeing[fit[seeing]], seen, size, count, openings))
     return References(np.stack(crops) if crops else nothing, by_frame)
+
+
+def _in_order(
+    video: Path,
+    track: FaceTrack,
+    seeing: NDArray[np.int64],
+    seen: NDArray[np.int64],
+    size: int,
+    count: int,
+    openings: Callable[[Pictures], NDArray[np.float32]],
+) -> Pictures:
+    """The faces of frames spread over `seen`, in as many groups as are wanted by how far the mouth is open; of each the
+    sharpest of that half of it that is most like the frames `seeing` in pose and light: u8 [count, s, s, 3]."""
+    places = np.linspace(EDGE, 1 - EDGE, max(CANDIDATES_IN_ORDER, count)) * (len(seen) - 1)
+    frames = np.unique(seen[places.round().astype(int)])
+    faces, unlike = _faces(video, track, frames.tolist(), size), _unlike(track, seeing, frames)
+    order = np.argsort(-openings(faces), kind="stable")
+    order = np.repeat(order, -(-count // len(order)))  # fewer than are wanted are shown more than once
+    chosen = []
+    for group in np.array_split(order, count):
+        alike = group[unlike[group] <= np.median(unlike[group])]
+        chosen.append(max(alike.tolist(), key=lambda k: _sharpness(faces[k])))
+    return faces[chosen]
+
+
+def _unlike(track: FaceTrack, seeing: NDArray[np.int64], frames: NDArray[np.int64]) -> NDArray[np.float64]:
+    """How unlike each of `frames` is to the frames `seeing` in pose and light, [n]; 0 where that is unknown.
+
+    The mean square of how unlike a frame is to all of some others is least where it is nearest to their mean.
+    """
+    if track.alike is None or np.isnan(track.alike[seeing, 0]).all():
+        return np.zeros(len(frames))
+    apart = np.square(track.alike[frames] - np.nanmean(track.alike[seeing], axis=0, dtype=np.float64)).sum(axis=1)
+    return np.where(np.isnan(apart), np.inf, apart)
 
 
 def _spread(video: Path, track: FaceTrack, frames: NDArray[np.int64], size: int, count: int) -> Pictures:
@@ -112,9 +147,12 @@ def _sharpest(video: Path, track: FaceTrack, frames: NDArray[np.int64], size: in
     """The face whose lower half has the strongest edges, of a few spread over `frames`."""
     spread = np.linspace(0, len(frames) - 1, min(CANDIDATES, len(frames)) + 2).astype(int)[1:-1]
     faces = _faces(video, track, sorted({int(frames[i]) for i in spread}), size)
-    sharpness = [float(cv2.Laplacian(face[size // 2 :].mean(axis=2), cv2.CV_64F).var()) for face in faces]
-    sharpest: Pictures = faces[int(np.argmax(sharpness))]
-    return sharpest
+    return max(faces, key=_sharpness)
+
+
+def _sharpness(face: Pictures) -> float:
+    """How strong the edges of the lower half of a face u8 [s, s, 3] are."""
+    return float(cv2.Laplacian(face[len(face) // 2 :].mean(axis=2), cv2.CV_64F).var())
 
 
 def _faces(video: Path, track: FaceTrack, frames: list[int], size: int) -> Pictures:
