@@ -209,7 +209,7 @@ RECIPES = {
     "motion": Recipe(
         "motion",
         LipMotionConfig(predictor=PredictorConfig(ears="whisper")),
-        PredictingObjective(range=1.0),
+        PredictingObjective(range=1.0, closed=1.0),
         TrainConfig(
             steps=600, batch=32, learning_rate=5e-4, weight_decay=0.05, warmup=100, cooldown=450, ema=(0.99,),
             precision="bf16", save_every=200, evaluate_every=200,

@@ -12,6 +12,8 @@ from .motion import around_rest
 from .motion_model import LipMotion
 from .sequences import FaceBatch, SequenceBatch
 
+SHUT = 0.02  # of the distance between the eyes: lips that are less apart are closed
+
 
 @dataclass(frozen=True)
 class ReadingObjective:
@@ -42,6 +44,7 @@ class PredictingObjective:
     opening   L1 of the gap between the lips, in deviations
     range     L1 between how much the numbers and the gap vary within a sequence, predicted and real: what is uncertain
               otherwise moves less than real lips do
+    closed    L1 of how far the lips are open, in deviations, where real ones are closed
     nobody    share of the sequences that get no reference, only its rest, so that the model can speak without
     """
 
@@ -49,6 +52,7 @@ class PredictingObjective:
     velocity: float = 1.0
     opening: float = 1.0
     range: float = 0.0
+    closed: float = 0.0
     nobody: float = 0.2
 
     def __post_init__(self) -> None:
@@ -115,6 +119,10 @@ class PredictorTraining(nn.Module):
         terms["velocity"] = self.config.velocity * (error.diff(dim=1) * space.reach).abs().mean()
         if self.config.range:
             terms["range"] = self.config.range * _range(space, made, target)
+        if self.config.closed:
+            shut = space.opening(target) < SHUT
+            apart = (space.opening(rest[:, None] + made) - SHUT).clamp(min=0) / space.gap.norm()
+            terms["closed"] = self.config.closed * (apart * shut).mean()
         return {"predictor": terms}
 
 

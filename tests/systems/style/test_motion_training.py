@@ -1,6 +1,7 @@
 """Stage 1 by train.py: a reader, then a predictor, each resumed bit for bit."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -160,3 +161,20 @@ def test_what_stage_1_lacks_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"motion_space.npz: not a space of lip motion"):
         train("motion-reader", data, tmp_path / "run", settings=[*MODEL, *SHORT], device="cpu")
     assert not (tmp_path / "run").exists()
+
+
+def test_lips_that_stay_open_cost_where_real_ones_are_closed(tmp_path: Path) -> None:
+    model = untrained()
+    batch, gap = sequences(model, tmp_path)[0], model.space.gap
+    training = PredictorTraining(model, PredictingObjective(closed=1.0, nobody=0.0))
+
+    def cost(opening: float) -> Tensor:
+        """Of what the model predicts where real lips are so far apart."""
+        motion = batch.motion + (opening - model.space.opening(batch.motion))[..., None] * gap / gap.square().sum()
+        terms = training.losses(replace(batch, motion=motion), Generator().manual_seed(0))
+        return terms["predictor"]["closed"]
+
+    assert cost(0.3) == cost(0.03) == 0 < cost(0.0)
+    cost(0.0).backward()  # type: ignore[no-untyped-call]
+    assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in model.predictor.parameters())
+    assert "closed" not in PredictorTraining(model, PredictingObjective()).losses(batch, Generator())["predictor"]
