@@ -145,7 +145,7 @@ class Bench:
             from endings import exit_code
 
             return exit_code(lambda: self._train(here / "run", 2))
-        where, name = (FilelistRunner, "run") if kind == "list" else (LipSyncPipeline, "draft")
+        where, name = (FilelistRunner, "run") if kind == "list" else (LipSyncPipeline, "plan_job")
         if kind == "checkpoint":
             from systems import registry as where
 
