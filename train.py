@@ -78,10 +78,12 @@ def run() -> None:
         return
     from systems.training import train  # torch loads after --help has answered
 
-    train(options.system, options.data, options.output, init=options.init, hearing=options.hearing,
-          expert=options.expert, features=options.features, parts=options.parts, device=options.device,
-          workers=options.workers, settings=options.set)  # fmt: skip
-    if int(os.environ.get("RANK", os.environ.get("OMPI_COMM_WORLD_RANK", "0"))) == 0:
+    main_one = train(
+        options.system, options.data, options.output, init=options.init, hearing=options.hearing,
+        expert=options.expert, features=options.features, parts=options.parts, device=options.device,
+        workers=options.workers, settings=options.set,
+    )  # fmt: skip
+    if main_one:
         print(f"{options.output / 'weights.safetensors'}: trained; {options.output / 'log.jsonl'} has the figures")
 
 

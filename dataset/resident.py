@@ -66,8 +66,7 @@ class Resident:
         rng = np.random.default_rng([self.seed, step])
         t, lead, count = self.config.frames, self.needs.before, self.config.per_clip
         chosen = rng.choice(len(self.clips), self.batch // count, p=self.weights)
-        rooms = (self.lengths[chosen] - t - lead + 1).tolist()
-        starts = lead + np.concatenate([rng.choice(room, count, replace=room < count) for room in rooms])
+        starts = lead + self._starts(rng, self.lengths[chosen] - t - lead + 1)
         clips = chosen.repeat(count)                                    # windows of one clip stand next to each other
         own = starts[:, None] + np.arange(-lead, t)                     # [b, lead + t]
         shown = self._references(rng, self.lengths[clips], starts, self.starts[clips])  # [b, k]
@@ -86,6 +85,13 @@ class Resident:
             before=pictures[:, :lead] if lead else None,
             references=references[:, None].expand(-1, t, -1, -1, -1, -1) if several else None,
         )
+
+    def _starts(self, rng: Generator, rooms: NDArray[np.int64]) -> NDArray[np.int64]:
+        """So many windows of each clip as the config says, different ones where there is room, end to end."""
+        count = self.config.per_clip
+        if count == 1:  # all at once: a GPU waits for this
+            return np.asarray(rng.random(len(rooms)) * rooms).astype(np.int64)
+        return np.concatenate([rng.choice(room, count, replace=room < count) for room in rooms.tolist()])
 
     def _references(
         self, rng: Generator, lengths: NDArray[np.int64], starts: NDArray[np.int64], first: NDArray[np.int64]

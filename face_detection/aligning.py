@@ -69,8 +69,8 @@ def align(track: FaceTrack, found: TrackPoints, pace: float) -> FaceTrack:
         half = np.stack([own[:, 2], own[:, 2] * TALL], axis=1) / 2
         boxes[start:stop] = np.concatenate([own[:, :2] - half, own[:, :2] + half], axis=1)
         angles[start:stop] = own[:, 3]
-    alike = np.full((len(track), 17), np.nan, np.float32)
-    alike[known] = likeness(found.points[known], found.light[known])
+    alike = likeness(found.points, found.light)
+    alike[~known] = np.nan
     return replace(track, boxes=boxes, angles=angles, alike=alike)
 
 

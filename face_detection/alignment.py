@@ -13,6 +13,7 @@ from face_detection.box import Box
 from face_detection.smoothing import local_line, running_median
 
 Floats = npt.NDArray[np.float32]
+Complexes = npt.NDArray[np.complex128]
 
 # Numbers of MediaPipe's 478 points: where the template has them, x and y in widths of the crop.
 TEMPLATE = {
@@ -32,13 +33,24 @@ def aligned_boxes(points: Floats) -> npt.NDArray[np.float64]:
 
     The least-squares similarity of the rigid points.  NaN where a point is.
     """
-    target = np.array(list(TEMPLATE.values()))[:RIGID] @ [1, 1j]
-    middle = target.mean()
-    found = points[:, :RIGID].astype(np.float64) @ [1, 1j]              # complex [n, 7]
-    centre = found.mean(axis=1)
-    turned = ((target - middle).conj() * (found - centre[:, None])).sum(axis=1) / (abs(target - middle) ** 2).sum()
-    origin = centre + turned * (0.5 + 0.5j * TALL - middle)
+    centre, turned, _ = fitted(points)
+    origin = centre + turned * (0.5 + 0.5j * TALL - _rigid_template().mean())
     return np.stack([origin.real, origin.imag, abs(turned), np.degrees(np.angle(turned))], axis=1)
+
+
+def fitted(points: Floats) -> tuple[Complexes, Complexes, Complexes]:
+    """The similarity from the template to the rigid points of each face, points f32 [n, 9, 2] in pixels, as complex
+    numbers: their centre [n], what the template is turned and scaled by [n], and the points around the centre [n, 7].
+    """
+    target = _rigid_template() - _rigid_template().mean()
+    found = points[:, :RIGID].astype(np.float64) @ [1, 1j]
+    centre = found.mean(axis=1)
+    around = found - centre[:, None]
+    return centre, (target.conj() * around).sum(axis=1) / (abs(target) ** 2).sum(), around
+
+
+def _rigid_template() -> Complexes:
+    return np.asarray(np.array(list(TEMPLATE.values()))[:RIGID] @ [1, 1j])
 
 
 def aligned_box(row: npt.NDArray[np.floating]) -> Box:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from face_detection.alignment import RIGID, TEMPLATE
+from face_detection.alignment import RIGID, fitted
 from face_detection.cropping import Picture
 
 Floats = npt.NDArray[np.float32]
@@ -26,13 +26,9 @@ def likeness(points: Floats, light: Floats) -> Floats:
     The root of the sum of two squares: of how far the rigid points of the aligned crops are apart, root mean square, in
     NEAR; and of how far light is, likewise, in SHADE.
     """
-    target = np.array(list(TEMPLATE.values()))[:RIGID] @ [1, 1j]
-    target = target - target.mean()
-    found = points[:, :RIGID].astype(np.float64) @ [1, 1j]              # complex [n, 7]
-    found = found - found.mean(axis=1, keepdims=True)
-    turned = (target.conj() * found).sum(axis=1, keepdims=True) / (abs(target) ** 2).sum()
+    _, turned, around = fitted(points)
     with np.errstate(invalid="ignore", divide="ignore"):
-        pose = found / turned                                           # as the crop has them
+        pose = around / turned[:, None]                                 # complex [n, 7], as the crop has them
     parts = (pose.real / NEAR / RIGID**0.5, pose.imag / NEAR / RIGID**0.5, light / SHADE / 3**0.5)
     return np.concatenate(parts, axis=1).astype(np.float32)
 

@@ -2,10 +2,10 @@
 
 import difflib
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from os import PathLike
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,7 @@ class LipSync:
         for frame in model.frames("person.mp4", "words.wav", length="video"):
             ...
 
-    Settings are those of `lipsync.settings.Settings`, the flags of generate.py by their long names; `quality`,
+    Settings are the fields of `lipsync.settings.Settings`, most of them called as the flags of generate.py; `quality`,
     `sampler`, `steps`, `seed`, `batch`, `device` and `precision` belong to the model and are given when it is loaded.
     Same seed, same frames.  What cannot be raises a `LipSyncError` (errors.py), whose text says what to do: BadInput,
     NoFace, OutOfMemory; then there is no new file.
@@ -47,7 +47,7 @@ class LipSync:
         settings: the defaults of all calls, and what belongs to the model, such as device="cuda" or precision="bf16".
         Raises BadInput if there is no such checkpoint or setting.
         """
-        _check_names(settings, NAMES)
+        _check(settings, NAMES)
         return cls(DEFAULT_CHECKPOINT if path is None else Path(path), Settings(**settings))
 
     @property
@@ -73,8 +73,7 @@ class LipSync:
         motion_out  where to write what the lips do, .npz, for a system that is told so
         """
         pipeline, job = self._told(video, audio, Path(output), changes)
-        given = None if motion_out is None else Path(motion_out)
-        return pipeline.dub(Job(**{**vars(job), "motion_out": given}))
+        return pipeline.dub(replace(job, motion_out=None if motion_out is None else Path(motion_out)))
 
     def frames(self, video: AnyPath, audio: AnyPath | None, **changes: Any) -> Iterator[NDArray[np.uint8]]:
         """Yields the frames of the result, u8 [h, w, 3] RGB, upright, without writing anything; in constant memory.
@@ -90,7 +89,7 @@ class LipSync:
     def _told(
         self, video: AnyPath, audio: AnyPath | None, output: Path, changes: dict[str, Any]
     ) -> tuple[LipSyncPipeline, Job]:
-        _check_names(changes, NAMES | FILES.keys())
+        _check(changes, NAMES | FILES.keys())
         files = {job: Path(changes.pop(name)) for name, job in FILES.items() if changes.get(name) is not None}
         own = {name: value for name, value in changes.items() if name in NAMES}
         if fixed := sorted(LOADED & own.keys()):
@@ -99,9 +98,14 @@ class LipSync:
         return self._pipeline.adjusted(**own), Job(Path(video), sound, output, **files)
 
 
-def _check_names(given: dict[str, Any], known: set[str]) -> None:
-    """Raises BadInput for a name that nobody knows."""
-    for name in given.keys() - known:
+def _check(given: dict[str, Any], known: set[str]) -> None:
+    """Raises BadInput for a name that nobody knows, or a word that is none of those that a setting takes."""
+    hints = get_type_hints(Settings)
+    for name, value in given.items():
+        words = get_args(hints.get(name)) if get_origin(hints.get(name)) is Literal else ()
+        if words and value not in words:
+            raise BadInput(f"{name}: {value!r} is none of {', '.join(words)}")
+    for name in sorted(given.keys() - known):
         near = difflib.get_close_matches(name, known, 1)
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(known))}"
         raise BadInput(f"{name}: unknown setting; {hint}")

@@ -192,8 +192,7 @@ class LipSyncPipeline:
             )  # fmt: skip
         return RenderJob(
             job_plan.job, job_plan.info, job_plan.plan, job_plan.segments, turns, self.settings, self.synthesizer,
-            job_plan.watch,
-            moves,
+            job_plan.watch, moves,
         )  # fmt: skip
 
     def _moves(self, job_plan: JobPlan) -> LipMotionSource | None:

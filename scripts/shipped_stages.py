@@ -66,7 +66,7 @@ BASE, READER = "parts/diff2lip-base.safetensors", "parts/motion-reader.safetenso
 STAGES = (
     Stage("framing", _made(FRAMING), script="scripts/train_framing.py", quick=("--steps", "2"), cpu=True),
     Stage(
-        "landmarks", _made(LANDMARKS), script="scripts/train_alignment.py", words=("--steps", "1500", "--batch", "96"),
+        "landmarks", _made(LANDMARKS), script="scripts/train_alignment.py", words=("--steps", "8000", "--batch", "256"),
         quick=("--steps", "2", "--batch", "8"),
     ),
     Stage("sync", _made(SYNC), "sync", quick=_quick(8)),
@@ -107,11 +107,10 @@ STAGES = (
         words=_set("train.batch=24", "train.learning_rate=1e-3", "data.most=60", "train.precision=fp32"),
         quick=_quick(2),
     ),
-    Stage(  # as many faces as the one that ships has seen in two runs, all of them aligned
+    Stage(  # as many faces as the one that ships has seen in three runs, all of them aligned
         "style-medium", _made("style-medium/weights.safetensors"), "style-medium",
         inputs=(("--parts", _made("style-medium")),), files=("--features",),
-        words=_set("train.batch=256", "train.steps=2800", "train.cooldown=1300", "train.learning_rate=6e-4",
-                   "data.apart=0.02", "loss.perceptual=0.08"),
+        words=_set("train.batch=256", "train.steps=3700", "train.cooldown=1700", "train.learning_rate=6e-4"),
         quick=_quick(2),
     ),
 )  # fmt: skip

@@ -46,7 +46,7 @@ def train(
     device: str = "auto",
     workers: int = 0,
     settings: Iterable[str] = (),
-) -> None:
+) -> bool:
     """Trains a preset on the `train` split of the data, measuring on its held-out splits if it has any.
 
     data     a prepared folder, or VoxCeleb2 or LRW as published
@@ -57,7 +57,7 @@ def train(
     features the first layers of a VGG-16, for the perceptual term; None: LPIPS
     parts    the folder of an autoencoder, in whose latents faces are filled in, and for a style system of stage 1
     workers  processes that prepare batches ahead of time; 0: this one does, when it needs them
-    Alone, or as one of the processes that torchrun, mpiexec or srun started.
+    Alone, or as one of the processes that torchrun, mpiexec or srun started; -> whether this is the main one of them.
     Raises BadInput for what cannot be, before anything is written.
     """
     preset = recipe(name)
@@ -80,6 +80,7 @@ def train(
         alone = processes.main and blob_url(output) is None
         with locked(output / ".lock", output) if alone else nullcontext():
             _run(chosen, model, found, trainable, data, output, workers, where, processes)
+        return processes.main
 
 
 def _run(

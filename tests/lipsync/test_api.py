@@ -48,6 +48,7 @@ def test_the_words_may_be_named_by_segments(model: LipSync, folder: Path, tmp_pa
         ({"lenght": "video"}, "lenght: unknown setting; did you mean length?"),
         ({"device": "cpu"}, "device: belongs to the loaded model; pass it to LipSync.from_pretrained"),
         ({"detail": 2.0}, "--detail"),
+        ({"length": "vidoe"}, "length: 'vidoe' is none of audio, video, shortest"),
     ],
 )
 def test_what_cannot_be_is_one_sentence(
