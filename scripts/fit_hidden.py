@@ -38,7 +38,7 @@ KINDS = ("square", "hand", "cup", "fist", "microphone")
 FITTED = 3  # of them, the first
 EACH = 12  # frames of a clip
 LONGEST = 300  # frames of a whole video that are looked at, every third
-USUAL, ABOVE = 99, 2.0  # 1 is so many times this percentile of the scores of bare mouths: above what whole videos reach
+USUAL, ABOVE = 99, 2.6  # 1 is so many times this percentile of the scores of bare mouths: above what whole videos reach
 
 Picture = np.ndarray
 Doubts = dict[str, np.ndarray]  # kind, or "bare" -> f32 [n, 9] of one clip
