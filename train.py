@@ -17,9 +17,9 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy's threads and torch'
 import argparse
 import sys
 
-from endings import exit_code
-from errors import BadInput
-from video.guard import guard, reads, writes_into
+from core.errors import BadInput
+from core.guard import guard, reads, writes_into
+from core.program import exit_code
 
 HINTS = {
     "data": "--data DATA, what python -m dataset.prepare or scripts/pack_training.py made, or VoxCeleb2 or LRW",

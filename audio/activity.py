@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from audio.mel import HIGHEST_HZ, LIMIT, LOWEST_HZ, MEL_RATE, MELS, MIN_LEVEL_DB, SILENCE, Mel
 from audio.waveform import SAMPLE_RATE
+from core.runs import runs
 
 MARGIN = 6.0  # dB above the floor, and at least a quarter of what lies between floor and loudest
 DEEP = 38.0  # dB below the loudest
@@ -71,7 +72,7 @@ class Activity:
 
     def silences(self) -> list[tuple[float, float]]:
         """Where nobody speaks, in seconds."""
-        return [(start / MEL_RATE, stop / MEL_RATE) for start, stop in _runs(~self.speaking)]
+        return [(start / MEL_RATE, stop / MEL_RATE) for start, stop in runs(~self.speaking)]
 
 
 def speech_activity(mel: Mel) -> Activity:
@@ -111,7 +112,7 @@ def _floor(level: Series) -> Series:
 def _without_short(flags: Flags, least: int) -> Flags:
     """Runs of True shorter than `least` made False; a run at either end may have been cut short, and stays."""
     result = flags.copy()
-    for start, stop in _runs(flags):
+    for start, stop in runs(flags):
         if stop - start < least and start > 0 and stop < len(flags):
             result[start:stop] = False
     return result
@@ -120,7 +121,7 @@ def _without_short(flags: Flags, least: int) -> Flags:
 def _held(flags: Flags, before: int, after: int) -> Flags:
     """Each run of True from `before` columns earlier to `after` later."""
     result = flags.copy()
-    for start, stop in _runs(flags):
+    for start, stop in runs(flags):
         result[max(start - before, 0) : stop + after] = True
     return result
 
@@ -130,9 +131,3 @@ def _until(flags: Flags) -> Series:
     index = np.arange(len(flags), dtype=np.float32)
     last = np.maximum.accumulate(np.where(flags, index, -np.inf))
     return np.asarray(index - last, np.float32)
-
-
-def _runs(flags: Flags) -> list[tuple[int, int]]:
-    """The half-open ranges in which flags are True."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))
-    return [(int(start), int(stop)) for start, stop in zip(edges[0::2], edges[1::2], strict=True)]

@@ -10,7 +10,7 @@ import numpy as np
 from audio.activity import Activity
 from audio.mel import Mel, read_mel
 from audio.waveform import sound_blocks
-from errors import BadInput
+from core.errors import BadInput
 
 
 @dataclass(frozen=True)

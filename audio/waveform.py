@@ -16,7 +16,7 @@ import numpy as np
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 
-from errors import BadInput
+from core.errors import BadInput
 from media import heard, mixes, not_numbers, open_media, sound_stream
 from media.opening import check_sound
 

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from audio import Sound, sound_blocks
-from errors import BadInput
+from core.errors import BadInput
 
 from .footage import Footage
 from .lrw import is_lrw, lrw

@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from errors import BadInput
-from texts import read_text
-from video import atomic
+from core.atomic import atomic
+from core.errors import BadInput
+from core.rows import read_text
 
 from .folders import VIDEO_SUFFIXES
 

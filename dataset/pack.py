@@ -19,11 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audio import FilterBanks, Mel, read_filterbanks, read_mel
-from errors import BadInput
+from core.atomic import atomic
+from core.errors import BadInput
+from core.npz import UNREADABLE
 from face_detection import Box, cut, voxceleb2_box
 from face_detection.alignment import POINTS, aligned_box, aligned_boxes, steadied
-from video import atomic, pick_frames, probe
-from video.arrays import UNREADABLE
+from video import pick_frames, probe
 
 from .splits import SPLITS
 

@@ -21,11 +21,11 @@ from pathlib import Path
 import cv2
 from tqdm import tqdm
 
-from endings import exit_code
-from errors import BadInput, BatchFailed, LipSyncError, OutOfMemory
+from core.errors import BadInput, BatchFailed, LipSyncError, OutOfMemory
+from core.guard import check, reads, writes_into
+from core.lock import locked
+from core.program import exit_code
 from face_detection import NAMES, load_detector
-from video.guard import check, reads, writes_into
-from video.lock import locked
 from video.opening import one_thread_each
 
 from .cutting import Cutting, prepare_source

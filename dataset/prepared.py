@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audio import FilterBanks, Mel
-from errors import BadInput
-from video import atomic
-from video.arrays import UNREADABLE
+from core.atomic import atomic
+from core.errors import BadInput
+from core.npz import UNREADABLE
 
 from .clip import Clip
 from .splits import SPLITS

@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from errors import BadInput
-from video import atomic
+from core.atomic import atomic
+from core.errors import BadInput
 
 Line = Mapping[str, Any]
 BEGIN = '{"source": "'  # of each line but the first

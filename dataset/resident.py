@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from errors import BadInput
+from core.errors import BadInput
 from video.opening import one_thread_each
 
 from .clip import ClipBatch, Needs

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from audio import Mel
-from errors import BadInput
+from core.errors import BadInput
 
 from .clip import ClipBatch, Needs, to_network
 from .footage import Footage

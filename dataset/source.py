@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from errors import BadInput
-from texts import read_text, table
+from core.errors import BadInput
+from core.rows import read_text, table
 
 from .folders import VIDEO_SUFFIXES, files_below
 from .splits import SPLITS, is_held_out

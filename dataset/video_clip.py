@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audio import FilterBanks, Mel, read_filterbanks, read_mel
-from errors import BadInput
+from core.errors import BadInput
 from face_detection import Box, cut
 from video import VideoInfo, pick_frames, probe
 

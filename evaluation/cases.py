@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.errors import BadInput
 from dataset.filelist import Pair, locate, read_filelist
 from dataset.folders import VIDEO_SUFFIXES, files_below
-from errors import BadInput
 
 ENDINGS = (".mp4", *sorted(VIDEO_SUFFIXES - {".mp4"}))
 

@@ -8,10 +8,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from endings import exit_code
-from errors import BadInput, BatchFailed
+from core.errors import BadInput, BatchFailed
+from core.guard import guard, reads, writes_into
+from core.program import exit_code
 from lipsync.cli.flags import Parser
-from video.guard import guard, reads, writes_into
 
 if TYPE_CHECKING:
     from .held_out import Pair

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from endings import exit_code
-from errors import BadInput
+from core.errors import BadInput
+from core.guard import guard, reads, writes_into
+from core.program import exit_code
 from lipsync.cli.flags import Parser
-from video.guard import guard, reads, writes_into
 
 from . import checkpoint_cli
 
@@ -58,7 +58,7 @@ def parser() -> Parser:
 
 def run(options: argparse.Namespace) -> None:
     """Evaluates, writes the reports and prints the table.  Raises BatchFailed, after that, if clips were left out."""
-    from guided_diffusion.device import resolve_device
+    from guided_diffusion.engine.device import resolve_device
 
     from .cases import from_folder, from_list
     from .evaluate import evaluate

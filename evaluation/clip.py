@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from audio import log_mel, read_sound
-from errors import LipSyncError
+from core.arrays import Pictures
+from core.errors import LipSyncError
 from face_detection import Detector, cut, mouth_mask, paste
 from video import VideoInfo, pick_frames, probe
 
@@ -18,7 +19,7 @@ from .landmarks import Landmarks
 from .lip_points import LipPoints
 from .mediapipe_points import MOUTH
 from .protocol import CLIP, SHORT, Protocol
-from .talker import FPS, WIDE, Pictures, Talker
+from .talker import FPS, WIDE, Talker
 
 ASPECT = 0.02  # that the shapes of a result's and a real picture may differ by
 

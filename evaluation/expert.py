@@ -5,13 +5,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from core.arrays import Pictures
 from face_detection import Box, cut
 from systems.judge import FRAMES
 from systems.registry import Expert, load_expert
 from systems.sync import Match, SyncExpert, find_offset
 
 from .metric import Column, Figure, clip_mean
-from .talker import FPS, Once, Pictures, Talker
+from .talker import FPS, Once, Talker
 
 
 class ExpertScore:

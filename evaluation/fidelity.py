@@ -7,12 +7,13 @@ import torch
 from numpy.typing import NDArray
 from skimage.metrics import structural_similarity
 
+from core.arrays import Pictures
 from dataset import to_network
 from face_detection import jaw_mask
 from systems.perceptual import Lpips
 
 from .metric import Column, Figure, Measure, clip_mean
-from .talker import Pictures, Talker
+from .talker import Talker
 
 BLOCK = 16  # pictures in one pass of a network
 ROUNDING = 1 / 12

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from core.errors import NoFace
 from dataset.lrw import lrw_box
-from errors import NoFace
 from face_detection import Box, Detector, track_face, voxceleb2_box
 from face_detection.networks import S3FD_FRAMING
 from video import VideoInfo, read_frames

@@ -7,9 +7,9 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Literal
 
+from core.errors import BadInput
 from dataset.folders import VIDEO_SUFFIXES, files, files_below
 from dataset.source import Source, listed
-from errors import BadInput
 from video import probe
 
 Kind = Literal["own", "wrong", "speech"]

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from errors import BadInput
+from core.errors import BadInput
 
 from .talker import Once, Talker
 

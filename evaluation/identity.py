@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from errors import BadInput
+from core.errors import BadInput
 
 from .metric import Column, Figure, clip_mean
 from .talker import Talker

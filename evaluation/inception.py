@@ -15,7 +15,7 @@ from torchvision.models import Inception3
 from torchvision.models import inception as blocks
 
 from dataset import to_network
-from guided_diffusion.checkpoint import load_checkpoint, load_strictly
+from guided_diffusion.engine.checkpoint import load_checkpoint, load_strictly
 
 from .talker import Once, Talker
 

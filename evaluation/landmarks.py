@@ -10,11 +10,12 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from core.arrays import Pictures
 from face_detection import Box
 from face_detection.networks import S3FD_FRAMING
-from guided_diffusion.checkpoint import load_checkpoint, load_strictly
+from guided_diffusion.engine.checkpoint import load_checkpoint, load_strictly
 
-from .talker import Pictures, Points
+from .talker import Points
 
 MOUTH = slice(48, 68)  # of iBUG's 68 points
 SIDE, HEAT = 256, 64  # pixels of FAN's input and of its heat maps

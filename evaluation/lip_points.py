@@ -7,11 +7,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from core.arrays import Pictures
 from face_detection import Box
 
 from .mediapipe_client import MediaPipe
 from .mediapipe_points import MOUTH
-from .talker import Pictures, Points
+from .talker import Points
 
 FOREHEAD, CHIN, NOSE = 10, 152, 1
 MIDDLE = (61, 291, 0, 17)  # corners, upper and lower edge: their mean is the mouth's centre

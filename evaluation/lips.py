@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audio import Waveform
+from core.arrays import Pictures
 
 from .lip_points import CHIN, FOREHEAD, INNER, INNER_PAIRS, LEFT, MIDDLE, NOSE, OUTER, RIGHT, chosen
 from .metric import BOTH, Column, Figure, Setting, clip_mean
 from .mouth import LEAST, Series, correlation
-from .talker import FPS, Pictures, Points, Talker
+from .talker import FPS, Points, Talker
 
 LAGS = range(-8, 9)
 ENERGY_SECONDS = 0.08

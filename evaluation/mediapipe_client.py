@@ -9,11 +9,12 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from errors import BadInput
+from core.arrays import Pictures
+from core.errors import BadInput
 from face_detection import Box
 
 from .mediapipe_points import MOUTH, READY
-from .talker import Pictures, Points
+from .talker import Points
 
 PROGRAM = Path(__file__).with_name("mediapipe_points.py")
 

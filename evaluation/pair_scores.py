@@ -9,9 +9,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from errors import BadInput, BatchFailed
+from core.atomic import atomic
+from core.errors import BadInput, BatchFailed
 from lipsync.cli.main import generate
-from video import atomic, probe
+from video import probe
 
 from .cases import Case
 from .clip import Clip, ClipError, Eyes, load

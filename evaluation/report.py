@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from errors import BatchFailed
-from video import atomic
+from core.atomic import atomic
+from core.errors import BatchFailed
 
 from .page import as_page
 from .results import Evaluation

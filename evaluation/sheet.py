@@ -3,8 +3,10 @@
 import cv2
 import numpy as np
 
+from core.arrays import Pictures
+
 from .lips import Region, mouth_regions
-from .talker import Pictures, Talker
+from .talker import Talker
 
 MOMENTS = 6
 SIDE = 112  # pixels of each picture

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import torch
 
-from errors import BadInput
+from core.errors import BadInput
 from face_detection import Detector, load_detector
-from guided_diffusion.checkpoint import load_checkpoint
+from guided_diffusion.engine.checkpoint import load_checkpoint
 from systems.perceptual import Lpips
 
 from . import expert, fidelity, frechet, identity, lips, mouth, syncnet

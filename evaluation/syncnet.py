@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from audio import SAMPLE_RATE
-from guided_diffusion.checkpoint import load_checkpoint, load_strictly
+from guided_diffusion.engine.checkpoint import load_checkpoint, load_strictly
 
 from .metric import Column, Figure, clip_mean
 from .mfcc import MFCC_RATE, mfcc

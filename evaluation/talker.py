@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audio import Mel, Waveform
+from core.arrays import Pictures
 from face_detection import Box
 
 FPS = Fraction(25)  # every video is looked at 25 times a second, whatever its own rate
 WIDE = 224  # pixels of SyncNet's crop
 
-Pictures = NDArray[np.uint8]
 Points = NDArray[np.float32]
 T = TypeVar("T")
 

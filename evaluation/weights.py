@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from errors import BadInput
+from core.errors import BadInput
 from face_detection.weights import TABLE as DETECTORS
 from face_detection.weights import Weights, folders
 

@@ -8,8 +8,8 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from core.arrays import Picture
 from face_detection.alignment import POINTS, RIGID, TALL, aligned_boxes, steadied
-from face_detection.cropping import Picture
 from face_detection.fitness import lip_doubt, unfit
 from face_detection.landmarks import Landmarks
 from face_detection.likeness import light_of, likeness

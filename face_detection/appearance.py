@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from core.arrays import Picture
 from face_detection.box import Box
-from face_detection.detector import Picture
 
 ROWS, COLUMNS = 5, 4
 LENGTH = ROWS * COLUMNS * 3

@@ -15,12 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
-from errors import BadInput
+from core.atomic import atomic, remove_unfinished
+from core.errors import BadInput
+from core.npz import UNREADABLE, check_arrays
 from face_detection.searching import BLOCK, LONGEST, STILL, STRIDE
 from face_detection.sightings import Sightings
-from video import atomic
-from video.arrays import UNREADABLE, check_arrays
-from video.atomic import remove_unfinished
 
 VERSION = 3
 """Raised whenever the same video, detector and settings would give other sightings (with other weights that correct

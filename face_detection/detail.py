@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from face_detection.cropping import Layer, Picture
+from core.arrays import Picture
+from face_detection.cropping import Layer
 
 COARSE = 0.018      # deviation of the blur, as a share of the width of the face: what is finer counts as detail
 ALIKE, UNLIKE = 6.0, 20.0  # levels by which blurred faces differ: up to the one all detail is kept, from the other none

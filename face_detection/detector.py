@@ -4,12 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-import numpy.typing as npt
-
+from core.arrays import Picture
 from face_detection.box import Box, Detection, voxceleb2_box
-
-Picture = npt.NDArray[np.uint8]
 
 _FACE = voxceleb2_box(224, 224)
 ASPECT = _FACE.width / _FACE.height

@@ -7,7 +7,8 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from face_detection.detector import Detector, Picture
+from core.arrays import Picture
+from face_detection.detector import Detector
 from face_detection.identity import people
 from face_detection.linking import Chain, between, link
 from face_detection.searching import BATCH, STRIDE, search

@@ -6,8 +6,9 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from core.runs import runs
 from face_detection.fitness import Reason
-from face_detection.track import FaceTrack, runs
+from face_detection.track import FaceTrack
 
 Floats = npt.NDArray[np.float32]
 Range = tuple[int, int, str]

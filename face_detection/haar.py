@@ -12,9 +12,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from errors import BadInput
+from core.arrays import Picture
+from core.errors import BadInput
 from face_detection.box import Box, Detection
-from face_detection.detector import Framing, Picture, best_first
+from face_detection.detector import Framing, best_first
 
 # The image pyramid.  On real clips a step of 1.05 instead of 1.1 takes a fifth off the jitter of the box's size and
 # finds a few more faces; 1.03 gains nothing more.

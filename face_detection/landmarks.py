@@ -14,12 +14,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from errors import BadInput
+from core.arrays import Picture
+from core.errors import BadInput
+from core.paths import CHECKPOINTS
 from face_detection.alignment import POINTS, aligned_box, aligned_boxes
 from face_detection.box import Box
-from face_detection.cropping import Picture, cut
+from face_detection.cropping import cut
 
-WEIGHTS = Path(__file__).resolve().parent.parent / "checkpoints" / "landmarks.safetensors"
+WEIGHTS = CHECKPOINTS / "landmarks.safetensors"
 SIDE = 96  # pixels of what the network sees
 CONTEXT = 1.3  # heights of the box: the side of the square that it sees
 ROUNDS = 2

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from core.arrays import Picture
 from face_detection.alignment import RIGID, fitted
-from face_detection.cropping import Picture
 
 Floats = npt.NDArray[np.float32]
 

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from errors import BadInput
+from core.errors import BadInput
 from face_detection import weights
 from face_detection.detector import Detector
 from face_detection.haar import HaarDetector

@@ -18,9 +18,10 @@ import torch
 from torch import Tensor
 from torchvision.ops import nms
 
-from errors import BadInput
+from core.arrays import Picture
+from core.errors import BadInput
 from face_detection.box import Box, Detection
-from face_detection.detector import Framing, Picture, best_first
+from face_detection.detector import Framing, best_first
 
 RETINAFACE_FRAMING = Framing(-0.001, -0.030, 1.081)
 S3FD_FRAMING = RETINAFACE_FRAMING

@@ -14,12 +14,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from errors import BadInput
+from core.arrays import Picture
+from core.errors import BadInput
+from core.paths import CHECKPOINTS
 from face_detection.box import Box, Detection
 from face_detection.cropping import cut
-from face_detection.detector import Detector, Picture
+from face_detection.detector import Detector
 
-WEIGHTS = Path(__file__).resolve().parent.parent / "checkpoints" / "framing.safetensors"
+WEIGHTS = CHECKPOINTS / "framing.safetensors"
 SIDE = 64  # pixels of what the network sees
 CONTEXT = 1.25  # of the box, so that a face that it cuts off is seen
 ROUNDS = 2  # corrections, each of what the one before left

@@ -13,9 +13,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from core.arrays import Picture
 from face_detection.appearance import LENGTH, Look, look
 from face_detection.box import Detection
-from face_detection.detector import Detector, Picture
+from face_detection.detector import Detector
 from face_detection.linking import hardly_moves
 from face_detection.shots import LEAST, ChangeMeter
 from face_detection.sightings import Sightings

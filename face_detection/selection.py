@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from errors import BadInput, NoFace
+from core.errors import BadInput, NoFace
 from face_detection.faces import Faces
 from face_detection.track import FaceTrack
 

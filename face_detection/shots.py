@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from face_detection.detector import Picture
+from core.arrays import Picture
 
 THUMBNAIL = (48, 32)  # width, height
 LEAST = 0.09

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from errors import BadInput
+from core.errors import BadInput
+from core.runs import runs
 from face_detection.box import Box
 from face_detection.smoothing import local_line, running_median
 
@@ -149,9 +150,3 @@ def _smooth(boxes: npt.NDArray[np.float64], centre: float, size: float) -> npt.N
     middles = local_line(middles, centre)
     halves = np.exp(local_line(sizes, size)) / 2
     return np.concatenate([middles - halves, middles + halves], axis=1)
-
-
-def runs(flags: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """The half-open ranges in which flags are True."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))
-    return [(int(start), int(stop)) for start, stop in zip(edges[0::2], edges[1::2], strict=True)]

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from errors import BadInput
+from core.errors import BadInput
+from core.paths import CHECKPOINTS
 
-CHECKPOINTS = Path(__file__).resolve().parent.parent / "checkpoints"
 TIMEOUT = 10.0
 """Seconds without an answer after which a server counts as out of reach."""
 

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import cv2
 
-from errors import BadInput
+from core.arrays import Picture
+from core.errors import BadInput
 from face_detection.box import Box, Detection
-from face_detection.detector import Framing, Picture, best_first
+from face_detection.detector import Framing, best_first
 
 FRAMING = Framing(0.003, -0.032, 1.071)
 SURE = 0.6

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from errors import BadInput
+from core.errors import BadInput
 
 Floats = NDArray[np.float64]
 ScheduleName = Literal["linear", "cosine"]

@@ -10,7 +10,7 @@ from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 import numpy as np
 from numpy.typing import NDArray
 
-from errors import BadInput
+from core.errors import BadInput
 from lipsync.jobs.job import Job, Report
 from systems.registry import DEFAULT_CHECKPOINT
 
@@ -32,7 +32,7 @@ class LipSync:
 
     Settings are the fields of `lipsync.settings.Settings`, most of them called as the flags of generate.py; `quality`,
     `sampler`, `steps`, `seed`, `batch`, `device` and `precision` belong to the model and are given when it is loaded.
-    Same seed, same frames.  What cannot be raises a `LipSyncError` (errors.py), whose text says what to do: BadInput,
+    Same seed, same frames.  What cannot be raises a `LipSyncError` (core.errors), whose text says what to do: BadInput,
     NoFace, OutOfMemory; then there is no new file.
     """
 

@@ -17,14 +17,15 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from audio import FilterBanks, Mel, Sound, broken_samples, open_sound, read_filterbanks, sound_blocks
+from core.arrays import Span
+from core.errors import BadInput
 from dataset import to_network
-from errors import BadInput
 from face_detection import Detector, FaceTrack, Landmarks, Selector, load_detector
-from guided_diffusion.device import process_memory
+from guided_diffusion.engine.device import process_memory
 from lipsync.jobs.job import Job, Report, unfit_sentence
 from lipsync.jobs.runner import JobRunner
 from lipsync.motion.lip_motion import LipMotionSource, Motion
-from lipsync.planning.face_selection import FaceSelector, Span
+from lipsync.planning.face_selection import FaceSelector
 from lipsync.planning.references import References, choose_references
 from lipsync.planning.speaker_segments import SpeakerSegment, read_segments
 from lipsync.planning.timeline import Plan, make_plan

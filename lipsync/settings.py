@@ -5,7 +5,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
-from errors import BadInput
+from core.errors import BadInput
 
 Extend = Literal["pingpong", "loop", "hold"]
 Length = Literal["audio", "video", "shortest"]

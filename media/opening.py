@@ -12,7 +12,7 @@ from av.container import InputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
-from errors import BadInput, lacks_memory
+from core.errors import BadInput, lacks_memory
 
 # Titles in broken Unicode stop nobody: so PyAV reads them from 19 on, before that it must be told.
 LENIENT: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "ignore"}

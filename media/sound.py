@@ -14,9 +14,9 @@ from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.container import InputContainer
-from numpy.typing import NDArray
 
-from errors import lacks_memory
+from core.arrays import Samples
+from core.errors import lacks_memory
 from media.opening import LENIENT, check_sound, sound_stream, zero
 
 JITTER = Fraction(1, 10)  # seconds that timestamps may be off before that counts as a hole
@@ -26,7 +26,6 @@ STEADY = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "wav", "avi")  # one kind 
 
 PAGE, FIRST = 27, 2  # bytes of an Ogg page's head, and the flag of the first page of a recording (RFC 3533)
 
-Samples = NDArray[np.float32]
 Kind = tuple[str, str, int]
 
 

@@ -27,22 +27,22 @@ import torch
 from torch import Tensor
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
-
-from formula import fill, inputs  # noqa: E402
+sys.path.insert(0, str(ROOT))
 
 from audio import ROW, read_mel  # noqa: E402
 from audio.avhubert import AvHubert, AvHubertConfig  # noqa: E402
+from core.errors import BadInput  # noqa: E402
+from core.guard import reads  # noqa: E402
+from core.program import exit_code  # noqa: E402
 from dataset import ClipBatch, to_network  # noqa: E402
-from endings import exit_code  # noqa: E402
-from errors import BadInput  # noqa: E402
 from face_detection import cut, load_detector, track_face  # noqa: E402
-from guided_diffusion.device import autocast, resolve_device, resolve_precision, store_weights  # noqa: E402
+from guided_diffusion.engine.device import autocast, resolve_device, resolve_precision, store_weights  # noqa: E402
 from guided_diffusion.samplers import SampleConfig  # noqa: E402
 from guided_diffusion.unet import UNetConfig  # noqa: E402
 from lipsync.jobs.job import Job  # noqa: E402
 from lipsync.pipeline import LipSyncPipeline  # noqa: E402
 from lipsync.settings import Settings  # noqa: E402
+from scripts.formula import fill, inputs  # noqa: E402
 from systems import registry  # noqa: E402
 from systems.diff2lip import Diff2LipNetwork  # noqa: E402
 from systems.parts import Parts  # noqa: E402
@@ -51,7 +51,6 @@ from systems.sound import SoundConfig  # noqa: E402
 from systems.syncdiff import SyncDiffConfig  # noqa: E402
 from systems.system import Speaker  # noqa: E402
 from video import probe, read_frames  # noqa: E402
-from video.guard import reads  # noqa: E402
 
 FINE = SampleConfig("ddim", "ddim250")
 

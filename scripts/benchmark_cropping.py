@@ -21,10 +21,10 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from endings import exit_code  # noqa: E402
-from errors import BadInput  # noqa: E402
+from core.errors import BadInput  # noqa: E402
+from core.guard import reads  # noqa: E402
+from core.program import exit_code  # noqa: E402
 from face_detection import Box, cropping  # noqa: E402
-from video.guard import reads  # noqa: E402
 
 SIDES = (100, 224, 300.4, 448, 900)  # heights of the face in the frame, pixels
 SIZES = (128, 224)  # of the crop

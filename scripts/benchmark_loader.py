@@ -29,13 +29,13 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from audio import Mel, read_mel  # noqa: E402
+from core.errors import BadInput  # noqa: E402
+from core.guard import reads  # noqa: E402
+from core.program import exit_code  # noqa: E402
 from dataset import ClipBatch, Footage, VideoClip, WindowConfig, Windows, corpus  # noqa: E402
-from endings import exit_code  # noqa: E402
-from errors import BadInput  # noqa: E402
 from face_detection import cut  # noqa: E402
-from guided_diffusion.batches import batches_of  # noqa: E402
+from guided_diffusion.engine.loading import batches_of  # noqa: E402
 from video import read_frames, write_video  # noqa: E402
-from video.guard import reads  # noqa: E402
 
 DEMO = ROOT / "scripts" / "demo"
 SIZE = 128

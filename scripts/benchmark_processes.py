@@ -27,11 +27,11 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from endings import exit_code
-from errors import BadInput
-from guided_diffusion.distributed import LAUNCHERS
+from core.errors import BadInput
+from core.guard import reads
+from core.program import exit_code
+from guided_diffusion.engine.distributed import LAUNCHERS
 from video import read_frames, write_video
-from video.guard import reads
 
 ROOT = Path(__file__).resolve().parent.parent
 DEMO = ROOT / "scripts" / "demo"

@@ -30,18 +30,19 @@ import torch
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from core.guard import guard, reads  # noqa: E402
+from core.paths import CHECKPOINTS  # noqa: E402
+from core.program import exit_code  # noqa: E402
 from dataset.pack import Labels  # noqa: E402
-from endings import exit_code  # noqa: E402
 from face_detection import Box  # noqa: E402
 from face_detection.alignment import TALL, TEMPLATE  # noqa: E402
-from guided_diffusion.device import resolve_device  # noqa: E402
+from guided_diffusion.engine.device import resolve_device  # noqa: E402
 from systems.recipes import RECIPES, recipe  # noqa: E402
 from systems.training import train  # noqa: E402
 from video import write_video  # noqa: E402
-from video.guard import guard, reads  # noqa: E402
 
-STAGE1 = ROOT / "checkpoints" / "style-medium" / "motion.safetensors"
-SYNC = ROOT / "checkpoints" / "sync.safetensors"
+STAGE1 = CHECKPOINTS / "style-medium" / "motion.safetensors"
+SYNC = CHECKPOINTS / "sync.safetensors"
 SYSTEMS = [name for name, found in RECIPES.items() if found.kind in ("diff2lip", "syncdiff", "style")]
 NUMBERS = 16  # of a lip motion
 

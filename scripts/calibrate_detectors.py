@@ -44,15 +44,16 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from core.arrays import Picture
+from core.guard import reads
 from face_detection import Box, Detector, voxceleb2_box
 from face_detection import networks as torch_networks
 from face_detection import yunet as opencv_networks
-from face_detection.detector import Framing, Picture
+from face_detection.detector import Framing
 from face_detection.haar import FRONTAL, TILTED, HaarDetector
 from face_detection.reframing import Reframed, load_framing
 from face_detection.weights import TABLE
 from video import read_frames
-from video.guard import reads
 
 PADDING = 16
 PER_SPEAKER = 4

@@ -26,13 +26,14 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from audio import Waveform, read_sound
+from core.atomic import atomic
+from core.errors import BadInput
+from core.guard import guard, reads, writes_into
+from core.program import exit_code
 from dataset.folders import VIDEO_SUFFIXES, files
-from endings import exit_code
-from errors import BadInput
 from lipsync.cli.main import generate
 from lipsync.jobs.manifest import Manifest, ManifestEntry
-from video import atomic, probe
-from video.guard import guard, reads, writes_into
+from video import probe
 
 LIST = "clips"
 SPAN = 4.0      # seconds at the end of a sound that are compared

@@ -12,8 +12,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from endings import exit_code
-from errors import BadInput, BatchFailed
+from core.errors import BadInput, BatchFailed
+from core.program import exit_code
 from evaluation.weights import TABLE as METRICS
 from face_detection import weights
 from face_detection.weights import TABLE as DETECTORS

@@ -21,10 +21,11 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from core.errors import NoFace
+from core.guard import guard, reads
+from core.program import exit_code
 from dataset.folders import VIDEO_SUFFIXES, files_below
 from dataset.source import listed
-from endings import exit_code
-from errors import NoFace
 from face_detection import Box, Landmarks, load_detector, voxceleb2_box
 from face_detection.alignment import MIRRORED
 from face_detection.fitness import lip_doubt
@@ -32,7 +33,6 @@ from face_detection.landmarks import Found
 from lipsync.planning.face_selection import FaceSelector
 from lipsync.settings import Settings
 from video import pick_frames, probe
-from video.guard import guard, reads
 
 KINDS = ("square", "hand", "cup", "fist", "microphone")
 FITTED = 3  # of them, the first

@@ -22,14 +22,14 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from core.errors import BadInput
+from core.guard import reads
+from core.program import exit_code
 from dataset import Entry, entries, load_clip
-from endings import exit_code
-from errors import BadInput
 from evaluation.mediapipe_client import MediaPipe
 from systems.style.frontal import WANTED, frontal
 from systems.style.labels import SPACE, landmarks_path, save_landmarks
 from systems.style.lip_motion import MotionSpace
-from video.guard import reads
 
 MARGIN = 64  # pixels of their own edge around the crops: MediaPipe's detector wants faces smaller than the picture
 

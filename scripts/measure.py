@@ -28,14 +28,14 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from core.errors import BadInput
+from core.guard import guard, reads, writes
+from core.program import exit_code
 from dataset import Clip, ClipBatch, entries, load_clip, to_pictures, window
 from dataset.sampling import stack
-from endings import exit_code
-from errors import BadInput
-from guided_diffusion.device import resolve_device, resolve_precision
+from guided_diffusion.engine.device import resolve_device, resolve_precision
 from systems import registry
 from systems.system import Speaker
-from video.guard import guard, reads, writes
 
 KINDS = ("own", "other", "reference")
 

@@ -21,13 +21,13 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from core.errors import BadInput
+from core.guard import reads
+from core.program import exit_code
 from dataset import ClipBatch, Footage, corpus, stack, window
-from endings import exit_code
-from errors import BadInput
-from guided_diffusion.device import resolve_device, resolve_precision
+from guided_diffusion.engine.device import resolve_device, resolve_precision
 from systems import progress, registry
 from systems.system import Speaker
-from video.guard import reads
 
 BIN = 64  # frames
 

@@ -32,16 +32,16 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from audio.activity import speech_activity
+from core.atomic import atomic
+from core.errors import BadInput
+from core.guard import guard, reads, writes
+from core.program import exit_code
 from dataset import to_network
-from endings import exit_code
-from errors import BadInput
 from systems import registry
 from systems.style import StyleReference, labelled
 from systems.style.labels import LabelledClip
 from systems.style.motion import FPS, LEAST
 from systems.style.motion_progress import hearing
-from video import atomic
-from video.guard import guard, reads, writes
 
 SHUT = 0.02    # of the distance between the eyes: lips that are less apart are closed
 SPLITS = ("seen", "test")

@@ -34,17 +34,17 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from audio import SAMPLE_RATE, Sound, Waveform, log_mel
+from core.errors import BadInput
+from core.guard import reads
+from core.program import exit_code
 from dataset import Clip, ClipBatch, Needs, entries, load_clip, stack, to_pictures, window
-from endings import exit_code
-from errors import BadInput
 from evaluation.mediapipe_client import MediaPipe
-from guided_diffusion.device import autocast, resolve_device, resolve_precision
+from guided_diffusion.engine.device import autocast, resolve_device, resolve_precision
 from scripts.benchmark import medians
 from scripts.measure import Row, compare, interval
 from systems import registry
 from systems.style.frontal import WANTED, frontal
 from systems.system import Speaker
-from video.guard import reads
 
 WAYS = ("own motion", "another's motion", "real face", "reference pasted")
 BATCH = 8     # frames at a time where cost is measured

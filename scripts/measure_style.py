@@ -33,9 +33,11 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from core.atomic import atomic
+from core.errors import BadInput
+from core.guard import guard, reads, writes
+from core.program import exit_code
 from dataset import PackClip, to_network
-from endings import exit_code
-from errors import BadInput
 from evaluation.bootstrap import interval
 from systems import registry
 from systems.style import LipMotion, labelled
@@ -43,8 +45,6 @@ from systems.style.labels import LabelledClip
 from systems.style.motion import FPS, LEAST
 from systems.style.motion_progress import hearing
 from systems.style.sequences import GAP
-from video import atomic
-from video.guard import guard, reads, writes
 
 OTHERS = 5   # other speakers whose references are tried for each clip
 NEAREST = 0.1  # share of a reference that counts as sounding alike

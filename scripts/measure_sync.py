@@ -33,15 +33,15 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from audio import MEL_RATE, MELS, SILENCE, Mel
+from core.guard import reads
+from core.program import exit_code
 from dataset import ClipBatch, Footage, corpus
-from endings import exit_code
-from guided_diffusion.device import resolve_device, resolve_precision
+from guided_diffusion.engine.device import resolve_device, resolve_precision
 from scripts.lips import Lips, lips_of
 from systems import progress, registry
 from systems.judge import FRAMES, Judge
 from systems.sync import SyncExpert, find_offset
 from systems.system import Speaker
-from video.guard import reads
 
 SPLITS = ("seen", "test")
 SHIFTS = range(-5, 6)

@@ -19,8 +19,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from endings import exit_code
-from video.guard import guard, reads, writes_into
+from core.guard import guard, reads, writes_into
+from core.program import exit_code
 
 KINDS = ("real", "own", "other")
 UPPER, LOWER, LEFT, RIGHT = 13, 14, 61, 291  # of MediaPipe's 478 points: inner lips, corners of the mouth
@@ -32,7 +32,7 @@ def speak(options: argparse.Namespace) -> None:
     from tqdm import tqdm
 
     from dataset import ClipBatch, entries, load_clip, to_network, to_pictures
-    from guided_diffusion.device import resolve_device, resolve_precision
+    from guided_diffusion.engine.device import resolve_device, resolve_precision
     from guided_diffusion.samplers import SampleConfig
     from scripts.lips import lips_of
     from scripts.measure import group_of, others

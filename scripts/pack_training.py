@@ -27,18 +27,19 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from core.atomic import atomic
+from core.errors import BadInput
+from core.guard import guard, reads, writes_into
+from core.program import exit_code
 from dataset.pack import Labels
 from dataset.source import Source, listed
-from endings import exit_code
-from errors import BadInput
 from evaluation.mediapipe_client import MediaPipe
 from face_detection.alignment import POINTS
 from systems.registry import load_motion
 from systems.style.frontal import WANTED, frontal
 from systems.style.labels import SPACE
 from systems.style.lip_motion import MotionSpace
-from video import atomic, probe, read_frames
-from video.guard import guard, reads, writes_into
+from video import probe, read_frames
 
 LOOKED = tuple(dict.fromkeys((*WANTED, *POINTS)))  # of MediaPipe's points, those that are kept
 ALIGNING = [LOOKED.index(point) for point in POINTS]

@@ -22,14 +22,14 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from audio import Mel
+from core.errors import BadInput
+from core.guard import reads
+from core.program import exit_code
 from dataset.prepare import parser, run
 from dataset.sync_filter import Offset, SyncFilter
-from endings import exit_code
-from errors import BadInput
 from systems.judge import FRAMES, Judge
 from systems.registry import load_expert
 from systems.sync import find_offset
-from video.guard import reads
 
 
 @dataclass(frozen=True)

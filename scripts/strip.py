@@ -13,17 +13,17 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from endings import exit_code
-from errors import BadInput
+from core.arrays import Picture
+from core.atomic import atomic
+from core.errors import BadInput
+from core.guard import guard, reads, writes
+from core.program import exit_code
 from lipsync.planning.timeline import Plan
-from video import atomic, probe, read_frames
-from video.guard import guard, reads, writes
+from video import probe, read_frames
 
-Picture = NDArray[np.uint8]  # HWC u8 RGB
 GAP = 4  # white pixels around every frame
 CHANGED = 8  # levels by which a pixel of a close-up differs, its neighbours with it
 

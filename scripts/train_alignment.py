@@ -25,14 +25,15 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from core.atomic import atomic
+from core.errors import BadInput
+from core.guard import guard, reads, writes
+from core.program import exit_code
 from dataset.pack import PackClip, packed
-from endings import exit_code
-from errors import BadInput
 from face_detection.alignment import MIRRORED, POINTS, RIGID, TALL, TEMPLATE
 from face_detection.landmarks import CONTEXT, SIDE, LandmarkNetwork
-from guided_diffusion.device import autocast, resolve_device
-from video import atomic, read_frames
-from video.guard import guard, reads, writes
+from guided_diffusion.engine.device import autocast, resolve_device
+from video import read_frames
 from video.opening import one_thread_each
 
 STORED = 128  # pixels of a published crop as it is kept

@@ -26,14 +26,15 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from core.atomic import atomic
+from core.errors import BadInput
+from core.guard import guard, reads, writes
+from core.program import exit_code
 from dataset.pack import packed
 from dataset.source import listed
-from endings import exit_code
-from errors import BadInput
 from face_detection import voxceleb2_box
 from face_detection.reframing import CONTEXT, ROUNDS, SIDE, FramingNetwork
-from video import atomic, read_frames
-from video.guard import guard, reads, writes
+from video import read_frames
 
 STORED = 112  # pixels of a crop: half of the published 224
 FACE = voxceleb2_box(STORED, STORED)

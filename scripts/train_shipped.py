@@ -20,15 +20,16 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from endings import exit_code
-from errors import BadInput, LipSyncError, Stopped
+from core.atomic import atomic
+from core.errors import BadInput, LipSyncError, Stopped
+from core.guard import guard, reads, writes_into
+from core.lock import locked
+from core.paths import CHECKPOINTS
+from core.program import exit_code
 from scripts.shipped_stages import NAMES, Stage, chosen, makers
-from video import atomic
-from video.guard import guard, reads, writes_into
-from video.lock import locked
 
 ROOT = Path(__file__).resolve().parent.parent
-EARS = ROOT / "checkpoints" / "style-medium" / "motion.safetensors"  # holds Whisper's blocks
+EARS = CHECKPOINTS / "style-medium" / "motion.safetensors"  # holds Whisper's blocks
 DISK = 0.5e9  # bytes that a run of train.py takes: state, earlier weights, a state that is being written
 SIZE = 128  # pixels of a face in all presets that ship
 SENTENCES = {
@@ -172,7 +173,7 @@ def _check_data(waiting: Sequence[Stage], options: argparse.Namespace) -> None:
     """The pack, its labels and space, and whether its frames fit into the memory of the device."""
     from dataset.pack import is_pack, packed
     from dataset.resident import check_fits
-    from guided_diffusion.device import resolve_device
+    from guided_diffusion.engine.device import resolve_device
     from systems.recipes import recipe
     from systems.style import SPACE, MotionSpace, labelled
     from systems.style.sequences import SequenceData, Sequences

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from dataset import ClipBatch, Footage, Needs
-from guided_diffusion.trainer import Evaluation
+from guided_diffusion.engine.trainer import Evaluation
 
 from . import progress
 from .autoencoder import Autoencoder

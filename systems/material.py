@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from core.errors import BadInput
 from dataset import Footage, Needs, PackClip, PreparedClip, Resident, Windows, corpus
-from errors import BadInput
-from guided_diffusion.checkpoint import load_strictly
-from guided_diffusion.device import PRECISIONS
-from guided_diffusion.trainer import Evaluation
+from guided_diffusion.engine.checkpoint import load_strictly
+from guided_diffusion.engine.device import PRECISIONS
+from guided_diffusion.engine.trainer import Evaluation
 
 from .evaluate import HELD_OUT, Evaluate, complete
 from .parts import Parts

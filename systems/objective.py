@@ -11,7 +11,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from dataset import ClipBatch
-from guided_diffusion.update import Tuning
+from guided_diffusion.engine.train_step import Tuning
 
 from .discriminator import Discriminator, DiscriminatorConfig
 from .inpainting import Inpainter

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from errors import BadInput
+from core.errors import BadInput
 
 K = TypeVar("K")
 WEIGHTS = ("weights.safetensors", "network.safetensors", "renderer.safetensors")

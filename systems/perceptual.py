@@ -12,12 +12,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from errors import BadInput
-from guided_diffusion.checkpoint import load_checkpoint, load_strictly
+from core.errors import BadInput
+from core.paths import CHECKPOINTS
+from guided_diffusion.engine.checkpoint import load_checkpoint, load_strictly
 
 BACKBONE = "alexnet-owt-7be5be79.pth"
 URL = f"https://download.pytorch.org/models/{BACKBONE}"
-CHECKPOINTS = Path(__file__).resolve().parents[1] / "checkpoints"
 
 
 class Lpips(nn.Module):

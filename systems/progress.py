@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from core.errors import BadInput
 from dataset import ClipBatch, Footage, Needs, stack, to_pictures, window
-from errors import BadInput
 from guided_diffusion.samplers import SampleConfig
 
 from .sync import SyncExpert

@@ -4,12 +4,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from core.errors import BadInput
 from dataset import WindowConfig
-from errors import BadInput
-from guided_diffusion.config import with_overrides
 from guided_diffusion.diffusion import DiffusionConfig
+from guided_diffusion.engine.config import with_overrides
+from guided_diffusion.engine.train_config import TrainConfig
 from guided_diffusion.samplers import SampleConfig
-from guided_diffusion.train_config import TrainConfig
 from guided_diffusion.unet import UNetConfig
 
 from .autoencoder import AutoencoderConfig

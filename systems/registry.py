@@ -7,9 +7,10 @@ from typing import Any
 
 import torch
 
-from errors import BadInput
-from guided_diffusion.checkpoint import Checkpoint, check_size, load_checkpoint, load_strictly
-from guided_diffusion.config import from_dict, to_dict
+from core.errors import BadInput
+from core.paths import CHECKPOINTS
+from guided_diffusion.engine.checkpoint import Checkpoint, check_size, load_checkpoint, load_strictly
+from guided_diffusion.engine.config import from_dict, to_dict
 
 from .autoencoder import Autoencoder, AutoencoderConfig, load_published
 from .diff2lip import Diff2Lip, Diff2LipConfig
@@ -19,9 +20,8 @@ from .sync import SyncConfig, SyncExpert, Wav2LipExpert, Wav2LipExpertConfig
 from .syncdiff import SyncDiff, SyncDiffConfig, SyncDiffNetwork
 
 LARGEST_FACE = 4096  # pixels
-ROOT = Path(__file__).resolve().parent.parent
-DEFAULT_CHECKPOINT = ROOT / "checkpoints" / "style-medium"
-SMALL_DIFF2LIP = ROOT / "checkpoints" / "diff2lip-small.safetensors"  # what others are measured against
+DEFAULT_CHECKPOINT = CHECKPOINTS / "style-medium"
+SMALL_DIFF2LIP = CHECKPOINTS / "diff2lip-small.safetensors"  # what others are measured against
 
 Speaking = Diff2Lip | SyncDiff | StyleSystem  # what can speak
 Expert = SyncExpert | Wav2LipExpert  # what can judge

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from audio.avhubert import AvHubert
 from audio.whisper import WhisperEncoder
-from errors import BadInput
-from guided_diffusion.checkpoint import load_checkpoint, load_strictly
+from core.errors import BadInput
+from guided_diffusion.engine.checkpoint import load_checkpoint, load_strictly
 from guided_diffusion.unet import UNet
 
 from .diff2lip import Diff2Lip

@@ -6,8 +6,8 @@ import torch
 from torch import Generator, Tensor, nn
 
 from dataset import ClipBatch, Needs
-from guided_diffusion.device import autocast, store_weights
 from guided_diffusion.diffusion import Diffusion
+from guided_diffusion.engine.device import autocast, store_weights
 from guided_diffusion.samplers import SampleConfig, sample
 
 K = TypeVar("K")

@@ -9,14 +9,14 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from errors import BadInput
-from guided_diffusion.batches import batches_of
-from guided_diffusion.checkpoint import save_checkpoint
-from guided_diffusion.config import to_dict
-from guided_diffusion.distributed import Group, group
-from guided_diffusion.store import blob_url
-from guided_diffusion.trainer import Trainable, Trainer
-from video.lock import locked
+from core.errors import BadInput
+from core.lock import locked
+from guided_diffusion.engine.checkpoint import save_checkpoint
+from guided_diffusion.engine.config import to_dict
+from guided_diffusion.engine.distributed import Group, group
+from guided_diffusion.engine.loading import batches_of
+from guided_diffusion.engine.storage import blob_url
+from guided_diffusion.engine.trainer import Trainable, Trainer
 
 from .autoencoder import Autoencoder
 from .evaluate import complete

@@ -22,19 +22,19 @@ from pathlib import Path
 
 TESTS = Path(__file__).resolve().parent
 ROOT = TESTS.parent
-sys.path[:0] = [str(ROOT), str(TESTS), str(TESTS / "lipsync"), str(TESTS / "systems")]
+sys.path[:0] = [str(ROOT), str(TESTS / "lipsync")]
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from conftest import TINY  # noqa: E402
-from talking_head import picture, talking, tone  # noqa: E402
-from tiny_style import save  # noqa: E402
-from tiny_syncdiff import MEL, PAPER  # noqa: E402
 
 from audio import read_sound  # noqa: E402
-from guided_diffusion.checkpoint import save_checkpoint  # noqa: E402
+from guided_diffusion.engine.checkpoint import save_checkpoint  # noqa: E402
 from lipsync.cli.main import generate  # noqa: E402
 from systems import registry  # noqa: E402
+from tests.helpers.talking_head import picture, talking, tone  # noqa: E402
+from tests.helpers.tiny_style import save  # noqa: E402
+from tests.helpers.tiny_syncdiff import MEL, PAPER  # noqa: E402
 from video import read_frames, write_picture, write_video  # noqa: E402
 
 DIGESTS = TESTS / "data" / "equality.json"

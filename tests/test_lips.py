@@ -10,13 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny_style import save
 from torch import Tensor
-from toy import talking
 
 from audio import Sound
 from dataset import Clip, Needs, save_clip, to_network
-from guided_diffusion.checkpoint import save_checkpoint
+from guided_diffusion.engine.checkpoint import save_checkpoint
 from scripts import measure_sync, mouth_opening
 from scripts.lips import Lips
 from systems.registry import build, describe
@@ -24,6 +22,8 @@ from systems.sound import SoundConfig
 from systems.style import StyleReference
 from systems.style.motion import Heard
 from systems.sync import SyncConfig
+from tests.helpers.tiny_style import save
+from tests.helpers.toy import talking
 
 EXPERT = SyncConfig(size=32, shrink=1, widths=(32, 32), embedding=16, sound=SoundConfig(res_blocks=1))
 CPU = torch.device("cpu")

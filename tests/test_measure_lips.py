@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny_motion import NUMBERS, mouth, space
 from torch import Tensor
 
-from errors import BadInput
+from core.errors import BadInput
 from scripts.measure_lips import SHUT, Case, measure, table
 from systems.style import MotionSpace, StyleReference
+from tests.helpers.tiny_motion import NUMBERS, mouth, space
 
 FRAMES = 60
 

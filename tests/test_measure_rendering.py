@@ -6,11 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from tiny_style import save
-from toy import talking
 
 from dataset import save_clip
 from systems.registry import SMALL_DIFF2LIP
+from tests.helpers.tiny_style import save
+from tests.helpers.toy import talking
 
 ROOT = Path(__file__).parent.parent
 

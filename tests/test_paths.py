@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from test_architecture import SOURCES, tree
 
-from errors import BadInput
+from core.errors import BadInput
 from lipsync.cli.flags import parser
 from lipsync.cli.path_checks import OF_ITEMS
 from lipsync.jobs.job import Job

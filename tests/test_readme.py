@@ -10,9 +10,9 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from talking_head import picture, talking, tone
 
 from systems.registry import DEFAULT_CHECKPOINT
+from tests.helpers.talking_head import picture, talking, tone
 from video import probe, write_video
 
 ROOT = Path(__file__).parent.parent

@@ -13,8 +13,8 @@ import pytest
 from packaging.requirements import Requirement
 
 from audio import read_sound
-from endings import exit_code
-from errors import BadInput, NoFace
+from core.errors import BadInput, NoFace
+from core.program import exit_code
 from scripts.strip import moments, pairs, sheet, write_picture
 from video import probe, write_video
 

@@ -9,17 +9,17 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from tiny_motion import CONFIG, NUMBERS, mouth, openings, prepare, space
-from toy import talking
 
+from core.program import exit_code
 from dataset import save_clip
-from endings import exit_code
-from guided_diffusion.checkpoint import save_checkpoint
+from guided_diffusion.engine.checkpoint import save_checkpoint
 from scripts import fit_motion, measure_style
 from systems.registry import describe
 from systems.style import LipMotion, MotionSpace
 from systems.style.frontal import RIGID
 from systems.style.labels import SPACE, load_landmarks, save_landmarks
+from tests.helpers.tiny_motion import CONFIG, NUMBERS, mouth, openings, prepare, space
+from tests.helpers.toy import talking
 
 
 class Landmarker:

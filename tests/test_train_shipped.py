@@ -13,16 +13,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from talking_head import talking, tone
 
+from core.errors import Stopped
+from core.program import exit_code
 from dataset.pack import Labels
-from endings import exit_code
-from errors import Stopped
 from face_detection.alignment import POINTS
 from scripts import train_shipped
 from scripts.shipped_stages import NAMES, STAGES, makers
 from systems.recipes import recipe
 from systems.registry import load_expert
+from tests.helpers.talking_head import talking, tone
 from video import write_video
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -10,12 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from toy import talking
 
 from dataset import load_clip, save_clip
 from dataset.pack import packed
 from dataset.prepared import entries
-from guided_diffusion.checkpoint import save_checkpoint
+from guided_diffusion.engine.checkpoint import save_checkpoint
 from scripts import pack_training
 from scripts.prepare import ExpertScorer
 from systems.recipes import recipe
@@ -23,6 +22,7 @@ from systems.registry import build, describe, load_motion
 from systems.sound import SoundConfig
 from systems.style import SPACE, MotionSpace
 from systems.sync import SyncConfig
+from tests.helpers.toy import talking
 from video import write_video
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -117,7 +117,7 @@ def test_two_processes_do_what_one_does_that_accumulates(
 
 def test_prepare_leaves_out_what_the_expert_is_unsure_of(expert: Path, tmp_path: Path) -> None:
     """An expert that has learnt nothing is sure of nothing."""
-    from talking_head import tone
+    from tests.helpers.talking_head import tone
 
     clip = talking(0, frames=30, size=128)
     write_video(tmp_path / "a.mp4", iter(clip.faces), Fraction(25), sound=tone(tmp_path / "t.wav", 1.2))

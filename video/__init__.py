@@ -6,7 +6,6 @@ lets any file appear whole or not at all.  Everything is a stream: memory does n
 grow with length.  Time begins at a file's first picture, frame k is at k / fps, and fps is an exact Fraction.
 """
 
-from video.atomic import atomic
 from video.codecs import CODECS, CONTAINERS, codec_for
 from video.encoding import SEGMENT
 from video.info import VideoInfo, probe
@@ -23,7 +22,6 @@ __all__ = [
     "SEGMENT",
     "Mono",
     "VideoInfo",
-    "atomic",
     "codec_for",
     "join",
     "pick_frames",

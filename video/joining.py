@@ -7,8 +7,8 @@ from pathlib import Path
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from errors import BadInput
-from video.atomic import atomic
+from core.atomic import atomic
+from core.errors import BadInput
 from video.codecs import CODECS
 from video.opening import opened
 from video.sound import Mono, sound_of

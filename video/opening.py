@@ -8,7 +8,7 @@ from pathlib import Path
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from errors import BadInput
+from core.errors import BadInput
 from media import open_media, picture_stream
 
 READABLE = "give an mp4, mov, mkv, webm, avi or mpg video, or a png, jpg or webp picture"

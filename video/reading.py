@@ -13,7 +13,7 @@ from av.packet import Packet
 from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
-from errors import BadInput, lacks_memory
+from core.errors import BadInput, lacks_memory
 from video.opening import is_still, opened
 from video.picture import TURNING, Converter, Turn, exif_turn
 from video.timeline import Key, Timeline, Times, all_packets, timeline

@@ -14,7 +14,7 @@ from av.codec.codec import Codec
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 
-from errors import BadInput, lacks_memory
+from core.errors import BadInput, lacks_memory
 from media import changes, heard, open_media, sound_stream, zero
 from media.opening import check_sound
 

@@ -7,8 +7,8 @@ import av
 import numpy as np
 from av.video.frame import VideoFrame
 
-from errors import BadInput
-from video.atomic import atomic
+from core.atomic import atomic
+from core.errors import BadInput
 
 PICTURES = (".png",)
 

@@ -16,7 +16,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from errors import BadInput, lacks_memory
+from core.errors import BadInput, lacks_memory
 from video.opening import is_still, opened
 
 STILL_RATE = Fraction(25)

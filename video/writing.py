@@ -10,8 +10,8 @@ import numpy as np
 from av.container import OutputContainer
 from av.video.stream import VideoStream
 
-from errors import BadInput
-from video.atomic import atomic
+from core.atomic import atomic
+from core.errors import BadInput
 from video.codecs import CONTAINERS, codec_for
 from video.encoding import Encoder
 from video.sound import Mono, sound_of

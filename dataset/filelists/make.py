@@ -18,11 +18,11 @@ import sys
 from itertools import permutations
 from pathlib import Path, PurePosixPath
 
+from core.errors import BadInput
+from core.guard import guard, reads, writes
+from core.program import exit_code
 from dataset.filelist import Pair, write_filelist
 from dataset.folders import VIDEO_SUFFIXES, files_below
-from endings import exit_code
-from errors import BadInput
-from video.guard import guard, reads, writes
 
 ATTEMPTS = 1000  # draws for each pair before the data is taken to have too few
 

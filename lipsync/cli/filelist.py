@@ -14,15 +14,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from core.errors import BadInput
+from core.rows import JSON, check_columns, read_rows, read_text
 from dataset.filelist import read_filelist
-from errors import BadInput
 from lipsync.jobs.item import FilelistItem, default_name, original_of
 from lipsync.jobs.job import Job
-from texts import read_text
 from video import segment_suffix
 
 from .flags import add_flags, settings, spelled
-from .rows import JSON, check_columns, read_rows
 
 PATHS = ("video", "audio", "segments", "mux_audio", "style_video", "motion_in")
 COLUMNS = (

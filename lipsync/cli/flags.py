@@ -6,8 +6,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, NoReturn
 
+from core.guard import reads, writes, writes_into
 from lipsync.settings import QUALITIES, Settings, Sides
-from video.guard import reads, writes, writes_into
 
 from .answers import Help, better, version
 from .legacy_flags import add_originals

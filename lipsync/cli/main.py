@@ -11,21 +11,21 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from endings import exit_code
-from errors import BadInput, BatchFailed
+from core.errors import BadInput, BatchFailed
+from core.lock import locked
+from core.program import exit_code
 from lipsync.inspect.looks import look
 from lipsync.jobs.item import FilelistItem, default_name, original_of
 from lipsync.jobs.job import Job, check_place
 from lipsync.jobs.manifest import Manifest
 from lipsync.settings import Settings
-from video.lock import locked
 
 from .flags import checkpoint, parser, settings
 from .legacy_flags import unused
 from .path_checks import check_run
 
 if TYPE_CHECKING:
-    from guided_diffusion.distributed import Group
+    from guided_diffusion.engine.distributed import Group
     from lipsync.jobs.filelist_runner import FilelistRunner
 
 PATIENCE = timedelta(days=30)  # shares of a list may differ by hours; a process that died is noticed at once
@@ -50,14 +50,14 @@ def generate_dist(args: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def _alone() -> Iterator["Group"]:
-    from guided_diffusion.distributed import Group
+    from guided_diffusion.engine.distributed import Group
 
     yield Group()
 
 
 @contextmanager
 def _together() -> Iterator["Group"]:
-    from guided_diffusion.distributed import group
+    from guided_diffusion.engine.distributed import group
 
     with group(PATIENCE) as own:
         yield own

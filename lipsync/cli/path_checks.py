@@ -4,11 +4,11 @@ import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from errors import BadInput
+from core.errors import BadInput
+from core.guard import Named, check, roles
 from lipsync.jobs.item import FilelistItem
 from lipsync.jobs.job import check_place
 from lipsync.jobs.manifest import Manifest
-from video.guard import Named, check, roles
 
 from .flags import parser
 

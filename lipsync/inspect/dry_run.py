@@ -11,7 +11,7 @@ from torch import Tensor
 
 from audio import MELS, ROW, WINDOW, Mel, Sound
 from face_detection import search
-from guided_diffusion.device import process_memory
+from guided_diffusion.engine.device import process_memory
 from lipsync.jobs.job import Job, aligned
 from lipsync.motion.style_reference import FPS, stretches_of
 from lipsync.pipeline import JobPlan, LipSyncPipeline

@@ -3,11 +3,11 @@
 import argparse
 from collections.abc import Callable
 
-from errors import BadInput
+from core.errors import BadInput
+from core.guard import check
 from lipsync.cli.flags import checkpoint
 from lipsync.jobs.job import Job, check_place
 from lipsync.settings import Settings
-from video.guard import check
 
 Look = Callable[[argparse.Namespace, Job, Settings], None]
 

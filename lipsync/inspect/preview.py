@@ -7,9 +7,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from errors import BadInput, NoFace
+from core.arrays import Picture
+from core.errors import BadInput, NoFace
 from face_detection import Box, FaceTrack, cut, load_detector
 from lipsync.jobs.job import Job
 from lipsync.pipeline import LipSyncPipeline, say
@@ -18,7 +18,6 @@ from lipsync.rendering.views import compare
 from lipsync.settings import Settings
 from video import VideoInfo, probe, read_frames
 
-Picture = NDArray[np.uint8]
 TILE = 128  # pixels of a face on the sheet
 GAP = 8
 SHOWN = 4  # moments of each face

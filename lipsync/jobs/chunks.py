@@ -16,11 +16,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from errors import BadInput
+from core.arrays import Span
+from core.errors import BadInput
+from core.lock import acquire, release
 from video import SEGMENT, probe, segment_suffix
-from video.lock import acquire, release
 
-Span = tuple[int, int]
 MARK = "made-by-lip-sync"
 IDENTITY = re.compile("[0-9a-f]{16}")
 LONGEST = 255  # bytes of a file's name

@@ -10,9 +10,9 @@ from functools import partial
 
 from tqdm import tqdm
 
-from endings import said
-from errors import BadInput, LipSyncError, Stopped
-from guided_diffusion.distributed import Group
+from core.errors import BadInput, LipSyncError, Stopped
+from core.program import said
+from guided_diffusion.engine.distributed import Group
 from lipsync.pipeline import LOADED, LipSyncPipeline, say
 from lipsync.rendering.autoregression import Next
 from lipsync.rendering.lockstep import LockstepBatcher, Slot, slot_in_list

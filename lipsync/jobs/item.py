@@ -3,10 +3,10 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from errors import BadInput
+from core.errors import BadInput
+from core.guard import Named
 from lipsync.settings import Settings
 from video import segment_suffix
-from video.guard import Named
 
 from .job import Job
 

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from errors import BadInput
+from core.errors import BadInput
+from core.guard import Named, check
 from lipsync.planning.speaker_segments import sounds_of
 from lipsync.settings import Settings
 from video import codec_for
-from video.guard import Named, check
 
 from .chunks import folder_of
 

@@ -17,8 +17,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from errors import BadInput
-from video import atomic
+from core.atomic import atomic
+from core.errors import BadInput
 
 from .chunks import beside
 from .job import Job, Report

@@ -6,13 +6,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from errors import Stopped
-from guided_diffusion.distributed import Group
+from core.arrays import Span
+from core.errors import Stopped
+from guided_diffusion.engine.distributed import Group
 from lipsync.rendering.lockstep import Slot
 from video import join
 
 from .cache_key import cache_key
-from .chunks import ChunkStore, Span, chunk_ranges
+from .chunks import ChunkStore, chunk_ranges
 from .job import Job, Report
 from .shared_detection import search_together
 

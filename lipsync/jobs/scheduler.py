@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from guided_diffusion.distributed import Group
+from guided_diffusion.engine.distributed import Group
 
 from .item import FilelistItem
 from .runner import ALONE

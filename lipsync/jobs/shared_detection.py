@@ -4,13 +4,13 @@ import logging
 import time
 from collections.abc import Sequence
 
+from core.arrays import Span
 from face_detection import FaceFinder
 
 PATIENCE = 60.0  # seconds in which no other process finishes a block; then this one no longer counts on them
 SLOWER = 3.0  # how much longer than this process's whole share another one's next block may take
 PAUSE = 0.2  # seconds between two looks
 
-Span = tuple[int, int]
 _log = logging.getLogger(__name__)
 
 

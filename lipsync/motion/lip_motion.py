@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from audio import Mel, Sound, open_sound
-from errors import BadInput, NoFace
+from core.atomic import atomic
+from core.errors import BadInput, NoFace
+from core.npz import UNREADABLE, check_arrays
 from face_detection import FaceTrack
 from lipsync.jobs.job import Job, picture_of
 from lipsync.planning.face_selection import FaceSelector
 from systems import registry
-from video import VideoInfo, atomic, probe, write_picture
-from video.arrays import UNREADABLE, check_arrays
+from video import VideoInfo, probe, write_picture
 
 from .plot import openings
 from .style_reference import FPS, read_manner, stretches_of

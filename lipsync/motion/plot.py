@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Picture = NDArray[np.uint8]
+from core.arrays import Picture
+
 Opening = tuple[NDArray[np.float32] | None, float]  # share of the distance between the eyes, frames a second
 
 WIDTH, HEIGHT, LEFT, GAP = 1200, 220, 60, 34  # pixels of a curve, of what is beside it and above

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from core.errors import NoFace
 from dataset import to_network
-from errors import NoFace
 from face_detection import Box, FaceTrack, cut
 from video import VideoInfo, pick_frames
 

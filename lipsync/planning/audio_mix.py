@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from audio import sound_blocks
+from core.arrays import Samples
 from video import Mono
 
 RATE = 48_000  # samples per second of a mix
 
-Samples = NDArray[np.float32]
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from errors import NoFace
+from core.arrays import Span
+from core.errors import NoFace
 from face_detection import (
     Box,
     Detector,
@@ -30,7 +31,6 @@ from face_detection import voxceleb2_box as voxceleb2_margins
 from lipsync.settings import Settings
 from video import VideoInfo, pick_frames
 
-Span = tuple[int, int]
 FADE = 0.2
 """Seconds in which a mouth fades in or out, half a syllable: long enough not to pop, and hardly to be seen double."""
 

@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from core.arrays import Pictures, Span
 from face_detection import FaceTrack, cut
 from lipsync.settings import Reference
 from video import pick_frames
@@ -27,8 +28,6 @@ CANDIDATES = 5  # frames of a half that compete in sharpness
 CANDIDATES_IN_ORDER = 32  # frames of a half that are told apart by how far the mouth is open
 EDGE = 1 / 13  # of a half, at both ends, from which none of these is: what is near in time tells what to copy
 
-Pictures = NDArray[np.uint8]
-Span = tuple[int, int]
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ own time).  Ranges may overlap where their faces differ.
 from dataclasses import dataclass
 from pathlib import Path
 
-from errors import BadInput
-from lipsync.cli.rows import check_columns, read_rows
+from core.errors import BadInput
+from core.rows import check_columns, read_rows
 from lipsync.settings import LONGEST
 
 COLUMNS = ("start", "end", "face", "sound")

@@ -5,15 +5,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
+from core.arrays import Picture
 from lipsync.settings import Extend, Settings
 from video import VideoInfo, read_backwards, read_frames
 
 REVERSE_BYTES = 64 * 2**20  # of frames held in memory, as they are stored, to play a stretch backwards
 
-Picture = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)

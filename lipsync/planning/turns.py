@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from audio import MEL_RATE, FilterBanks, Mel, Sound
 from audio.activity import Activity, speech_activity
-from errors import BadInput
+from core.errors import BadInput
 from face_detection import FaceTrack, unfit_ranges
 from lipsync.settings import Settings
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from torch import Tensor
 
+from core.arrays import Pictures
 from video import SEGMENT
 
-from .renderer import Answer, NetworkInputs, Pictures, StepInput
+from .renderer import Answer, NetworkInputs, StepInput
 
 Next = Callable[[StepInput], Answer]
 """Makes one frame."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from errors import LipSyncError
+from core.errors import LipSyncError
 
 Q = TypeVar("Q")
 A = TypeVar("A")

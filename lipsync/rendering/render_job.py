@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from core.arrays import Picture, Pictures
 from face_detection import Box, cut, jaw_mask, lay, mouth_mask, news_above_lips, with_detail
 from lipsync.jobs.chunks import chunk_ranges
 from lipsync.jobs.job import Job
@@ -27,10 +28,9 @@ from video import Mono, VideoInfo, write_video
 
 from .autoregression import AutoregressiveState, Next
 from .lockstep import LockstepBatcher, Slot, answered, slots
-from .renderer import Answer, NetworkInputs, Pictures, StepInput, Synthesizer
+from .renderer import Answer, NetworkInputs, StepInput, Synthesizer
 from .views import CompositedFrame, View, view
 
-Picture = NDArray[np.uint8]
 File = tuple[Path, int, int]
 AHEAD = 4  # frames that a lane reads at a time
 

@@ -10,15 +10,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from core.arrays import Pictures
+from core.errors import BadInput, OutOfMemory, lacks_memory
 from dataset import ClipBatch, Needs, to_network, to_pictures
-from errors import BadInput, OutOfMemory, lacks_memory
-from guided_diffusion.device import resolve_device, resolve_precision
+from guided_diffusion.engine.device import resolve_device, resolve_precision
 from guided_diffusion.samplers import SampleConfig
 from lipsync.settings import Settings
 from systems import registry
 from systems.system import Speaker, joined_past
 
-Pictures = NDArray[np.uint8]
 Windows = NDArray[np.float32]
 
 BLANK = 2 / 127.5

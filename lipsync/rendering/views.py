@@ -5,12 +5,11 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from core.arrays import Picture
 from face_detection import Box, Layer
 from lipsync.settings import Settings
 
-Picture = NDArray[np.uint8]
 TINT = np.array([255, 0, 200], np.float32)  # RGB of what was pasted, where the mask is shown
 
 

@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from errors import BadInput
-from guided_diffusion.checkpoint import load_checkpoint, load_strictly
+from core.errors import BadInput
+from guided_diffusion.engine.checkpoint import load_checkpoint, load_strictly
 
 SIZE = 128         # pixels of a face
 TINY = ("taef2_encoder.pth", "taef2_decoder.pth")

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from audio import Sound
+from core.atomic import atomic
+from core.errors import BadInput
 from dataset import PackClip, PreparedClip
 from dataset.corpus import sound_of
 from dataset.pack import is_pack, packed
 from dataset.prepared import prepared
-from errors import BadInput
-from video import atomic
 
 from .lip_motion import POINTS, Landmarks, MotionSpace
 from .motion import FPS

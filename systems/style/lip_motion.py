@@ -12,10 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from errors import BadInput
-from guided_diffusion.checkpoint import load_strictly
-from video import atomic
-from video.arrays import UNREADABLE
+from core.atomic import atomic
+from core.errors import BadInput
+from core.npz import UNREADABLE
+from guided_diffusion.engine.checkpoint import load_strictly
 
 # Numbers of MediaPipe's 478 points.  Each row is a pair, the face's right and left; a point on the middle is its own.
 MOUTH = (

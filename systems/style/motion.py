@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from audio import Sound
 from audio.whisper import WhisperConfig, WhisperEncoder
-from errors import BadInput
+from core.errors import BadInput
 from guided_diffusion.blocks import zeroed
 
 from ..sound import WIDTHS, SoundConfig, SoundEncoder

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from guided_diffusion.device import autocast
-from guided_diffusion.trainer import Evaluation
+from guided_diffusion.engine.device import autocast
+from guided_diffusion.engine.trainer import Evaluation
 
 from .labels import LabelledClip
 from .lip_motion import MotionSpace

@@ -9,9 +9,9 @@ import torch
 from numpy.random import Generator
 from torch import Tensor
 
+from core.errors import BadInput
 from dataset import to_network
 from dataset.sampling import balanced
-from errors import BadInput
 
 from .labels import LabelledClip
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from audio.avhubert import AvHubert, sound_path
-from errors import BadInput
-from guided_diffusion.checkpoint import load_checkpoint, load_strictly
+from core.errors import BadInput
+from guided_diffusion.engine.checkpoint import load_checkpoint, load_strictly
 
 SITE = "https://facebookresearch.github.io/av_hubert"
 

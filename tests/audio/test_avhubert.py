@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from formula import formula
 
 from audio import FilterBanks
 from audio.avhubert import AvHubert, AvHubertConfig, sound_path
+from scripts.formula import formula
 
 SHARED = Path(__file__).parents[3] / "shared" / "parity" / "avhubert_base_audio_keys.json"
 TINY = AvHubertConfig(layers=3, width=32, heads=2, hidden=64, kernel=8, groups=4)

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from talking_head import tone
 from test_mel import chirp
 
 from audio import SAMPLE_RATE, FilterBanks, Waveform, log_filterbanks, read_filterbanks, read_sound
 from audio.filterbank import SILENCE
+from tests.helpers.talking_head import tone
 
 FPS = Fraction(25)
 

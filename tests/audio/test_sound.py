@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from talking_head import tone
 
 from audio import SAMPLE_RATE, Mel, Sound, Waveform, log_mel, open_sound
 from audio.activity import speech_activity
-from errors import BadInput
+from core.errors import BadInput
+from tests.helpers.talking_head import tone
 
 
 def words() -> np.ndarray:

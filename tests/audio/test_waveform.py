@@ -10,7 +10,7 @@ from av.audio.frame import AudioFrame
 from av.video.frame import VideoFrame
 
 from audio import SAMPLE_RATE, Waveform, read_sound
-from errors import BadInput
+from core.errors import BadInput
 
 TICK = Fraction(1, 1000)
 

@@ -5,10 +5,10 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
-from toy import counting, talking
 
 from audio import Mel
 from dataset import Clip, ClipBatch, stack, to_network, to_pictures, window
+from tests.helpers.toy import counting, talking
 
 
 def test_every_value_of_a_pixel_survives_the_network_range() -> None:

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_videos import numbers, tiny_video
-from toy import talking
 
+from core.errors import BadInput
 from dataset import ClipBatch, WindowConfig, Windows, corpus, save_clip, to_pictures, video_clip
 from dataset.lrw import lrw_box
 from dataset.splits import is_held_out
 from dataset.voxceleb2 import HELD_OUT
-from errors import BadInput
 from face_detection import voxceleb2_box
-from guided_diffusion.batches import batches_of
+from guided_diffusion.engine.loading import batches_of
+from tests.helpers.tiny_videos import numbers, tiny_video
+from tests.helpers.toy import talking
 
 MEMORY = Path("/proc/self/statm")
 CONFIG = WindowConfig(frames=5, augment=False)

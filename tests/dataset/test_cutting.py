@@ -5,16 +5,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from painted_films import SIZE, Judge, Painted, film, scene, shade
-from tiny_videos import FPS, numbers
 
 from audio import read_mel
+from core.errors import BadInput
 from dataset import Entry, cutting, load_clip
 from dataset.cutting import Cutting, prepare_source
 from dataset.source import Source
 from dataset.span import Least
 from dataset.sync_filter import Offset, SyncFilter
-from errors import BadInput
+from tests.helpers.painted_films import SIZE, Judge, Painted, film, scene, shade
+from tests.helpers.tiny_videos import FPS, numbers
 from video import write_video
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from core.errors import BadInput
 from dataset.filelist import Pair, locate, read_filelist, write_filelist
 from dataset.filelists import make
-from errors import BadInput
 
 PUBLISHED = Path(__file__).parents[2].parent / "shared" / "filelists"
 ROWS = {

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from core.errors import BadInput
 from dataset.report import Report
-from errors import BadInput
 
 TEXTS = ("my list\n", '{"mine": 1}\n', "[]\n", '{"size": 8}\n{"size":\n', '{"size": 8}\n3\n', "x")
 

@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from talking_head import tone
-from toy import counting
 
 from audio import BANK_RATE, FilterBanks, read_filterbanks, read_mel
+from core.errors import BadInput
 from dataset import (
     Clip,
     Entry,
@@ -27,7 +26,8 @@ from dataset import (
 from dataset.cutting import Take, _judged
 from dataset.span import Span
 from dataset.sync_filter import Offset, SyncFilter
-from errors import BadInput
+from tests.helpers.talking_head import tone
+from tests.helpers.toy import counting
 
 ALL = Needs(before=1, rows=4)
 FPS = Fraction(25)

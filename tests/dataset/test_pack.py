@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from talking_head import tone
 
+from core.errors import BadInput
 from dataset import Needs, Resident, WindowConfig, corpus, to_pictures
 from dataset.pack import Labels, PackClip, is_pack, packed
-from errors import BadInput
 from face_detection import Box
 from face_detection.alignment import TALL, TEMPLATE
+from tests.helpers.talking_head import tone
 from video import write_video
 
 SIZE, FRAMES = 32, 20

@@ -11,15 +11,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from painted_films import Judge, Painted, film, scene
-from talking_head import PORTRAIT
-from tiny_videos import noise
 
 from audio import read_mel
+from core.errors import BadInput, BatchFailed
 from dataset import corpus, cutting, entries, load_clip, prepare
 from dataset.sync_filter import Offset, SyncFilter
-from errors import BadInput, BatchFailed
 from face_detection import voxceleb2_box
+from tests.helpers.painted_films import Judge, Painted, film, scene
+from tests.helpers.talking_head import PORTRAIT
+from tests.helpers.tiny_videos import noise
 from video import write_video
 from video.opening import one_thread_each
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from toy import talking
 
+from core.errors import BadInput
 from dataset import Entry, entries, load_clip, save_clip
-from errors import BadInput
+from tests.helpers.toy import talking
 
 
 def test_a_clip_comes_back(tmp_path: Path) -> None:

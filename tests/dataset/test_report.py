@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from core.errors import BadInput
 from dataset.report import Report
-from errors import BadInput
 
 
 def filled(folder: Path) -> Report:

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from toy import counting, talking
 
+from core.errors import BadInput
 from dataset import Clip, ClipBatch, WindowConfig, Windows, corpus, entries, load_clip, save_clip, to_pictures, window
 from dataset.sampling import _zoomed
-from errors import BadInput
+from tests.helpers.toy import counting, talking
 
 PLAIN = WindowConfig(frames=5, augment=False)
 FIELDS = ("faces", "reference", "mel", "speech")

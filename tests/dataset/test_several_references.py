@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 import torch
-from toy import counting
 
 from dataset import Needs, WindowConfig, Windows, stack, window
+from tests.helpers.toy import counting
 
 NEEDS = Needs(references=3)
 

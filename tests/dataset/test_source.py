@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from core.errors import BadInput
 from dataset.source import found, listed
 from dataset.splits import is_held_out
-from errors import BadInput
 
 
 def rows(tmp_path: Path, text: str) -> dict[str, str]:

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_videos import numbers, tiny_video
 
 from audio import read_mel
+from core.errors import BadInput
 from dataset import VideoClip, VideoTree, video_clip
-from errors import BadInput
 from face_detection import cut, voxceleb2_box
+from tests.helpers.tiny_videos import numbers, tiny_video
 from video import read_frames, write_video
 
 

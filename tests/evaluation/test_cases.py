@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from core.errors import BadInput
 from dataset.filelist import read_filelist
-from errors import BadInput
 from evaluation.cases import from_folder, from_list, result_name
 from lipsync.cli.filelist import read_list
 

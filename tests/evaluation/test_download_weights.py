@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from errors import BadInput
+from core.errors import BadInput
 from evaluation import weights
 from evaluation.weights import Shelf
 from face_detection import weights as detectors

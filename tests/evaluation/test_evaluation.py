@@ -12,8 +12,6 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from talkers import mouths
-from talking_head import tone
 
 from evaluation import weights
 from evaluation.cases import from_folder, from_list
@@ -26,6 +24,8 @@ from evaluation.suite import Suite, Tools, assemble
 from face_detection import Box
 from systems import registry
 from systems.sync import SyncConfig
+from tests.helpers.talkers import mouths
+from tests.helpers.talking_head import tone
 from video import write_video
 
 WHOLE = Protocol("tiny", "reconstruction", "whole", 32, "tiny videos")
@@ -159,7 +159,7 @@ class Mouth:
 
 def test_landmarks_and_an_expert_are_asked_where_they_are_at_hand(tmp_path: Path) -> None:
     from evaluation import mouth
-    from guided_diffusion.checkpoint import save_checkpoint
+    from guided_diffusion.engine.checkpoint import save_checkpoint
 
     film(tmp_path / "real" / "a.mp4"), film(tmp_path / "fake" / "a.mp4", noise=40)
     columns = mouth.columns(Mouth.name)

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from knowing import Knowing
-from talkers import noise, talker
 
 from audio import Mel
 from evaluation.expert import ExpertScore, resized
+from tests.helpers.knowing import Knowing
+from tests.helpers.talkers import noise, talker
 
 
 @pytest.mark.parametrize("late", [-3, 0, 4])

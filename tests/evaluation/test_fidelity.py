@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 from skimage.metrics import peak_signal_noise_ratio
-from talkers import noise, talker
 from torch import Tensor
 
 from evaluation import fidelity
 from evaluation.metric import BOTH, ClipMean, Column, Figure
+from tests.helpers.talkers import noise, talker
 
 
 def blurred(pictures: np.ndarray) -> np.ndarray:

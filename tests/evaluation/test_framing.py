@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from errors import NoFace
+from core.errors import NoFace
 from evaluation.framing import View, syncnet_box, views, voxceleb2_picture
 from evaluation.protocol import PROTOCOLS, Protocol
 from evaluation.talker import WIDE

@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from talkers import noise, talker
 from torch import Tensor, nn
 
-from errors import BadInput
+from core.errors import BadInput
 from evaluation.frechet import FID, Frechet, Moments, frechet_distance
 from evaluation.i3d import VideoFeatures
 from evaluation.inception import BlockA, BlockE, InceptionFeatures, fid_inception
+from tests.helpers.talkers import noise, talker
 
 CPU = torch.device("cpu")
 

@@ -6,10 +6,10 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
-from talkers import noise, talker
 
-from errors import BadInput
+from core.errors import BadInput
 from evaluation.identity import MOMENTS, SFace, columns, csim
+from tests.helpers.talkers import noise, talker
 
 
 class Colour:

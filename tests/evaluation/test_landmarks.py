@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from errors import BadInput
+from core.errors import BadInput
 from evaluation.landmarks import Fan, fan_square, peaks
 from evaluation.mediapipe_client import MediaPipe
 from face_detection import Box

@@ -6,13 +6,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from talkers import SAMPLES, noise, talker
 
 from evaluation import lips
 from evaluation.lip_points import LIPS, POINTS, LipPoints
 from evaluation.lips import BEST, LAGS, MEASURES, BestLag, columns
 from evaluation.talker import Points, Talker
 from face_detection import Box
+from tests.helpers.talkers import SAMPLES, noise, talker
 
 SWING = 4 + 3 * np.sin(np.arange(60) / 2.3)
 FIGURES = {figure.name: measure for figure, measure in MEASURES}

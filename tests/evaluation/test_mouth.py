@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from talkers import SAMPLES, mouths, noise, talker
 
 from evaluation import mouth
+from tests.helpers.talkers import SAMPLES, mouths, noise, talker
 
 SWING = 0.3 + 0.2 * np.sin(np.arange(40))
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from talkers import mouths, noise, talker
 
 from evaluation.metric import Figure
 from evaluation.mouth import opening
@@ -17,6 +16,7 @@ from evaluation.protocol import PROTOCOLS
 from evaluation.results import PASTED, REAL, RESULT, SUBJECTS, Cell, Evaluation, Problem, Row, Scores
 from evaluation.sheet import contact_sheet
 from evaluation.tables import _inert, as_csv, as_json, as_markdown, cells
+from tests.helpers.talkers import mouths, noise, talker
 
 LSE = Figure("LSE-D", "", "down", "somebody <once>")
 MISSING = Figure("FID", "", "down", "somebody else")

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from errors import BadInput
+from core.errors import BadInput
 from evaluation import suite, weights
 from evaluation.metric import Metric
 from evaluation.protocol import PROTOCOLS

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from talkers import SAMPLES, noise, talker
 from torch import Tensor, nn
 
-from errors import BadInput
+from core.errors import BadInput
 from evaluation.mfcc import mfcc
 from evaluation.syncnet import SyncNet, SyncScore, lse, whole_numbers
+from tests.helpers.talkers import SAMPLES, noise, talker
 
 SHARED = Path(__file__).parents[2].parent / "shared"
 CPU = torch.device("cpu")

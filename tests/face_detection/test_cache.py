@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
-from painted import Painted, scene
 
-from errors import BadInput
+from core.errors import BadInput
 from face_detection import FaceFinder, find_faces
 from face_detection.cache import content_hash, default_folder
+from tests.helpers.painted import Painted, scene
 from video import probe, write_video
 
 

@@ -5,11 +5,11 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from painted import HEIGHT, WIDTH, Painted, scene
 
-from errors import BadInput, NoFace
+from core.errors import BadInput, NoFace
 from face_detection import Faces, FaceTrack, Selector, Sightings, find_faces, search
 from face_detection.faces import MOST
+from tests.helpers.painted import HEIGHT, WIDTH, Painted, scene
 
 FPS = Fraction(25)
 

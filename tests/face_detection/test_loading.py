@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import cv2
 import pytest
 
-from errors import BadInput
+from core.errors import BadInput
 from face_detection import NAMES, load_detector, loading, weights
 
 torch = pytest.importorskip("torch")

@@ -12,8 +12,8 @@ import torch
 from numpy.testing import assert_allclose
 from torch import Tensor
 
-from endings import exit_code
-from errors import BadInput
+from core.errors import BadInput
+from core.program import exit_code
 from face_detection import Box, Detection, reframing
 from face_detection.detector import ASPECT
 from face_detection.reframing import WEIGHTS, FramingNetwork, Reframed, load_framing

@@ -5,12 +5,12 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from painted import HEIGHT, WIDTH, Painted, scene
 
 from face_detection import FaceTrack, track_face
 from face_detection.searching import search
 from face_detection.shots import ChangeMeter, shot_starts
 from face_detection.sightings import Sightings
+from tests.helpers.painted import HEIGHT, WIDTH, Painted, scene
 
 
 def frame(face: tuple[int, int] | None = None, other: tuple[int, int] | None = None, *, seed: int = 0) -> np.ndarray:

@@ -15,7 +15,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[1]), str(Path(__file__).parent)]
+sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parent)]
 
 import mutants  # noqa: E402
 
@@ -66,9 +66,8 @@ class Bench:
     def _make(self) -> None:
         from fractions import Fraction
 
-        import tiny_style
-        from talking_head import talking, tone
-
+        from tests.helpers import tiny_style
+        from tests.helpers.talking_head import talking, tone
         from video import write_video
 
         words = tone(self.good / "words.wav", 0.4)
@@ -142,7 +141,7 @@ class Bench:
         from lipsync.pipeline import LipSyncPipeline
 
         if kind == "state":
-            from endings import exit_code
+            from core.program import exit_code
 
             return exit_code(lambda: self._train(here / "run", 2))
         where, name = (FilelistRunner, "run") if kind == "list" else (LipSyncPipeline, "plan_job")
@@ -182,8 +181,8 @@ class Bench:
         import torch
         from test_foreign_files import Line
 
-        from guided_diffusion.checkpoint import Checkpoint, save_checkpoint
-        from guided_diffusion.trainer import TrainConfig, Trainer
+        from guided_diffusion.engine.checkpoint import Checkpoint, save_checkpoint
+        from guided_diffusion.engine.trainer import TrainConfig, Trainer
 
         model = Line()
         trainer = Trainer(
@@ -220,7 +219,6 @@ class Bench:
 
 def fuzz(count: int, seed: int = 0, classes: tuple[str, ...] = CLASSES) -> dict[str, Tally]:
     """Tries count / 7 inputs of each class."""
-    sys.path.insert(0, str(Path(__file__).parents[1] / "guided_diffusion"))
     found: dict[str, Tally] = {}
     with tempfile.TemporaryDirectory() as folder:
         os.environ["XDG_CACHE_HOME"] = str(Path(folder) / "cache")

@@ -21,7 +21,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
-sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[1]), str(Path(__file__).parent)]
+sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parent)]
 
 from harness import preload  # noqa: E402
 
@@ -30,12 +30,12 @@ GENERATE = {
     "making": [("lipsync.planning.timeline:Plan", "read"), ("lipsync.rendering.renderer:Synthesizer", "__call__")],
     "writing": [("video.encoding:Encoder", "encode"), ("video.encoding:Encoder", "finish")],
     "joining": [("video.joining", "_shifted")],
-    "renaming": [("video.atomic", "_flush"), ("video.atomic", "_rename")],
+    "renaming": [("core.atomic", "_flush"), ("core.atomic", "_rename")],
 }
 TRAIN = {
     "stepping": [("torch.optim.AdamW", "step")],
     "saving": [("torch", "save"), ("guided_diffusion.trainer:Trainer", "save")],
-    "renaming": [("video.atomic", "_flush"), ("video.atomic", "_rename")],
+    "renaming": [("core.atomic", "_flush"), ("core.atomic", "_rename")],
 }
 HANG = 60  # seconds
 Phases = dict[str, list[tuple[str, str]]]
@@ -162,7 +162,7 @@ def generating(bench: Path) -> Callable[[Path], int]:
 
 def training(bench: Path) -> Callable[[Path], int]:
     """train.py on the sync expert, six steps, saved every other one."""
-    from endings import exit_code
+    from core.program import exit_code
     from systems.training import train
 
     settings = ["model.size=32", "model.shrink=1", "model.widths=[32,32]", "model.embedding=16", "train.batch=8",
@@ -196,10 +196,8 @@ def prepare(folder: Path) -> Path:
     if not process:
         code = 1
         try:
-            import tiny_motion
-            import tiny_style
-            from talking_head import talking, tone
-
+            from tests.helpers import tiny_motion, tiny_style
+            from tests.helpers.talking_head import talking, tone
             from video import write_video
 
             write_video(bench / "person.mp4", talking(40), Fraction(25))

@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from talking_head import talking, tone
-from tiny_motion import prepare
-from tiny_style import SHORT, save
 
 from lipsync.cli.main import generate
 from lipsync.rendering import renderer as synthesis
 from systems.training import train
+from tests.helpers.talking_head import talking, tone
+from tests.helpers.tiny_motion import prepare
+from tests.helpers.tiny_style import SHORT, save
 from video import read_frames, write_video
 
 DEVICE = os.environ.get("GPU_TESTS_ON", "cuda")

@@ -5,7 +5,7 @@ import os
 import cv2
 import torch
 
-from guided_diffusion.batches import batches_of
+from guided_diffusion.engine.loading import batches_of
 
 
 class Threads:

@@ -9,15 +9,14 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from errors import BadInput
-from guided_diffusion.checkpoint import (
+from core.atomic import remove_unfinished, save_atomically
+from core.errors import BadInput
+from guided_diffusion.engine.checkpoint import (
     Checkpoint,
     load_checkpoint,
     load_strictly,
-    save_atomically,
     save_checkpoint,
 )
-from video.atomic import remove_unfinished
 
 WEIGHTS = {"layer.weight": torch.randn(4, 3), "layer.bias": torch.randn(4), "count": torch.tensor([3])}
 CONFIG = {"unet": {"channels": 32, "channel_mult": [1, 2]}, "fill": "noise", "limit": None}

@@ -6,8 +6,8 @@ from typing import Literal
 
 import pytest
 
-from errors import BadInput
-from guided_diffusion.config import from_dict, to_dict, with_overrides
+from core.errors import BadInput
+from guided_diffusion.engine.config import from_dict, to_dict, with_overrides
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from errors import BadInput
-from guided_diffusion.device import autocast, peak_memory, resolve_device, resolve_precision
+from core.errors import BadInput
+from guided_diffusion.engine.device import autocast, peak_memory, resolve_device, resolve_precision
 
 CPU = torch.device("cpu")
 

@@ -12,11 +12,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from errors import BadInput
-from guided_diffusion.distributed import Group, from_environment, group
+from core.errors import BadInput
+from guided_diffusion.engine.distributed import Group, from_environment, group
 
 ROOT = Path(__file__).parents[2]
-PROGRAM = ROOT / "tests" / "guided_diffusion" / "adversarial.py"
+PROGRAM = ROOT / "tests" / "helpers" / "adversarial.py"
 MPIEXEC = Path(sys.executable).with_name("mpiexec")
 LAUNCHED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 
@@ -63,7 +63,7 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One process that accumulates two micro-batches."""
-    from adversarial import main
+    from tests.helpers.adversarial import main
 
     folder = tmp_path_factory.mktemp("alone")
     assert main(folder, json.dumps({"accumulate": 2})) == 0
@@ -126,7 +126,7 @@ def test_a_group_of_one_needs_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
 
 LEAVING = """
 import os
-from guided_diffusion.distributed import group
+from guided_diffusion.engine.distributed import group
 with group() as own:
     own.total(1)
     import torch._dynamo

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from guided_diffusion.ema import Ema
+from guided_diffusion.engine.ema import Ema
 
 
 def constant(value: float) -> nn.Module:

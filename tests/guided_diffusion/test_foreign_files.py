@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from errors import BadInput
-from guided_diffusion.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from guided_diffusion.trainer import TrainConfig, Trainer
+from core.errors import BadInput
+from guided_diffusion.engine.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from guided_diffusion.engine.trainer import TrainConfig, Trainer
 
 
 class Line(nn.Module):

@@ -6,7 +6,7 @@ from threading import Thread
 
 import pytest
 
-from guided_diffusion.interrupt import ASKING, Interrupt
+from guided_diffusion.engine.signals import ASKING, Interrupt
 
 
 @pytest.mark.parametrize("name", ASKING)

@@ -9,17 +9,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from adversarial import FOUR, trainer
 
-PATHS = Path(__file__).parents[2], Path(__file__).parent
-ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, PATHS)), "OMP_NUM_THREADS": "1"}
+from tests.helpers.adversarial import FOUR, trainer
+
+ROOT = Path(__file__).parents[2]
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 DIES = """
 import os, signal, sys
 from dataclasses import replace
 from pathlib import Path
 import torch
-from adversarial import FOUR, publish, trainer
-from guided_diffusion import checkpoint
+from tests.helpers.adversarial import FOUR, publish, trainer
+from core.atomic import save_atomically
 
 folder, what = Path(sys.argv[1]), sys.argv[2]
 save = torch.save
@@ -38,7 +39,7 @@ def publish_and_die(path, step, weights):
         publish(temporary, step, weights)
         if step == 4:
             dies(temporary)
-    checkpoint.save_atomically(path, write)
+    save_atomically(path, write)
 
 if what == "state":
     torch.save = save_and_die
@@ -50,9 +51,9 @@ LOADS = """
 import sys
 from dataclasses import replace
 from pathlib import Path
-from adversarial import FOUR, Batches, trainer
-from errors import Stopped
-from guided_diffusion.batches import batches_of
+from tests.helpers.adversarial import FOUR, Batches, trainer
+from core.errors import Stopped
+from guided_diffusion.engine.loading import batches_of
 
 def batches(indices):
     return batches_of(Batches(), indices, workers=1)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from guided_diffusion.log import Evaluation, Log
-from guided_diffusion.pace import Pace
+from guided_diffusion.engine.logger import Evaluation, Log
+from guided_diffusion.engine.throughput import Pace
 
 PICTURE = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
 

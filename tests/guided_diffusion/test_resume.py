@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 import torch
-from adversarial import FOUR, IDENTITY, Toy, batch, trainer
-from left import lines, same, state
 from safetensors.torch import load_file
 from torch import Generator, Tensor, nn
 
-from errors import BadInput, Stopped
-from guided_diffusion.distributed import Group
+from core.errors import BadInput, Stopped
+from guided_diffusion.engine.distributed import Group
+from tests.helpers.adversarial import FOUR, IDENTITY, Toy, batch, trainer
+from tests.helpers.left import lines, same, state
 
 
 @pytest.mark.parametrize("accumulate", [1, 2])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from errors import BadInput
+from core.errors import BadInput
 from guided_diffusion.schedule import Schedule, named_schedule, spaced_steps
 
 

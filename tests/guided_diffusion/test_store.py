@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from adversarial import FOUR, measured, trainer
 
-from errors import BadInput
-from guided_diffusion import store
-from guided_diffusion.store import Store, blob_url
+from core.errors import BadInput
+from guided_diffusion.engine import storage
+from guided_diffusion.engine.storage import Store, blob_url
+from tests.helpers.adversarial import FOUR, measured, trainer
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_on_a_disk_nothing_is_copied(tmp_path: Path) -> None:
 @pytest.fixture
 def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """What gs://bucket is in this test."""
-    monkeypatch.setattr(store, "blob_url", lambda place: str(tmp_path / "bucket"))
+    monkeypatch.setattr(storage, "blob_url", lambda place: str(tmp_path / "bucket"))
     return tmp_path / "bucket"
 
 

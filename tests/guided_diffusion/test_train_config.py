@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from errors import BadInput
-from guided_diffusion.config import from_dict, to_dict, with_overrides
-from guided_diffusion.train_config import TrainConfig
+from core.errors import BadInput
+from guided_diffusion.engine.config import from_dict, to_dict, with_overrides
+from guided_diffusion.engine.train_config import TrainConfig
 
 
 def test_the_learning_rate_rises_stays_and_falls() -> None:

@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 import torch
-from adversarial import FOUR, Toy, batch, measured, trainer
-from left import TIMING, lines, same, state
 from safetensors.torch import load_file
 from torch import Generator, Tensor, nn
 
-from errors import BadInput
-from guided_diffusion.distributed import Group
-from guided_diffusion.trainer import Evaluation
+from core.errors import BadInput
+from guided_diffusion.engine.distributed import Group
+from guided_diffusion.engine.train_step import micro_batches
+from guided_diffusion.engine.trainer import Evaluation
 from guided_diffusion.unet import UNet, UNetConfig
-from guided_diffusion.update import micro_batches
+from tests.helpers.adversarial import FOUR, Toy, batch, measured, trainer
+from tests.helpers.left import TIMING, lines, same, state
 
 
 def test_the_toy_trains_both_players_and_nothing_else(tmp_path: Path) -> None:

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 import torch
-from formula import fill
 from torch import Generator, Tensor, nn
 
 from guided_diffusion.blocks import AttentionBlock, Resample, ResBlock, timestep_embedding
 from guided_diffusion.unet import UNet, UNetConfig
+from scripts.formula import fill
 
 SMALL = UNetConfig(
     image_size=16, in_channels=4, out_channels=3, channels=32, channel_mult=(1, 2), res_blocks=1,

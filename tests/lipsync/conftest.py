@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from talking_head import talking, tone
 
-from guided_diffusion.checkpoint import save_checkpoint
 from guided_diffusion.diffusion import DiffusionConfig
+from guided_diffusion.engine.checkpoint import save_checkpoint
 from guided_diffusion.samplers import SampleConfig
 from guided_diffusion.unet import UNetConfig
 from systems import registry
 from systems.diff2lip import Diff2LipConfig
 from systems.sound import SoundConfig
+from tests.helpers.talking_head import talking, tone
 from video import write_video
 
 TINY = Diff2LipConfig(

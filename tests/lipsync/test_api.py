@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from errors import BadInput
+from core.errors import BadInput
 from lipsync import LipSync
 from lipsync.cli.main import generate
 from video import read_frames

@@ -5,9 +5,9 @@ import shutil
 from fractions import Fraction
 
 import pytest
-from talking_head import talking, tone
 
 from lipsync.cli.main import generate, generate_dist
+from tests.helpers.talking_head import talking, tone
 from video import probe, read_frames, write_video
 
 FLAGS = ["--box", "20,110,90,180", "--device", "cpu", "--precision", "fp32", "--steps", "1"]

@@ -3,10 +3,10 @@
 from fractions import Fraction
 
 import pytest
-from talking_head import talking, tone
 
 from lipsync.cli.filelist import read_list
 from scripts.benchmark_processes import Run, environments, main, make_list, table
+from tests.helpers.talking_head import talking, tone
 from video import write_video
 
 

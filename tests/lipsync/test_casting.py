@@ -4,11 +4,11 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from talking_head import talking, tone
 
 from lipsync.jobs.job import Job
 from lipsync.pipeline import LipSyncPipeline
 from lipsync.settings import Settings
+from tests.helpers.talking_head import talking, tone
 from video import probe, read_frames, write_video
 
 SETTINGS = Settings(detector="haar", device="cpu", precision="fp32", batch=8, cache=None, length="video")

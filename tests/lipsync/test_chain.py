@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_syncdiff import PAPER
 
-from guided_diffusion.checkpoint import save_checkpoint
+from guided_diffusion.engine.checkpoint import save_checkpoint
 from lipsync.cli.main import generate
 from lipsync.inspect.dry_run import estimate
 from lipsync.jobs.job import Job
@@ -19,6 +18,7 @@ from lipsync.rendering.autoregression import AutoregressiveState
 from lipsync.rendering.renderer import NetworkInputs, StepInput
 from lipsync.settings import Settings
 from systems import registry
+from tests.helpers.tiny_syncdiff import PAPER
 from video import probe
 
 SETTINGS = Settings(

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from talking_head import picture, tone
 
 from evaluation import held_out, pair_scores
 from evaluation.clip import Eyes
@@ -16,6 +15,7 @@ from evaluation.lip_points import POINTS
 from evaluation.lip_table import as_table
 from evaluation.pair_scores import CROPS, CURVE, PairScores, make_results, measure
 from evaluation.results import PASTED, REAL, RESULT
+from tests.helpers.talking_head import picture, tone
 from video import probe, write_video
 
 HALF = Fraction(1, 2)

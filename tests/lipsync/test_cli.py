@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from talking_head import talking
 
 from face_detection.haar import HaarDetector
 from lipsync.cli.flags import parser, settings
 from lipsync.cli.legacy_flags import unused
 from lipsync.cli.main import generate
 from lipsync.settings import Settings
+from tests.helpers.talking_head import talking
 from video import probe, write_video
 
 ROOT = Path(__file__).parent.parent.parent

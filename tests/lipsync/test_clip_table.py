@@ -4,11 +4,11 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from talking_head import talking, tone
 
 from audio import Waveform
-from errors import BadInput
+from core.errors import BadInput
 from scripts.clip_table import lag, main, write_list
+from tests.helpers.talking_head import talking, tone
 from video import Mono, write_video
 
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from talking_head import talking, tone
-from tiny_style import save
 
 from lipsync.inspect import dry_run as estimate
 from lipsync.jobs.job import Job
 from lipsync.pipeline import LipSyncPipeline
 from lipsync.settings import Settings
+from tests.helpers.talking_head import talking, tone
+from tests.helpers.tiny_style import save
 from video import write_video
 
 

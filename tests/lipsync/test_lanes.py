@@ -10,8 +10,8 @@ import pytest
 import torch
 from test_chain import SETTINGS, speaking  # noqa: F401, a fixture
 
-from errors import BadInput
-from guided_diffusion.distributed import Group
+from core.errors import BadInput
+from guided_diffusion.engine.distributed import Group
 from lipsync.jobs.job import Job
 from lipsync.jobs.runner import JobRunner
 from lipsync.pipeline import LipSyncPipeline

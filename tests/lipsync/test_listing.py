@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from errors import BadInput
+from core.errors import BadInput
 from lipsync.cli.filelist import read_list
 from lipsync.jobs.item import default_name, original_of
 from lipsync.settings import Settings

@@ -1,10 +1,9 @@
 """What all rows of a list need is loaded once."""
 
-import tiny_style
-
 from lipsync.pipeline import LipSyncPipeline
 from lipsync.settings import Settings
 from systems.registry import load_motion
+from tests.helpers import tiny_style
 
 
 def test_stage_1_is_loaded_once_for_all_rows(tmp_path, monkeypatch):

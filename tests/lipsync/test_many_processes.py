@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from talking_head import talking, tone
 
+from tests.helpers.talking_head import talking, tone
 from video import probe, read_frames, write_video
 
 ROOT = Path(__file__).parents[2]
-PROGRAM = ROOT / "tests" / "lipsync" / "short_segments.py"
+PROGRAM = ROOT / "tests" / "helpers" / "short_segments.py"
 MPIEXEC = Path(sys.executable).with_name("mpiexec")
 LAUNCHED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 MPI = {
@@ -32,8 +32,7 @@ pytestmark = pytest.mark.slow
 
 def environment(**more):
     own = {name: value for name, value in os.environ.items() if name not in LAUNCHED}
-    paths = os.pathsep.join(map(str, (ROOT, ROOT / "tests")))
-    return own | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"} | more
+    return own | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"} | more
 
 
 def start(flags, size=1, die_at=0, notes=None):

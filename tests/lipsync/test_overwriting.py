@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from core.lock import locked
 from lipsync.cli.main import generate
 from lipsync.jobs.chunks import MARK, beside
-from video.lock import locked
 
 
 @pytest.fixture

@@ -5,10 +5,9 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from talking_head import PORTRAIT, picture, talking, tone
 
 from audio import read_sound
-from errors import BadInput, NoFace
+from core.errors import BadInput, NoFace
 from face_detection import Box, FaceTrack
 from lipsync.jobs.job import Job
 from lipsync.jobs.shared_detection import search_together
@@ -17,6 +16,7 @@ from lipsync.planning.references import References
 from lipsync.planning.timeline import Plan
 from lipsync.planning.turns import SpeakerTurn
 from lipsync.settings import Settings
+from tests.helpers.talking_head import PORTRAIT, picture, talking, tone
 from video import SEGMENT, join, probe, read_frames, write_video
 
 SETTINGS = Settings(detector="haar", device="cpu", precision="fp32", batch=8, cache=None)

@@ -7,16 +7,16 @@ from itertools import count
 
 import numpy as np
 import pytest
-from talking_head import talking, tone
 
-from errors import BadInput, Stopped
-from guided_diffusion.distributed import Group
+from core.errors import BadInput, Stopped
+from guided_diffusion.engine.distributed import Group
 from lipsync.jobs.cache_key import cache_key
 from lipsync.jobs.chunks import ChunkStore, chunk_ranges
 from lipsync.jobs.job import Job
 from lipsync.jobs.runner import JobRunner
 from lipsync.pipeline import LipSyncPipeline
 from lipsync.settings import Settings
+from tests.helpers.talking_head import talking, tone
 from video import probe, read_frames, write_video
 
 SETTINGS = Settings(box=(20, 110, 90, 180), device="cpu", precision="fp32", batch=8, cache=None)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from errors import BadInput
+from core.errors import BadInput
 from lipsync.cli.main import generate
 from lipsync.jobs.manifest import Manifest
 from lipsync.pipeline import LipSyncPipeline

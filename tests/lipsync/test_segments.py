@@ -5,15 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from talking_head import picture, tone
 
 from audio import read_sound
-from errors import BadInput
+from core.errors import BadInput
 from lipsync.jobs.job import Job
 from lipsync.pipeline import LipSyncPipeline
 from lipsync.planning.audio_mix import RATE, Placed, mix
 from lipsync.planning.speaker_segments import SpeakerSegment, read_segments
 from lipsync.settings import Settings
+from tests.helpers.talking_head import picture, tone
 from video import probe, read_frames, write_video
 
 LISTS = {

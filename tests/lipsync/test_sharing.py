@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from guided_diffusion.distributed import Group
+from guided_diffusion.engine.distributed import Group
 from lipsync.jobs.item import FilelistItem
 from lipsync.jobs.job import Job
 from lipsync.jobs.scheduler import tasks

@@ -9,19 +9,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from talking_head import talking, tone
 from test_chain import SETTINGS, speaking  # noqa: F401, a fixture
 from test_lanes import short_segments  # noqa: F401, a fixture
 from test_many_processes import run
 
-from errors import OutOfMemory, Stopped
-from guided_diffusion.distributed import Group
+from core.errors import OutOfMemory, Stopped
+from guided_diffusion.engine.distributed import Group
 from lipsync.jobs.filelist_runner import FilelistRunner
 from lipsync.jobs.item import FilelistItem
 from lipsync.jobs.job import Job
 from lipsync.jobs.manifest import Manifest
 from lipsync.pipeline import LipSyncPipeline
 from lipsync.rendering.renderer import StepInput, Synthesizer
+from tests.helpers.talking_head import talking, tone
 from video import read_frames, write_video
 
 FRAMES = {"a": 5, "b": 7, "c": 3, "long": 19}  # of the sounds; a segment has 8

@@ -4,14 +4,14 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from talking_head import picture, talking
 
-from errors import BadInput, NoFace
+from core.errors import BadInput, NoFace
 from lipsync.inspect.dry_run import estimate
 from lipsync.inspect.preview import contact_sheet, preview
 from lipsync.jobs.job import Job
 from lipsync.pipeline import LipSyncPipeline
 from lipsync.settings import Settings
+from tests.helpers.talking_head import picture, talking
 from video import probe, read_frames, write_video
 
 SETTINGS = Settings(detector="haar", device="cpu", precision="fp32", cache=None)

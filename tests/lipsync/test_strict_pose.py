@@ -5,13 +5,13 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from talking_head import picture
 
 from face_detection.alignment import POINTS, TALL, TEMPLATE
 from face_detection.landmarks import Found
 from lipsync.jobs.job import Job, unfit_sentence
 from lipsync.pipeline import LipSyncPipeline
 from lipsync.settings import Settings
+from tests.helpers.talking_head import picture
 from video import write_video
 
 SETTINGS = Settings(

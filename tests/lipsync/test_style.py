@@ -5,9 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from talking_head import picture, talking, tone
 from test_many_processes import frames, run
-from tiny_style import save
 
 from lipsync.cli.flags import checkpoint, parser
 from lipsync.cli.main import generate
@@ -15,6 +13,8 @@ from lipsync.jobs.job import Job
 from lipsync.motion.style_reference import STRETCH, STRETCHES, stretches
 from lipsync.pipeline import LipSyncPipeline
 from lipsync.settings import Settings
+from tests.helpers.talking_head import picture, talking, tone
+from tests.helpers.tiny_style import save
 from video import PICTURES, read_frames, write_video
 
 

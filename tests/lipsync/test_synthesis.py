@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from errors import BadInput, OutOfMemory, lacks_memory
+from core.errors import BadInput, OutOfMemory, lacks_memory
 from lipsync.rendering.renderer import NetworkInputs, Synthesizer
 from lipsync.settings import Settings
 

@@ -7,17 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from talking_head import talking, tone
-from tiny_motion import CONFIG, space
-from tiny_style import filled, save
 
 from audio.whisper import WhisperConfig
-from guided_diffusion.checkpoint import save_checkpoint
+from guided_diffusion.engine.checkpoint import save_checkpoint
 from lipsync.jobs.job import Job
 from lipsync.pipeline import LipSyncPipeline
 from lipsync.settings import Settings
 from systems.registry import describe, load_motion
 from systems.style import LipMotion
+from tests.helpers.talking_head import talking, tone
+from tests.helpers.tiny_motion import CONFIG, space
+from tests.helpers.tiny_style import filled, save
 from video import write_video
 
 EARS = replace(CONFIG.predictor, ears="whisper", whisper=WhisperConfig(width=8, heads=2, blocks=1))

@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from toy import talking
 
 from dataset import save_clip
+from tests.helpers.toy import talking
 from video import probe
 
 ROOT = Path(__file__).resolve().parents[2]

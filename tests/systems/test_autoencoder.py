@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_style import SHORT, same_state
 from torch import Generator, Tensor
-from toy import talking
 
 from dataset import save_clip, stack, window
 from systems.autoencoder import Autoencoder, AutoencoderConfig
 from systems.autoencoder.model import structural_similarity
 from systems.registry import load_autoencoder
 from systems.training import train
+from tests.helpers.tiny_style import SHORT, same_state
+from tests.helpers.toy import talking
 
 TINY = AutoencoderConfig(size=32, width=32, encoder=1, decoder=1, latents=4)
 MODEL = ["model.size=32", "model.width=16", "model.latents=4", "model.encoder=1", "model.decoder=1"]

@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import pytest
 import torch
-from formula import fill
-from tiny import OURS, PAPER, UNET
 from torch import Generator, Tensor
-from toy import talking
 
 from dataset import ClipBatch, stack, window
 from guided_diffusion.diffusion import DiffusionConfig
+from scripts.formula import fill
 from systems.diff2lip import Diff2Lip, Diff2LipConfig
+from tests.helpers.tiny import OURS, PAPER, UNET
+from tests.helpers.toy import talking
 
 BOTH = pytest.mark.parametrize("config", [PAPER, OURS], ids=["paper", "ours"])
 HIDDEN = slice(16, None)

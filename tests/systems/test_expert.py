@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 import torch
 from torch import Generator
-from toy import talking
 
 from dataset import ClipBatch, stack, window
 from systems.progress import matching
 from systems.sound import SoundConfig
 from systems.sync import SyncConfig, SyncExpert
+from tests.helpers.toy import talking
 
 SMALL = SyncConfig(size=32, shrink=1, widths=(32, 32), embedding=16, sound=SoundConfig(res_blocks=1))
 

@@ -5,21 +5,21 @@ from dataclasses import replace
 
 import pytest
 import torch
-from formula import fill
-from tiny import OURS, PAPER
 from torch import Generator, Tensor
-from toy import talking
 
 from dataset import ClipBatch, stack, window
-from guided_diffusion.distributed import Group
-from guided_diffusion.train_config import TrainConfig
-from guided_diffusion.update import Update
+from guided_diffusion.engine.distributed import Group
+from guided_diffusion.engine.train_config import TrainConfig
+from guided_diffusion.engine.train_step import Update
+from scripts.formula import fill
 from systems.diff2lip import Diff2Lip, Diff2LipConfig
 from systems.discriminator import DiscriminatorConfig
 from systems.objective import InpainterTraining, Judges, ObjectiveConfig, mouth_emphasis
 from systems.perceptual import Lpips
 from systems.sound import SoundConfig
 from systems.sync import SyncConfig, SyncExpert
+from tests.helpers.tiny import OURS, PAPER
+from tests.helpers.toy import talking
 
 PAPER_LOSS = ObjectiveConfig(discriminator=DiscriminatorConfig(widths=(32, 32)))
 OUR_LOSS = replace(PAPER_LOSS, x0_scale="plain", mouth=5.0, shared_step=False)

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from knowing import Knowing
 
 from audio import Mel
-from errors import BadInput
+from core.errors import BadInput
 from systems.registry import load, load_expert
 from systems.sync import Wav2LipExpert, Wav2LipExpertConfig, find_offset
+from tests.helpers.knowing import Knowing
 
 FPS = Fraction(25)
 SHARED = Path(__file__).parents[2].parent / "shared"

@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from formula import fill, inputs
 from torch import Tensor
 
+from core.errors import BadInput
 from dataset import ClipBatch
-from errors import BadInput
 from guided_diffusion.diffusion import Diffusion, DiffusionConfig
 from guided_diffusion.samplers import SampleConfig, sample
 from guided_diffusion.unet import UNetConfig
+from scripts.formula import fill, inputs
 from systems import registry
 from systems.diff2lip import Diff2Lip, Diff2LipConfig, Diff2LipNetwork
 from systems.sound import SoundConfig

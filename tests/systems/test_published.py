@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from toy import talking
 
+from core.errors import BadInput
 from dataset import to_network
-from errors import BadInput
 from systems.autoencoder.published import TINY, KlAutoencoder, TinyAutoencoder, _tiny_decoder, _tiny_encoder
 from systems.registry import load_autoencoder
+from tests.helpers.toy import talking
 
 SHARED = Path(__file__).parents[3] / "shared" / "weights"
 DIFFUSERS = importlib.util.find_spec("diffusers") is not None

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from formula import fill
 from test_diff2lip import OURS, PAPER
 from test_expert import SMALL
 
-from errors import BadInput
-from guided_diffusion.checkpoint import Checkpoint, save_checkpoint
-from guided_diffusion.config import from_dict, to_dict
+from core.errors import BadInput
+from guided_diffusion.engine.checkpoint import Checkpoint, save_checkpoint
+from guided_diffusion.engine.config import from_dict, to_dict
+from scripts.formula import fill
 from systems import registry
 from systems.recipes import RECIPES
 from systems.registry import build, describe, load, load_system

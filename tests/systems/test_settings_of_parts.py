@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from tiny_style import parts
 
-from errors import BadInput
+from core.errors import BadInput
 from systems import registry
 from systems.parts import Parts
 from systems.recipes import recipe
+from tests.helpers.tiny_style import parts
 
 WIDE = ["model.unet.patch=2", "model.unet.channels=32", "model.unet.channel_mult=[2,3,4,6]"]
 

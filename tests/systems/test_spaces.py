@@ -6,14 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_style import AUTOENCODER, SHORT, filled, parts, same_state, save
-from tiny_style import CONFIG as RENDERER
-from tiny_syncdiff import MEL, PAPER, heard
 from torch import Generator, Tensor
 
+from core.errors import BadInput
 from dataset import ClipBatch, save_clip, stack, window
-from errors import BadInput
-from guided_diffusion.checkpoint import save_checkpoint
+from guided_diffusion.engine.checkpoint import save_checkpoint
 from guided_diffusion.space import Pixels
 from systems import registry
 from systems.autoencoder import Autoencoder
@@ -24,6 +21,9 @@ from systems.style import Renderer, RendererObjective, RendererTraining, StyleSy
 from systems.syncdiff import SyncDiff, SyncDiffConfig, SyncDiffNetwork, SyncDiffObjective, SyncDiffTraining
 from systems.system import Speaker
 from systems.training import train
+from tests.helpers.tiny_style import AUTOENCODER, SHORT, filled, parts, same_state, save
+from tests.helpers.tiny_style import CONFIG as RENDERER
+from tests.helpers.tiny_syncdiff import MEL, PAPER, heard
 
 SMALL = [
     "model.unet.image_size=32", "model.unet.channels=32", "model.unet.channel_mult=[1,2]",

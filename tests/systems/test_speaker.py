@@ -4,15 +4,15 @@ from dataclasses import replace
 
 import pytest
 import torch
-from formula import fill
 from test_diff2lip import OURS, PAPER
-from toy import talking
 
 from dataset import ClipBatch, stack, window
 from guided_diffusion.samplers import SampleConfig
+from scripts.formula import fill
 from systems import progress
 from systems.diff2lip import Diff2Lip, Diff2LipConfig
 from systems.system import Speaker
+from tests.helpers.toy import talking
 
 CLIPS = stack([window(talking(n), 3, 3, 10) for n in range(2)])
 FEW = SampleConfig("dpm++", "3")

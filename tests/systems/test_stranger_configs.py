@@ -10,9 +10,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from errors import BadInput
-from guided_diffusion.checkpoint import load_checkpoint, load_state
-from guided_diffusion.config import to_dict
+from core.errors import BadInput
+from guided_diffusion.engine.checkpoint import load_checkpoint, load_state
+from guided_diffusion.engine.config import to_dict
 from systems import registry
 
 

@@ -4,17 +4,17 @@ from dataclasses import replace
 
 import pytest
 import torch
-from formula import fill
-from tiny_syncdiff import MEL, PAPER, heard
 from torch import Generator, Tensor
 
 from dataset import ClipBatch, stack, window
-from guided_diffusion.config import from_dict, to_dict
+from guided_diffusion.engine.config import from_dict, to_dict
 from guided_diffusion.samplers import SampleConfig
+from scripts.formula import fill
 from systems import progress
 from systems.syncdiff import PoseConfig, SyncDiff, SyncDiffConfig, SyncDiffNetwork
 from systems.syncdiff.pose_bottleneck import PoseBottleneck
 from systems.system import Speaker, joined_past
+from tests.helpers.tiny_syncdiff import MEL, PAPER, heard
 
 STEADY = replace(PAPER, unet=MEL.unet, diffusion=MEL.diffusion)  # an x0 made from eps multiplies errors of rounding
 BOTH = pytest.mark.parametrize("config", [PAPER, MEL], ids=["avhubert", "mel"])

@@ -6,14 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from formula import fill
 from test_training import SHORT, _same
-from tiny_syncdiff import EARS, MEL, PAPER, heard
 from torch import Generator, Tensor
 
 from audio.avhubert import AvHubert
+from core.errors import BadInput
 from dataset import ClipBatch, save_clip, stack, window
-from errors import BadInput
+from scripts.formula import fill
 from systems.evaluate import Evaluate
 from systems.objective import Judges
 from systems.parts import Parts
@@ -28,6 +27,7 @@ from systems.syncdiff import (
     adopt_avhubert,
 )
 from systems.training import train
+from tests.helpers.tiny_syncdiff import EARS, MEL, PAPER, heard
 
 BOTH = pytest.mark.parametrize("config", [PAPER, MEL], ids=["avhubert", "mel"])
 OWN = SyncDiffObjective(own_output=1.0, own_warmup=1, own_steps="2")

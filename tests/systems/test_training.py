@@ -9,15 +9,15 @@ from typing import Any
 import cv2
 import pytest
 import torch
-from toy import talking
 
 import train as program
+from core.errors import BadInput
 from dataset import save_clip
-from errors import BadInput
-from guided_diffusion.trainer import Trainer
+from guided_diffusion.engine.trainer import Trainer
 from systems.recipes import recipe
 from systems.registry import load
 from systems.training import train
+from tests.helpers.toy import talking
 
 MODEL = [
     "model.unet.image_size=32", "model.unet.channels=32", "model.unet.channel_mult=[1,2]", "model.unet.patch=2",

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from video.arrays import check_arrays
+from core.npz import check_arrays
 
 
 def test_honest_arrays_pass(tmp_path: Path) -> None:

@@ -5,9 +5,9 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
-from numbered_clips import numbered
 
-from errors import BadInput
+from core.errors import BadInput
+from tests.helpers.numbered_clips import numbered
 from video import CODECS, Mono, codec_for, probe, read_frames, write_picture, write_video
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from errors import BadInput
-from video import guard
-from video.guard import check, files_of, reads, writes, writes_into
-from video.lock import locked
+from core import guard
+from core.errors import BadInput
+from core.guard import check, files_of, reads, writes, writes_into
+from core.lock import locked
 
 
 def refused(read: list[Path], written: list[Path], owned: tuple[Path, ...] = ()) -> bool:

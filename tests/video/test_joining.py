@@ -6,11 +6,11 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from numbered_clips import numbered, numbers
-from talking_head import tone
 
 import video.encoding
-from errors import BadInput
+from core.errors import BadInput
+from tests.helpers.numbered_clips import numbered, numbers
+from tests.helpers.talking_head import tone
 from video import join, probe, read_frames, segment_suffix, write_video
 
 NTSC = Fraction(30000, 1001)

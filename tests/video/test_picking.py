@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numbered_clips import clip, numbers
 
+from tests.helpers.numbered_clips import clip, numbers
 from video import pick_frames, read_frames
 
 

@@ -8,9 +8,9 @@ import av
 import numpy as np
 import pytest
 from av.video.frame import VideoFrame
-from numbered_clips import HEIGHT, WIDTH, clip, numbered, numbers
 
-from errors import BadInput
+from core.errors import BadInput
+from tests.helpers.numbered_clips import HEIGHT, WIDTH, clip, numbered, numbers
 from video import probe, read_frames
 
 MILLISECOND = Fraction(1, 1000)

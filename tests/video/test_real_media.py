@@ -13,7 +13,7 @@ from av.video.frame import VideoFrame
 from PIL import Image
 
 from audio import broken_samples, read_sound
-from errors import BadInput
+from core.errors import BadInput
 from video import probe, read_frames, write_video
 from video.hdr import BT2020, HLG, LUMA_2020, PQ, TO_709, to_sdr
 

@@ -9,10 +9,11 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from numbered_clips import clip, numbered, numbers
 
-from errors import BadInput
-from video import atomic, probe, read_frames, write_video
+from core.atomic import atomic
+from core.errors import BadInput
+from tests.helpers.numbered_clips import clip, numbered, numbers
+from video import probe, read_frames, write_video
 
 RATE = 16_000
 

@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_motion import NUMBERS, mouth, openings, space
-from toy import talking
 
+from core.errors import BadInput
 from dataset import save_clip
-from errors import BadInput
 from systems.style.frontal import RIGID, WANTED, frontal
 from systems.style.labels import labelled, landmarks_path, save_landmarks
 from systems.style.lip_motion import LOWER_LIP, MIRRORED, POINTS, UPPER_LIP, MotionSpace
+from tests.helpers.tiny_motion import NUMBERS, mouth, openings, space
+from tests.helpers.toy import talking
 
 
 def turned(points: np.ndarray, angles: tuple[float, float, float], size: float, place: tuple[float, ...]) -> np.ndarray:

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tiny_motion import CONFIG, NUMBERS, heard
 from torch import Generator
 
-from errors import BadInput
+from core.errors import BadInput
 from systems.style import LipMotion, MotionPredictor, StyleReference
 from systems.style import motion as module
+from tests.helpers.tiny_motion import CONFIG, NUMBERS, heard
 
 WIDE = CONFIG.predictor
 

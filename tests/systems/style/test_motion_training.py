@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_motion import CONFIG, prepare, space
 from torch import Generator, Tensor
 
-from errors import BadInput
+from core.errors import BadInput
 from systems.registry import load
 from systems.style import (
     LipMotion,
@@ -25,6 +24,7 @@ from systems.style.motion import HEARD_WIDTH
 from systems.style.motion_progress import predicting
 from systems.style.sequences import GAP, SequenceBatch, Sequences
 from systems.training import train
+from tests.helpers.tiny_motion import CONFIG, prepare, space
 
 MODEL = [
     "model.size=32", "model.numbers=4", "model.reader.widths=[32,32]", "model.reader.hidden=32",

@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_motion import CONFIG, prepare, space
 from torch import Generator
 
 from systems.style import FaceData, LipMotion, ReaderTraining, ReadingObjective, labelled, motion_samples
 from systems.style.motion_progress import reading
 from systems.style.reader import MotionReader, ReaderConfig
 from systems.style.sequences import FaceBatch
+from tests.helpers.tiny_motion import CONFIG, prepare, space
 
 
 def untrained() -> LipMotion:

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_style import CONFIG, SHORT, same_state, save, system
 from torch import Generator, Tensor
-from toy import talking
 
+from core.errors import BadInput
 from dataset import ClipBatch, save_clip, stack, window
-from errors import BadInput
 from systems.objective import Judges
 from systems.registry import load_system
 from systems.style import RendererObjective, RendererTraining, StyleSystem
 from systems.training import train
+from tests.helpers.tiny_style import CONFIG, SHORT, same_state, save, system
+from tests.helpers.toy import talking
 
 ALL = RendererObjective(x0_scale="plain", motion=0.5, restored=0.5)
 SMALL = [

@@ -6,19 +6,19 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_style import CONFIG, parts, save, system
 from torch import Generator, Tensor
-from toy import talking
 
+from core.errors import BadInput
 from dataset import ClipBatch, stack, window
-from errors import BadInput
-from guided_diffusion.config import from_dict, to_dict
+from guided_diffusion.engine.config import from_dict, to_dict
 from systems import progress
 from systems.autoencoder import Autoencoder, AutoencoderConfig
 from systems.parts import Part, fingerprint
 from systems.registry import load_expert, load_motion, load_system
 from systems.style import Renderer, RendererConfig, StyleSystem
 from systems.system import Speaker
+from tests.helpers.tiny_style import CONFIG, parts, save, system
+from tests.helpers.toy import talking
 
 HIDDEN = slice(16, None)
 

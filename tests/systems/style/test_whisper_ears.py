@@ -8,20 +8,20 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from talking_head import talking, tone
-from tiny_motion import CONFIG, NUMBERS, space
 
 from audio import Mel, Sound, open_sound
 from audio.whisper import WhisperConfig
+from core.errors import BadInput
 from dataset.pack import Labels
-from errors import BadInput
 from face_detection.alignment import POINTS
-from guided_diffusion.checkpoint import save_checkpoint
+from guided_diffusion.engine.checkpoint import save_checkpoint
 from systems.registry import describe, load_motion
 from systems.starting import adopt_hearing
 from systems.style import SPACE, LipMotion, PredictingObjective, labelled
 from systems.style.motion_training import _range
 from systems.training import train
+from tests.helpers.talking_head import talking, tone
+from tests.helpers.tiny_motion import CONFIG, NUMBERS, space
 from video import write_video
 
 TINY = WhisperConfig(width=8, heads=2, blocks=1)

@@ -11,7 +11,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from errors import BadInput
+from core.errors import BadInput
 
 from .checkpoint import load_strictly
 from .device import PRECISIONS, autocast

@@ -6,7 +6,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from errors import BadInput
+from core.errors import BadInput
 
 C = TypeVar("C")
 LARGEST = 2**53  # what JSON holds exactly

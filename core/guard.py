@@ -13,7 +13,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from errors import BadInput
+from core.errors import BadInput
 
 LONGEST_NAME, LONGEST_PATH = 255, 4096  # bytes, where files are kept today
 Named = tuple[str, Path]

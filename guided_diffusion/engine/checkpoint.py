@@ -19,9 +19,9 @@ from torch.nn.modules.module import (
     register_module_parameter_registration_hook,
 )
 
-from errors import BadInput
-from video.arrays import UNREADABLE
-from video.atomic import atomic
+from core.atomic import save_atomically
+from core.errors import BadInput
+from core.npz import UNREADABLE
 
 FORMAT = "lipsync-1"
 PARALLEL = "module."
@@ -49,13 +49,6 @@ class Checkpoint:
     config: dict[str, Any]
     step: int
     weights: dict[str, Tensor] = field(repr=False)
-
-
-def save_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Lets `write` fill a file beside the target, flushes it to the disk and renames it over the target."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic(path) as temporary:
-        write(temporary)
 
 
 def step_of(path: Path) -> int | None:

@@ -6,7 +6,7 @@ import tempfile
 import weakref
 from pathlib import Path
 
-from errors import BadInput
+from core.errors import BadInput
 
 BLOB = re.compile(r"(gs|az|https):/+(.+)")  # pathlib folds the two slashes of gs://bucket/run into one
 

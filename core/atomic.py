@@ -4,12 +4,12 @@ import errno
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
 
-from errors import BadInput
+from core.errors import BadInput
 
 UNFINISHED = re.compile(r"\.lip-sync-[0-9a-f]{16}\.[a-z0-9]+")
 """What a temporary file is called, so that one which a kill left behind is known as ours."""
@@ -38,6 +38,13 @@ def atomic(path: Path) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def save_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """As `atomic`, for what a function writes; the folder is made if it is not there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic(path) as temporary:
+        write(temporary)
 
 
 def remove_unfinished(folder: Path, *, seconds: float = 0) -> None:

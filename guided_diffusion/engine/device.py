@@ -5,7 +5,7 @@ import sys
 import torch
 from torch import nn
 
-from errors import BadInput
+from core.errors import BadInput
 
 
 def resolve_device(name: str) -> torch.device:

@@ -16,7 +16,7 @@ import torch
 from torch import distributed
 from torch.distributed import Store, TCPStore  # type: ignore[attr-defined]
 
-from errors import BadInput
+from core.errors import BadInput
 
 from .device import resolve_device
 

@@ -1,6 +1,6 @@
 """A toy of two objectives that play against each other; run as a program, it trains in the group it was started in.
 
-python tests/guided_diffusion/adversarial.py FOLDER [train settings as JSON] [seconds that a step takes]
+python tests/helpers/adversarial.py FOLDER [train settings as JSON] [seconds that a step takes]
 """
 
 import json
@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Generator, Tensor, nn
 from torch.func import functional_call
 
-from guided_diffusion.trainer import Evaluation, TrainConfig, Trainer
+from guided_diffusion.engine.trainer import Evaluation, TrainConfig, Trainer
 
 FOUR = TrainConfig(
     steps=4, batch=4, learning_rate=0.01, ema=(0.9,), weight_decay=0.1, log_every=1, save_every=100, evaluate_every=100
@@ -77,8 +77,8 @@ def measured(step: int, weights: dict[str, Tensor]) -> Evaluation:
 
 
 def main(folder: Path, settings: str = "{}", seconds: str = "0") -> int:
-    from errors import LipSyncError
-    from guided_diffusion.distributed import group
+    from core.errors import LipSyncError
+    from guided_diffusion.engine.distributed import group
 
     def slowly(indices: range) -> Iterator[Tensor]:
         print("ready", flush=True)  # asked for its first batch, a run already obeys signals

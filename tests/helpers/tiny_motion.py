@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from toy import talking
 
 from dataset import Clip, save_clip
 from systems.style import LipMotionConfig, MotionSpace
@@ -13,6 +12,7 @@ from systems.style.labels import SPACE, save_landmarks
 from systems.style.lip_motion import LOWER_LIP, POINTS, UPPER_LIP
 from systems.style.motion import HEARD_WIDTH, PredictorConfig
 from systems.style.reader import ReaderConfig
+from tests.helpers.toy import talking
 
 NUMBERS = 4
 CONFIG = LipMotionConfig(

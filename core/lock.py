@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from errors import BadInput
+from core.errors import BadInput
 
 try:
     import fcntl

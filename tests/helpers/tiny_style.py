@@ -4,21 +4,21 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from formula import fill
-from tiny_motion import CONFIG as MOTION
-from tiny_motion import space
 from torch import nn
-from toy import talking
 
 from dataset import to_network
-from guided_diffusion.checkpoint import save_checkpoint
 from guided_diffusion.diffusion import DiffusionConfig
+from guided_diffusion.engine.checkpoint import save_checkpoint
 from guided_diffusion.samplers import SampleConfig
 from guided_diffusion.unet import UNetConfig
+from scripts.formula import fill
 from systems import registry
 from systems.autoencoder import Autoencoder, AutoencoderConfig
 from systems.parts import Part, Parts
 from systems.style import LipMotion, Renderer, RendererConfig, StyleSystem
+from tests.helpers.tiny_motion import CONFIG as MOTION
+from tests.helpers.tiny_motion import space
+from tests.helpers.toy import talking
 
 M = TypeVar("M", bound=nn.Module)
 AUTOENCODER = AutoencoderConfig(size=32, width=16, encoder=1, decoder=1, latents=4)

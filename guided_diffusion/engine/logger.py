@@ -12,9 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from errors import BadInput
-
-from .checkpoint import save_atomically
+from core.atomic import save_atomically
+from core.errors import BadInput
 
 NAMES = ("log.jsonl", "tensorboard", "strips")  # what a log puts into its folder
 

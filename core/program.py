@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
 from typing import Any, cast
 
-from errors import LipSyncError, OutOfMemory, lacks_memory
+from core.errors import LipSyncError, OutOfMemory, lacks_memory
 
 ASKING = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")  # Ctrl-C; the system; a terminal that closes; Slurm before the end
 STOPPED = "stopped; nothing was written"

@@ -8,7 +8,7 @@ from typing import Any
 import cv2
 from torch.utils.data import DataLoader
 
-from .interrupt import stay
+from .signals import stay
 
 
 def batches_of(samples: Any, indices: range, workers: int) -> Iterator[Any]:

@@ -4,7 +4,6 @@ from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
-from toy import talking
 
 from audio import BANK_RATE, FilterBanks
 from audio.avhubert import AvHubertConfig
@@ -14,6 +13,7 @@ from guided_diffusion.samplers import SampleConfig
 from guided_diffusion.unet import UNetConfig
 from systems.sound import SoundConfig
 from systems.syncdiff import PoseConfig, SyncDiffConfig
+from tests.helpers.toy import talking
 
 UNET = UNetConfig(
     image_size=32, channels=32, channel_mult=(1, 2), res_blocks=1, attention_resolutions=(16,), head_channels=32

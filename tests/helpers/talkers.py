@@ -3,7 +3,8 @@
 import numpy as np
 
 from audio import SAMPLE_RATE, Waveform, log_mel
-from evaluation.talker import WIDE, Pictures, Points, Talker
+from core.arrays import Pictures
+from evaluation.talker import WIDE, Points, Talker
 from face_detection import Box
 
 SAMPLES = SAMPLE_RATE // 25  # of a frame

@@ -16,28 +16,27 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, Protocol, TypeVar, cast, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from errors import BadInput, Stopped
-from video.atomic import remove_unfinished
+from core.atomic import remove_unfinished, save_atomically
+from core.errors import BadInput, Stopped
 
-from .checkpoint import load_state, save_atomically, step_of
+from .checkpoint import load_state, step_of
 from .clock import Clock
 from .config import changes, to_dict
 from .device import peak_memory
 from .distributed import Group
 from .ema import Ema
-from .interrupt import Interrupt
-from .log import NAMES, Evaluation, Log
-from .pace import Pace
-from .store import Store
+from .logger import NAMES, Evaluation, Log
+from .signals import Interrupt
+from .storage import Store
+from .throughput import Pace
 from .train_config import TrainConfig
-from .unet import UNet
-from .update import Outcome, Trainable, Update, micro_batches
+from .train_step import Outcome, Trainable, Update, micro_batches
 
 __all__ = ["Evaluation", "TrainConfig", "Trainable", "Trainer"]
 
@@ -53,6 +52,15 @@ PUBLISHED = re.compile(r"(\d{7,})\.safetensors")  # in history/
 Batches = Callable[[range], Iterator[B]]
 Publish = Callable[[Path, int, dict[str, Tensor]], None]
 Evaluate = Callable[[int, dict[str, Tensor]], Evaluation]
+
+
+@runtime_checkable
+class Checkpointing(Protocol):
+    """A module that can compute its activations twice instead of keeping them."""
+
+    gradient_checkpointing: bool
+
+    def compile(self) -> None: ...
 
 
 class Trainer(Generic[B]):
@@ -107,11 +115,11 @@ class Trainer(Generic[B]):
         self._resume()
 
     def _arrange(self, module: nn.Module) -> None:
-        """What the config says about how, not what, the UNets compute."""
+        """What the config says about how, not what, networks compute that leave it open (the UNets do)."""
         if not any(part is self.averaged for part in module.modules()):
             raise ValueError("what is averaged must be a part of what is trained")
         for part in module.modules():
-            if isinstance(part, UNet):
+            if isinstance(part, Checkpointing):
                 part.gradient_checkpointing = self.config.gradient_checkpointing
                 if self.config.compile:
                     part.compile()

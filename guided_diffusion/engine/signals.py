@@ -5,7 +5,7 @@ import threading
 from types import FrameType, TracebackType
 from typing import Self
 
-from endings import ASKING
+from core.program import ASKING
 
 
 class Interrupt:

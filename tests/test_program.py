@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import torch
 
-from endings import Forgiving, exit_code, said, signals
-from errors import BadInput, LipSyncError, NoFace, OutOfMemory
+from core.errors import BadInput, LipSyncError, NoFace, OutOfMemory
+from core.program import Forgiving, exit_code, said, signals
 
 ROOT = Path(__file__).parents[1]
 
@@ -100,7 +100,7 @@ def test_what_cannot_be_spelled_or_written_is_no_problem():
 CODE = """
 import sys
 sys.path.insert(0, {root!r})
-from endings import exit_code
+from core.program import exit_code
 def work():
     for number in range(100000):
         print("a line of the table", number, "häßlich \\udcff")

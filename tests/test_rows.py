@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from core.errors import BadInput
+from core.rows import read_text, table
 from dataset.filelist import read_filelist
-from errors import BadInput
-from texts import read_text, table
 
 ROWS = [("ä.mp4", "w.wav"), ("b c.mp4", "")]
 

@@ -5,12 +5,12 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-from tiny_videos import FPS, level, noise
 
 from audio import Mel
 from dataset.source import Source
 from dataset.sync_filter import Offset
 from face_detection import Box, Detection
+from tests.helpers.tiny_videos import FPS, level, noise
 from video import write_video
 
 SIZE = 120  # of the painted face

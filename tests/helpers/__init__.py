@@ -1,0 +1,1 @@
+"""What several tests share: tiny networks, painted faces, made-up videos."""
