@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-PORTRAIT = Path(__file__).parent.parent / "scripts" / "demo" / "portrait.jpg"
+PORTRAIT = Path(__file__).parents[2] / "scripts" / "demo" / "portrait.jpg"
 
 
 def picture(shift: int = 0) -> np.ndarray:
