@@ -1,7 +1,8 @@
 """Train one of the systems, or the sync expert.
 
     python train.py --system sync --data DATA --output runs/sync --steps 1500
-    python train.py --system diff2lip-small --data DATA --output runs/small --hearing runs/sync/weights.safetensors
+    python train.py --system diff2lip-small --data DATA --output runs/small \
+        --audio_encoder runs/sync/weights.safetensors
     torchrun --nproc_per_node=8 train.py --system diff2lip-128 --data DATA --output runs/paper \
         --expert runs/sync/weights.safetensors
 
@@ -38,10 +39,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--output", type=writes_into, metavar="RUN",
                         help="run folder, or gs:// or az://: state, log, weights")  # fmt: skip
     parser.add_argument("--init", type=reads, help="checkpoint to start from; of another make, what fits of it")
-    parser.add_argument("--hearing", type=reads, help="ears to start from: a sync expert's, or AV-HuBERT as published")
+    parser.add_argument("--audio_encoder", "--audio-encoder", "--hearing", type=reads,
+                        help="what to listen with at first: a sync expert's, AV-HuBERT's or Whisper's")  # fmt: skip
     parser.add_argument("--expert", type=reads, help="sync expert that judges, for the sync term; Wav2Lip's fits too")
     parser.add_argument("--features", type=reads, help="a VGG-16's first layers, for the perceptual term; else LPIPS")
-    parser.add_argument("--parts", type=reads, help="folder of an autoencoder (to work in its latents), stage 1")
+    parser.add_argument("--components", "--parts", type=reads,
+                        help="folder of an autoencoder (to work in its latents), stage 1")  # fmt: skip
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     parser.add_argument("--workers", type=int, default=0, help="processes that prepare batches")
     parser.add_argument("--steps", type=int, metavar="N", help="updates of the weights: --set train.steps=N")
@@ -72,15 +75,16 @@ def run() -> None:
     options = arguments()
     if options.list_settings is not None:
         from systems.explained import table
-        from systems.recipes import recipe
+        from systems.registry import find_preset
 
-        print(table(recipe(options.list_settings)))
+        print(table(find_preset(options.list_settings)))
         return
     from systems.training import train  # torch loads after --help has answered
 
     main_one = train(
-        options.system, options.data, options.output, init=options.init, hearing=options.hearing,
-        expert=options.expert, features=options.features, parts=options.parts, device=options.device,
+        options.system, options.data, options.output, init=options.init,
+        audio_encoder=options.audio_encoder, expert=options.expert, features=options.features,
+        components=options.components, device=options.device,
         workers=options.workers, settings=options.set,
     )  # fmt: skip
     if main_one:

@@ -7,8 +7,8 @@ import torch
 
 from core.arrays import Pictures
 from face_detection import Box, cut
-from systems.judge import FRAMES
-from systems.registry import Expert, load_expert
+from systems.judge import FRAMES, Judge
+from systems.registry import load_expert
 from systems.sync import Match, SyncExpert, find_offset
 
 from .metric import Column, Figure, clip_mean
@@ -18,7 +18,7 @@ from .talker import FPS, Once, Talker
 class ExpertScore:
     """The expert's cosine and offset of talkers."""
 
-    def __init__(self, expert: Expert, name: str) -> None:
+    def __init__(self, expert: Judge, name: str) -> None:
         """name: which expert, for the table."""
         self._expert = expert
         self._once = Once(self._of)

@@ -32,7 +32,8 @@ from lipsync.planning.timeline import Plan, make_plan
 from lipsync.planning.turns import frames_of, make_turns, missing, segments_of, unfit
 from lipsync.rendering.render_job import RenderJob
 from lipsync.rendering.renderer import Synthesizer
-from systems.registry import Stage1, load_motion
+from systems.registry import load_motion
+from systems.stage1 import Stage1
 from video import VideoInfo, probe
 
 from .settings import Settings

@@ -44,9 +44,9 @@ from lipsync.pipeline import LipSyncPipeline  # noqa: E402
 from lipsync.settings import Settings  # noqa: E402
 from scripts.formula import fill, inputs  # noqa: E402
 from systems import registry  # noqa: E402
+from systems.components import Components  # noqa: E402
 from systems.diff2lip import Diff2LipNetwork  # noqa: E402
-from systems.parts import Parts  # noqa: E402
-from systems.recipes import recipe  # noqa: E402
+from systems.registry import find_preset  # noqa: E402
 from systems.sound import SoundConfig  # noqa: E402
 from systems.syncdiff import SyncDiffConfig  # noqa: E402
 from systems.system import Speaker  # noqa: E402
@@ -189,9 +189,9 @@ def systems_apart(clips: ClipBatch, device: torch.device, precision: torch.dtype
 
 def _fresh(preset: str) -> Any:
     """A system of a preset as training begins it."""
-    chosen = recipe(preset)
+    chosen = find_preset(preset)
     model = registry.build(chosen.kind, chosen.model)
-    return (registry.whole(model, Parts()) if isinstance(model, registry.Network) else model).eval()
+    return registry.assemble(chosen.kind, model, Components())
 
 
 def detectors(video: Path, device: torch.device) -> None:

@@ -37,13 +37,13 @@ from dataset.pack import Labels  # noqa: E402
 from face_detection import Box  # noqa: E402
 from face_detection.alignment import TALL, TEMPLATE  # noqa: E402
 from guided_diffusion.engine.device import resolve_device  # noqa: E402
-from systems.recipes import RECIPES, recipe  # noqa: E402
+from systems.registry import find_preset, presets  # noqa: E402
 from systems.training import train  # noqa: E402
 from video import write_video  # noqa: E402
 
 STAGE1 = CHECKPOINTS / "style-medium" / "motion.safetensors"
 SYNC = CHECKPOINTS / "sync.safetensors"
-SYSTEMS = [name for name, found in RECIPES.items() if found.kind in ("diff2lip", "syncdiff", "style")]
+SYSTEMS = [name for name, found in presets().items() if found.kind in ("diff2lip", "syncdiff", "style")]
 NUMBERS = 16  # of a lip motion
 
 
@@ -88,7 +88,7 @@ def measure(
 ) -> tuple[float, float, float]:
     """Faces a second, the share of the time that data took, and the peak memory in GB."""
     logging.disable(logging.WARNING)  # that a pack of noise has no held-out clips
-    chosen = recipe(system)
+    chosen = find_preset(system)
     hears = chosen.kind != "style" and not getattr(chosen.loss, "train_sound_encoder", True)
     settings = [
         *way.settings, f"train.batch={batch}", f"train.steps={2 * steps}", f"train.log_every={steps}", "train.keep=0",
@@ -101,8 +101,8 @@ def measure(
         (here / "parts").mkdir()
         (here / "parts" / "motion.safetensors").symlink_to(STAGE1)
         train(
-            system, data, here / "run", hearing=SYNC if hears else None, features=features, device=device,
-            parts=here / "parts" if chosen.kind == "style" else None, settings=settings,
+            system, data, here / "run", audio_encoder=SYNC if hears else None, features=features, device=device,
+            components=here / "parts" if chosen.kind == "style" else None, settings=settings,
         )  # fmt: skip
         last = json.loads((here / "run" / "log.jsonl").read_text(encoding="utf-8").splitlines()[-1])
     return last["clips_per_second"] * chosen.data.frames, last["data_wait"], last["memory_gb"]
@@ -120,7 +120,7 @@ def main() -> None:
     options = parser.parse_args()
     guard(parser, options)
     device = resolve_device(options.device)
-    chosen = recipe(options.system)
+    chosen = find_preset(options.system)
     batch = options.batch or chosen.train.batch
     ways = [Way(), Way(checkpointing=True), Way("bf16"), Way("bf16", checkpointing=True)]
     ways += [Way("bf16", compiled=True)] * options.compile

@@ -17,13 +17,14 @@ from dataset import Footage, to_network
 from dataset.corpus import sound_of
 from lipsync.motion.style_reference import FPS, stretches
 from systems import registry
+from systems.stage1 import Stage1
 from systems.style.motion import LEAST, StyleReference
 
 
 class Lips:
     """Of the clips of one split, by stage 1 on a device.  No clip is read twice."""
 
-    def __init__(self, model: registry.Stage1, clips: Sequence[Footage], device: torch.device) -> None:
+    def __init__(self, model: Stage1, clips: Sequence[Footage], device: torch.device) -> None:
         self.model, self.clips, self.device = model.to(device), clips, device
         self._known: dict[int, tuple[Tensor, Tensor]] = {}
 

@@ -26,7 +26,7 @@ from core.guard import reads
 from core.program import exit_code
 from dataset import ClipBatch, Footage, corpus, stack, window
 from guided_diffusion.engine.device import resolve_device, resolve_precision
-from systems import progress, registry
+from systems import registry, validation
 from systems.system import Speaker
 
 BIN = 64  # frames
@@ -49,7 +49,7 @@ def chained(clips: ClipBatch) -> ClipBatch:
 def by_bin(faces: Tensor, truth: Tensor) -> list[float]:
     """PSNR of the mouth half of [n, 3, s, s] in [-1, 1], bin by bin."""
     pairs = zip(faces.split(BIN), truth.split(BIN), strict=True)
-    return [progress.psnr_of_mouth_half(some, real) for some, real in pairs]
+    return [validation.psnr_of_mouth_half(some, real) for some, real in pairs]
 
 
 def brightness(faces: Tensor, truth: Tensor) -> list[float]:

@@ -38,6 +38,7 @@ from core.guard import guard, reads, writes
 from core.program import exit_code
 from dataset import to_network
 from systems import registry
+from systems.stage1 import Stage1
 from systems.style import StyleReference, labelled
 from systems.style.labels import LabelledClip
 from systems.style.motion import FPS, LEAST
@@ -65,7 +66,7 @@ class Case:
 class Cases:
     """What is measured; no clip is heard or read twice."""
 
-    def __init__(self, model: registry.Stage1, data: Path, most: int) -> None:
+    def __init__(self, model: Stage1, data: Path, most: int) -> None:
         self.model, self.most = model, most
         self.splits = labelled(data, model.size, model.space)
         self.hear = hearing(model, torch.float32)
@@ -110,7 +111,7 @@ def _silent(clip: LabelledClip, frames: int) -> NDArray[np.bool_]:
     return np.asarray(speech_activity(clip.sound.mel).gate(0, frames, FPS) == 0)
 
 
-def measure(model: registry.Stage1, cases: Sequence[Case]) -> dict[str, dict[str, dict[str, float]]]:
+def measure(model: Stage1, cases: Sequence[Case]) -> dict[str, dict[str, dict[str, float]]]:
     """split -> speaker -> figure."""
     found: dict[str, dict[str, Figures]] = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
     for case in cases:
@@ -146,7 +147,7 @@ def _of_speaker(found: Figures) -> dict[str, float]:
     }
 
 
-def _opening(model: registry.Stage1, heard: Tensor, case: Case) -> NDArray[np.float32]:
+def _opening(model: Stage1, heard: Tensor, case: Case) -> NDArray[np.float32]:
     return np.asarray(model.space.opening(model.predictor.predict(heard, case.reference)), np.float32)
 
 

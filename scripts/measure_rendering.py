@@ -43,6 +43,7 @@ from guided_diffusion.engine.device import autocast, resolve_device, resolve_pre
 from scripts.benchmark import medians
 from scripts.measure import Row, compare, interval
 from systems import registry
+from systems.stage1 import Stage1
 from systems.style.frontal import WANTED, frontal
 from systems.system import Speaker
 
@@ -54,7 +55,7 @@ MARGIN = 64   # pixels of their own edge around faces that MediaPipe is shown
 Reads = Callable[[Tensor], Tensor]
 
 
-def frames_of(clip: Clip, count: int, needs: Needs, motion: registry.Stage1, device: torch.device) -> ClipBatch:
+def frames_of(clip: Clip, count: int, needs: Needs, motion: Stage1, device: torch.device) -> ClipBatch:
     """`count` frames spread over the clip, each a sequence of its own, told what their own lips do."""
     n = len(clip)
     spread = np.linspace(0, n - 1, min(count, n) + 2).astype(int)[1:-1]
@@ -68,7 +69,7 @@ def frames_of(clip: Clip, count: int, needs: Needs, motion: registry.Stage1, dev
 class Rendering:
     """Measures one model; `openings` gathers what was told and what was read, per reader and way."""
 
-    def __init__(self, speaker: Speaker[Any], motion: registry.Stage1, finder: MediaPipe | None) -> None:
+    def __init__(self, speaker: Speaker[Any], motion: Stage1, finder: MediaPipe | None) -> None:
         self.speaker, self.system, self.motion = speaker, speaker.system, motion
         self.readers: dict[str, Reads] = {"the reader": motion.read}
         if finder is not None:
@@ -129,7 +130,7 @@ def landmarks(finder: MediaPipe, faces: Tensor) -> Tensor:
     return torch.from_numpy(frontal(finder.find_in_space(wide))).to(faces.device)
 
 
-def cost(speaker: Speaker[Any], motion: registry.Stage1, device: torch.device) -> str:
+def cost(speaker: Speaker[Any], motion: Stage1, device: torch.device) -> str:
     """Milliseconds a frame of each stage, and of Diff2Lip's small network, in one run."""
     plain = Speaker(registry.load_system(registry.SMALL_DIFF2LIP).to(device), precision=speaker.precision)
     frames = SECONDS * FPS
@@ -186,7 +187,7 @@ def run(options: argparse.Namespace) -> None:
 def quality(
     options: argparse.Namespace,
     speaker: Speaker[Any],
-    motion: registry.Stage1,
+    motion: Stage1,
     finder: MediaPipe | None,
     device: torch.device,
 ) -> None:

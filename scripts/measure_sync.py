@@ -38,9 +38,10 @@ from core.program import exit_code
 from dataset import ClipBatch, Footage, corpus
 from guided_diffusion.engine.device import resolve_device, resolve_precision
 from scripts.lips import Lips, lips_of
-from systems import progress, registry
+from systems import registry, validation
 from systems.judge import FRAMES, Judge
 from systems.sync import SyncExpert, find_offset
+from systems.sync.specification import retrieval_accuracy
 from systems.system import Speaker
 
 SPLITS = ("seen", "test")
@@ -59,8 +60,8 @@ def some(clips: list[Footage], count: int) -> list[Footage]:
 
 
 def accuracy(expert: SyncExpert, clips: list[Footage], split: str) -> str:
-    batch = progress.held_out_windows(clips, frames=FRAMES, count=len(clips), per_clip=8)
-    f = progress.matching(expert, batch)
+    batch = validation.held_out_windows(clips, frames=FRAMES, count=len(clips), per_clip=8)
+    f = retrieval_accuracy(expert, batch)
     return (
         f"| {split} | {len(set(batch.clip.tolist()))} | {f['against_one']:.1%} | {f['nearest_of_all']:.1%}"
         f" | {f['loss']:.3f} |"
@@ -86,8 +87,8 @@ def shifts(judge: Judge, clips: list[Footage], split: str) -> str:
 def windows(speaker: Speaker, clips: list[Footage], lips: Lips | None) -> tuple[ClipBatch, ClipBatch]:
     """The 5 frames in the middle of each clip, with their own sound and with that of another clip."""
     needs = replace(speaker.system.needs, before=0)  # a system that needs frames before has those that it makes
-    own = progress.held_out_windows(clips, frames=FRAMES, count=len(clips), needs=needs)
-    wrong = progress.with_other_sound(own)
+    own = validation.held_out_windows(clips, frames=FRAMES, count=len(clips), needs=needs)
+    wrong = validation.mismatched(own)
     if lips is None:
         return own, wrong
 
@@ -116,7 +117,7 @@ def scores(judge: Judge, speaker: Speaker, clips: list[Footage], lips: Lips | No
     for values in (*cosines.values(), cosines["own"] - cosines["wrong"]):
         mean, low, high = interval(values.tolist(), speakers)
         cells.append(f"{mean:+.3f} [{low:+.3f}, {high:+.3f}]")
-    psnr = progress.psnr_of_mouth_half(own, batch.faces)
+    psnr = validation.psnr_of_mouth_half(own, batch.faces)
     return f"{len(batch.faces)} | " + " | ".join(cells) + f" | {psnr:.2f} | {seconds:.3f}"
 
 

@@ -71,7 +71,7 @@ STAGES = (
     ),
     Stage("sync", _made(SYNC), "sync", quick=_quick(8)),
     Stage(  # as many faces as the one that ships has seen, in one piece
-        "diff2lip-base", BASE, "diff2lip-small", inputs=(("--hearing", _made(SYNC)),),
+        "diff2lip-base", BASE, "diff2lip-small", inputs=(("--audio_encoder", _made(SYNC)),),
         words=_set("train.steps=7000", "train.cooldown=1600"), quick=_quick(2),
     ),
     Stage(  # the sync term, which wants 5 frames
@@ -83,7 +83,7 @@ STAGES = (
     ),
     Stage(  # 72,000 frames, about as many as the one that ships has seen in four runs
         "syncdiff-small", _made("syncdiff-small.safetensors"), "syncdiff-small",
-        inputs=(("--init", _made("diff2lip-small.safetensors")), ("--hearing", _made(SYNC)),
+        inputs=(("--init", _made("diff2lip-small.safetensors")), ("--audio_encoder", _made(SYNC)),
                 ("--expert", _made(SYNC))),
         words=_set("loss.sync=0.03", "loss.own_output=0.25", "loss.own_warmup=300", "data.frames=5", "train.batch=6",
                    "train.steps=2400", "train.learning_rate=3e-4", "train.warmup=30", "train.cooldown=900",
@@ -93,23 +93,23 @@ STAGES = (
     Stage("motion-reader", READER, "motion-reader", quick=_quick(4)),
     Stage(
         "motion-small", _made("style-small/motion.safetensors"), "motion",
-        inputs=(("--init", READER), ("--hearing", _made(SYNC))), words=_set("model.predictor.ears=mel"),
+        inputs=(("--init", READER), ("--audio_encoder", _made(SYNC))), words=_set("model.predictor.ears=mel"),
         quick=_quick(2),
     ),
     Stage(
         "style-small", _made("style-small/weights.safetensors"), "style-small",
-        inputs=(("--parts", _made("style-small")), ("--init", _made("diff2lip-small.safetensors"))),
+        inputs=(("--components", _made("style-small")), ("--init", _made("diff2lip-small.safetensors"))),
         words=_set("train.steps=3900", "train.warmup=50", "train.cooldown=1200", "train.ema=[0.99]"), quick=_quick(2),
     ),
     Stage(
         "motion-medium", _made("style-medium/motion.safetensors"), "motion", inputs=(("--init", READER),),
-        files=("--hearing",),
+        files=("--audio_encoder",),
         words=_set("train.batch=24", "train.learning_rate=1e-3", "data.most=60", "train.precision=fp32"),
         quick=_quick(2),
     ),
     Stage(  # as many faces as the one that ships has seen in three runs, all of them aligned
         "style-medium", _made("style-medium/weights.safetensors"), "style-medium",
-        inputs=(("--parts", _made("style-medium")),), files=("--features",),
+        inputs=(("--components", _made("style-medium")),), files=("--features",),
         words=_set("train.batch=256", "train.steps=3700", "train.cooldown=1700", "train.learning_rate=6e-4"),
         quick=_quick(2),
     ),

@@ -34,7 +34,7 @@ DISK = 0.5e9  # bytes that a run of train.py takes: state, earlier weights, a st
 SIZE = 128  # pixels of a face in all presets that ship
 SENTENCES = {
     "--features": "stage {name} compares faces by the first layers of a VGG-16",
-    "--hearing": "stage {name} hears by the first blocks of Whisper tiny.en's encoder",
+    "--audio_encoder": "stage {name} hears by the first blocks of Whisper tiny.en's encoder",
 }
 
 
@@ -68,7 +68,7 @@ def arguments() -> tuple[argparse.ArgumentParser, argparse.Namespace]:
                         help="runs/shipped if left out")  # fmt: skip
     parser.add_argument("--stages", default=",".join(NAMES), help=f"some of {', '.join(NAMES)} (all)")
     parser.add_argument("--features", type=reads, help="a VGG-16's first layers, which style-medium learns by")
-    parser.add_argument("--hearing", type=reads, default=EARS,
+    parser.add_argument("--audio_encoder", "--hearing", type=reads, default=EARS,
                         help="the first blocks of Whisper tiny.en's encoder, or a stage 1 that has them"
                         " (style-medium's, which ships)")  # fmt: skip
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
@@ -153,10 +153,9 @@ def _check_record(stage: Stage, options: argparse.Namespace) -> None:
 
 
 def _check_file(flag: str, stage: Stage, options: argparse.Namespace) -> None:
+    from systems.initialisation import adopt_audio_encoder
     from systems.perceptual import load_features
-    from systems.recipes import recipe
-    from systems.registry import build
-    from systems.starting import adopt_hearing
+    from systems.registry import build, find_preset, specifications
 
     path = named(flag, options)
     if isinstance(path, str) or not path.is_file():
@@ -166,7 +165,8 @@ def _check_file(flag: str, stage: Stage, options: argparse.Namespace) -> None:
     if flag == "--features":
         load_features(path)
     else:
-        adopt_hearing(build("motion", recipe(stage.preset).model), path)
+        model = build("motion", find_preset(stage.preset).model)
+        adopt_audio_encoder(specifications()["motion"], model, path)
 
 
 def _check_data(waiting: Sequence[Stage], options: argparse.Namespace) -> None:
@@ -174,7 +174,7 @@ def _check_data(waiting: Sequence[Stage], options: argparse.Namespace) -> None:
     from dataset.pack import is_pack, packed
     from dataset.resident import check_fits
     from guided_diffusion.engine.device import resolve_device
-    from systems.recipes import recipe
+    from systems.registry import find_preset
     from systems.style import SPACE, MotionSpace, labelled
     from systems.style.sequences import SequenceData, Sequences
 
@@ -187,7 +187,7 @@ def _check_data(waiting: Sequence[Stage], options: argparse.Namespace) -> None:
     for clip in (clip for clips in splits.values() for clip in clips):
         if not clip.path.with_suffix(".npz").exists():
             raise BadInput(f"{clip.path.with_suffix('.npz')}: is missing; copy the piece again, or pack anew")
-    numbers = recipe("motion").model.numbers
+    numbers = find_preset("motion").model.numbers
     known = labelled(options.data, SIZE, MotionSpace(numbers))["train"]
     wanted = {stage.preset for stage in waiting}
     if "motion-reader" in wanted:

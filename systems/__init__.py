@@ -1,1 +1,1 @@
-"""The lip-sync systems, one folder a paper, and the sync expert; `registry` is the only file that sees them all."""
+"""The lip-sync systems, one folder a paper, and the sync expert; `registry` finds them."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from .recipes import PARTS, Recipe
+from .preset import SECTIONS, Preset
 
 
 class Setting(NamedTuple):
@@ -17,14 +17,14 @@ class Setting(NamedTuple):
     text: str
 
 
-def settings(recipe: Recipe) -> list[Setting]:
-    """All of a recipe, in the order of its parts."""
-    return [setting for part in PARTS for setting in _of(getattr(recipe, part), part)]
+def settings(preset: Preset) -> list[Setting]:
+    """All of a preset, in the order of its sections."""
+    return [setting for section in SECTIONS for setting in _of(getattr(preset, section), section)]
 
 
-def table(recipe: Recipe) -> str:
+def table(preset: Preset) -> str:
     """A line a setting."""
-    rows = settings(recipe)
+    rows = settings(preset)
     names, values = max(len(row.name) for row in rows), min(max(len(row.value) for row in rows), 24)
     return "\n".join(f"{row.name:<{names}}  {row.value:<{values}}  {row.text}".rstrip() for row in rows)
 

@@ -1,157 +1,160 @@
-"""The only file that sees all systems: by name, by checkpoint.  (`recipes.py` says how each is trained.)"""
+"""All kinds of models that there are: found in the folders of systems/, by name, by checkpoint."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
+import systems
 from core.errors import BadInput
 from core.paths import CHECKPOINTS
 from guided_diffusion.engine.checkpoint import Checkpoint, check_size, load_checkpoint, load_strictly
 from guided_diffusion.engine.config import from_dict, to_dict
 
-from .autoencoder import Autoencoder, AutoencoderConfig, load_published
-from .diff2lip import Diff2Lip, Diff2LipConfig
-from .parts import Part, Parts, autoencoder_in, has_autoencoder, motion_in, network_in
-from .style import LipMotion, LipMotionConfig, Renderer, RendererConfig, StyleSystem
-from .sync import SyncConfig, SyncExpert, Wav2LipExpert, Wav2LipExpertConfig
-from .syncdiff import SyncDiff, SyncDiffConfig, SyncDiffNetwork
+from .autoencoder import load_published
+from .components import Component, Components, autoencoder_in, has_autoencoder, motion_in, network_in
+from .preset import Preset
+from .specification import Role, Specification
+from .stage1 import Stage1
 
 LARGEST_FACE = 4096  # pixels
 DEFAULT_CHECKPOINT = CHECKPOINTS / "style-medium"
 SMALL_DIFF2LIP = CHECKPOINTS / "diff2lip-small.safetensors"  # what others are measured against
 
-Speaking = Diff2Lip | SyncDiff | StyleSystem  # what can speak
-Expert = SyncExpert | Wav2LipExpert  # what can judge
-Stage1 = LipMotion  # what says how the lips of a StyleSystem move
-Network = SyncDiffNetwork | Renderer  # what is trained of a system that may have other parts
-Model = Diff2Lip | Network | Autoencoder | Stage1 | Expert  # whatever is in one file
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A kind of model and the type of its config."""
-
-    config: type[Any]
-    build: Callable[[Any], Model]
-
-
-KINDS = {
-    "diff2lip": Kind(Diff2LipConfig, Diff2Lip),
-    "syncdiff": Kind(SyncDiffConfig, SyncDiffNetwork),
-    "sync": Kind(SyncConfig, SyncExpert),
-    "wav2lip-expert": Kind(Wav2LipExpertConfig, Wav2LipExpert),
-    "style": Kind(RendererConfig, Renderer),
-    "autoencoder": Kind(AutoencoderConfig, Autoencoder),
-    "motion": Kind(LipMotionConfig, LipMotion),
+REMEDY: Mapping[Role, str] = {
+    "system": "cannot speak; pass a lip-sync checkpoint",
+    "expert": "not a sync expert; train one with train.py --system sync",
+    "autoencoder": "not an autoencoder; train one with train.py --system autoencoder",
+    "motion": "knows no lip motion; train what does with train.py --system motion",
 }
 
 
-def build(name: str, config: Any) -> Model:
+@cache
+def specifications() -> dict[str, Specification[Any]]:
+    """Of every kind, by its name: SPECIFICATIONS of each folder's `specification` module."""
+    found: dict[str, Specification[Any]] = {}
+    for folder in pkgutil.iter_modules(systems.__path__):
+        if folder.ispkg:
+            module = importlib.import_module(f"systems.{folder.name}.specification")
+            found |= {specification.kind: specification for specification in module.SPECIFICATIONS}
+    return found
+
+
+def presets() -> dict[str, Preset]:
+    """All presets by name, as train.py --system knows them."""
+    return {name: preset for one in specifications().values() for name, preset in one.presets.items()}
+
+
+def find_preset(name: str) -> Preset:
+    """Raises BadInput on an unknown name."""
+    known = presets()
+    if name not in known:
+        raise BadInput(f"--system {name}: unknown; choose from {', '.join(known)}")
+    return known[name]
+
+
+def build(kind: str, config: Any) -> Any:
     """A fresh model of a kind."""
-    return KINDS[name].build(config)
+    return specifications()[kind].build(config)
 
 
-def load(path: Path) -> Model:
+def load(path: Path) -> Any:
     """The model that a checkpoint holds, in evaluation mode, float32, on the CPU; it needs no other information.
 
     Raises BadInput if the file is not a checkpoint of a known kind, or does not fit what it says it is.
     """
+    return load_with_specification(path)[1]
+
+
+def load_with_specification(path: Path) -> tuple[Specification[Any], Any]:
+    """As `load`, with what its kind says of itself."""
     checkpoint = load_checkpoint(path)
-    name, config = identify(checkpoint, path)
-    bare = checkpoint.system is None
-    check_size(lambda: _holder(build(name, config), bare), checkpoint.weights, str(path))
-    model = build(name, config)
+    specification, config = identify(checkpoint, path)
+    holder = specification.published_module if checkpoint.system is None else (lambda model: model)
+    check_size(lambda: holder(specification.build(config)), checkpoint.weights, str(path))
+    model = specification.build(config)
     if getattr(model, "size", 0) > LARGEST_FACE:
         raise BadInput(f"{path}: is for faces of {model.size} px, above {LARGEST_FACE}; use another checkpoint")
-    target = _holder(model, bare)
-    load_strictly(target, {key: value.float() for key, value in checkpoint.weights.items()}, str(path))
-    return model.eval().requires_grad_(False)
+    load_strictly(holder(model), {key: value.float() for key, value in checkpoint.weights.items()}, str(path))
+    return specification, model.eval().requires_grad_(False)
 
 
-def _holder(model: Model, bare: bool) -> torch.nn.Module:
-    """The module whose weights a checkpoint holds: of the original release, those of the network alone."""
-    return model.network if bare and isinstance(model, Diff2Lip) else model
+def load_system(path: Path) -> Any:
+    """As `load`, for a checkpoint that can speak, or the folder of one that has several components: a system.System.
 
-
-def load_system(path: Path) -> Speaking:
-    """As `load`, for a checkpoint that can speak, or the folder of one that has several parts.
-
-    Raises BadInput for one that only judges, such as a sync expert, or whose other parts do not lie beside it.
+    Raises BadInput for one that only judges, such as a sync expert, or whose other components do not lie beside it.
     """
     file = network_in(path) if path.is_dir() else path
-    model = load(file)
-    if isinstance(model, Network):
-        parts = parts_in(file.parent, model.config)
-        parts.check(model.config, str(file))
-        return whole(model, parts).eval()
-    if not isinstance(model, Diff2Lip):
-        raise BadInput(f"{path}: is a {type(model).__name__}, which cannot speak; pass a lip-sync checkpoint")
-    return model
+    specification, model = load_with_specification(file)
+    if specification.role != "system":
+        raise BadInput(f"{path}: is a {type(model).__name__}, which {REMEDY['system']}")
+    components = components_in(file.parent, specification, latent=bool(getattr(model.config, "latents", ())))
+    components.check(model.config, str(file))
+    return specification.assemble(model, components).eval()
 
 
-def whole(network: Network, parts: Parts) -> SyncDiff | StyleSystem:
-    """A system of its network and its parts."""
-    autoencoder = parts.autoencoder.model if parts.autoencoder is not None else None
-    if isinstance(network, SyncDiffNetwork):
-        return SyncDiff(network, autoencoder)
-    assert parts.motion is not None, "a renderer is told what the lips do"
-    return StyleSystem(network, autoencoder, parts.motion.model.reader)
-
-
-def parts_in(folder: Path, config: Any, *, training: bool = False) -> Parts:
-    """What a network of this config works with, from a folder; in training, the autoencoder if there is one.
+def components_in(folder: Path, specification: Specification[Any], *, latent: bool | None = None) -> Components:
+    """What a network of this kind works with, from a folder.  latent: with an autoencoder; None: if one is there.
 
     Raises BadInput if something is missing, or not what it is called.
     """
-    latent = has_autoencoder(folder) if training else bool(config.latents)
-    autoencoder = Part(load_autoencoder(path := autoencoder_in(folder)), path) if latent else None
-    motion = Part(load_motion(path := motion_in(folder)), path) if hasattr(config, "motion") else None
-    return Parts(autoencoder, motion)
+    wanted = specification.components
+    latent = "autoencoder" in wanted and (has_autoencoder(folder) if latent is None else latent)
+    autoencoder = Component(load_autoencoder(path := autoencoder_in(folder)), path) if latent else None
+    motion = Component(load_motion(path := motion_in(folder)), path) if "motion" in wanted else None
+    return Components(autoencoder, motion)
 
 
-def load_expert(path: Path) -> Expert:
-    """As `load`, for a checkpoint that judges.  Raises BadInput for any other."""
-    model = load(path)
-    if not isinstance(model, Expert):
-        raise BadInput(f"{path}: not a sync expert; train one with train.py --system sync")
-    return model
+def assemble(kind: str, model: nn.Module, components: Components) -> Any:
+    """The whole system, in evaluation mode, of a model of this kind and of what lies beside it."""
+    return specifications()[kind].assemble(model, components).eval()
+
+
+def load_expert(path: Path) -> Any:
+    """As `load`, for a checkpoint that judges: a judge.Judge.  Raises BadInput for any other."""
+    return _of_role(path, "expert")
 
 
 def load_autoencoder(path: Path) -> Any:
     """As `load`, for an autoencoder or the folder of a published one.  BadInput for anything else."""
     if path.is_dir():
         return load_published(path).eval().requires_grad_(False)
-    model = load(path)
-    if not isinstance(model, Autoencoder):
-        raise BadInput(f"{path}: not an autoencoder; train one with train.py --system autoencoder")
-    return model
+    return _of_role(path, "autoencoder")
 
 
 def load_motion(path: Path) -> Stage1:
     """Stage 1: of its own file, or of the folder of a model.  Raises BadInput for anything else."""
-    file = motion_in(path) if path.is_dir() else path
-    model = load(file)
-    if not isinstance(model, LipMotion):
-        raise BadInput(f"{file}: knows no lip motion; train what does with train.py --system motion")
+    model: Stage1 = _of_role(motion_in(path) if path.is_dir() else path, "motion")
     return model
 
 
-def identify(checkpoint: Checkpoint, path: Path) -> tuple[str, Any]:
+def _of_role(path: Path, role: Role) -> Any:
+    specification, model = load_with_specification(path)
+    if specification.role != role:
+        raise BadInput(f"{path}: {REMEDY[role]}")
+    return model
+
+
+def identify(checkpoint: Checkpoint, path: Path) -> tuple[Specification[Any], Any]:
     """Which kind a checkpoint is, and its config; the published weights of others are recognised by their keys."""
-    if checkpoint.system in KINDS:
-        return checkpoint.system, from_dict(KINDS[checkpoint.system].config, checkpoint.config, str(path))
-    if checkpoint.system is None and "audio_encoder_to_style.3.weight" in checkpoint.weights:
-        return "diff2lip", Diff2LipConfig()
-    if checkpoint.system is None and "face_encoder.0.conv_block.0.weight" in checkpoint.weights:
-        return "wav2lip-expert", Wav2LipExpertConfig()
+    known = specifications()
+    if checkpoint.system in known:
+        specification = known[checkpoint.system]
+        return specification, from_dict(specification.config, checkpoint.config, str(path))
+    if checkpoint.system is None:
+        for specification in known.values():
+            if (config := specification.published(checkpoint.weights)) is not None:
+                return specification, config
     raise BadInput(
-        f"{path}: holds no lip-sync model known here ({', '.join(sorted(KINDS))}); pass one with --model_path"
+        f"{path}: holds no lip-sync model known here ({', '.join(sorted(known))}); pass one with --model_path"
     )
 
 
-def describe(name: str, model: Model, step: int, weights: dict[str, torch.Tensor]) -> Checkpoint:
+def describe(kind: str, model: nn.Module, step: int, weights: dict[str, torch.Tensor]) -> Checkpoint:
     """A model's weights with all that `load` needs."""
-    return Checkpoint(name, to_dict(model.config), step, weights)
+    return Checkpoint(kind, to_dict(model.config), step, weights)

@@ -20,13 +20,12 @@ from dataset.pack import Labels
 from face_detection.alignment import POINTS
 from scripts import train_shipped
 from scripts.shipped_stages import NAMES, STAGES, makers
-from systems.recipes import recipe
-from systems.registry import load_expert
+from systems.registry import find_preset, load_expert
 from tests.helpers.talking_head import talking, tone
 from video import write_video
 
 ROOT = Path(__file__).resolve().parents[1]
-NUMBERS = recipe("motion").model.numbers
+NUMBERS = find_preset("motion").model.numbers
 Run = Callable[..., tuple[int, str, str]]
 Started = list[tuple[str, list[str]]]
 
@@ -83,7 +82,7 @@ def test_every_checkpoint_that_ships_has_its_stage() -> None:
     for number, stage in enumerate(STAGES):  # and comes after what it takes, with settings that there are
         assert {maker.name for maker in makers(stage, quick=False)} <= set(NAMES[:number])
         settings = [word for word in stage.hurried.words if "=" in word]
-        assert not stage.preset or recipe(stage.preset).changed(settings).train.steps == 2
+        assert not stage.preset or find_preset(stage.preset).changed(settings).train.steps == 2
 
 
 def test_a_dry_run_prints_the_plan_alone(run: Run, tmp_path: Path) -> None:
@@ -111,7 +110,10 @@ def test_what_is_missing_is_one_sentence_before_anything_begins(
         (here, "--features is missing: stage style-medium compares faces by the first layers of a VGG-16"),
         ([*here, "--features", tmp_path / "no"], "there is no such file"),
         ([*here, "--features", tmp_path / "empty.safetensors"], "empty.safetensors"),
-        ([*here, "--stages", "motion-reader,motion-medium", "--hearing", tmp_path / "no"], "Whisper tiny.en's encoder"),
+        (
+            [*here, "--stages", "motion-reader,motion-medium", "--audio_encoder", tmp_path / "no"],
+            "Whisper tiny.en's encoder",
+        ),
         ([*here, "--stages", "motion-reader"], "motion_space.npz: not a space of lip motion"),
         ([*here, "--stages", "style-small"], "add motion-small to --stages"),
         ([*here[:2], "--stages", "sync", "--device", "abacus"], "--device abacus: unknown"),

@@ -17,8 +17,7 @@ from dataset.prepared import entries
 from guided_diffusion.engine.checkpoint import save_checkpoint
 from scripts import pack_training
 from scripts.prepare import ExpertScorer
-from systems.recipes import recipe
-from systems.registry import build, describe, load_motion
+from systems.registry import build, describe, find_preset, load_motion
 from systems.sound import SoundConfig
 from systems.style import SPACE, MotionSpace
 from systems.sync import SyncConfig
@@ -73,7 +72,7 @@ def test_an_expert_is_measured_and_measures(data: Path, expert: Path, tmp_path: 
     assert "| seen | 2 |" in printed and "shift found" in printed
 
     settings = [setting for setting in TINY if setting.startswith("model.")]
-    chosen = recipe("diff2lip-128").changed(settings)
+    chosen = find_preset("diff2lip-128").changed(settings)
     model = build("diff2lip", chosen.model)
     checkpoint = tmp_path / "tiny.safetensors"
     save_checkpoint(checkpoint, describe("diff2lip", model, 0, model.state_dict()))

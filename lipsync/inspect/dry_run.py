@@ -18,7 +18,7 @@ from lipsync.pipeline import JobPlan, LipSyncPipeline
 from lipsync.planning.timeline import REVERSE_BYTES, Plan
 from lipsync.planning.turns import frames_of
 from lipsync.rendering.renderer import NetworkInputs
-from systems.registry import Stage1
+from systems.stage1 import Stage1
 from video import VideoInfo, probe, read_frames
 
 PIXELS_PER_SECOND = {"h264": 20e6, "ffv1": 25e6, "prores": 12e6}
@@ -141,7 +141,8 @@ def _stage1(stage1: Stage1, strength: float) -> tuple[float, float]:
     def predicted() -> Tensor:
         heard = stage1.hear(sound, [range(SAID)])(0, SAID)
         reference = stage1.reference_of(heard, torch.zeros(SAID, stage1.config.numbers))
-        return stage1.predictor.predict(heard, reference, strength)
+        motion: Tensor = stage1.predictor.predict(heard, reference, strength)
+        return motion
 
     read = min(_seconds(lambda: stage1.read(faces)) for _ in range(2)) / PROBED
     return read, min(_seconds(predicted) for _ in range(2)) / SAID

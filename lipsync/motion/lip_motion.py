@@ -23,7 +23,7 @@ from core.npz import UNREADABLE, check_arrays
 from face_detection import FaceTrack
 from lipsync.jobs.job import Job, picture_of
 from lipsync.planning.face_selection import FaceSelector
-from systems import registry
+from systems.stage1 import Stage1
 from video import VideoInfo, probe, write_picture
 
 from .plot import openings
@@ -48,7 +48,7 @@ class LipMotionSource:
 
     def __init__(
         self,
-        model: registry.Stage1,
+        model: Stage1,
         job: Job,
         info: VideoInfo,
         fps: Fraction,

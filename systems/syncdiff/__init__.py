@@ -2,7 +2,6 @@
 
 from .config import PoseConfig, SyncDiffConfig
 from .network import SyncDiffNetwork
-from .published import adopt_avhubert
 from .system import Conditions, SyncDiff
 from .training import SyncDiffObjective, SyncDiffTraining
 
@@ -14,5 +13,4 @@ __all__ = [
     "SyncDiffNetwork",
     "SyncDiffObjective",
     "SyncDiffTraining",
-    "adopt_avhubert",
 ]

@@ -72,7 +72,7 @@ def test_a_system_trains(system: str, tmp_path: Path) -> None:
     (tmp_path / "parts").mkdir()
     save(tmp_path / "parts")
     settings = [*SHORT, *TINY[system], "train.steps=3", "train.precision=bf16", "train.batch=8"]
-    train(system, data, tmp_path / "run", parts=tmp_path / "parts" if system.startswith("style") else None,
+    train(system, data, tmp_path / "run", components=tmp_path / "parts" if system.startswith("style") else None,
           settings=settings, device=DEVICE)  # fmt: skip
     assert (tmp_path / "run" / "weights.safetensors").exists()
 

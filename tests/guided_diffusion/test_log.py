@@ -37,9 +37,9 @@ def test_it_forgets_what_was_not_saved(tmp_path: Path) -> None:
 
 def test_a_picture_is_kept_as_it_is(tmp_path: Path) -> None:
     with Log(tmp_path) as log:
-        log.evaluation(12, Evaluation({"own_db": 20.0}, PICTURE))
-        log.evaluation(13, Evaluation({"own_db": 21.0}))
-    assert lines(tmp_path) == [{"step": 12, "own_db": 20.0}, {"step": 13, "own_db": 21.0}]
+        log.evaluation(12, Evaluation({"matched_db": 20.0}, PICTURE))
+        log.evaluation(13, Evaluation({"matched_db": 21.0}))
+    assert lines(tmp_path) == [{"step": 12, "matched_db": 20.0}, {"step": 13, "matched_db": 21.0}]
     assert [path.name for path in (tmp_path / "strips").iterdir()] == ["0000012.png"]
     found = cv2.imread(str(tmp_path / "strips" / "0000012.png"))
     assert found is not None and np.array_equal(found[..., ::-1], PICTURE)

@@ -184,12 +184,12 @@ def test_the_log_tells_of_every_term_of_the_pace_and_of_the_measurements(tmp_pat
 
     def evaluate(step: int, weights: dict[str, Tensor]) -> Evaluation:
         seen.append(step)
-        return Evaluation({"own_db": 1.23456789})
+        return Evaluation({"matched_db": 1.23456789})
 
     trainer(tmp_path, replace(FOUR, steps=6, log_every=2, evaluate_every=3), evaluate=evaluate).run()
     log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in log] == [2, 3, 4, 6, 6]
-    assert log[1] == {"step": 3, "own_db": 1.23457} and seen == [3, 6]
+    assert log[1] == {"step": 3, "matched_db": 1.23457} and seen == [3, 6]
     assert set(log[0]) == {
         "step", "network/fit", "network/fool", "judge/tell", "network/gradient_norm", "judge/gradient_norm", *TIMING,
     }  # fmt: skip

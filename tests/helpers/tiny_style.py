@@ -14,7 +14,7 @@ from guided_diffusion.unet import UNetConfig
 from scripts.formula import fill
 from systems import registry
 from systems.autoencoder import Autoencoder, AutoencoderConfig
-from systems.parts import Part, Parts
+from systems.components import Component, Components
 from systems.style import LipMotion, Renderer, RendererConfig, StyleSystem
 from tests.helpers.tiny_motion import CONFIG as MOTION
 from tests.helpers.tiny_motion import space
@@ -40,7 +40,7 @@ SHORT = [
 ]  # fmt: skip
 
 
-def parts() -> Parts:
+def parts() -> Components:
     """An autoencoder and stage 1 with weights from the formula, so that everything matters."""
     autoencoder = filled(Autoencoder(AUTOENCODER))
     autoencoder.normal.momentum = 1.0
@@ -48,8 +48,8 @@ def parts() -> Parts:
     autoencoder.eval()
     motion = filled(LipMotion(MOTION))
     motion.space = space()
-    return Parts(
-        Part(autoencoder, Path("autoencoder.safetensors")), Part(motion, Path("motion.safetensors"))
+    return Components(
+        Component(autoencoder, Path("autoencoder.safetensors")), Component(motion, Path("motion.safetensors"))
     )
 
 
@@ -67,7 +67,7 @@ def system(*, random: bool = True, config: RendererConfig = CONFIG) -> StyleSyst
     torch.manual_seed(0)
     found = parts()
     renderer = Renderer(found.fitted(config))
-    return registry.whole(filled(renderer) if random else renderer, found).eval()  # type: ignore[return-value]
+    return registry.assemble("style", filled(renderer) if random else renderer, found)  # type: ignore[return-value]
 
 
 def save(folder: Path) -> Path:

@@ -7,9 +7,9 @@ import torch
 from torch import Generator
 
 from dataset import ClipBatch, stack, window
-from systems.progress import matching
 from systems.sound import SoundConfig
 from systems.sync import SyncConfig, SyncExpert
+from systems.sync.specification import retrieval_accuracy
 from tests.helpers.toy import talking
 
 SMALL = SyncConfig(size=32, shrink=1, widths=(32, 32), embedding=16, sound=SoundConfig(res_blocks=1))
@@ -49,7 +49,7 @@ def test_it_sees_the_lower_half_alone() -> None:
 
 
 def test_untrained_it_guesses() -> None:
-    guessed = matching(expert(), batch(0, 12))
+    guessed = retrieval_accuracy(expert(), batch(0, 12))
     assert guessed["against_one"] == pytest.approx(0.5, abs=0.15)
     assert guessed["chance"] == pytest.approx(torch.tensor(4.0).log().item())
 
@@ -66,14 +66,14 @@ def test_sounds_of_other_clips_are_no_negatives() -> None:
 
 def test_a_little_practice_makes_it_better_on_clips_it_never_saw() -> None:
     judge, unseen = expert(), batch(1000, 12)
-    before = matching(judge, unseen)
+    before = retrieval_accuracy(judge, unseen)
     (parameters,) = judge.objectives().values()
     optimizer = torch.optim.AdamW(parameters, lr=1e-3)
     for step in range(40):
         optimizer.zero_grad()
         total(judge, batch(8 * step, 8)).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-    after = matching(judge, unseen)
+    after = retrieval_accuracy(judge, unseen)
     assert after["against_one"] > max(0.75, before["against_one"] + 0.1)
     assert after["own_cosine"] > after["other_cosine"] + 0.05 and after["loss"] < after["chance"]
 

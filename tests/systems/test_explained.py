@@ -7,21 +7,22 @@ from pathlib import Path
 import pytest
 
 from systems.explained import settings
-from systems.recipes import RECIPES, recipe
+from systems.registry import find_preset, presets
 
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("preset", RECIPES)
-def test_what_is_listed_can_be_set(preset: str) -> None:
-    found = settings(recipe(preset))
-    assert recipe(preset).changed(f"{name}={value}" for name, value, _ in found if value) == recipe(preset)
+@pytest.mark.parametrize("name", presets())
+def test_what_is_listed_can_be_set(name: str) -> None:
+    whole = find_preset(name)
+    found = settings(whole)
+    assert whole.changed(f"{setting}={value}" for setting, value, _ in found if value) == whole
     told = [setting for setting in found if setting.text]
     assert len(told) > len(found) / 3 and all(setting.text[0] != " " for setting in told)
 
 
 def test_a_short_run_rises_and_falls_in_the_same_shares() -> None:
-    whole = recipe("sync")
+    whole = find_preset("sync")
     short = whole.changed(["train.steps=150"])
     assert (short.train.warmup, short.train.cooldown) == (whole.train.warmup // 10, whole.train.cooldown // 10)
     assert whole.changed(["train.steps=1500"]) == whole

@@ -20,7 +20,7 @@ from guided_diffusion.samplers import SampleConfig, sample
 from guided_diffusion.unet import UNetConfig
 from scripts.formula import fill, inputs
 from systems import registry
-from systems.diff2lip import Diff2Lip, Diff2LipConfig, Diff2LipNetwork
+from systems.diff2lip import Diff2Lip, Diff2LipConfig, Diff2LipNetwork, specification
 from systems.sound import SoundConfig
 
 DATA = Path(__file__).parents[1] / "data"
@@ -164,7 +164,7 @@ def test_the_variational_term_is_the_originals() -> None:
 def test_a_released_file_is_recognised_by_its_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A bare .pt, with nothing said about it; the released architecture is made small here to be quick."""
     small = Diff2LipConfig(unet=UNetConfig(image_size=32, channels=32, channel_mult=(1, 2), head_channels=32))
-    monkeypatch.setattr(registry, "Diff2LipConfig", lambda: small)
+    monkeypatch.setattr(specification, "Diff2LipConfig", lambda: small)
     weights = Diff2Lip(small).network.state_dict()
     torch.save(weights, tmp_path / "release.pt")
     model = registry.load_system(tmp_path / "release.pt")
@@ -174,7 +174,7 @@ def test_a_released_file_is_recognised_by_its_keys(tmp_path: Path, monkeypatch: 
 
 def test_a_released_file_with_a_wrong_shape_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     small = Diff2LipConfig(unet=UNetConfig(image_size=32, channels=32, channel_mult=(1, 2), head_channels=32))
-    monkeypatch.setattr(registry, "Diff2LipConfig", lambda: small)
+    monkeypatch.setattr(specification, "Diff2LipConfig", lambda: small)
     weights = Diff2Lip(small).network.state_dict()
     torch.save(weights | {"out.2.bias": torch.zeros(7)}, tmp_path / "release.pt")
     with pytest.raises(BadInput, match=r"release\.pt: out\.2\.bias has shape \(7,\), the network needs \(6,\)"):

@@ -13,8 +13,7 @@ from guided_diffusion.engine.checkpoint import Checkpoint, save_checkpoint
 from guided_diffusion.engine.config import from_dict, to_dict
 from scripts.formula import fill
 from systems import registry
-from systems.recipes import RECIPES
-from systems.registry import build, describe, load, load_system
+from systems.registry import build, describe, load, load_system, presets
 
 MODELS = pytest.mark.parametrize(("name", "config"), [("diff2lip", PAPER), ("diff2lip", OURS), ("sync", SMALL)])
 
@@ -36,11 +35,11 @@ def test_half_precision_weights_are_loaded_in_full(tmp_path: Path) -> None:
     assert {value.dtype for value in load(tmp_path / "w.safetensors").state_dict().values()} == {torch.float32}
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", presets())
 def test_every_preset_builds_and_survives_its_config(name: str) -> None:
-    kind, config = RECIPES[name].kind, RECIPES[name].model
+    kind, config = presets()[name].kind, presets()[name].model
     assert from_dict(type(config), to_dict(config)) == config
-    assert RECIPES[name].changed([]) == RECIPES[name]
+    assert presets()[name].changed([]) == presets()[name]
     with torch.device("meta"):
         assert build(kind, config).size == 128
 

@@ -5,8 +5,8 @@ import torch
 
 from core.errors import BadInput
 from systems import registry
-from systems.parts import Parts
-from systems.recipes import recipe
+from systems.components import Components
+from systems.registry import find_preset
 from tests.helpers.tiny_style import parts
 
 WIDE = ["model.unet.patch=2", "model.unet.channels=32", "model.unet.channel_mult=[2,3,4,6]"]
@@ -14,14 +14,14 @@ WIDE = ["model.unet.patch=2", "model.unet.channels=32", "model.unet.channel_mult
 
 def test_settings_that_fit_pixels_are_not_refused_for_latents_that_it_will_not_have() -> None:
     with pytest.raises(BadInput):  # so it was
-        recipe("style-small").changed(WIDE)
-    chosen = recipe("style-small").changed([*Parts().settings, *WIDE])
+        find_preset("style-small").changed(WIDE)
+    chosen = find_preset("style-small").changed([*Components().settings, *WIDE])
     assert chosen.model.latents == () and chosen.model.unet.patch == 2
     with torch.device("meta"):
         registry.build("style", chosen.model)
 
 
 def test_with_an_autoencoder_it_has_that_ones() -> None:
-    found = Parts(parts().autoencoder)
+    found = Components(parts().autoencoder)
     small = ["model.unet.image_size=32", "model.unet.channel_mult=[1,2]", "model.unet.attention_resolutions=[4]"]
-    assert recipe("style-small").changed([*found.settings, *small]).model.latents == (4, 8, 8)
+    assert find_preset("style-small").changed([*found.settings, *small]).model.latents == (4, 8, 8)

@@ -14,9 +14,9 @@ from guided_diffusion.engine.checkpoint import save_checkpoint
 from guided_diffusion.space import Pixels
 from systems import registry
 from systems.autoencoder import Autoencoder
+from systems.components import Components
 from systems.inpainting import SpaceInpainter
 from systems.objective import Judges
-from systems.parts import Parts
 from systems.style import Renderer, RendererObjective, RendererTraining, StyleSystem
 from systems.syncdiff import SyncDiff, SyncDiffConfig, SyncDiffNetwork, SyncDiffObjective, SyncDiffTraining
 from systems.system import Speaker
@@ -41,10 +41,10 @@ def system(name: str) -> SpaceInpainter[object]:
     if name == "style":
         pixels = replace(found, autoencoder=None)
         renderer = Renderer(pixels.fitted(replace(RENDERER, beside=True, unet=replace(RENDERER.unet, patch=2))))
-        return registry.whole(filled(renderer), pixels).eval()
+        return registry.assemble("style", filled(renderer), pixels)
     config = replace(MEL, pose=replace(MEL.pose, kind="full")) if name == "full" else MEL
-    latent = Parts(found.autoencoder)
-    return registry.whole(filled(SyncDiffNetwork(latent.fitted(config))), latent).eval()
+    latent = Components(found.autoencoder)
+    return registry.assemble("syncdiff", filled(SyncDiffNetwork(latent.fitted(config))), latent)
 
 
 def clips(model: SpaceInpainter[object]) -> ClipBatch:
@@ -117,7 +117,7 @@ def test_a_style_system_in_pixels_learns() -> None:
 
 def test_a_learned_variance_stays_behind_in_pixels() -> None:
     assert PAPER.diffusion.learn_variance
-    fitted = Parts(parts().autoencoder).fitted(PAPER)
+    fitted = Components(parts().autoencoder).fitted(PAPER)
     assert fitted.latents == (4, 8, 8) and not fitted.diffusion.learn_variance and fitted.network.out_channels == 4
     assert fitted.network.in_channels == 12 and fitted.autoencoder
     with pytest.raises(ValueError, match="a learned variance is that of pixels"):
@@ -152,7 +152,7 @@ def test_it_trains_resumes_and_is_a_model_where_it_was_trained(
 ) -> None:
     folder = with_parts(tmp_path / "parts", *has)
     for run, steps in (("whole", 4), ("halves", 2), ("halves", 4)):
-        train(preset, data, tmp_path / run, parts=folder, device="cpu",
+        train(preset, data, tmp_path / run, components=folder, device="cpu",
               settings=[*SHORT, *settings, f"train.steps={steps}"])  # fmt: skip
     assert same_state(tmp_path / "whole", tmp_path / "halves")
     found = registry.load_system(tmp_path / "whole")
@@ -165,7 +165,7 @@ def test_it_trains_resumes_and_is_a_model_where_it_was_trained(
 
 def test_an_autoencoder_that_is_missing_or_another_one_is_one_sentence(data: Path, tmp_path: Path) -> None:
     folder = with_parts(tmp_path / "parts", "autoencoder")
-    train("syncdiff-small", data, tmp_path / "run", parts=folder, device="cpu",
+    train("syncdiff-small", data, tmp_path / "run", components=folder, device="cpu",
           settings=[*SHORT, *SYNCDIFF, "train.steps=1"])  # fmt: skip
     own = tmp_path / "run" / "autoencoder.safetensors"
     torch.manual_seed(7)
@@ -188,7 +188,7 @@ def test_a_renderer_in_pixels_may_begin_as_a_diff2lip(
     tiny = [*SHORT, *SMALL, "model.unet.patch=2", "train.steps=1", "train.learning_rate=1e-12"]
     train("diff2lip-small", data, tmp_path / "first", settings=tiny, device="cpu")
     first = tmp_path / "first" / "weights.safetensors"
-    train("style-small", data, tmp_path / "second", init=first, parts=with_parts(tmp_path / "parts", "motion"),
+    train("style-small", data, tmp_path / "second", init=first, components=with_parts(tmp_path / "parts", "motion"),
           settings=[*STYLE, *tiny], device="cpu")  # fmt: skip
     assert "a Diff2Lip; " in caplog.text
     lent = registry.load(first).state_dict()

@@ -9,7 +9,7 @@ from test_diff2lip import OURS, PAPER
 from dataset import ClipBatch, stack, window
 from guided_diffusion.samplers import SampleConfig
 from scripts.formula import fill
-from systems import progress
+from systems import validation
 from systems.diff2lip import Diff2Lip, Diff2LipConfig
 from systems.system import Speaker
 from tests.helpers.toy import talking
@@ -76,16 +76,16 @@ def test_it_samples_as_the_checkpoint_says_unless_told_otherwise() -> None:
 
 def test_held_out_windows_come_from_the_middle_of_clips_all_over() -> None:
     clips = [talking(n, frames=20 + n) for n in range(10)] + [talking(99, frames=5)]
-    batch = progress.held_out_windows(clips, frames=3, count=4)
+    batch = validation.held_out_windows(clips, frames=3, count=4)
     expected = stack([window(clips[n], (20 + n - 3) // 2, 3, 0) for n in (0, 3, 6)])  # the last is too short
     assert torch.equal(batch.faces, expected.faces) and torch.equal(batch.mel, expected.mel)
-    assert len(progress.held_out_windows(clips, frames=3, count=64).faces) == 10
-    moments = progress.held_out_windows(clips, frames=3, count=64, per_clip=4)
+    assert len(validation.held_out_windows(clips, frames=3, count=64).faces) == 10
+    moments = validation.held_out_windows(clips, frames=3, count=64, per_clip=4)
     assert moments.clip is not None and moments.clip.tolist() == [n for n in range(10) for _ in range(4)]
 
 
 def test_another_sound_is_another_clips_sound() -> None:
-    other = progress.with_other_sound(CLIPS)
+    other = validation.mismatched(CLIPS)
     assert torch.equal(other.faces, CLIPS.faces) and torch.equal(other.reference, CLIPS.reference)
     assert torch.equal(other.mel, CLIPS.mel.flip(0)) and torch.equal(other.speech, CLIPS.speech.flip(0))
 
@@ -94,7 +94,7 @@ def test_the_ratio_is_of_the_lower_half_in_decibels() -> None:
     truth = torch.zeros(2, 3, 3, 8, 8)
     faces = truth + 0.2
     faces[..., :4, :] = 1  # of the upper half it knows nothing
-    assert progress.psnr_of_mouth_half(faces, truth) == pytest.approx(20, abs=1e-3)  # 10 log10(2^2 / 0.2^2)
+    assert validation.psnr_of_mouth_half(faces, truth) == pytest.approx(20, abs=1e-3)  # 10 log10(2^2 / 0.2^2)
 
 
 def test_a_system_that_hears_is_told_from_one_that_does_not() -> None:
@@ -104,14 +104,14 @@ def test_a_system_that_hears_is_told_from_one_that_does_not() -> None:
 
     deaf = Deaf(OURS)
     fill(deaf.network)
-    figures = progress.hearing(deaf.eval(), CLIPS)
-    assert figures["hears_db"] == 0 and figures["own_db"] == figures["other_db"]
-    assert progress.hearing(speaking(), CLIPS)["hears_db"] != 0
-    assert figures["reference_db"] == progress.psnr_of_mouth_half(CLIPS.reference, CLIPS.faces)
+    figures = validation.audio_gap(deaf.eval(), CLIPS)
+    assert figures["audio_gap_db"] == 0 and figures["matched_db"] == figures["mismatched_db"]
+    assert validation.audio_gap(speaking(), CLIPS)["audio_gap_db"] != 0
+    assert figures["reference_db"] == validation.psnr_of_mouth_half(CLIPS.reference, CLIPS.faces)
 
 
 def test_a_strip_shows_reference_truth_and_both_sounds() -> None:
-    picture = progress.strip(speaking(), part(CLIPS, slice(None), slice(0, 1)))
+    picture = validation.strip(speaking(), part(CLIPS, slice(None), slice(0, 1)))
     assert picture.shape == (2 * 32, 4 * 32, 3) and picture.dtype == "uint8"
     shown = torch.from_numpy(picture[:32, 32:64]).permute(2, 0, 1).float() / 127.5 - 1
     assert torch.allclose(shown, CLIPS.faces[0, 0], atol=0.01)

@@ -48,7 +48,7 @@ CHANGES: dict[str, tuple[str, dict[str, Any]]] = {
 @pytest.mark.parametrize("name", CHANGES)
 def test_impossible_sizes_are_refused_at_once(tmp_path: Path, name: str) -> None:
     system, changes = CHANGES[name]
-    config = to_dict(registry.KINDS[system].config())
+    config = to_dict(registry.specifications()[system].config())
     for key, value in changes.items():
         node = config
         *parents, leaf = key.split(".")

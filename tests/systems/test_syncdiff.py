@@ -10,7 +10,7 @@ from dataset import ClipBatch, stack, window
 from guided_diffusion.engine.config import from_dict, to_dict
 from guided_diffusion.samplers import SampleConfig
 from scripts.formula import fill
-from systems import progress
+from systems import validation
 from systems.syncdiff import PoseConfig, SyncDiff, SyncDiffConfig, SyncDiffNetwork
 from systems.syncdiff.pose_bottleneck import PoseBottleneck
 from systems.system import Speaker, joined_past
@@ -178,12 +178,12 @@ def test_without_a_pose_all_frames_are_made_at_once() -> None:
 
 def test_progress_is_measured_as_for_any_system() -> None:
     model = filled(PAPER)
-    batch = progress.held_out_windows([heard(n) for n in range(4)], frames=1, count=4, needs=model.needs)
+    batch = validation.held_out_windows([heard(n) for n in range(4)], frames=1, count=4, needs=model.needs)
     assert batch.before is not None and batch.banks is not None
-    assert progress.hearing(model, batch)["hears_db"] != 0
-    other = progress.with_other_sound(batch)
+    assert validation.audio_gap(model, batch)["audio_gap_db"] != 0
+    other = validation.mismatched(batch)
     assert other.banks is not None and torch.equal(other.banks, batch.banks.roll(2, 0))
-    assert progress.strip(model, progress.every(batch, 2)).shape == (2 * 32, 4 * 32, 3)
+    assert validation.strip(model, validation.every(batch, 2)).shape == (2 * 32, 4 * 32, 3)
 
 
 @pytest.mark.parametrize(

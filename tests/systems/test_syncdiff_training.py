@@ -13,20 +13,19 @@ from audio.avhubert import AvHubert
 from core.errors import BadInput
 from dataset import ClipBatch, save_clip, stack, window
 from scripts.formula import fill
-from systems.evaluate import Evaluate
+from systems.avhubert_weights import adopt_avhubert
+from systems.components import Components
 from systems.objective import Judges
-from systems.parts import Parts
-from systems.recipes import recipe
-from systems.registry import load, load_system
+from systems.registry import find_preset, load, load_system, specifications
 from systems.syncdiff import (
     SyncDiff,
     SyncDiffConfig,
     SyncDiffNetwork,
     SyncDiffObjective,
     SyncDiffTraining,
-    adopt_avhubert,
 )
 from systems.training import train
+from systems.validation import Validation
 from tests.helpers.tiny_syncdiff import EARS, MEL, PAPER, heard
 
 BOTH = pytest.mark.parametrize("config", [PAPER, MEL], ids=["avhubert", "mel"])
@@ -186,7 +185,7 @@ def published(tmp_path: Path) -> Path:
 
 def test_published_weights_are_adopted_whole_or_not_at_all(published: Path, tmp_path: Path) -> None:
     ears = AvHubert(EARS)
-    adopt_avhubert(ears, published, "--hearing")
+    adopt_avhubert(ears, published, "--audio_encoder")
     torch.manual_seed(3)
     assert all(torch.equal(value, ears.state_dict()[name]) for name, value in AvHubert(EARS).state_dict().items())
     weights = torch.load(published, weights_only=True)["model"]
@@ -197,10 +196,10 @@ def test_published_weights_are_adopted_whole_or_not_at_all(published: Path, tmp_
     }
     for says, wrong in cases.items():
         torch.save({"model": wrong}, tmp_path / "wrong.pt")
-        with pytest.raises(BadInput, match=f"--hearing: .*{says}"):
-            adopt_avhubert(ears, tmp_path / "wrong.pt", "--hearing")
+        with pytest.raises(BadInput, match=f"--audio_encoder: .*{says}"):
+            adopt_avhubert(ears, tmp_path / "wrong.pt", "--audio_encoder")
     with pytest.raises(BadInput, match="no such file; get AV-HuBERT Base"):
-        adopt_avhubert(ears, tmp_path / "gone.pt", "--hearing")
+        adopt_avhubert(ears, tmp_path / "gone.pt", "--audio_encoder")
 
 
 class Foreign:
@@ -210,7 +209,7 @@ class Foreign:
 def test_a_file_that_would_run_something_is_not_run(tmp_path: Path) -> None:
     torch.save({"model": {}, "task_state": Foreign()}, tmp_path / "base.pt")
     with pytest.raises(BadInput, match=r"nothing in it was run; .* keep only its weights, .*torch\.save"):
-        adopt_avhubert(AvHubert(EARS), tmp_path / "base.pt", "--hearing base.pt")
+        adopt_avhubert(AvHubert(EARS), tmp_path / "base.pt", "--audio_encoder base.pt")
 
 
 def test_the_small_preset_trains_and_resumes_bit_for_bit(data: Path, tmp_path: Path) -> None:
@@ -225,21 +224,21 @@ def test_the_small_preset_trains_and_resumes_bit_for_bit(data: Path, tmp_path: P
 
 def test_the_paper_preset_listens_by_avhubert(data: Path, published: Path, tmp_path: Path) -> None:
     settings = [*SHORT, *BASE, "train.steps=2"]
-    train("syncdiff-128", data, tmp_path / "run", hearing=published, settings=settings, device="cpu")
+    train("syncdiff-128", data, tmp_path / "run", audio_encoder=published, settings=settings, device="cpu")
     found = load(tmp_path / "run" / "weights.safetensors")
     assert isinstance(found, SyncDiffNetwork)
     torch.manual_seed(3)
     for name, value in AvHubert(EARS).state_dict().items():
         if name.startswith(("layer_norm.", "encoder.layers.0.", "encoder.layers.1.")):
             assert torch.allclose(found.hearing.encoder.state_dict()[name], value, atol=1e-3)  # kept as fp16
-    assert "test/hears_db" in (tmp_path / "run" / "log.jsonl").read_text()
+    assert "test/audio_gap_db" in (tmp_path / "run" / "log.jsonl").read_text()
 
 
 def test_what_cannot_be_is_one_sentence(data: Path, published: Path, tmp_path: Path) -> None:
-    def begin(system: str, settings: list[str], hearing: Path | None = None, where: Path = data) -> None:
-        train(system, where, tmp_path / "run", hearing=hearing, settings=[*SHORT, *settings], device="cpu")
+    def begin(system: str, settings: list[str], encoder: Path | None = None, where: Path = data) -> None:
+        train(system, where, tmp_path / "run", audio_encoder=encoder, settings=[*SHORT, *settings], device="cpu")
 
-    with pytest.raises(BadInput, match="frozen layers need its published weights: pass them with --hearing"):
+    with pytest.raises(BadInput, match="frozen layers need its published weights: pass them with --audio_encoder"):
         begin("syncdiff-128", BASE)
     with pytest.raises(BadInput, match=r"use --set data\.frames=2"):
         begin("syncdiff-small", [*SMALL, "data.frames=1"])
@@ -251,8 +250,10 @@ def test_what_cannot_be_is_one_sentence(data: Path, published: Path, tmp_path: P
 
 
 def test_what_measures_lies_on_the_device_whole() -> None:
-    chosen = recipe("syncdiff-small").changed(setting for setting in SMALL if setting.startswith("model."))
-    evaluate = Evaluate(chosen, {}, torch.device("meta"), Parts())
+    chosen = find_preset("syncdiff-small").changed(setting for setting in SMALL if setting.startswith("model."))
+    specification = specifications()["syncdiff"]
+    own = specification.build(chosen.model)
+    evaluate = Validation(specification, own, specification.assemble(own, Components()), {}, 1, torch.device("meta"))
     assert evaluate.model is not evaluate.own
     tensors = [*evaluate.model.parameters(), *evaluate.model.buffers()]
     assert {tensor.device.type for tensor in tensors} == {"meta"} and not any(t.requires_grad for t in tensors)

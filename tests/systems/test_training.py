@@ -14,8 +14,7 @@ import train as program
 from core.errors import BadInput
 from dataset import save_clip
 from guided_diffusion.engine.trainer import Trainer
-from systems.recipes import recipe
-from systems.registry import load
+from systems.registry import find_preset, load
 from systems.training import train
 from tests.helpers.toy import talking
 
@@ -53,7 +52,7 @@ def test_a_system_is_trained_measured_and_resumed(data: Path, tmp_path: Path) ->
     log = [json.loads(line) for line in (whole / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in log] == [1, 2, 2, 3]
     assert {"network/diffusion", "network/gradient_norm"} <= set(log[0])
-    assert {"seen/own_db", "test/own_db", "test/hears_db"} <= set(log[2])
+    assert {"seen/matched_db", "test/matched_db", "test/audio_gap_db"} <= set(log[2])
     strip = cv2.imread(str(whole / "strips" / "0000002.png"))
     assert strip.shape == (32, 4 * 32, 3)
 
@@ -101,13 +100,13 @@ def test_an_expert_is_trained_and_lends_its_hearing(
 
     begun = instead_of_running(monkeypatch)
     settings = [*MODEL, *SHORT, "train.steps=1"]
-    train("diff2lip-small", data, tmp_path / "run", hearing=expert, settings=settings, device="cpu")
+    train("diff2lip-small", data, tmp_path / "run", audio_encoder=expert, settings=settings, device="cpu")
     for name, value in load(expert).audio_encoder.state_dict().items():
         assert torch.equal(begun[f"network.audio_encoder.{name}"], value)
-    with pytest.raises(BadInput, match=r"--hearing .*no use for"):
-        train("sync", data, tmp_path / "x", hearing=expert, settings=[*EXPERT, *SHORT], device="cpu")
-    with pytest.raises(BadInput, match=r"--hearing .*: lacks"):
-        train("diff2lip-small", data, tmp_path / "x", hearing=expert, device="cpu",
+    with pytest.raises(BadInput, match=r"--audio_encoder .*no use for"):
+        train("sync", data, tmp_path / "x", audio_encoder=expert, settings=[*EXPERT, *SHORT], device="cpu")
+    with pytest.raises(BadInput, match=r"--audio_encoder .*: lacks"):
+        train("diff2lip-small", data, tmp_path / "x", audio_encoder=expert, device="cpu",
               settings=[*settings, "model.sound.res_blocks=2"])  # fmt: skip
     with pytest.raises(BadInput, match=r"--init .*: is a SyncExpert; use a checkpoint of the same system"):
         train("diff2lip-small", data, tmp_path / "x", init=expert, settings=settings, device="cpu")
@@ -171,7 +170,7 @@ def test_without_held_out_clips_it_says_so_once(data: Path, tmp_path: Path, capl
 
 
 def test_settings_that_only_fit_together_may_come_in_any_order() -> None:
-    chosen = recipe("sync")
+    chosen = find_preset("sync")
     assert chosen.kind == "sync" and chosen.train.warmup + chosen.train.cooldown > 100
     short = chosen.changed(["train.steps=100", "train.warmup=10", "train.cooldown=20", "data.frames=5"])
     assert (short.train.steps, short.train.warmup, short.train.cooldown) == (100, 10, 20)

@@ -132,7 +132,7 @@ def test_stage_1_is_trained_measured_and_resumed(tmp_path: Path) -> None:
     reader = tmp_path / "reader-whole" / "weights.safetensors"
     for folder, steps in (("whole", 4), ("parts", 2), ("parts", 4)):
         settings = [*MODEL, *SHORT, *SEQUENCES, f"train.steps={steps}"]
-        train("motion", data, tmp_path / f"motion-{folder}", init=reader, hearing=ears / "weights.safetensors",
+        train("motion", data, tmp_path / f"motion-{folder}", init=reader, audio_encoder=ears / "weights.safetensors",
               settings=settings, device="cpu")  # fmt: skip
     for kind in ("reader", "motion"):
         one, other = (load(tmp_path / f"{kind}-{folder}" / "weights.safetensors") for folder in ("whole", "parts"))
@@ -153,7 +153,7 @@ def test_stage_1_is_trained_measured_and_resumed(tmp_path: Path) -> None:
 
 def test_what_stage_1_lacks_is_one_sentence(tmp_path: Path) -> None:
     data = prepare(tmp_path / "data")
-    with pytest.raises(BadInput, match=r"needs a reader of it and ears: train a reader with --system motion-reader"):
+    with pytest.raises(BadInput, match="needs a reader of it and an audio encoder: train a reader with --system"):
         train("motion", data, tmp_path / "run", settings=[*MODEL, *SHORT], device="cpu")
     with pytest.raises(BadInput, match=r"--workers 2: .* use 0"):
         train("motion", data, tmp_path / "run", settings=[*MODEL, *SHORT], device="cpu", workers=2)

@@ -100,10 +100,10 @@ def test_it_trains_measures_resumes_and_is_a_model_where_it_was_trained(data: Pa
     parts.mkdir()
     save(parts)
     for folder, steps in (("whole", 4), ("halves", 2), ("halves", 4)):
-        train("style-small", data, tmp_path / folder, parts=parts, device="cpu",
+        train("style-small", data, tmp_path / folder, components=parts, device="cpu",
               settings=[*SHORT, *SMALL, f"train.steps={steps}"])  # fmt: skip
     assert same_state(tmp_path / "whole", tmp_path / "halves")
-    assert "test/hears_db" in (tmp_path / "whole" / "log.jsonl").read_text()
+    assert "test/audio_gap_db" in (tmp_path / "whole" / "log.jsonl").read_text()
     found = load_system(tmp_path / "whole")
     assert isinstance(found, StyleSystem) and found.config.latents == CONFIG.latents
     assert found.needs.references == 2 and found.config.autoencoder and found.config.motion
@@ -111,14 +111,14 @@ def test_it_trains_measures_resumes_and_is_a_model_where_it_was_trained(data: Pa
 
 def test_what_cannot_be_is_one_sentence(data: Path, tmp_path: Path) -> None:
     def begin(name: str, parts: Path | None, *more: str) -> None:
-        train(name, data, tmp_path / "run", parts=parts, settings=[*SHORT, *SMALL, *more], device="cpu")
+        train(name, data, tmp_path / "run", components=parts, settings=[*SHORT, *SMALL, *more], device="cpu")
 
     with pytest.raises(BadInput, match="needs stage 1: train it"):
         begin("style-small", None)
     with pytest.raises(BadInput, match="lacks stage 1"):
         begin("style-small", tmp_path)
-    with pytest.raises(BadInput, match="has no parts; leave the flag out"):
-        train("diff2lip-small", data, tmp_path / "run", parts=tmp_path, settings=SHORT, device="cpu")
+    with pytest.raises(BadInput, match="has no components; leave the flag out"):
+        train("diff2lip-small", data, tmp_path / "run", components=tmp_path, settings=SHORT, device="cpu")
     (parts := tmp_path / "parts").mkdir()
     save(parts)
     with pytest.raises(BadInput, match="made for faces of 32 px, the network for 64"):

@@ -11,9 +11,9 @@ from torch import Generator, Tensor
 from core.errors import BadInput
 from dataset import ClipBatch, stack, window
 from guided_diffusion.engine.config import from_dict, to_dict
-from systems import progress
+from systems import validation
 from systems.autoencoder import Autoencoder, AutoencoderConfig
-from systems.parts import Part, fingerprint
+from systems.components import Component, fingerprint
 from systems.registry import load_expert, load_motion, load_system
 from systems.style import Renderer, RendererConfig, StyleSystem
 from systems.system import Speaker
@@ -108,11 +108,11 @@ def test_it_speaks_in_half_precision(model: StyleSystem) -> None:
 
 
 def test_progress_is_measured_as_for_any_system(model: StyleSystem) -> None:
-    batch = progress.held_out_windows([talking(n) for n in range(4)], frames=1, count=4, needs=model.needs)
+    batch = validation.held_out_windows([talking(n) for n in range(4)], frames=1, count=4, needs=model.needs)
     assert batch.references is not None and batch.references.shape[2] == CONFIG.references
     batch = model.with_motion(batch)
-    assert progress.hearing(model, batch)["hears_db"] != 0  # another one's motion
-    assert progress.strip(model, progress.every(batch, 2)).shape == (2 * 32, 4 * 32, 3)
+    assert validation.audio_gap(model, batch)["audio_gap_db"] != 0  # another one's motion
+    assert validation.strip(model, validation.every(batch, 2)).shape == (2 * 32, 4 * 32, 3)
 
 
 def test_a_folder_is_a_model(tmp_path: Path, model: StyleSystem) -> None:
@@ -141,7 +141,7 @@ def test_parts_of_another_model_are_refused(tmp_path: Path) -> None:
     renderer = Renderer(found.fitted(CONFIG))
     torch.manual_seed(1)
     stranger = Autoencoder(AutoencoderConfig(size=32, width=16, encoder=1, latents=4))
-    other = replace(found, autoencoder=Part(stranger, Path("autoencoder.safetensors")))
+    other = replace(found, autoencoder=Component(stranger, Path("autoencoder.safetensors")))
     with pytest.raises(BadInput, match=r"autoencoder.safetensors: is not the one that here was trained with"):
         other.check(renderer.config, "here")
     with pytest.raises(BadInput, match="not a sync expert"):

@@ -15,8 +15,8 @@ from core.errors import BadInput
 from dataset.pack import Labels
 from face_detection.alignment import POINTS
 from guided_diffusion.engine.checkpoint import save_checkpoint
-from systems.registry import describe, load_motion
-from systems.starting import adopt_hearing
+from systems.initialisation import adopt_audio_encoder
+from systems.registry import describe, load_motion, specifications
 from systems.style import SPACE, LipMotion, PredictingObjective, labelled
 from systems.style.motion_training import _range
 from systems.training import train
@@ -101,7 +101,7 @@ def test_it_is_trained_from_a_pack_with_another_predictors_reader(tmp_path: Path
     heard = {name: value.contiguous() for name, value in model(5).sound_encoder.state_dict().items()}
     save_file(heard | {"positional_embedding": torch.zeros(1500, 8)}, ears)
     data = pack(tmp_path / "pack")
-    train("motion", data, tmp_path / "run", init=first, hearing=ears, settings=SETTINGS, device="cpu")
+    train("motion", data, tmp_path / "run", init=first, audio_encoder=ears, settings=SETTINGS, device="cpu")
     made = load_motion(tmp_path / "run" / "weights.safetensors")
     for name in ("reader", "space"):
         kept, found = (getattr(each, name).state_dict() for each in (mel, made))
@@ -110,7 +110,7 @@ def test_it_is_trained_from_a_pack_with_another_predictors_reader(tmp_path: Path
     assert "predictor/range" in (tmp_path / "run" / "log.jsonl").read_text()
 
     other = model(7)
-    adopt_hearing(other, tmp_path / "run" / "weights.safetensors")
+    adopt_audio_encoder(specifications()["motion"], other, tmp_path / "run" / "weights.safetensors")
     again = other.sound_encoder.state_dict()
     assert all(torch.equal(value, heard[key].half().float()) for key, value in again.items())
 

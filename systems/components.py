@@ -1,10 +1,10 @@
-"""What a network works with, besides its own weights: an autoencoder, stage 1.  All lie in one folder.
+"""What a network works with besides its own weights: an autoencoder, stage 1.  All lie in one folder.
 
     FOLDER/weights.safetensors (as training names it), or network.safetensors or renderer.safetensors
     FOLDER/autoencoder.safetensors, or FOLDER/autoencoder/ for a published one (autoencoder/published.py)
     FOLDER/motion.safetensors
 
-A config says what its network needs: an autoencoder if it knows latents, stage 1 if it has the field motion.
+A specification says which components its kind has; a config, whether the network knows latents.
 """
 
 import hashlib
@@ -25,19 +25,24 @@ MOTION = ("motion.safetensors",)
 
 
 @dataclass(frozen=True)
-class Part:
-    """A model and the file or folder that it came from."""
+class Component:
+    """A model, and the file or folder that it came from."""
 
     model: Any
     path: Path
 
 
 @dataclass(frozen=True)
-class Parts:
+class Components:
     """autoencoder: whose latents the network knows, None for pixels; motion: stage 1, None for what hears by itself."""
 
-    autoencoder: Part | None = None
-    motion: Part | None = None
+    autoencoder: Component | None = None
+    motion: Component | None = None
+
+    @property
+    def space(self) -> Any:
+        """The autoencoder as the space of samples; None for pixels."""
+        return None if self.autoencoder is None else self.autoencoder.model
 
     @property
     def settings(self) -> list[str]:
@@ -48,13 +53,13 @@ class Parts:
         return [f"model.latents={shape}", "model.diffusion.learn_variance=false", "model.unet.out_channels=3"]
 
     def fitted(self, config: K) -> K:
-        """The config of a network that is to be trained with these parts.  BadInput if it cannot be."""
+        """The config of a network that is to be trained with these.  BadInput if it cannot be."""
         given: Any = config
         changes: dict[str, Any] = {"latents": ()}
-        for part in filter(None, (self.autoencoder, self.motion)):
-            if part.model.size != given.size:
+        for component in filter(None, (self.autoencoder, self.motion)):
+            if component.model.size != given.size:
                 raise BadInput(
-                    f"{part.path}: is made for faces of {part.model.size} px, the network for {given.size};"
+                    f"{component.path}: is made for faces of {component.model.size} px, the network for {given.size};"
                     " use --set model.unet.image_size accordingly"
                 )
         if self.autoencoder is not None:
@@ -67,24 +72,24 @@ class Parts:
         try:
             return replace(given, **changes, **dict(self._fingerprints()))  # type: ignore[no-any-return]
         except ValueError as problem:
-            raise BadInput(f"{problem}; use other --parts or --set") from problem
+            raise BadInput(f"{problem}; use other --components or --set") from problem
 
     def check(self, config: Any, where: str) -> None:
-        """BadInput if a network, which came from `where`, was trained with other parts than these."""
+        """BadInput if a network, which came from `where`, was trained with others than these."""
         for name, found in self._fingerprints():
             if (said := getattr(config, name)) and said != found:
                 path = getattr(self, name).path
                 raise BadInput(f"{path}: is not the one that {where} was trained with; put that one beside it")
 
     def put_beside(self, weights: Path) -> None:
-        """Copies the parts into the folder of a network's weights, unless they are there."""
-        for part, names in ((self.autoencoder, AUTOENCODERS), (self.motion, MOTION)):
-            if part is None:
+        """Copies them into the folder of a network's weights, unless they are there."""
+        for component, names in ((self.autoencoder, AUTOENCODERS), (self.motion, MOTION)):
+            if component is None:
                 continue
-            whole = part.path.is_dir()
+            whole = component.path.is_dir()
             copy = weights.with_name(names[-1] if whole else names[0])
             if not copy.exists():
-                (shutil.copytree if whole else shutil.copyfile)(part.path, copy)
+                (shutil.copytree if whole else shutil.copyfile)(component.path, copy)
 
     def _fingerprints(self) -> Iterator[tuple[str, str]]:
         if self.autoencoder is not None:

@@ -1,0 +1,77 @@
+"""The autoencoder as a kind of model: what others ask of it, and how it is trained."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from dataset import ClipBatch, WindowConfig, to_pictures
+from guided_diffusion.engine.train_config import TrainConfig
+
+from ..preset import Preset
+from ..specification import Specification, Teachers
+from ..validation import psnr_of_mouth_half
+from .model import Autoencoder, AutoencoderConfig
+
+PRESETS = {
+    "autoencoder": Preset(
+        "autoencoder",
+        AutoencoderConfig(),
+        train=TrainConfig(
+            steps=2_500, batch=4, learning_rate=1e-3, warmup=50, cooldown=1_250, ema=(0.99,), precision="bf16",
+            save_every=250, evaluate_every=250,
+        ),
+        data=WindowConfig(frames=1, balance=0.5, zoom=0.14),
+    ),
+}  # fmt: skip
+
+
+class AutoencoderSpecification(Specification[AutoencoderConfig]):
+    """Faces to latents and back; it is its own trainable."""
+
+    kind = "autoencoder"
+    config = AutoencoderConfig
+    role = "autoencoder"
+    presets = PRESETS
+
+    def build(self, config: AutoencoderConfig) -> Autoencoder:
+        return Autoencoder(config)
+
+    def trainable(self, preset: Preset, model: Any, teachers: Teachers) -> nn.Module:
+        autoencoder: Autoencoder = model
+        return autoencoder
+
+    def measure(self, model: Any, batch: ClipBatch) -> Mapping[str, float]:
+        return reconstruction(model, batch)
+
+    def picture(self, model: Any, batch: ClipBatch) -> NDArray[np.uint8]:
+        return restored_strip(model, batch)
+
+
+@torch.inference_mode()
+def reconstruction(autoencoder: Any, clips: ClipBatch) -> Mapping[str, float]:
+    """What latents keep of faces: PSNR of the whole and of the lower half, dB; mean and deviation of the latents."""
+    faces = clips.faces.flatten(0, 1)
+    latents = autoencoder.encode(faces)
+    restored = autoencoder.decode(latents).clamp(-1, 1)
+    whole = 10 * torch.log10(4 / ((restored - faces) ** 2).mean(dim=(1, 2, 3)))
+    return {
+        "psnr_db": float(whole.mean()),
+        "mouth_half_db": psnr_of_mouth_half(restored, faces),
+        "latent_mean": float(latents.mean()),
+        "latent_deviation": float(latents.std()),
+    }
+
+
+@torch.inference_mode()
+def restored_strip(autoencoder: Any, clips: ClipBatch) -> NDArray[np.uint8]:
+    """A picture: faces in the upper row, what latents keep of them below.  u8 [2*s, b*s, 3] RGB."""
+    faces = clips.faces[:, 0]
+    rows = [to_pictures(faces), to_pictures(autoencoder.decode(autoencoder.encode(faces)))]
+    return np.concatenate([np.concatenate(row, axis=1) for row in rows])
+
+
+SPECIFICATIONS = (AutoencoderSpecification(),)

@@ -1,0 +1,75 @@
+"""Diff2Lip as a kind of model: what others ask of it, and how it is trained."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from dataset import WindowConfig
+from guided_diffusion.engine.train_config import TrainConfig
+from guided_diffusion.unet import UNet
+
+from ..objective import ObjectiveConfig
+from ..preset import SMALL_DIFFUSION, SMALL_SAMPLING, SMALL_UNET, Preset
+from ..sound import SoundConfig
+from ..specification import Specification
+from .system import Diff2Lip, Diff2LipConfig
+
+TIME = "time_embed.2.bias"  # of a UNet
+RELEASED = "audio_encoder_to_style.3.weight"  # a key of the authors' checkpoint alone
+
+# The paper's network and objective are the defaults of their configs; `small` is ours.
+PRESETS = {
+    "diff2lip-128": Preset("diff2lip", Diff2LipConfig(), ObjectiveConfig()),
+    "diff2lip-small": Preset(
+        "diff2lip",
+        Diff2LipConfig(
+            unet=SMALL_UNET,
+            sound=SoundConfig(res_blocks=1, positions=True),
+            diffusion=SMALL_DIFFUSION,
+            **SMALL_SAMPLING,
+            fill="zeros",
+        ),
+        ObjectiveConfig(
+            reconstruction=0.0, sync=0.0, perceptual=0.0, adversarial=0.0, x0_scale="plain", shared_step=False,
+            mouth=15.0, train_sound_encoder=False,
+        ),
+        TrainConfig(
+            steps=20_000, batch=32, learning_rate=4e-4, warmup=100, ema=(0.999,), precision="bf16",
+            save_every=250, evaluate_every=500,
+        ),
+        WindowConfig(frames=1, margin=5, balance=0.5, zoom=0.14, voices=6),
+    ),
+}  # fmt: skip
+
+
+class Diff2LipSpecification(Specification[Diff2LipConfig]):
+    """The network is the whole model: nothing lies beside it."""
+
+    kind = "diff2lip"
+    config = Diff2LipConfig
+    presets = PRESETS
+
+    def build(self, config: Diff2LipConfig) -> Diff2Lip:
+        return Diff2Lip(config)
+
+    def published(self, weights: Mapping[str, Tensor]) -> Diff2LipConfig | None:
+        return Diff2LipConfig() if RELEASED in weights else None
+
+    def published_module(self, model: Any) -> nn.Module:
+        network: nn.Module = model.network
+        return network
+
+    def unet(self, model: Any) -> UNet | None:
+        network: UNet = model.network
+        return network
+
+    def lent_unet(self, model: Any) -> dict[str, Tensor] | None:
+        """With what it hears on average: another system has no style vector of the sound."""
+        weights = super().lent_unet(model)
+        if weights is not None:
+            weights[TIME] = weights[TIME] + model.network.audio_encoder_to_style[-1].bias
+        return weights
+
+
+SPECIFICATIONS = (Diff2LipSpecification(),)

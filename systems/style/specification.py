@@ -1,0 +1,184 @@
+"""Style-preserving lip sync as two kinds of models: stage 1, lip motion, and stage 2, the renderer."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from core.errors import BadInput
+from dataset import ClipBatch, WindowConfig
+from guided_diffusion.engine.checkpoint import load_strictly
+from guided_diffusion.engine.device import PRECISIONS
+from guided_diffusion.engine.train_config import TrainConfig
+
+from ..components import Components
+from ..preset import SMALL_DIFFUSION, SMALL_SAMPLING, SMALL_UNET, Preset
+from ..specification import Specification, Start, Teachers
+from ..training_data import TrainingData
+from ..validation import HELD_OUT
+from .labels import SPACE, labelled
+from .lip_motion import MotionSpace
+from .motion import PredictorConfig
+from .motion_model import LipMotion, LipMotionConfig
+from .motion_progress import MotionEvaluate, motion_samples
+from .motion_training import PredictingObjective, PredictorTraining, ReaderTraining, ReadingObjective
+from .renderer import Renderer, RendererConfig
+from .sequences import FaceData, SequenceData
+from .system import StyleSystem
+from .training import RendererObjective, RendererTraining
+
+RENDERER_PRESETS = {
+    "style-small": Preset(
+        "style",
+        RendererConfig(
+            unet=replace(SMALL_UNET, attention_resolutions=(16, 8)),
+            beside=1,
+            diffusion=SMALL_DIFFUSION,
+            **SMALL_SAMPLING,
+        ),
+        RendererObjective(x0_scale="plain", shared_step=False, mouth=15.0, motion=0.1),
+        TrainConfig(
+            steps=20_000, batch=16, learning_rate=4e-4, warmup=100, ema=(0.999,), precision="bf16",
+            save_every=250, evaluate_every=500,
+        ),
+        WindowConfig(frames=1, margin=5, balance=0.5, zoom=0.14),
+    ),
+    "style-medium": Preset(
+        "style",
+        RendererConfig(
+            latents=(),
+            unet=replace(
+                SMALL_UNET, channels=32, channel_mult=(2, 3, 4, 6), patch=2, attention_resolutions=(16, 8)
+            ),
+            ordered=True,
+            beside=2,
+            framing="aligned",
+            diffusion=SMALL_DIFFUSION,
+            **SMALL_SAMPLING,
+        ),
+        RendererObjective(
+            x0_scale="plain", shared_step=False, mouth=15.0, motion=0.1, perceptual=0.08,
+        ),
+        TrainConfig(
+            steps=20_000, batch=128, learning_rate=5e-4, warmup=200, ema=(0.999,), precision="bf16",
+            save_every=1000, evaluate_every=1000,
+        ),
+        WindowConfig(
+            frames=1, margin=5, balance=0.5, zoom=0.08, turn=4.0, apart=0.02, bend=0.012, colour=0.06
+        ),
+    ),
+}  # fmt: skip
+
+MOTION_PRESETS = {
+    "motion-reader": Preset(
+        "motion",
+        LipMotionConfig(),
+        ReadingObjective(),
+        TrainConfig(
+            steps=1_200, batch=64, learning_rate=1e-3, warmup=50, cooldown=800, ema=(0.99,), precision="bf16",
+            save_every=200, evaluate_every=200,
+        ),
+        FaceData(),
+    ),
+    "motion": Preset(
+        "motion",
+        LipMotionConfig(predictor=PredictorConfig(ears="whisper")),
+        PredictingObjective(range=1.0, closed=1.0),
+        TrainConfig(
+            steps=600, batch=32, learning_rate=5e-4, weight_decay=0.05, warmup=100, cooldown=450, ema=(0.99,),
+            precision="bf16", save_every=200, evaluate_every=200,
+        ),
+        SequenceData(),
+    ),
+}  # fmt: skip
+
+
+class RendererSpecification(Specification[RendererConfig]):
+    """Stage 2: what is trained is the renderer; stage 1 lies beside it, and in latents an autoencoder."""
+
+    kind = "style"
+    config = RendererConfig
+    components = ("autoencoder", "motion")
+    presets = RENDERER_PRESETS
+
+    def build(self, config: RendererConfig) -> Renderer:
+        return Renderer(config)
+
+    def assemble(self, model: Any, components: Components) -> StyleSystem:
+        assert components.motion is not None, "a renderer is told what the lips do"
+        return StyleSystem(model, components.space, components.motion.model.reader)
+
+    def without_components(self) -> Components:
+        raise BadInput(
+            "a renderer needs stage 1: train it with --system motion, put it into a folder as motion.safetensors,"
+            " beside autoencoder.safetensors of --system autoencoder to render in latents, and pass the folder with"
+            " --components"
+        )
+
+    def trainable(self, preset: Preset, model: Any, teachers: Teachers) -> RendererTraining:
+        return RendererTraining(model, preset.loss, self.judges(preset, teachers))
+
+    def held_out(self, model: Any, batch: ClipBatch) -> ClipBatch:
+        told: ClipBatch = model.with_motion(batch)
+        return told
+
+
+class LipMotionSpecification(Specification[LipMotionConfig]):
+    """Stage 1: it reads how the lips of a face move, and predicts it from sound; trained in that order."""
+
+    kind = "motion"
+    config = LipMotionConfig
+    role = "motion"
+    presets = MOTION_PRESETS
+
+    def build(self, config: LipMotionConfig) -> LipMotion:
+        return LipMotion(config)
+
+    def check(self, preset: Preset, start: Start) -> None:
+        if not isinstance(preset.loss, PredictingObjective):
+            return
+        if start.workers:
+            raise BadInput(
+                f"--workers {start.workers}: what predicts lip motion hears every clip once, in one process; use 0"
+            )
+        if start.init is None or start.audio_encoder is None:
+            raise BadInput(
+                "what predicts lip motion needs a reader of it and an audio encoder: train a reader with"
+                " --system motion-reader and pass it with --init, and with --audio_encoder the first blocks of Whisper"
+                " tiny.en's encoder, or for model.predictor.ears=mel a sync expert"
+            )
+
+    def trainable(self, preset: Preset, model: Any, teachers: Teachers) -> nn.Module:
+        reads = isinstance(preset.loss, ReadingObjective)
+        return ReaderTraining(model, preset.loss) if reads else PredictorTraining(model, preset.loss)
+
+    def training_data(
+        self, preset: Preset, model: Any, components: Components, folder: Path, device: torch.device
+    ) -> TrainingData:
+        """Faces with their motion for a reader, which takes the space that they are known in; else sequences."""
+        if isinstance(preset.data, FaceData):
+            space = MotionSpace.load(folder / SPACE, model.space.numbers)
+            load_strictly(model.space, space.state_dict(), str(folder / SPACE))
+        clips = labelled(folder, model.size, model.space.cpu())
+        model.space.to(device)
+        held_out = {split: clips[split] for split in HELD_OUT if split in clips}
+        batch, seed, precision = preset.train.batch, preset.train.seed, PRECISIONS[preset.train.precision]
+        samples = motion_samples(model, preset.data, clips["train"], batch, seed, precision)
+
+        def validation() -> MotionEvaluate | None:
+            return MotionEvaluate(preset.model, model, preset.data, held_out, device, precision) if held_out else None
+
+        return TrainingData(samples, validation)
+
+    def start_from(self, model: Any, other: Any, origin: Specification[Any], where: str) -> int | None:
+        """With another predictor, the space and the reader alone start from the other; the predictor anew."""
+        if origin.kind != self.kind or other.config == model.config:
+            return super().start_from(model, other, origin, where)
+        for name in ("space", "reader"):
+            load_strictly(getattr(model, name), getattr(other, name).state_dict(), f"{where}: {name}")
+        return sum(len(getattr(model, name).state_dict()) for name in ("space", "reader"))
+
+
+SPECIFICATIONS = (RendererSpecification(), LipMotionSpecification())

@@ -1,0 +1,151 @@
+"""How training goes, measured on held-out clips: does the mouth follow the sound, and what does it look like?"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from core.errors import BadInput
+from dataset import ClipBatch, Footage, Needs, stack, to_pictures, window
+from guided_diffusion.engine.trainer import Evaluation
+from guided_diffusion.samplers import SampleConfig
+
+from .system import Speaker, System
+
+NOTES = logging.getLogger(__name__)
+HELD_OUT = ("seen", "test")  # splits that are measured, never trained on
+MEASURED = 64                # clips of each
+ONE_STEP = SampleConfig(sampler="ddim", spacing="1")
+
+
+def held_out_windows(
+    clips: Sequence[Footage], *, frames: int, count: int, per_clip: int = 1, needs: Needs = Needs()  # noqa: B008
+) -> ClipBatch:
+    """Windows of `count` clips, spread over all, and evenly over each; the reference is the clip's first frame.
+
+    Raises BadInput if all of these clips are too short for that.
+    """
+    spread = np.linspace(0, len(clips) - 1, min(count, len(clips))).astype(int)
+    chosen = [clips[i] for i in spread if _is_long_enough(clips[i], frames + 2)]
+    if not chosen:
+        raise BadInput(f"no held-out clip has more than {frames + 2} frames; prepare longer ones or leave them out")
+    windows = [
+        window(clip, int((len(clip) - frames) * (i + 0.5) / per_clip), frames, 0, needs)
+        for clip in chosen
+        for i in range(per_clip)
+    ]
+    return replace(stack(windows), clip=torch.arange(len(chosen)).repeat_interleave(per_clip))
+
+
+def _is_long_enough(clip: Footage, least: int) -> bool:
+    try:
+        return len(clip) > least
+    except BadInput as problem:
+        NOTES.warning("left out: %s", problem)
+        return False
+
+
+def every(clips: ClipBatch, nth: int) -> ClipBatch:
+    """Every nth sequence."""
+    return clips.rows(slice(None, None, nth))
+
+
+def mismatched(clips: ClipBatch) -> ClipBatch:
+    """Each sequence with the sound, and the lip motion if it is told, of one half a batch away."""
+    shift = len(clips.mel) // 2
+    banks = None if clips.banks is None else clips.banks.roll(shift, 0)
+    motion = None if clips.motion is None else clips.motion.roll(shift, 0)
+    return replace(clips, mel=clips.mel.roll(shift, 0), speech=clips.speech.roll(shift, 0), banks=banks, motion=motion)
+
+
+def psnr_of_mouth_half(faces: Tensor, truth: Tensor) -> float:
+    """Mean over items of the peak signal-to-noise ratio of the lower half, dB.  [..., 3, s, s] in [-1, 1]."""
+    half = truth.shape[-2] // 2
+    error = ((faces - truth)[..., half:, :] ** 2).flatten(0, -4).mean(dim=(1, 2, 3))
+    return float((10 * torch.log10(4 / error)).mean())
+
+
+def audio_gap(system: System[Any], clips: ClipBatch) -> Mapping[str, float]:
+    """One-step predictions from pure noise: PSNR in dB with matched and with mismatched audio, and of the reference.
+
+    `audio_gap_db` is matched - mismatched: above 0 means that the mouth follows the sound.
+    """
+    speaker = Speaker(system, replace(ONE_STEP, clip=system.sampling.clip))
+    matched = psnr_of_mouth_half(speaker(clips), clips.faces)
+    swapped = psnr_of_mouth_half(speaker(mismatched(clips)), clips.faces)
+    reference = psnr_of_mouth_half(clips.reference, clips.faces)
+    return {
+        "matched_db": matched, "mismatched_db": swapped, "reference_db": reference, "audio_gap_db": matched - swapped,
+    }  # fmt: skip
+
+
+def strip(system: System[Any], clips: ClipBatch) -> NDArray[np.uint8]:
+    """A picture, a row a sequence: reference, truth, with matched and mismatched audio.  u8 [b*s, 4*s, 3] RGB."""
+    speaker = Speaker(system)
+    columns = [clips.reference, clips.faces, speaker(clips), speaker(mismatched(clips))]
+    pictures = [to_pictures(column[:, 0]) for column in columns]        # each [b, s, s, 3]
+    return np.concatenate([np.concatenate(row, axis=1) for row in zip(*pictures, strict=True)])
+
+
+class Measures(Protocol):
+    """What a specification says of validation (specification.Specification)."""
+
+    @property
+    def windows(self) -> int: ...
+
+    def held_out(self, model: Any, batch: ClipBatch) -> ClipBatch: ...
+
+    def measure(self, model: Any, batch: ClipBatch) -> Mapping[str, float]: ...
+
+    def picture(self, model: Any, batch: ClipBatch) -> NDArray[np.uint8] | None: ...
+
+    def warning(self, figures: Mapping[str, float]) -> str | None: ...
+
+
+class Validation:
+    """(step, EMA weights) -> figures on the held-out splits, and a picture of samples if the model makes any.
+
+    own is what is trained, fresh; model the whole system around it, as the specification assembles it.
+    """
+
+    def __init__(
+        self,
+        specification: Measures,
+        own: nn.Module,
+        model: nn.Module,
+        splits: Mapping[str, Sequence[Footage]],
+        frames: int,
+        device: torch.device,
+    ) -> None:
+        self.specification, self.own = specification, own
+        self.model = model.to(device).eval().requires_grad_(False)  # it has buffers beside those of `own`
+        needs = getattr(model, "needs", Needs())
+        self.batches = {
+            split: specification.held_out(
+                self.model,
+                held_out_windows(
+                    splits[split], frames=frames, count=MEASURED, per_clip=specification.windows, needs=needs
+                ).to(device),
+            )
+            for split in HELD_OUT
+            if split in splits
+        }
+        if not self.batches:
+            NOTES.warning("no held-out clips (%s): training without measurements", ", ".join(HELD_OUT))
+
+    def __call__(self, step: int, weights: dict[str, Tensor]) -> Evaluation:
+        self.own.load_state_dict(weights)
+        figures = {
+            f"{split}/{name}": value
+            for split, batch in self.batches.items()
+            for name, value in self.specification.measure(self.model, batch).items()
+        }
+        if warning := self.specification.warning(figures):
+            NOTES.warning("step %d: %s", step, warning)
+        last = self.batches[max(self.batches)]
+        return Evaluation(figures, self.specification.picture(self.model, every(last, 8)))
