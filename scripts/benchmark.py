@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -85,9 +86,10 @@ def released_forward(device: torch.device, precision: torch.dtype) -> None:
 
     @torch.inference_mode()
     def forward(chosen: torch.dtype) -> Tensor:
-        model = network if chosen == torch.float32 else lowered
+        model: Any = network if chosen == torch.float32 else lowered
         with autocast(device, chosen):
-            return model(x, t, style=model.listen(case["mel"]))
+            predicted: Tensor = model(x, t, style=model.listen(case["mel"]))
+            return predicted
 
     plain, quick = forward(torch.float32), forward(precision)
     seconds = medians({"fp32": lambda: forward(torch.float32), "ours": lambda: forward(precision)}, 3, device)
@@ -128,7 +130,7 @@ def samplers(checkpoint: Path, clips: ClipBatch, device: torch.device, precision
         "DPM-Solver++ 8": SampleConfig("dpm++", "8"),
         "DPM-Solver++ 4": SampleConfig("dpm++", "4"),
     }
-    seconds = medians({name: lambda c=c: finished(c, precision) for name, c in ways.items()}, 3, device)
+    seconds = medians({name: partial(finished, config, precision) for name, config in ways.items()}, 3, device)
     frames = clips.faces.shape[1]
     print("\n| sampler | mean abs difference to DDIM 250, of 255 | seconds a frame | against DDIM 25 |")
     print("|---|---|---|---|")
@@ -155,7 +157,7 @@ def hearing(checkpoint: Path, device: torch.device, precision: torch.dtype) -> N
 
     t = torch.full((8,), 500, device=device)
     ways = {"ears": lambda: ears(banks), "step": lambda: network(x, t, style=style)}
-    seconds = medians({name: lambda w=work: run(w) for name, work in ways.items()}, 3, device)
+    seconds = medians({name: partial(run, work) for name, work in ways.items()}, 3, device)
     print(f"AV-HuBERT Base: {seconds['ears'] / 8:.3f} s for a frame's window of {rows} rows,"
           f" {seconds['ears'] / seconds['step']:.1f}x one step of the denoiser")  # fmt: skip
 
@@ -203,7 +205,7 @@ def detectors(video: Path, device: torch.device) -> None:
         except BadInput:
             print(f"detection, {name}: not measured (weights)")
             continue
-        seconds = medians({name: lambda d=detector: d.detect([frame])}, 5, device)[name]
+        seconds = medians({name: partial(detector.detect, [frame])}, 5, device)[name]
         print(f"detection, {name}: {1000 * seconds:.0f} ms a frame of {frame.shape[1]}x{frame.shape[0]}")
 
 

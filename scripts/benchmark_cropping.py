@@ -11,7 +11,8 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
@@ -21,6 +22,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from core.arrays import Picture  # noqa: E402
 from core.errors import BadInput  # noqa: E402
 from core.guard import reads  # noqa: E402
 from core.program import exit_code  # noqa: E402
@@ -42,7 +44,7 @@ def earlier(revision: str) -> ModuleType:
     return module
 
 
-def median_milliseconds(ways: list[Callable[[], object]], runs: int) -> list[float]:
+def median_milliseconds(ways: Sequence[Callable[[], object]], runs: int) -> list[float]:
     """Of each way, interleaved, after one run to warm up."""
     spent: list[list[float]] = [[] for _ in ways]
     for run in range(runs + 1):
@@ -54,7 +56,7 @@ def median_milliseconds(ways: list[Callable[[], object]], runs: int) -> list[flo
     return [1000 * statistics.median(times) for times in spent]
 
 
-def row(what: str, side: float, size: int, ways: list[Callable[[], object]], changed: object, runs: int) -> str:
+def row(what: str, side: float, size: int, ways: Sequence[Callable[[], object]], changed: object, runs: int) -> str:
     """A line of the table; `changed` says which part of what the two ways make is compared."""
     one, other = (np.asarray(way(), np.int16) for way in ways)
     difference = np.abs(one - other)
@@ -73,18 +75,18 @@ def main() -> None:
     if picture is None:
         raise BadInput(f"--picture {arguments.picture}: no picture that OpenCV can read; name another")
     cv2.setNumThreads(1)
-    frame = cv2.resize(picture, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
+    frame: Picture = cv2.resize(picture, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA).astype(np.uint8)
     old = earlier(arguments.against)
     print(f"| | face, px | crop, px | {arguments.against}, ms | now, ms | times | mean difference | largest |")
     print("|---|---|---|---|---|---|---|---|")
     for side in SIDES:
         box = Box.centred(WIDTH / 2 + 0.3, HEIGHT / 2 + 0.7, side * 124 / 158, side)
         for size in SIZES:
-            after = cv2.GaussianBlur(cropping.cut(frame, box, size), (0, 0), 1)
+            after: Picture = cv2.GaussianBlur(cropping.cut(frame, box, size), (0, 0), 1).astype(np.uint8)
             mask = cropping.jaw_mask(size)
-            ways = [lambda m=m, s=size, b=box: m.cut(frame, b, s) for m in (old, cropping)]
+            ways: list[Callable[[], Picture]] = [partial(m.cut, frame, box, size) for m in (old, cropping)]
             print(row("cut", side, size, ways, ..., arguments.runs), flush=True)
-            ways = [lambda m=m, a=after, k=mask, b=box: m.paste(frame, a, b, k) for m in (old, cropping)]
+            ways = [partial(m.paste, frame, after, box, mask) for m in (old, cropping)]
             print(row("paste", side, size, ways, (ways[0]() != frame).any(axis=2), arguments.runs), flush=True)
 
 

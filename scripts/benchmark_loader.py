@@ -94,7 +94,9 @@ class WholeFiles(Sequence[Footage]):
 
 def make_clips(folder: Path) -> Path:
     """A folder shaped like VoxCeleb2 of one drifting portrait that has the demo's sound."""
-    portrait = cv2.resize(cv2.imread(str(DEMO / "portrait.jpg"))[..., ::-1], (272, 272), interpolation=cv2.INTER_AREA)
+    picture = cv2.imread(str(DEMO / "portrait.jpg"))
+    assert picture is not None
+    portrait = cv2.resize(picture[..., ::-1], (272, 272), interpolation=cv2.INTER_AREA)
     frames = (portrait[24:248, k // 5 : k // 5 + 224] for k in range(200))
     made = folder / "made.mp4"
     write_video(made, frames, Fraction(25), sound=DEMO / "speech.flac", crf=23)

@@ -145,7 +145,7 @@ def whole_frames(root: Path) -> Iterator[Picture]:
 
 def crop_against_whole(candidate: Candidate, frames: Sequence[Picture], padding: int) -> list[tuple[float, ...]]:
     """The residuals of the face found in the crop that a data set would cut, against that in the whole frame."""
-    differences = []
+    differences: list[tuple[float, ...]] = []
     for frame in frames:
         scale = min(1.0, LONGEST / max(frame.shape[:2]))
         small = cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)

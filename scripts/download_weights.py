@@ -13,6 +13,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from core.errors import BadInput, BatchFailed
+from core.paths import CHECKPOINTS
 from core.program import exit_code
 from evaluation.weights import TABLE as METRICS
 from face_detection import weights
@@ -35,7 +36,7 @@ def download(names: list[str]) -> None:
     failed = []
     for name in names:
         entry = TABLE[name]
-        target = weights.CHECKPOINTS / entry.names[0]
+        target = CHECKPOINTS / entry.names[0]
         if entry.on_disk(weights.folders()):
             continue
         print(f"{name}: {entry.size / 1e6:.1f} MB from {entry.url}", flush=True)

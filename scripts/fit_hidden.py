@@ -55,17 +55,17 @@ def hidden(frame: Picture, found: Found, kind: str, rng: np.random.Generator) ->
     if kind in ("square", "cup"):
         low, high = ([-1.3, -1.0], [1.3, 1.0]) if kind == "square" else ([-0.8, -0.6], [0.8, 2.5])
         colour = np.repeat(rng.integers(20, 230), 3) if kind == "square" else rng.integers(120, 255, 3)
-        corners = (middle + size * np.array(edge) for edge in (low, high))
-        cv2.rectangle(frame, *map(_whole, corners), _whole(colour), -1)
+        corners = [_whole(middle + size * np.array(edge)) for edge in (low, high)]
+        cv2.rectangle(frame, corners[0], corners[1], _whole(colour), -1)
     elif kind == "hand":
         angle = rng.uniform(-0.6, 0.6)
         along = np.array([np.cos(angle), np.sin(angle)])
         across = along[::-1] * [-1, 1]
         for finger in range(4):
             place, light = middle + across * (finger - 1.5) * 0.5 * size, 0.78 + 0.07 * finger
-            ends = place - along * 1.7 * size, place + along * 1.5 * size
+            start, end = _whole(place - along * 1.7 * size), _whole(place + along * 1.5 * size)
             thick = max(int(0.47 * size), 1)
-            cv2.line(frame, *map(_whole, ends), _whole(np.clip(skin * light, 0, 255)), thick, cv2.LINE_AA)
+            cv2.line(frame, start, end, _whole(np.clip(skin * light, 0, 255)), thick, cv2.LINE_AA)
     elif kind == "fist":
         axes, angle = _whole(size * np.array([1.5, 1.1])), rng.uniform(0, 180)
         cv2.ellipse(frame, _whole(middle + [0, 0.3 * size]), axes, angle, 0, 360, _whole(0.9 * skin), -1, cv2.LINE_AA)
@@ -94,8 +94,8 @@ def split_doubts(listing: Path, split: str, clips: int, finder: Landmarks) -> It
     """Those of some clips of everybody in a split."""
     sources = [source for source in listed(listing, Path(split)) if source.target.parts[1] == split]
     chosen = []
-    for _, own in groupby(sorted(sources, key=lambda source: source.speaker), key=lambda source: source.speaker):
-        own = list(own)
+    for _, those in groupby(sorted(sources, key=lambda source: source.speaker), key=lambda source: source.speaker):
+        own = list(those)
         chosen += [own[place] for place in np.linspace(0, len(own) - 1, min(clips, len(own))).round().astype(int)]
     for number, source in enumerate(tqdm(chosen, desc=split, unit="clip", disable=None)):
         info = probe(source.video)
@@ -141,7 +141,7 @@ def fitted(clips: Sequence[Doubts]) -> np.ndarray:
         value.backward()  # type: ignore[no-untyped-call]
         return value
 
-    optimizer.step(loss)
+    optimizer.step(loss)  # type: ignore[no-untyped-call]
     found = weights[:9].detach().numpy()
     found = (found + found[list(MIRRORED)]) / 2
     return np.asarray(found / (ABOVE * np.percentile(bare @ found, USUAL)))

@@ -47,7 +47,8 @@ class ExpertScorer:
 
 @cache
 def _judge(path: Path) -> Judge:
-    return load_expert(path)
+    judge: Judge = load_expert(path)
+    return judge
 
 
 def main() -> None:

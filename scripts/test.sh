@@ -8,12 +8,13 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 python=$("$root/scripts/setup.sh" --dev)
 cd "$root"
 
-export OPENBLAS_NUM_THREADS=1 # numpy's threads and torch's would fight over the cores
+# Files of tests run side by side, each by one thread: tiny networks gain nothing from more.
+export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 status=0
 "$python" -m ruff check . || status=1
 "$python" -m mypy || status=1
 if ((status)); then
     echo "test.sh: ruff or mypy found the above; this fails, whatever the tests say" >&2
 fi
-"$python" -m pytest "$@" || status=$?
+"$python" -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile "$@" || status=$?
 exit "$status"

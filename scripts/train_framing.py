@@ -147,7 +147,8 @@ def trained(known: Crops, steps: int) -> FramingNetwork:
             group["lr"] = RATE * min(1, (step + 1) / 50, 2 * (steps - step) / steps)
         faces, correction = training_batch(known, chances, rng)
         optimizer.zero_grad()
-        F.smooth_l1_loss(10 * network(faces), 10 * correction).backward()
+        loss = F.smooth_l1_loss(10 * network(faces), 10 * correction)
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     return network.eval()
 

@@ -1,0 +1,48 @@
+"""What the tests that are not marked slow cost in CPU time: printed at the end, and held to a budget."""
+
+import os
+from typing import Any
+
+import pytest
+
+BUDGET, LIMIT = 60, 120  # seconds of CPU time, children's too: what is meant, and what fails
+_last = 0.0
+_spent: dict[str, float] = {}  # on the controller: seconds by test
+
+
+def _cpu() -> float:
+    """Seconds of this process, and of those of its children that have ended."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
+def pytest_runtest_logstart(nodeid: str, location: object) -> None:
+    global _last
+    _last = _cpu()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> Any:
+    global _last
+    outcome = yield
+    now = _cpu()
+    outcome.get_result().cpu = now - _last  # travels to the controller where several processes run tests
+    _last = now
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if "slow" not in report.keywords:
+        _spent[report.nodeid] = _spent.get(report.nodeid, 0.0) + getattr(report, "cpu", 0.0)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    total = sum(_spent.values())
+    terminalreporter.write_line(f"tests not marked slow: {total:.0f} s of CPU time (budget {BUDGET}, limit {LIMIT})")
+    if total > BUDGET:
+        for name in sorted(_spent, key=_spent.__getitem__)[: -11 : -1]:
+            terminalreporter.write_line(f"{_spent[name]:8.2f} s  {name}")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if sum(_spent.values()) > LIMIT and session.exitstatus == 0:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
