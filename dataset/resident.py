@@ -116,16 +116,16 @@ class Resident:
         c, t = self.config, self.needs.before + self.config.frames
         flag = 1.0 if c.augment else 0.0
         side = 1 - rng.uniform(-c.zoom / 2, c.zoom / 2, (b, 1)) * np.ones((1, n))
-        turn = np.radians(rng.uniform(-c.turn, c.turn, (b, 1))) * np.ones((1, n))
+        turn = np.radians(rng.uniform(-c.rotate, c.rotate, (b, 1))) * np.ones((1, n))
         shift = rng.uniform(-c.zoom / 2, c.zoom / 2, (b, 1, 2)) * np.ones((1, n, 1))
-        apart = (np.arange(n) >= t) * c.apart
+        apart = (np.arange(n) >= t) * c.reference_jitter
         side = side * (1 + apart * rng.uniform(-1, 1, (b, n)))
         turn = turn + apart * rng.uniform(-1, 1, (b, n))
         shift = shift + apart[:, None] * rng.uniform(-1, 1, (b, n, 2))
         mirrored = (rng.random((b, 1)) < 0.5 * flag) & np.ones((1, n), bool)
         gain, offset = 1 + flag * rng.uniform(-0.15, 0.15, b), flag * rng.uniform(-12, 12, b)
-        bends = rng.normal(0, 2 * c.bend, (b, 2, 4, 4)) if c.bend else None
-        mixing, light = _colours(rng, b, c.colour) if c.colour else (None, None)
+        bends = rng.normal(0, 2 * c.elastic, (b, 2, 4, 4)) if c.elastic else None
+        mixing, light = _colours(rng, b, c.colour_jitter) if c.colour_jitter else (None, None)
         return Variation(side, turn, shift, mirrored, gain, offset, bends, mixing, light)
 
     def _pictures(self, numbers: NDArray[np.int64], how: "Variation") -> Tensor:
@@ -159,7 +159,7 @@ class Resident:
             silence = torch.zeros(1, 1, 80, 16, device=self.device)
             return silence.expand(self.batch, t, -1, -1), silence[0].expand(self.batch, -1, -1)
         windows, speech = [], []
-        voices = self.config.voices
+        voices = self.config.voice_jitter
         for number, own in zip(chosen, starts.tolist(), strict=True):
             clip = self.clips[number]
             voice = clip.mel.revoiced(rng.uniform(-voices, voices), 1 + rng.uniform(-voices, voices) / 100)

@@ -2,8 +2,9 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -32,36 +33,44 @@ class WindowConfig:
                 and a network that is shown it copies it instead of listening.  0 is the paper's
     balance     a speaker is drawn with probability ~ frames ** balance: 0 all alike, 1 by how much there is of each
     augment     mirror half of the windows and vary brightness and contrast a little
-    voices      vary the loudness of the sound by up to this many dB, and the length of the vocal tract by up to a
-                hundredth of it as a share (Jaitly and Hinton 2013), so that few speakers stand for many; in the mel
+    voice_jitter  vary the loudness of the sound by up to this many dB, and the length of the vocal tract by up to a
+                hundredth of it (VTLP: Jaitly and Hinton 2013), so that few speakers stand for many; in the mel
                 alone, filter banks stay as they are: what hears them was trained on many voices
     zoom        show a random part of the faces, up to this share of the side smaller: detectors frame a face more or
                 less closely, and a network that has seen one framing alone fails on the others.  Of a pack, whose
                 pictures have a margin: up to half of this share smaller or larger, moved by up to half of it
-    turn        of a pack: turn the faces by up to so many degrees
-    apart       of a pack: move references against their window by up to this share of the side, resize them by as
+    rotate      of a pack: turn the faces by up to so many degrees
+    reference_jitter  of a pack: move references against their window by up to this share of the side, resize them by as
                 much, turn them by as many radians, so that they are looked at rather than copied
-    bend        of a pack: bend a window and its references by a smooth field of this standard deviation, a share of
+    elastic     of a pack: bend a window and its references by a smooth field of this standard deviation, a share of
                 the side, so that few faces stand for faces of other shapes
-    colour      of a pack: vary the colours of a window and its references, alike, by up to this share, and how light
+    colour_jitter  of a pack: vary the colours of a window and its references, alike, by up to this share, and how light
                 falls on them, so that few skins, lips and lamps stand for others
     """
+
+    RENAMED: ClassVar[Mapping[str, str]] = {
+        "voices": "voice_jitter",
+        "turn": "rotate",
+        "apart": "reference_jitter",
+        "bend": "elastic",
+        "colour": "colour_jitter",
+    }
 
     frames: int = 5
     per_clip: int = 1
     margin: int = 0
     balance: float = 0.5
     augment: bool = True
-    voices: float = 0.0
+    voice_jitter: float = 0.0
     zoom: float = 0.0
-    turn: float = 0.0
-    apart: float = 0.0
-    bend: float = 0.0
-    colour: float = 0.0
+    rotate: float = 0.0
+    reference_jitter: float = 0.0
+    elastic: float = 0.0
+    colour_jitter: float = 0.0
 
     def __post_init__(self) -> None:
-        least = min(self.margin, self.voices, self.turn, self.apart, self.bend, self.colour)
-        if self.frames < 1 or self.per_clip < 1 or least < 0 or not 0 <= self.zoom < 1:
+        jitters = self.voice_jitter, self.rotate, self.reference_jitter, self.elastic, self.colour_jitter
+        if self.frames < 1 or self.per_clip < 1 or min(self.margin, *jitters) < 0 or not 0 <= self.zoom < 1:
             raise ValueError("a window has at least 1 frame, a clip gives at least 1 window")
 
 
@@ -134,7 +143,7 @@ class Windows:
             mirrored, gain, offset = rng.random() < 0.5, rng.uniform(0.85, 1.15), rng.uniform(-12, 12)
         side = 1 - rng.uniform(0, self.config.zoom)
         part = (rng.uniform(0, 1 - side), rng.uniform(0, 1 - side), side)
-        voices = self.config.voices
+        voices = self.config.voice_jitter
         voice = clip.mel.revoiced(rng.uniform(-voices, voices), 1 + rng.uniform(-voices, voices) / 100)
         count_of = range(self.needs.references)
         references = [[int(rng.choice(self._references(len(clip), start))) for _ in count_of] for start in starts]
@@ -238,7 +247,7 @@ def _banks(clip: Footage, start: int, stop: int, rows: int) -> Tensor:
     if clip.banks is None:
         raise BadInput(
             f"{clip.name}: was prepared without the filter banks that AV-HuBERT hears; prepare the data again into"
-            " another folder, or train on the mel with --set model.sound=mel"
+            " another folder, or train on the mel with --set model.audio_encoder=mel"
         )
     return torch.from_numpy(clip.banks.windows(start, stop, clip.fps, rows))[None]
 

@@ -6,8 +6,9 @@ Nichol & Dhariwal 2021 (iDDPM).
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from numpy.typing import NDArray
@@ -20,22 +21,24 @@ from .schedule import Floats, Schedule, ScheduleName, named_schedule
 class DiffusionConfig:
     """The defaults are Diff2Lip's.
 
-    noisy: the share of training items whose t is not drawn evenly, but as 1 - noisy_region * u^1.5 of the way to pure
-    noise: there the shape of the mouth is decided.  0 is the paper's.
+    high_noise_fraction, high_noise_range: the share of training items whose t is not drawn evenly, but as
+    1 - high_noise_range * u^1.5 of the way to pure noise: there the shape of the mouth is decided.  0 is the paper's.
     """
+
+    RENAMED: ClassVar[Mapping[str, str]] = {"noisy": "high_noise_fraction", "noisy_region": "high_noise_range"}
 
     schedule: ScheduleName = "linear"
     steps: int = 1000
     predict: Literal["eps", "x0", "v"] = "eps"
     learn_variance: bool = True
-    noisy: float = 0.0
-    noisy_region: float = 0.45
+    high_noise_fraction: float = 0.0
+    high_noise_range: float = 0.45
 
     def __post_init__(self) -> None:
         if not 2 <= self.steps <= 100_000:
             raise ValueError(f"a diffusion has from 2 to 100,000 steps, not {self.steps}")
-        if not (0 <= self.noisy <= 1 and 0 < self.noisy_region <= 1):
-            raise ValueError("noisy lies in [0, 1], noisy_region in (0, 1]")
+        if not (0 <= self.high_noise_fraction <= 1 and 0 < self.high_noise_range <= 1):
+            raise ValueError("high_noise_fraction lies in [0, 1], high_noise_range in (0, 1]")
 
 
 @dataclass(frozen=True)
@@ -74,8 +77,8 @@ class Diffusion:
     def draw_steps(self, count: int, generator: Generator) -> Tensor:
         """Random training steps, int64 [count] on the generator's device, as the config says."""
         u = torch.rand(count, generator=generator, device=generator.device)
-        noisy = torch.rand(count, generator=generator, device=generator.device) < self.config.noisy
-        u = torch.where(noisy, 1 - self.config.noisy_region * u**1.5, u)
+        noisy = torch.rand(count, generator=generator, device=generator.device) < self.config.high_noise_fraction
+        u = torch.where(noisy, 1 - self.config.high_noise_range * u**1.5, u)
         return (u * len(self)).long().clamp_(max=len(self) - 1)
 
     def q_sample(self, x0: Tensor, step: Tensor, noise: Tensor) -> Tensor:

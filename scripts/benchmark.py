@@ -145,7 +145,7 @@ def hearing(checkpoint: Path, device: torch.device, precision: torch.dtype) -> N
     """What SyncDiff hears by, AV-HuBERT Base (random weights), against one step of the checkpoint's denoiser."""
     ears = AvHubert(AvHubertConfig()).to(device).eval().requires_grad_(False)
     network = registry.load_system(checkpoint).to(device).network
-    config, rows = network.config, SyncDiffConfig().rows
+    config, rows = network.config, SyncDiffConfig().fbank_frames
     banks = torch.randn(8, rows, ROW, device=device)
     x = torch.randn(8, config.in_channels, config.image_size, config.image_size, device=device)
     style = torch.randn(8, config.embedding, device=device)

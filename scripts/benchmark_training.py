@@ -89,7 +89,7 @@ def measure(
     """Faces a second, the share of the time that data took, and the peak memory in GB."""
     logging.disable(logging.WARNING)  # that a pack of noise has no held-out clips
     chosen = find_preset(system)
-    hears = chosen.kind != "style" and not getattr(chosen.loss, "train_sound_encoder", True)
+    hears = chosen.kind != "style" and not getattr(chosen.loss, "train_audio_encoder", True)
     settings = [
         *way.settings, f"train.batch={batch}", f"train.steps={2 * steps}", f"train.log_every={steps}", "train.keep=0",
         "train.evaluate_every=1000000", "train.warmup=0", "train.cooldown=0", f"train.save_every={2 * steps}",

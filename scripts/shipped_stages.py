@@ -93,7 +93,7 @@ STAGES = (
     Stage("motion-reader", READER, "motion-reader", quick=_quick(4)),
     Stage(
         "motion-small", _made("style-small/motion.safetensors"), "motion",
-        inputs=(("--init", READER), ("--audio_encoder", _made(SYNC))), words=_set("model.predictor.ears=mel"),
+        inputs=(("--init", READER), ("--audio_encoder", _made(SYNC))), words=_set("model.predictor.audio_encoder=mel"),
         quick=_quick(2),
     ),
     Stage(

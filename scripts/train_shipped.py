@@ -187,7 +187,7 @@ def _check_data(waiting: Sequence[Stage], options: argparse.Namespace) -> None:
     for clip in (clip for clips in splits.values() for clip in clips):
         if not clip.path.with_suffix(".npz").exists():
             raise BadInput(f"{clip.path.with_suffix('.npz')}: is missing; copy the piece again, or pack anew")
-    numbers = find_preset("motion").model.numbers
+    numbers = find_preset("motion").model.motion_dim
     known = labelled(options.data, SIZE, MotionSpace(numbers))["train"]
     wanted = {stage.preset for stage in waiting}
     if "motion-reader" in wanted:

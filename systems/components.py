@@ -68,7 +68,7 @@ class Components:
             changes["unet"] = replace(given.unet, out_channels=3)
             changes["latents"] = tuple(self.autoencoder.model.shape)
         if self.motion is not None:
-            changes["numbers"] = self.motion.model.config.numbers
+            changes["motion_dim"] = self.motion.model.config.motion_dim
         try:
             return replace(given, **changes, **dict(self._fingerprints()))  # type: ignore[no-any-return]
         except ValueError as problem:

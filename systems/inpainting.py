@@ -19,7 +19,7 @@ K = TypeVar("K")
 class Inpainter(nn.Module, Generic[K]):
     """A System (systems/system.py) but for what it shows its network.
 
-    config has unet, diffusion, sampling, fast, best, and hide, the share of the rows that are hidden, from below;
+    config has unet, diffusion, sampling, fast, best, and mask_ratio, the share of the rows that are hidden, from below;
     K, its Conditions, have mask and filled.
     """
 
@@ -32,7 +32,7 @@ class Inpainter(nn.Module, Generic[K]):
         self.config = config
         self.network = network
         self.diffusion = Diffusion(config.diffusion)
-        self.register_buffer("mask", lower_rows(self.size, config.hide), persistent=False)
+        self.register_buffer("mask", lower_rows(self.size, config.mask_ratio), persistent=False)
 
     @property
     def size(self) -> int:
@@ -98,7 +98,7 @@ class SpaceInpainter(Inpainter[K]):
         if config.latents != (() if space is None else tuple(space.shape)):
             raise ValueError(f"the network knows latents {config.latents}, the autoencoder has {self.space.shape}")
         self._keep(self.space)
-        self.register_buffer("element_mask", lower_rows(self.shape[1], config.hide), persistent=False)
+        self.register_buffer("element_mask", lower_rows(self.shape[1], config.mask_ratio), persistent=False)
 
     def _keep(self, part: Any) -> None:
         """A part that is used as it is: no gradient, always in evaluation mode."""
@@ -160,16 +160,16 @@ def lower_rows(size: int, share: float) -> Tensor:
     return mask
 
 
-def check_space(latents: tuple[int, ...], size: int, hide: float, diffusion: DiffusionConfig) -> None:
+def check_space(latents: tuple[int, ...], size: int, mask_ratio: float, diffusion: DiffusionConfig) -> None:
     """ValueError if latents, () for pixels, cannot be those of faces of `size` pixels, or not be filled in so."""
-    if not 0 < hide < 1:
-        raise ValueError(f"hide must lie in (0, 1), not {hide}")
+    if not 0 < mask_ratio < 1:
+        raise ValueError(f"mask_ratio must lie in (0, 1), not {mask_ratio}")
     if not latents:
         return
     if len(latents) != 3 or latents[1] != latents[2] or size % latents[1]:
         raise ValueError(f"latents {latents} are not those of a square face of {size} px")
-    if latents[1] * (1 - hide) % 1:
-        raise ValueError(f"hide {hide} must leave whole rows of {latents[1]}")
+    if latents[1] * (1 - mask_ratio) % 1:
+        raise ValueError(f"mask_ratio {mask_ratio} must leave whole rows of {latents[1]}")
     if diffusion.learn_variance:
         raise ValueError("a learned variance is that of pixels; use model.diffusion.learn_variance=False in latents")
 

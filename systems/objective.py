@@ -5,7 +5,7 @@ It is Diff2Lip's objective (Mukhopadhyay et al. 2024, equation 9); other systems
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Generator, Tensor, nn
@@ -37,9 +37,11 @@ class ObjectiveConfig:
                     the error of eps where there is nearly no signal; plain: alike at every timestep, for networks that
                     predict x0 or v.  Which timesteps the authors used is not known.
     shared_step     the frames of a sequence get one timestep, so that the terms on sequences see 5 alike
-    mouth           how much more the region of the mouth counts in diffusion and reconstruction
-    train_sound_encoder  False keeps it as it is: early in training the denoiser wants a constant of it, and makes it so
+    mouth_weight    how much more the region of the mouth counts in diffusion and reconstruction
+    train_audio_encoder  False keeps it as it is: early in training the denoiser wants a constant of it, and makes it so
     """
+
+    RENAMED: ClassVar[Mapping[str, str]] = {"mouth": "mouth_weight", "train_sound_encoder": "train_audio_encoder"}
 
     diffusion: float = 1.0
     variational: float = 1.0
@@ -51,8 +53,8 @@ class ObjectiveConfig:
     adversarial_from: int = 0
     x0_scale: Literal["signal", "plain"] = "signal"
     shared_step: bool = True
-    mouth: float = 1.0
-    train_sound_encoder: bool = True
+    mouth_weight: float = 1.0
+    train_audio_encoder: bool = True
     discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
 
     def __post_init__(self) -> None:
@@ -88,9 +90,9 @@ class InpainterTraining(nn.Module):
             raise ValueError("the sync term needs an expert, the perceptual term LPIPS")
         self.model, self.config, self.judges = model, config, judges
         self.discriminator = Discriminator(config.discriminator) if config.adversarial else None
-        emphasis = model.sample_mask * mouth_emphasis(model.shape[-1], config.mouth)
+        emphasis = model.sample_mask * mouth_emphasis(model.shape[-1], config.mouth_weight)
         self.register_buffer("emphasis", emphasis, persistent=False)
-        if not config.train_sound_encoder:
+        if not config.train_audio_encoder:
             model.sound_encoder.requires_grad_(False)
 
     def objectives(self) -> dict[str, list[nn.Parameter]]:

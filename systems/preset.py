@@ -63,7 +63,7 @@ SMALL_UNET = UNetConfig(
     patch=4,
 )
 SMALL_DIFFUSION = DiffusionConfig(
-    schedule="cosine", predict="x0", learn_variance=False, noisy=0.7, noisy_region=0.15
+    schedule="cosine", predict="x0", learn_variance=False, high_noise_fraction=0.7, high_noise_range=0.15
 )
 SMALL_SAMPLING: dict[str, Any] = {
     "sampling": SampleConfig(sampler="dpm++", spacing="3"),

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from core.errors import BadInput
 from core.lock import locked
 from guided_diffusion.engine.checkpoint import save_checkpoint
-from guided_diffusion.engine.config import to_dict
+from guided_diffusion.engine.config import from_dict, to_dict
 from guided_diffusion.engine.distributed import Group, group
 from guided_diffusion.engine.loading import batches_of
 from guided_diffusion.engine.storage import blob_url
@@ -103,6 +103,11 @@ def _run(
         save_checkpoint(path, describe(chosen.kind, model, step, weights), torch.float16)
         components.put_beside(path)
 
+    def upgraded(identity: dict[str, Any]) -> dict[str, Any]:
+        if identity["system"] != chosen.kind:
+            return identity
+        return identity | {"config": to_dict(from_dict(specification.config, identity["config"], str(output)))}
+
     Trainer(
         cast(Trainable[Any], trainable),
         batches,
@@ -110,6 +115,7 @@ def _run(
         output,
         averaged=model,
         identity={"system": chosen.kind, "config": to_dict(chosen.model)},
+        upgraded=upgraded,
         settings={"loss": to_dict(chosen.loss), "data": to_dict(chosen.data)},
         publish=publish,
         evaluate=fed.validation() if processes.main else None,

@@ -25,7 +25,7 @@ from tests.helpers.talking_head import talking, tone
 from video import write_video
 
 ROOT = Path(__file__).resolve().parents[1]
-NUMBERS = find_preset("motion").model.numbers
+NUMBERS = find_preset("motion").model.motion_dim
 Run = Callable[..., tuple[int, str, str]]
 Started = list[tuple[str, list[str]]]
 

@@ -38,7 +38,7 @@ TINY = [
 TINY_SYNCDIFF = [
     *(setting for setting in TINY if setting.startswith(("model.unet", "model.sampling", "train."))),
     "model.unet.patch=1", "model.mel.res_blocks=1", "model.pose.widths=[32]", "train.precision=fp32", "train.warmup=0",
-    "loss.own_output=1", "loss.own_warmup=2", "loss.train_sound_encoder=true",
+    "loss.own_output=1", "loss.own_warmup=2", "loss.train_audio_encoder=true",
 ]  # fmt: skip
 
 

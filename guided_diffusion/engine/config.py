@@ -33,6 +33,7 @@ def from_dict(kind: type[C], values: dict[str, Any], where: str = "config") -> C
     """The inverse of `to_dict`.  Raises BadInput on an unknown key or a value that does not fit."""
     if not isinstance(values, dict):
         raise BadInput(f"{where}: its config is no table of settings; use another checkpoint")
+    values = current_names(kind, values)
     upgraded = getattr(kind, "upgraded", None)
     values = upgraded(values) if upgraded is not None else values  # what an older version of this config said
     hints = typing.get_type_hints(kind)
@@ -44,6 +45,16 @@ def from_dict(kind: type[C], values: dict[str, Any], where: str = "config") -> C
         return kind(**{name: _convert(hints[name], value, f"{where}.{name}") for name, value in values.items()})
     except (TypeError, ValueError, ArithmeticError, LookupError) as problem:
         raise BadInput(f"{where}: {problem}") from problem
+
+
+def current_names(kind: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values by the names that a config has now.
+
+    A config that once called its fields otherwise says so in RENAMED, a ClassVar {old name: name}: checkpoints and
+    command lines keep the old ones for ever.
+    """
+    renamed: Mapping[str, str] = getattr(kind, "RENAMED", {})
+    return {renamed.get(name, name): value for name, value in values.items()}
 
 
 def _convert(hint: Any, value: Any, where: str) -> Any:
@@ -86,12 +97,14 @@ def with_overrides(config: C, overrides: typing.Iterable[str]) -> C:
         if not equals:
             raise BadInput(f"--set {override}: write it as name=value")
         *parents, leaf = name.split(".")
-        node = values
+        node, owner = values, config
         for parent in parents:
+            (parent,) = current_names(type(owner), {parent: None})
             inner = node.get(parent)
             if not isinstance(inner, dict):
                 raise BadInput(f"--set {override}: {parent!r} is not a group of settings")
-            node = inner
+            node, owner = inner, getattr(owner, parent)
+        (leaf,) = current_names(type(owner), {leaf: None})
         try:
             value = json.loads(text)
         except json.JSONDecodeError:

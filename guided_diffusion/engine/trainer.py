@@ -75,6 +75,7 @@ class Trainer(Generic[B]):
                   log.jsonl tensorboard/ strips/
     averaged  the part of the trainable (or all of it) whose averages are kept and published
     identity  what the state belongs to (system and config); another one's state is refused
+    upgraded  an identity as an older version of the program saved it -> as this one would
     settings  all else that the run was told (its objective, its data); others than before are named in a warning
     publish   (path, step, EMA weights) -> None: writes a checkpoint, whole or not at all
     evaluate  (step, EMA weights of the first rate) -> what was measured, every config.evaluate_every steps
@@ -92,6 +93,7 @@ class Trainer(Generic[B]):
         *,
         averaged: nn.Module,
         identity: dict[str, Any],
+        upgraded: Callable[[dict[str, Any]], dict[str, Any]] = lambda identity: identity,
         publish: Publish,
         settings: Mapping[str, Any] = MappingProxyType({}),
         evaluate: Evaluate | None = None,
@@ -100,7 +102,7 @@ class Trainer(Generic[B]):
     ) -> None:
         self.config, self.group, self.averaged = config, group, averaged
         self.batches, self.publish, self.evaluate = batches, publish, evaluate
-        self.identity = {"version": VERSION} | identity
+        self.identity, self.upgraded = {"version": VERSION} | identity, upgraded
         kept = {name: value for name, value in to_dict(config).items() if name not in FREE}
         self.settings = {"train": kept, **settings}
         self.device = torch.device(device)
@@ -246,7 +248,7 @@ class Trainer(Generic[B]):
             raise BadInput(f"{where}: is no whole state of a run ({problem}); {ANEW}") from problem
 
     def _restore(self, state: dict[str, Any], where: str) -> None:
-        if state["identity"] != self.identity:
+        if self.upgraded(state["identity"]) != self.identity:
             raise BadInput(
                 f"{where}: was made with another system, config or version of this program; choose another --output"
             )

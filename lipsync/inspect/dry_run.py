@@ -140,7 +140,7 @@ def _stage1(stage1: Stage1, strength: float) -> tuple[float, float]:
 
     def predicted() -> Tensor:
         heard = stage1.hear(sound, [range(SAID)])(0, SAID)
-        reference = stage1.reference_of(heard, torch.zeros(SAID, stage1.config.numbers))
+        reference = stage1.reference_of(heard, torch.zeros(SAID, stage1.config.motion_dim))
         motion: Tensor = stage1.predictor.predict(heard, reference, strength)
         return motion
 

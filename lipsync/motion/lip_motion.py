@@ -58,7 +58,7 @@ class LipMotionSource:
     ) -> None:
         self.model, self.job, self.info, self.fps, self.strength = model, job, info, fps, strength
         self._casting, self._say = casting, say
-        self._given = None if job.motion_in is None else read_motion(job.motion_in, model.config.numbers)
+        self._given = None if job.motion_in is None else read_motion(job.motion_in, model.config.motion_dim)
         self._made: list[tuple[Motion, StyleReference | None]] = []
 
     def __call__(self, track: Callable[[], FaceTrack], sound: Sound, frames: int) -> Motion:

@@ -28,17 +28,17 @@ PRESETS = {
             sound=SoundConfig(res_blocks=1, positions=True),
             diffusion=SMALL_DIFFUSION,
             **SMALL_SAMPLING,
-            fill="zeros",
+            mask_fill="zeros",
         ),
         ObjectiveConfig(
             reconstruction=0.0, sync=0.0, perceptual=0.0, adversarial=0.0, x0_scale="plain", shared_step=False,
-            mouth=15.0, train_sound_encoder=False,
+            mouth_weight=15.0, train_audio_encoder=False,
         ),
         TrainConfig(
             steps=20_000, batch=32, learning_rate=4e-4, warmup=100, ema=(0.999,), precision="bf16",
             save_every=250, evaluate_every=500,
         ),
-        WindowConfig(frames=1, margin=5, balance=0.5, zoom=0.14, voices=6),
+        WindowConfig(frames=1, margin=5, balance=0.5, zoom=0.14, voice_jitter=6),
     ),
 }  # fmt: skip
 

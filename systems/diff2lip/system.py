@@ -1,7 +1,8 @@
 """Diff2Lip as a System: hide the lower half of the face, show another frame, listen, and fill the half in."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -21,9 +22,11 @@ class Diff2LipConfig:
     """The defaults are the paper's.
 
     sampling, fast, best   how generate.py samples: by default, and with the other two qualities
-    hide                   share of the rows hidden, from below
-    fill                   what hides them in the condition: noise (the paper) or zeros
+    mask_ratio             share of the rows hidden, from below
+    mask_fill  what hides them in the condition: noise (the paper) or zeros
     """
+
+    RENAMED: ClassVar[Mapping[str, str]] = {"hide": "mask_ratio", "fill": "mask_fill"}
 
     unet: UNetConfig = field(default_factory=UNetConfig)
     sound: SoundConfig = field(default_factory=SoundConfig)
@@ -31,12 +34,12 @@ class Diff2LipConfig:
     sampling: SampleConfig = field(default_factory=SampleConfig)
     fast: SampleConfig = field(default_factory=lambda: SampleConfig("dpm++", "8"))
     best: SampleConfig = field(default_factory=lambda: SampleConfig("ddim", "ddim100"))
-    hide: float = 0.5
-    fill: Literal["noise", "zeros"] = "noise"
+    mask_ratio: float = 0.5
+    mask_fill: Literal["noise", "zeros"] = "noise"
 
     def __post_init__(self) -> None:
-        if not 0 < self.hide < 1:
-            raise ValueError(f"hide must lie in (0, 1), not {self.hide}")
+        if not 0 < self.mask_ratio < 1:
+            raise ValueError(f"mask_ratio must lie in (0, 1), not {self.mask_ratio}")
         outputs = 6 if self.diffusion.learn_variance else 3
         if (self.unet.in_channels, self.unet.out_channels) != (9, outputs):
             raise ValueError(f"Diff2Lip's network has 9 channels in and here {outputs} out")
@@ -74,7 +77,7 @@ class Diff2Lip(Inpainter[Conditions]):
     def conditions(self, clips: ClipBatch, noise: Tensor) -> Conditions:
         """Listens to the mel windows and hides the lower half of the faces.  noise [b*t, 3, s, s]."""
         faces = clips.faces.flatten(0, 1)
-        hidden = noise if self.config.fill == "noise" else torch.zeros_like(noise)
+        hidden = noise if self.config.mask_fill == "noise" else torch.zeros_like(noise)
         return Conditions(
             mask=self.mask,
             filled=faces * (1 - self.mask) + hidden * self.mask,

@@ -4,10 +4,10 @@ Known of the paper: a Transformer, its encoder over the reference's sound, its d
 attention with query = input sound, key = reference sound, value = reference lip motion.  All else is our choice.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -37,12 +37,14 @@ NOBODY = 8     # learned frames that stand in where there is no reference
 class PredictorConfig:
     """All our choice.
 
-    ears     a sync expert's encoder of the mel, as `sound` says, or the first blocks of Whisper's, as `whisper` says
+    audio_encoder  a sync expert's of the mel, as `sound` says, or the first blocks of Whisper's, as `whisper` says
     reach    frames to each side that a layer sees of the sound around a frame, besides what the frame's window holds
     dropout  share of what a layer adds that is left out in training
     """
 
-    ears: Literal["mel", "whisper"] = "mel"
+    RENAMED: ClassVar[Mapping[str, str]] = {"ears": "audio_encoder"}
+
+    audio_encoder: Literal["mel", "whisper"] = "mel"
     sound: SoundConfig = field(default_factory=lambda: SoundConfig(res_blocks=1))
     whisper: WhisperConfig = field(default_factory=WhisperConfig)
     width: int = 128
@@ -60,7 +62,7 @@ class PredictorConfig:
     @property
     def heard(self) -> int:
         """How many numbers the ears make of a frame."""
-        return HEARD_WIDTH if self.ears == "mel" else self.whisper.width
+        return HEARD_WIDTH if self.audio_encoder == "mel" else self.whisper.width
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,8 @@ class MotionPredictor(nn.Module):
         super().__init__()
         self.config, self.numbers = config, numbers
         width = config.width
-        self.sound_encoder = SoundEncoder(config.sound) if config.ears == "mel" else WhisperEncoder(config.whisper)
+        of_mel = config.audio_encoder == "mel"
+        self.sound_encoder = SoundEncoder(config.sound) if of_mel else WhisperEncoder(config.whisper)
         self.listen = nn.Sequential(nn.LayerNorm(config.heard), nn.Linear(config.heard, width))
 
         def layer(style: AudioAwareAttention | None) -> Layer:

@@ -1,7 +1,8 @@
 """Stage 1 as one checkpoint, kind `motion`: the space of lip motion, who reads it, who predicts it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -19,10 +20,12 @@ CHUNK = 64  # faces read at a time
 
 @dataclass(frozen=True)
 class LipMotionConfig:
-    """size: of the faces; numbers: of a frame's motion.  All our choice."""
+    """size: of the faces; motion_dim: numbers of a frame's motion.  All our choice."""
+
+    RENAMED: ClassVar[Mapping[str, str]] = {"numbers": "motion_dim"}
 
     size: int = 128
-    numbers: int = 16
+    motion_dim: int = 16
     reader: ReaderConfig = field(default_factory=ReaderConfig)
     predictor: PredictorConfig = field(default_factory=PredictorConfig)
 
@@ -33,9 +36,9 @@ class LipMotion(nn.Module):
     def __init__(self, config: LipMotionConfig) -> None:
         super().__init__()
         self.config = config
-        self.space = MotionSpace(config.numbers)
-        self.reader = MotionReader(config.reader, config.size, config.numbers)
-        self.predictor = MotionPredictor(config.predictor, config.numbers)
+        self.space = MotionSpace(config.motion_dim)
+        self.reader = MotionReader(config.reader, config.size, config.motion_dim)
+        self.predictor = MotionPredictor(config.predictor, config.motion_dim)
 
     @property
     def size(self) -> int:

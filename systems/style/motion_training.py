@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -45,19 +46,21 @@ class PredictingObjective:
     range     L1 between how much the numbers and the gap vary within a sequence, predicted and real: what is uncertain
               otherwise moves less than real lips do
     closed    L1 of how far the lips are open, in deviations, where real ones are closed
-    nobody    share of the sequences that get no reference, only its rest, so that the model can speak without
+    null_style  share of the sequences that get no reference, only its rest, so that the model can speak without
     """
+
+    RENAMED: ClassVar[Mapping[str, str]] = {"nobody": "null_style"}
 
     position: float = 1.0
     velocity: float = 1.0
     opening: float = 1.0
     range: float = 0.0
     closed: float = 0.0
-    nobody: float = 0.2
+    null_style: float = 0.2
 
     def __post_init__(self) -> None:
-        if not 0 <= self.nobody <= 1:
-            raise ValueError(f"nobody is a share from 0 to 1, not {self.nobody}")
+        if not 0 <= self.null_style <= 1:
+            raise ValueError(f"null_style is a share from 0 to 1, not {self.null_style}")
 
 
 class ReaderTraining(nn.Module):
@@ -112,7 +115,7 @@ class PredictorTraining(nn.Module):
         mirrored = torch.where(draw[0][:, None, None] < 0.5, space.signs, torch.ones_like(space.signs))
         target, shown = batch.motion * mirrored, batch.reference_motion * mirrored
         movement, rest = around_rest(shown, batch.reference_mask)
-        known = batch.reference_mask & (draw[1] >= self.config.nobody)[:, None]
+        known = batch.reference_mask & (draw[1] >= self.config.null_style)[:, None]
         made, _ = self.model.predictor.movement(batch.heard, batch.reference_heard, movement * known[..., None], known)
         error = rest[:, None] + made - target
         terms = _position_terms(space, error, self.config)

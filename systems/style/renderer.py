@@ -3,8 +3,9 @@
 What the paper's known text says is marked (paper); everything else is our choice.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -26,53 +27,61 @@ class RendererConfig:
                            trained on; (): in pixels, which is not the paper's configuration
     autoencoder, motion    the fingerprints of that autoencoder and of who read the motion: weights go with no others
     unet                   for faces of unet.image_size pixels; channels, context and modulation follow from the rest
-    numbers                of a frame's lip motion
+    motion_dim             of a frame's lip motion
     modulation             width of the vector that they become
     references             faces of the same person that are shown
     ordered                whether they come with the widest open mouth first and the most closed one last
-    beside                 how many of them are shown by channels too, as Diff2Lip does, the first, then the last: not
+    concat_references      how many of them are shown by channels too, as Diff2Lip does, the first, then the last: not
                            the paper's
     framing                how faces are cut: box, by VoxCeleb2's margins; aligned, upright and in one pose
-    tokens                 width of what attention sees of them: one token for 4 x 4 positions of the network
+    context_dim            width of what attention sees of them: one token for 4 x 4 positions of the network
     diffusion              the process
     sampling, fast, best   how generate.py samples: by default, and with the other two qualities
-    hide                   share of the rows hidden, from below
+    mask_ratio             share of the rows hidden, from below
     """
+
+    RENAMED: ClassVar[Mapping[str, str]] = {
+        "numbers": "motion_dim",
+        "beside": "concat_references",
+        "tokens": "context_dim",
+        "hide": "mask_ratio",
+    }
 
     latents: tuple[int, ...] = (8, 32, 32)
     autoencoder: str = ""
     motion: str = ""
     unet: UNetConfig = field(default_factory=lambda: UNetConfig(channel_mult=(1, 2, 3), attention_resolutions=(16, 8)))
-    numbers: int = 16
+    motion_dim: int = 16
     modulation: int = 256
     references: int = 4
     ordered: bool = False
-    beside: int = 0
+    concat_references: int = 0
     framing: Literal["box", "aligned"] = "box"
-    tokens: int = 128
+    context_dim: int = 128
     diffusion: DiffusionConfig = field(default_factory=lambda: DiffusionConfig(learn_variance=False))
     sampling: SampleConfig = field(default_factory=SampleConfig)
     fast: SampleConfig = field(default_factory=lambda: SampleConfig("dpm++", "8"))
     best: SampleConfig = field(default_factory=lambda: SampleConfig("ddim", "ddim100"))
-    hide: float = 0.5
+    mask_ratio: float = 0.5
 
     def __post_init__(self) -> None:
-        check_space(self.latents, self.size, self.hide, self.diffusion)
+        check_space(self.latents, self.size, self.mask_ratio, self.diffusion)
         if self.positions % 4:
             raise ValueError(
                 f"{self.positions} positions a side do not divide by 4, as tokens of references do"
             )
         if self.diffusion.learn_variance:
             raise ValueError("this renderer learns no variance")
-        if min(self.numbers, self.modulation, self.references, self.tokens) < 1:
-            raise ValueError("numbers, modulation, references and tokens are 1 or more")
-        if not 0 <= self.beside <= min(self.references, 2):
-            raise ValueError(f"beside is 0, 1 or 2 of the {self.references} references, not {self.beside}")
+        if min(self.motion_dim, self.modulation, self.references, self.context_dim) < 1:
+            raise ValueError("motion_dim, modulation, references and context_dim are 1 or more")
+        if not 0 <= self.concat_references <= min(self.references, 2):
+            raise ValueError(f"concat_references is 0, 1 or 2 of the references, not {self.concat_references}")
 
     @staticmethod
     def upgraded(values: dict[str, Any]) -> dict[str, Any]:
         """Of older checkpoints, which say whether a reference is beside, not how many."""
-        return values | {"beside": int(values["beside"])} if "beside" in values else values
+        old = values.get("concat_references", 0)
+        return values | {"concat_references": int(old)} if isinstance(old, bool) else values
 
     @property
     def size(self) -> int:
@@ -82,8 +91,8 @@ class RendererConfig:
     @property
     def network(self) -> UNetConfig:
         """The UNet as it is built."""
-        unet = replace(self.unet, out_channels=3, context_channels=self.tokens, modulation=self.modulation)
-        return unet_in(self.latents, unet, 2 + self.beside)
+        unet = replace(self.unet, out_channels=3, context_channels=self.context_dim, modulation=self.modulation)
+        return unet_in(self.latents, unet, 2 + self.concat_references)
 
     @property
     def positions(self) -> int:
@@ -99,7 +108,7 @@ class Renderer(nn.Module):
         self.config = config
         self.unet = UNet(config.network)
         self.mapping = nn.Sequential(
-            nn.Linear(config.numbers, config.modulation), nn.SiLU(), nn.Linear(config.modulation, config.modulation),
+            nn.Linear(config.motion_dim, config.modulation), nn.SiLU(), nn.Linear(config.modulation, config.modulation),
             nn.SiLU(),
         )  # fmt: skip
         self.reference_encoder = ReferenceEncoder(config)
@@ -118,7 +127,7 @@ class ReferenceEncoder(nn.Module):
 
     def __init__(self, config: RendererConfig) -> None:
         super().__init__()
-        unet, width = config.network, config.tokens
+        unet, width = config.network, config.context_dim
         self.patch = unet.patch
         self.layers = nn.Sequential(
             nn.Conv2d(unet.out_channels * unet.patch**2, width // 2, 3, stride=2, padding=1), ResidualUnit(width // 2),

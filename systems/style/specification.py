@@ -34,11 +34,11 @@ RENDERER_PRESETS = {
         "style",
         RendererConfig(
             unet=replace(SMALL_UNET, attention_resolutions=(16, 8)),
-            beside=1,
+            concat_references=1,
             diffusion=SMALL_DIFFUSION,
             **SMALL_SAMPLING,
         ),
-        RendererObjective(x0_scale="plain", shared_step=False, mouth=15.0, motion=0.1),
+        RendererObjective(x0_scale="plain", shared_step=False, mouth_weight=15.0, motion=0.1),
         TrainConfig(
             steps=20_000, batch=16, learning_rate=4e-4, warmup=100, ema=(0.999,), precision="bf16",
             save_every=250, evaluate_every=500,
@@ -53,20 +53,21 @@ RENDERER_PRESETS = {
                 SMALL_UNET, channels=32, channel_mult=(2, 3, 4, 6), patch=2, attention_resolutions=(16, 8)
             ),
             ordered=True,
-            beside=2,
+            concat_references=2,
             framing="aligned",
             diffusion=SMALL_DIFFUSION,
             **SMALL_SAMPLING,
         ),
         RendererObjective(
-            x0_scale="plain", shared_step=False, mouth=15.0, motion=0.1, perceptual=0.08,
+            x0_scale="plain", shared_step=False, mouth_weight=15.0, motion=0.1, perceptual=0.08,
         ),
         TrainConfig(
             steps=20_000, batch=128, learning_rate=5e-4, warmup=200, ema=(0.999,), precision="bf16",
             save_every=1000, evaluate_every=1000,
         ),
         WindowConfig(
-            frames=1, margin=5, balance=0.5, zoom=0.08, turn=4.0, apart=0.02, bend=0.012, colour=0.06
+            frames=1, margin=5, balance=0.5, zoom=0.08, rotate=4.0, reference_jitter=0.02, elastic=0.012,
+            colour_jitter=0.06,
         ),
     ),
 }  # fmt: skip
@@ -84,7 +85,7 @@ MOTION_PRESETS = {
     ),
     "motion": Preset(
         "motion",
-        LipMotionConfig(predictor=PredictorConfig(ears="whisper")),
+        LipMotionConfig(predictor=PredictorConfig(audio_encoder="whisper")),
         PredictingObjective(range=1.0, closed=1.0),
         TrainConfig(
             steps=600, batch=32, learning_rate=5e-4, weight_decay=0.05, warmup=100, cooldown=450, ema=(0.99,),
@@ -147,7 +148,7 @@ class LipMotionSpecification(Specification[LipMotionConfig]):
             raise BadInput(
                 "what predicts lip motion needs a reader of it and an audio encoder: train a reader with"
                 " --system motion-reader and pass it with --init, and with --audio_encoder the first blocks of Whisper"
-                " tiny.en's encoder, or for model.predictor.ears=mel a sync expert"
+                " tiny.en's encoder, or for model.predictor.audio_encoder=mel a sync expert"
             )
 
     def trainable(self, preset: Preset, model: Any, teachers: Teachers) -> nn.Module:

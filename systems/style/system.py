@@ -52,7 +52,7 @@ class StyleSystem(SpaceInpainter[Conditions]):
         self.reader = reader
         self._keep(reader)
         self.needs = Needs(
-            motion=config.numbers, references=config.references, ordered=config.ordered, sound=False
+            motion=config.motion_dim, references=config.references, ordered=config.ordered, sound=False
         )
 
     @property
@@ -79,7 +79,7 @@ class StyleSystem(SpaceInpainter[Conditions]):
             mask=self.mask,
             filled=filled,
             visible=self.sampled(filled),
-            beside=self._beside(references) if self.config.beside else None,
+            beside=self._beside(references) if self.config.concat_references else None,
             motion=motion,
             modulation=self.network.mapping(motion),
             context=self._context(references),
@@ -106,7 +106,7 @@ class StyleSystem(SpaceInpainter[Conditions]):
 
     def _beside(self, references: Tensor) -> Tensor:
         """The first of references [n, k, 3, s, s] as an element, and the last behind it if two are shown."""
-        shown = references[:, [0, -1][: self.config.beside]]
+        shown = references[:, [0, -1][: self.config.concat_references]]
         return self.sampled(shown.flatten(0, 1)).reshape(len(shown), -1, *self.shape[1:])
 
     def _context(self, references: Tensor) -> Tensor:

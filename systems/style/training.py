@@ -43,7 +43,7 @@ class RendererTraining(InpainterTraining):
 
     def __init__(self, model: StyleSystem, config: RendererObjective, judges: Judges) -> None:
         super().__init__(model, config, judges)
-        self.register_buffer("places", model.mask * mouth_emphasis(model.size, config.mouth), persistent=False)
+        self.register_buffer("places", model.mask * mouth_emphasis(model.size, config.mouth_weight), persistent=False)
 
     def losses(self, clips: ClipBatch, generator: Generator) -> Mapping[str, Mapping[str, Tensor]]:
         return super().losses(self.model.with_motion(clips), generator)

@@ -27,7 +27,7 @@ PRESETS = {
             steps=1_500, batch=160, learning_rate=5e-4, warmup=50, cooldown=500, ema=(0.99,), precision="bf16",
             weight_decay=0.05, save_every=100, log_every=20, evaluate_every=100,
         ),
-        data=WindowConfig(frames=5, per_clip=8, balance=0.5, voices=6, zoom=0.14),
+        data=WindowConfig(frames=5, per_clip=8, balance=0.5, voice_jitter=6, zoom=0.14),
     ),
 }  # fmt: skip
 

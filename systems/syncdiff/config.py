@@ -1,7 +1,8 @@
 """What a SyncDiff is.  What the paper's known text says is marked (paper); everything else is our choice."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 from audio.avhubert import AvHubertConfig
 from guided_diffusion.diffusion import DiffusionConfig
@@ -46,47 +47,55 @@ class SyncDiffConfig:
                            the rest, and stay 9 and 0 here
     latents                (): in pixels; else channels, rows and columns of a face's latents (our choice: not known)
     autoencoder            the fingerprint of the autoencoder that these are of: weights go with no other
-    sound                  avhubert (paper) or mel, Diff2Lip's encoder, which is not the paper's configuration
+    audio_encoder          avhubert (paper) or mel, Diff2Lip's encoder, which is not the paper's configuration
     avhubert               Base (paper)
     frozen                 of its layers that stay as published: 9 of 12 are the paper's best
-    rows                   of 40 ms that AV-HuBERT hears around a frame: 2 s (our choice)
-    tokens                 that the network attends to: AV-HuBERT's features of the middle 0.2 s, or the embedding of
+    fbank_frames           of 40 ms that AV-HuBERT hears around a frame: 2 s (our choice)
+    audio_tokens           that the network attends to: AV-HuBERT's features of the middle 0.2 s, or the embedding of
                            the mel window, spread over so many (our choice)
-    mel, heard             the encoder for sound: mel, and the width of its embedding, those of a sync expert (our
+    mel, audio_embed_dim   the encoder for sound: mel, and the width of its embedding, those of a sync expert (our
                            choice)
     pose                   what passes of the frame before
     diffusion              (our choice: Diff2Lip's)
     sampling, fast, best   how generate.py samples: by default, and with the other two qualities (our choice)
-    hide                   share of the rows hidden, from below (our choice: the paper's mask is not known)
+    mask_ratio             share of the rows hidden, from below (our choice: the paper's mask is not known)
     """
+
+    RENAMED: ClassVar[Mapping[str, str]] = {
+        "sound": "audio_encoder",
+        "rows": "fbank_frames",
+        "tokens": "audio_tokens",
+        "heard": "audio_embed_dim",
+        "hide": "mask_ratio",
+    }
 
     unet: UNetConfig = field(default_factory=UNetConfig)
     latents: tuple[int, ...] = ()
     autoencoder: str = ""
-    sound: Literal["avhubert", "mel"] = "avhubert"
+    audio_encoder: Literal["avhubert", "mel"] = "avhubert"
     avhubert: AvHubertConfig = field(default_factory=AvHubertConfig)
     frozen: int = 9
-    rows: int = 50
-    tokens: int = 5
+    fbank_frames: int = 50
+    audio_tokens: int = 5
     mel: SoundConfig = field(default_factory=SoundConfig)
-    heard: int = 256
+    audio_embed_dim: int = 256
     pose: PoseConfig = field(default_factory=PoseConfig)
     diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
     sampling: SampleConfig = field(default_factory=SampleConfig)
     fast: SampleConfig = field(default_factory=lambda: SampleConfig("dpm++", "8"))
     best: SampleConfig = field(default_factory=lambda: SampleConfig("ddim", "ddim100"))
-    hide: float = 0.5
+    mask_ratio: float = 0.5
 
     def __post_init__(self) -> None:
-        check_space(self.latents, self.unet.image_size, self.hide, self.diffusion)
+        check_space(self.latents, self.unet.image_size, self.mask_ratio, self.diffusion)
         outputs = 6 if self.diffusion.learn_variance else 3
         unet = self.unet
         if (unet.in_channels, unet.context_channels, unet.out_channels) != (3 * PICTURES, 0, outputs):
             raise ValueError(f"unet.in_channels is {3 * PICTURES} here, context_channels 0, out_channels {outputs}")
         if not 0 <= self.frozen <= self.avhubert.layers:
             raise ValueError(f"of {self.avhubert.layers} layers {self.frozen} cannot be frozen")
-        if not 1 <= self.tokens <= self.rows:
-            raise ValueError(f"{self.tokens} tokens cannot be the middle of {self.rows} rows")
+        if not 1 <= self.audio_tokens <= self.fbank_frames:
+            raise ValueError(f"{self.audio_tokens} tokens cannot be the middle of {self.fbank_frames} rows")
 
     @property
     def size(self) -> int:
@@ -96,6 +105,6 @@ class SyncDiffConfig:
     @property
     def network(self) -> UNetConfig:
         """The UNet as it is built."""
-        context = self.avhubert.width if self.sound == "avhubert" else WIDTHS[-1]
+        context = self.avhubert.width if self.audio_encoder == "avhubert" else WIDTHS[-1]
         pictures = PICTURES + (self.pose.kind == "full")
         return replace(unet_in(self.latents, self.unet, pictures), context_channels=context)

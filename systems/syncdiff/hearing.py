@@ -18,16 +18,16 @@ class AvHubertHearing(nn.Module):
         self.encoder = AvHubert(config.avhubert)
         self.encoder.freeze(config.frozen)
         self.norm = nn.LayerNorm(config.avhubert.width)
-        self.positions = _positions(config.tokens, config.avhubert.width)
-        self.rows, self.tokens = config.rows, config.tokens
+        self.positions = _positions(config.audio_tokens, config.avhubert.width)
+        self.fbank_frames, self.audio_tokens = config.fbank_frames, config.audio_tokens
 
     def forward(self, clips: ClipBatch) -> Tensor:
         """ValueError if the batch does not hold the filter banks that it needs."""
-        if clips.banks is None or clips.banks.shape[2] != self.rows:
-            raise ValueError(f"AV-HuBERT hears {self.rows} rows of filter banks a frame, the batch has others")
+        if clips.banks is None or clips.banks.shape[2] != self.fbank_frames:
+            raise ValueError(f"AV-HuBERT hears {self.fbank_frames} rows of filter banks a frame, the batch has others")
         features = self.encoder(clips.banks.flatten(0, 1))              # [b t, rows, width]
-        first = self.rows // 2 - self.tokens // 2                       # the frame's own row is rows // 2
-        return self.norm(features[:, first : first + self.tokens]) + self.positions  # type: ignore[no-any-return]
+        first = self.fbank_frames // 2 - self.audio_tokens // 2                       # the frame's own row is rows // 2
+        return self.norm(features[:, first : first + self.audio_tokens]) + self.positions  # type: ignore[no-any-return]
 
 
 class MelHearing(nn.Module):
@@ -39,14 +39,14 @@ class MelHearing(nn.Module):
 
     def __init__(self, config: SyncDiffConfig) -> None:
         super().__init__()
-        self.encoder = SoundEmbedder(config.mel, config.heard)
-        self.norm = nn.LayerNorm(config.heard)
-        self.spread = nn.Linear(config.heard, config.tokens * WIDTHS[-1])
-        self.tokens = config.tokens
+        self.encoder = SoundEmbedder(config.mel, config.audio_embed_dim)
+        self.norm = nn.LayerNorm(config.audio_embed_dim)
+        self.spread = nn.Linear(config.audio_embed_dim, config.audio_tokens * WIDTHS[-1])
+        self.audio_tokens = config.audio_tokens
 
     def forward(self, clips: ClipBatch) -> Tensor:
         heard = self.norm(self.encoder(clips.mel.flatten(0, 1)))        # [b t, heard]
-        return self.spread(heard).reshape(len(heard), self.tokens, -1)  # type: ignore[no-any-return]
+        return self.spread(heard).reshape(len(heard), self.audio_tokens, -1)  # type: ignore[no-any-return]
 
 
 def _positions(count: int, width: int) -> nn.Parameter:

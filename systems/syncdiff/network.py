@@ -16,7 +16,7 @@ class SyncDiffNetwork(nn.Module):
         super().__init__()
         self.config = config
         self.unet = UNet(config.network)
-        self.hearing = AvHubertHearing(config) if config.sound == "avhubert" else MelHearing(config)
+        self.hearing = AvHubertHearing(config) if config.audio_encoder == "avhubert" else MelHearing(config)
         self.pose = PoseBottleneck(config.pose, config.unet.embedding) if config.pose.kind == "bottleneck" else None
 
     @property

@@ -24,20 +24,21 @@ PRESETS = {
         "syncdiff",
         SyncDiffConfig(
             unet=SMALL_UNET,
-            sound="mel",
+            audio_encoder="mel",
             mel=SoundConfig(res_blocks=1),
-            tokens=16,
+            audio_tokens=16,
             diffusion=SMALL_DIFFUSION,
             **SMALL_SAMPLING,
         ),
         SyncDiffObjective(
-            x0_scale="plain", shared_step=False, mouth=15.0, train_sound_encoder=False, own_output=0.25, own_steps="2",
+            x0_scale="plain", shared_step=False, mouth_weight=15.0, train_audio_encoder=False, own_output=0.25,
+            own_steps="2",
         ),
         TrainConfig(
             steps=20_000, batch=16, learning_rate=4e-4, warmup=100, ema=(0.999,), precision="bf16",
             save_every=250, evaluate_every=500,
         ),
-        WindowConfig(frames=2, margin=5, balance=0.75, zoom=0.14, voices=6),
+        WindowConfig(frames=2, margin=5, balance=0.75, zoom=0.14, voice_jitter=6),
     ),
 }  # fmt: skip
 
@@ -62,7 +63,7 @@ class SyncDiffSpecification(Specification[SyncDiffConfig]):
 
     def check(self, preset: Preset, start: Start) -> None:
         config = preset.model
-        if config.sound == "avhubert" and config.frozen and not (start.audio_encoder or start.init):
+        if config.audio_encoder == "avhubert" and config.frozen and not (start.audio_encoder or start.init):
             raise BadInput(
                 "AV-HuBERT's frozen layers need its published weights: pass them with --audio_encoder, or train on the"
                 " mel with --system syncdiff-small"

@@ -45,7 +45,7 @@ class SyncDiff(SpaceInpainter[Conditions]):
         config = network.config
         super().__init__(config, network, autoencoder)
         before = 0 if config.pose.kind == "none" else config.pose.history
-        self.needs = Needs(before=before, rows=config.rows if config.sound == "avhubert" else 0)
+        self.needs = Needs(before=before, rows=config.fbank_frames if config.audio_encoder == "avhubert" else 0)
 
     @property
     def sound_encoder(self) -> nn.Module:

@@ -87,7 +87,7 @@ def test_labels_of_other_frames_are_refused(folder: Path, tmp_path: Path) -> Non
 
 
 def test_a_batch_is_a_function_of_seed_and_step(folder: Path) -> None:
-    varied = WindowConfig(frames=1, margin=2, zoom=0.1, turn=5, apart=0.03)
+    varied = WindowConfig(frames=1, margin=2, zoom=0.1, rotate=5, reference_jitter=0.03)
     one, other = resident(folder, varied), resident(folder, varied)
     assert torch.equal(one[4].faces, other[4].faces) and torch.equal(one[4].references, other[4].references)
     assert not torch.equal(one[4].faces, one[5].faces)
@@ -136,7 +136,7 @@ def test_what_does_not_fit_into_memory_is_refused_with_a_remedy(folder: Path, mo
 def test_colours_and_bends_are_those_of_the_whole_row(tmp_path: Path) -> None:
     """A picture of a pack, bent and lit otherwise: its references as it is, the next row by itself."""
     one = pack(tmp_path, "ab", frames=2)
-    varied = WindowConfig(frames=1, augment=False, bend=0.03, colour=0.2)
+    varied = WindowConfig(frames=1, augment=False, elastic=0.03, colour_jitter=0.2)
     needs = Needs(motion=4, references=1, sound=False)
     batch = resident(one, varied, needs, batch=4)[0]
     plain = resident(one, WindowConfig(frames=1, augment=False), needs, batch=4)[0]
@@ -155,12 +155,12 @@ def test_a_bend_moves_what_is_seen(tmp_path: Path) -> None:
     write_video(clip, (stripes for _ in range(3)), Fraction(25), sound=tmp_path / "sound.wav", crf=1)
     needs = Needs(motion=4, references=1, sound=False)
     straight = resident(folder, WindowConfig(frames=1, augment=False), needs, batch=2)[0].faces[:, 0]
-    bent = resident(folder, WindowConfig(frames=1, augment=False, bend=0.03), needs, batch=2)[0].faces[:, 0]
+    bent = resident(folder, WindowConfig(frames=1, augment=False, elastic=0.03), needs, batch=2)[0].faces[:, 0]
     assert straight[0, 0].std(dim=0).max() < 0.1 < bent[0, 0].std(dim=0).max()
     assert (bent[0] - bent[1]).abs().mean() > 0.05
 
 def test_several_windows_of_a_clip_are_different_ones_seen_alike(folder: Path) -> None:
-    several = WindowConfig(frames=3, per_clip=4, zoom=0.2, turn=5, voices=6)
+    several = WindowConfig(frames=3, per_clip=4, zoom=0.2, rotate=5, voice_jitter=6)
     batch = resident(folder, several, Needs())[0]
     assert batch.clip is not None and (batch.clip.reshape(2, 4) == batch.clip.reshape(2, 4)[:, :1]).all()
     middle = resident(folder, replace(several, augment=False), Needs())[0].faces[:, :, :, SIZE // 2, SIZE // 2]

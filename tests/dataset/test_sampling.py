@@ -163,20 +163,21 @@ def test_sequences_of_one_clip_have_its_number() -> None:
 
 def test_voices_vary_what_is_heard_and_nothing_that_is_seen() -> None:
     plain, varied = (
-        Windows(clips(), WindowConfig(frames=2, per_clip=2, voices=voices), batch=4, seed=0)[3] for voices in (0.0, 6.0)
+        Windows(clips(), WindowConfig(frames=2, per_clip=2, voice_jitter=jitter), batch=4, seed=0)[3]
+        for jitter in (0.0, 6.0)
     )
     assert torch.equal(plain.faces, varied.faces) and torch.equal(plain.reference, varied.reference)
     changes = varied.speech - plain.speech
     heard = [{round(float(change), 4) for change in changes[rows].unique()} for rows in ([0, 1], [2, 3])]
     assert heard[0] != {0.0} and heard[0] != heard[1]  # each clip speaks in a voice of its own
     with pytest.raises(ValueError, match="at least 1"):
-        WindowConfig(voices=-1)
+        WindowConfig(voice_jitter=-1)
 
 
 def test_prepared_clips_on_disk_give_the_batches_of_clips_in_memory(tmp_path: Path) -> None:
     for number in range(4):
         save_clip(tmp_path / "train" / "ab"[number % 2] / f"{number}.npz", talking(number, frames=9 + number, size=16))
-    config = WindowConfig(frames=3, margin=1, voices=3, zoom=0.1)
+    config = WindowConfig(frames=3, margin=1, voice_jitter=3, zoom=0.1)
     on_disk = Windows(corpus(tmp_path, 16)["train"], config, batch=6, seed=2)
     in_memory = Windows([load_clip(entry) for entry in entries(tmp_path, "train")], config, batch=6, seed=2)
     for step in range(3):
@@ -212,7 +213,7 @@ def unopened(broken: tuple[int, ...] = (1, 4)) -> list[Unopened]:
 
 
 def test_broken_clips_are_named_once_and_replaced_whoever_knows_of_them(caplog: pytest.LogCaptureFixture) -> None:
-    config = WindowConfig(frames=3, voices=3)
+    config = WindowConfig(frames=3, voice_jitter=3)
     experienced = Windows(unopened(), config, batch=8, seed=0)
     with caplog.at_level(logging.WARNING):
         batches = [experienced[step] for step in range(6)]

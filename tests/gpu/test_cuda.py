@@ -37,7 +37,7 @@ TINY = {
     "style-small": [
         "model.unet.image_size=32", "model.unet.channels=32", "model.unet.channel_mult=[1,2]",
         "model.unet.res_blocks=1", "model.unet.head_channels=32", "model.unet.attention_resolutions=[4]",
-        "model.modulation=16", "model.references=2", "model.tokens=16", "model.sampling.spacing=2",
+        "model.modulation=16", "model.references=2", "model.context_dim=16", "model.sampling.spacing=2",
     ],
     "sync": ["model.size=32", "model.shrink=1", "model.widths=[32,32]", "model.embedding=16"],
 }  # fmt: skip

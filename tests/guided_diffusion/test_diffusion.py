@@ -143,7 +143,7 @@ def test_at_step_0_it_is_the_likelihood_of_a_pixel() -> None:
 
 @pytest.mark.parametrize("region", [0.1, 0.45, 1.0])
 def test_noisy_timesteps_stay_in_their_region_and_lean_to_the_noise(region: float) -> None:
-    diffusion = Diffusion(DiffusionConfig(noisy=1.0, noisy_region=region))
+    diffusion = Diffusion(DiffusionConfig(high_noise_fraction=1.0, high_noise_range=region))
     steps = diffusion.draw_steps(20_000, Generator().manual_seed(0))
     assert steps.dtype == torch.int64 and steps.max() == 999
     assert 1000 * (1 - region) - 1 <= steps.min() < 1000 * (1 - region) + 20
@@ -151,7 +151,8 @@ def test_noisy_timesteps_stay_in_their_region_and_lean_to_the_noise(region: floa
 
 
 def test_a_share_of_the_timesteps_is_noisy() -> None:
-    steps = Diffusion(DiffusionConfig(noisy=0.8, noisy_region=0.25)).draw_steps(20_000, Generator().manual_seed(0))
+    config = DiffusionConfig(high_noise_fraction=0.8, high_noise_range=0.25)
+    steps = Diffusion(config).draw_steps(20_000, Generator().manual_seed(0))
     assert float((steps < 750).double().mean()) == pytest.approx(0.2 * 0.75, abs=0.01)
 
 
@@ -163,6 +164,6 @@ def test_uniform_timesteps_are_uniform_and_a_function_of_the_generator() -> None
 
 
 def test_a_config_refuses_what_cannot_be() -> None:
-    for wrong in ({"steps": 1}, {"noisy": -0.1}, {"noisy_region": 1.5}):
-        with pytest.raises(ValueError, match=r"steps|noisy"):
+    for wrong in ({"steps": 1}, {"high_noise_fraction": -0.1}, {"high_noise_range": 1.5}):
+        with pytest.raises(ValueError, match=r"steps|high_noise"):
             DiffusionConfig(**wrong)  # type: ignore[arg-type]

@@ -12,6 +12,6 @@ UNET = UNetConfig(
 )
 PAPER = Diff2LipConfig(unet=UNET, sound=SoundConfig(res_blocks=1))
 OURS = replace(
-    PAPER, unet=replace(UNET, out_channels=3, scale_shift_norm=True), fill="zeros",
-    diffusion=DiffusionConfig(schedule="cosine", predict="v", learn_variance=False, noisy=0.8),
+    PAPER, unet=replace(UNET, out_channels=3, scale_shift_norm=True), mask_fill="zeros",
+    diffusion=DiffusionConfig(schedule="cosine", predict="v", learn_variance=False, high_noise_fraction=0.8),
 )  # fmt: skip

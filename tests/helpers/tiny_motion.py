@@ -17,7 +17,7 @@ from tests.helpers.toy import talking
 NUMBERS = 4
 CONFIG = LipMotionConfig(
     size=32,
-    numbers=NUMBERS,
+    motion_dim=NUMBERS,
     reader=ReaderConfig(widths=(32, 32), hidden=32),
     predictor=PredictorConfig(width=32, heads=2, reach=2),
 )

@@ -28,7 +28,7 @@ CONFIG = RendererConfig(
         image_size=32, channels=32, channel_mult=(1, 2), res_blocks=1, attention_resolutions=(4,), head_channels=32,
         scale_shift_norm=True, residual_resampling=False,
     ),
-    numbers=MOTION.numbers, modulation=16, references=2, tokens=16,
+    motion_dim=MOTION.motion_dim, modulation=16, references=2, context_dim=16,
     diffusion=DiffusionConfig(schedule="cosine", predict="x0", learn_variance=False),
     sampling=SampleConfig("dpm++", "2"),
 )  # fmt: skip

@@ -20,11 +20,12 @@ UNET = UNetConfig(
 )
 EARS = AvHubertConfig(layers=3, width=32, heads=2, hidden=32, kernel=8, groups=4)
 PAPER = SyncDiffConfig(
-    unet=UNET, avhubert=EARS, frozen=2, rows=8, tokens=3, pose=PoseConfig(width=4, widths=(32, 32)),
+    unet=UNET, avhubert=EARS, frozen=2, fbank_frames=8, audio_tokens=3, pose=PoseConfig(width=4, widths=(32, 32)),
     sampling=SampleConfig("dpm++", "3"),
 )  # fmt: skip
 MEL = replace(
-    PAPER, sound="mel", mel=SoundConfig(res_blocks=1), unet=replace(UNET, out_channels=3, scale_shift_norm=True),
+    PAPER, audio_encoder="mel", mel=SoundConfig(res_blocks=1),
+    unet=replace(UNET, out_channels=3, scale_shift_norm=True),
     diffusion=DiffusionConfig(schedule="cosine", predict="v", learn_variance=False),
 )  # fmt: skip
 

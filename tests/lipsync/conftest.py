@@ -24,7 +24,7 @@ TINY = Diff2LipConfig(
     sound=SoundConfig(res_blocks=1),
     diffusion=DiffusionConfig(schedule="cosine", predict="v", learn_variance=False),
     sampling=SampleConfig(sampler="dpm++", spacing="2"),
-    fill="zeros",
+    mask_fill="zeros",
 )  # fmt: skip
 
 

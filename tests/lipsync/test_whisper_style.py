@@ -20,7 +20,7 @@ from tests.helpers.tiny_motion import CONFIG, space
 from tests.helpers.tiny_style import filled, save
 from video import write_video
 
-EARS = replace(CONFIG.predictor, ears="whisper", whisper=WhisperConfig(width=8, heads=2, blocks=1))
+EARS = replace(CONFIG.predictor, audio_encoder="whisper", whisper=WhisperConfig(width=8, heads=2, blocks=1))
 
 
 @pytest.fixture(scope="module")

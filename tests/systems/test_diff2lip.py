@@ -75,7 +75,7 @@ def test_everything_that_it_may_see_matters(config: Diff2LipConfig) -> None:
     ]
     for changed in changes:
         assert (changed - plain).abs().amax(dim=(1, 2, 3)).min() > 1e-4
-    assert torch.equal(output(batch, noise(2)), plain) == (config.fill == "zeros")
+    assert torch.equal(output(batch, noise(2)), plain) == (config.mask_fill == "zeros")
 
 
 def test_the_paper_hides_with_noise_and_ours_with_zeros() -> None:
@@ -95,15 +95,15 @@ def test_what_was_visible_comes_back_bit_for_bit(config: Diff2LipConfig) -> None
 
 @pytest.mark.parametrize(("hide", "first"), [(0.5, 16), (0.25, 24), (0.6, 12)])
 def test_hide_is_the_share_of_rows_hidden(hide: float, first: int) -> None:
-    mask = Diff2Lip(replace(PAPER, hide=hide)).mask
+    mask = Diff2Lip(replace(PAPER, mask_ratio=hide)).mask
     assert mask.shape == (1, 1, 32, 32) and mask[0, 0, :, 0].tolist() == [0.0] * first + [1.0] * (32 - first)
 
 
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"hide": 0.0}, "hide must lie in"),
-        ({"hide": 1.0}, "hide must lie in"),
+        ({"mask_ratio": 0.0}, "mask_ratio must lie in"),
+        ({"mask_ratio": 1.0}, "mask_ratio must lie in"),
         ({"unet": replace(UNET, in_channels=6)}, "9 channels in"),
         ({"unet": replace(UNET, out_channels=3)}, "6 out"),
         ({"diffusion": DiffusionConfig(learn_variance=False)}, "3 out"),

@@ -22,7 +22,7 @@ from tests.helpers.tiny import OURS, PAPER
 from tests.helpers.toy import talking
 
 PAPER_LOSS = ObjectiveConfig(discriminator=DiscriminatorConfig(widths=(32, 32)))
-OUR_LOSS = replace(PAPER_LOSS, x0_scale="plain", mouth=5.0, shared_step=False)
+OUR_LOSS = replace(PAPER_LOSS, x0_scale="plain", mouth_weight=5.0, shared_step=False)
 BOTH = pytest.mark.parametrize(("config", "loss"), [(PAPER, PAPER_LOSS), (OURS, OUR_LOSS)], ids=["paper", "ours"])
 TERMS = ("diffusion", "variational", "reconstruction", "sync", "perceptual", "adversarial")
 HIDDEN = slice(16, None)
@@ -102,7 +102,7 @@ def test_every_parameter_of_every_network_learns(config: Diff2LipConfig, loss: O
 
 
 def test_a_fixed_sound_encoder_is_in_no_objective() -> None:
-    trained = training(OURS, replace(OUR_LOSS, train_sound_encoder=False))
+    trained = training(OURS, replace(OUR_LOSS, train_audio_encoder=False))
     heard = set(trained.model.network.audio_encoder.parameters())
     assert heard.isdisjoint(trained.objectives()["network"])
     assert set(trained.model.network.audio_encoder_to_style.parameters()) <= set(trained.objectives()["network"])

@@ -30,7 +30,7 @@ SMALL = [
     "model.unet.head_channels=32", "model.unet.attention_resolutions=[4]", "model.sampling.spacing=2",
 ]  # fmt: skip
 SYNCDIFF = [*SMALL, "model.pose.width=4", "model.pose.widths=[32,32]", "loss.own_warmup=1"]
-STYLE = [*SMALL, "model.modulation=16", "model.references=2", "model.tokens=16", "model.beside=true"]
+STYLE = [*SMALL, "model.modulation=16", "model.references=2", "model.context_dim=16", "model.concat_references=true"]
 
 
 def system(name: str) -> SpaceInpainter[object]:
@@ -40,7 +40,8 @@ def system(name: str) -> SpaceInpainter[object]:
     found = parts()
     if name == "style":
         pixels = replace(found, autoencoder=None)
-        renderer = Renderer(pixels.fitted(replace(RENDERER, beside=True, unet=replace(RENDERER.unet, patch=2))))
+        config = replace(RENDERER, concat_references=True, unet=replace(RENDERER.unet, patch=2))
+        renderer = Renderer(pixels.fitted(config))
         return registry.assemble("style", filled(renderer), pixels)
     config = replace(MEL, pose=replace(MEL.pose, kind="full")) if name == "full" else MEL
     latent = Components(found.autoencoder)

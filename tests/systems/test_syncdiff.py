@@ -189,12 +189,12 @@ def test_progress_is_measured_as_for_any_system() -> None:
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"hide": 0.0}, "hide must lie in"),
+        ({"mask_ratio": 0.0}, "mask_ratio must lie in"),
         ({"unet": replace(PAPER.unet, in_channels=6)}, "in_channels is 9 here"),
         ({"unet": replace(PAPER.unet, context_channels=32)}, "context_channels 0"),
         ({"unet": replace(PAPER.unet, out_channels=3)}, "out_channels 6"),
         ({"frozen": 4}, "of 3 layers 4 cannot be frozen"),
-        ({"tokens": 9}, "9 tokens cannot be the middle of 8 rows"),
+        ({"audio_tokens": 9}, "9 tokens cannot be the middle of 8 rows"),
     ],
 )
 def test_an_impossible_config_is_refused(changes: dict[str, object], says: str) -> None:

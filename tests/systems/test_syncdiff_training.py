@@ -38,7 +38,8 @@ UNET = [
 SMALL = [*UNET, "model.unet.patch=2", "model.unet.attention_resolutions=[]", "loss.own_warmup=1", "train.batch=2"]
 BASE = [
     *UNET, "model.avhubert.layers=3", "model.avhubert.width=32", "model.avhubert.heads=2", "model.avhubert.hidden=32",
-    "model.avhubert.kernel=8", "model.avhubert.groups=4", "model.frozen=2", "model.rows=8", "model.tokens=3",
+    "model.avhubert.kernel=8", "model.avhubert.groups=4", "model.frozen=2",
+    "model.fbank_frames=8", "model.audio_tokens=3",
     "train.batch=2",
 ]  # fmt: skip
 
@@ -95,7 +96,7 @@ def test_every_parameter_that_may_learns_and_no_other(config: SyncDiffConfig, ki
 
 @BOTH
 def test_a_sound_encoder_can_be_kept_whole(config: SyncDiffConfig) -> None:
-    trained = training(config, replace(OWN, train_sound_encoder=False))
+    trained = training(config, replace(OWN, train_audio_encoder=False))
     assert not any(p.requires_grad for p in trained.model.sound_encoder.parameters())
     assert all(p.requires_grad for p in trained.model.network.hearing.norm.parameters())
 
@@ -215,7 +216,7 @@ def test_a_file_that_would_run_something_is_not_run(tmp_path: Path) -> None:
 def test_the_small_preset_trains_and_resumes_bit_for_bit(data: Path, tmp_path: Path) -> None:
     for folder, steps in (("whole", 4), ("parts", 2), ("parts", 4)):
         train("syncdiff-small", data, tmp_path / folder, device="cpu",
-              settings=[*SHORT, *SMALL, "loss.train_sound_encoder=true", f"train.steps={steps}"])  # fmt: skip
+              settings=[*SHORT, *SMALL, "loss.train_audio_encoder=true", f"train.steps={steps}"])  # fmt: skip
     one, other = (torch.load(tmp_path / name / "state.pt", weights_only=True) for name in ("whole", "parts"))
     for part in ("weights", "optimizers", "emas"):
         assert _same(one[part], other[part]), part

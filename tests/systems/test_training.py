@@ -62,7 +62,7 @@ def test_the_whole_objective_resumes_bit_for_bit(data: Path, tmp_path: Path) -> 
     train("sync", data, tmp_path / "sync", settings=[*EXPERT, *SHORT, "train.batch=8", "train.steps=1"], device="cpu")
     settings = [
         *MODEL, *SHORT, "train.batch=2", "data.frames=5", "loss.sync=0.1", "loss.adversarial=0.5",
-        "loss.reconstruction=1", "loss.discriminator.widths=[32,32]", "loss.train_sound_encoder=true",
+        "loss.reconstruction=1", "loss.discriminator.widths=[32,32]", "loss.train_audio_encoder=true",
     ]  # fmt: skip
     expert = tmp_path / "sync" / "weights.safetensors"
     for folder, steps, workers in (("whole", 4, 0), ("parts", 2, 0), ("parts", 4, 1)):

@@ -27,9 +27,9 @@ from systems.training import train
 from tests.helpers.tiny_motion import CONFIG, prepare, space
 
 MODEL = [
-    "model.size=32", "model.numbers=4", "model.reader.widths=[32,32]", "model.reader.hidden=32",
+    "model.size=32", "model.motion_dim=4", "model.reader.widths=[32,32]", "model.reader.hidden=32",
     "model.predictor.width=32", "model.predictor.heads=2", "model.predictor.reach=2",
-    "model.predictor.ears=mel",
+    "model.predictor.audio_encoder=mel",
 ]  # fmt: skip
 SHORT = [
     "train.precision=fp32", "train.batch=4", "train.warmup=0", "train.cooldown=0", "train.save_every=100",
@@ -118,7 +118,7 @@ def test_speakers_with_too_little_are_left_out(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="2 or more frames"):
         SequenceData(frames=1)
     with pytest.raises(ValueError, match="share from 0 to 1"):
-        PredictingObjective(nobody=2)
+        PredictingObjective(null_style=2)
 
 
 def test_stage_1_is_trained_measured_and_resumed(tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ def test_what_stage_1_lacks_is_one_sentence(tmp_path: Path) -> None:
 def test_lips_that_stay_open_cost_where_real_ones_are_closed(tmp_path: Path) -> None:
     model = untrained()
     batch, gap = sequences(model, tmp_path)[0], model.space.gap
-    training = PredictorTraining(model, PredictingObjective(closed=1.0, nobody=0.0))
+    training = PredictorTraining(model, PredictingObjective(closed=1.0, null_style=0.0))
 
     def cost(opening: float) -> Tensor:
         """Of what the model predicts where real lips are so far apart."""

@@ -39,7 +39,7 @@ def test_motion_of_a_face_is_its_own_and_differentiable() -> None:
     faces = torch.rand(3, 3, 32, 32) * 2 - 1
     faces.requires_grad_()
     motion = model.reader(faces)
-    assert motion.shape == (3, CONFIG.numbers) and motion.dtype == torch.float32
+    assert motion.shape == (3, CONFIG.motion_dim) and motion.dtype == torch.float32
     assert torch.allclose(model.reader(faces[1:2]), motion[1:2], atol=1e-5)
     motion[1].sum().backward()  # type: ignore[no-untyped-call]
     assert faces.grad is not None and faces.grad[1].abs().sum() > 0 and faces.grad[0].abs().sum() == 0

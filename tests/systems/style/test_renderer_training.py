@@ -21,7 +21,7 @@ ALL = RendererObjective(x0_scale="plain", motion=0.5, restored=0.5)
 SMALL = [
     "model.unet.image_size=32", "model.unet.channels=32", "model.unet.channel_mult=[1,2]",
     "model.unet.head_channels=32",
-    "model.unet.attention_resolutions=[4]", "model.modulation=16", "model.references=2", "model.tokens=16",
+    "model.unet.attention_resolutions=[4]", "model.modulation=16", "model.references=2", "model.context_dim=16",
     "model.sampling.spacing=2",
 ]  # fmt: skip
 

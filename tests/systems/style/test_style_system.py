@@ -166,8 +166,8 @@ def test_a_fingerprint_is_of_values_as_checkpoints_keep_them() -> None:
     ("changes", "says"),
     [
         ({"latents": (4, 8, 4)}, "not those of a square face"),
-        ({"hide": 0.0}, "hide must lie in"),
-        ({"hide": 0.3}, "whole rows of 8"),
+        ({"mask_ratio": 0.0}, "mask_ratio must lie in"),
+        ({"mask_ratio": 0.3}, "whole rows of 8"),
         ({"latents": (), "unet": replace(CONFIG.unet, patch=16)}, "do not divide by 4"),
         ({"references": 0}, "are 1 or more"),
     ],

@@ -25,10 +25,11 @@ from tests.helpers.tiny_motion import CONFIG, NUMBERS, space
 from video import write_video
 
 TINY = WhisperConfig(width=8, heads=2, blocks=1)
-EARS = replace(CONFIG, predictor=replace(CONFIG.predictor, ears="whisper", whisper=TINY))
+EARS = replace(CONFIG, predictor=replace(CONFIG.predictor, audio_encoder="whisper", whisper=TINY))
 SETTINGS = [
-    "model.size=32", "model.numbers=4", "model.reader.widths=[32,32]", "model.reader.hidden=32",
-    "model.predictor.width=32", "model.predictor.heads=2", "model.predictor.reach=2", "model.predictor.ears=whisper",
+    "model.size=32", "model.motion_dim=4", "model.reader.widths=[32,32]", "model.reader.hidden=32",
+    "model.predictor.width=32", "model.predictor.heads=2", "model.predictor.reach=2",
+    "model.predictor.audio_encoder=whisper",
     "model.predictor.whisper.width=8", "model.predictor.whisper.heads=2", "model.predictor.whisper.blocks=1",
     "train.precision=fp32", "train.batch=4", "train.warmup=0", "train.cooldown=0", "train.steps=2", "train.log_every=1",
     "train.evaluate_every=2", "data.frames=8", "data.least=10", "data.most=20", "data.stretch=8", "loss.range=1",

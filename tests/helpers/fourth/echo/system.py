@@ -25,7 +25,7 @@ class EchoConfig:
     sampling: SampleConfig = field(default_factory=lambda: SampleConfig("ddim", "2"))
     fast: SampleConfig = field(default_factory=lambda: SampleConfig("ddim", "1"))
     best: SampleConfig = field(default_factory=lambda: SampleConfig("ddim", "4"))
-    hide: float = 0.5
+    mask_ratio: float = 0.5
 
 
 @dataclass(frozen=True)
