@@ -179,10 +179,10 @@ class Bench:
 
     def _train(self, folder: Path, steps: int) -> None:
         import torch
-        from test_foreign_files import Line
 
         from guided_diffusion.engine.checkpoint import Checkpoint, save_checkpoint
         from guided_diffusion.engine.trainer import TrainConfig, Trainer
+        from tests.helpers.line import Line
 
         model = Line()
         trainer = Trainer(

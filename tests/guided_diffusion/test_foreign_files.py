@@ -4,25 +4,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
 
 from core.errors import BadInput
 from guided_diffusion.engine.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from guided_diffusion.engine.trainer import TrainConfig, Trainer
-
-
-class Line(nn.Module):
-    """Learns to say 1."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.zeros(2))
-
-    def objectives(self) -> dict[str, list[nn.Parameter]]:
-        return {"line": [self.weight]}
-
-    def losses(self, batch: torch.Tensor, generator: torch.Generator) -> dict[str, dict[str, torch.Tensor]]:
-        return {"line": {"l2": (self.weight - batch).square().mean()}}
+from tests.helpers.line import Line
 
 
 def train(folder: Path, steps: int = 4) -> None:
