@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from core.errors import BadInput
 from lipsync.jobs.job import Job, Report
+from lipsync.jobs.runner import dub
 from systems.registry import DEFAULT_CHECKPOINT
 
-from .pipeline import LOADED, LipSyncPipeline
-from .settings import Settings
+from .pipeline import LipSyncPipeline
+from .settings import LOADED, Settings
 
 AnyPath = str | PathLike[str]
 FILES = {"segments": "segments", "mux_audio": "heard", "style_video": "style", "motion_in": "motion_in"}
@@ -73,7 +74,7 @@ class LipSync:
         motion_out  where to write what the lips do, .npz, for a system that is told so
         """
         pipeline, job = self._told(video, audio, Path(output), changes)
-        return pipeline.dub(replace(job, motion_out=None if motion_out is None else Path(motion_out)))
+        return dub(pipeline, replace(job, motion_out=None if motion_out is None else Path(motion_out)))
 
     def frames(self, video: AnyPath, audio: AnyPath | None, **changes: Any) -> Iterator[NDArray[np.uint8]]:
         """Yields the frames of the result, u8 [h, w, 3] RGB, upright, without writing anything; in constant memory.
@@ -82,8 +83,8 @@ class LipSync:
         """
         pipeline, job = self._told(video, audio, Path("result.mkv"), changes)
         job.check_inputs()
-        render_job = pipeline.prepare(job)
-        pipeline.warn(render_job)
+        render_job = pipeline.prepare(pipeline.plan(job))
+        render_job.warn()
         yield from render_job.frames()
 
     def _told(

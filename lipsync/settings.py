@@ -19,6 +19,8 @@ Sides = tuple[float, float, float, float]
 LARGEST = 4096  # frames at a time
 LONGEST = 1e7  # seconds, four months
 WIDEST = 1e5  # pixels
+LOADED = frozenset({"quality", "sampler", "steps", "seed", "batch", "device", "precision"})
+"""The settings that a model is loaded with."""
 QUALITIES = ("fast", "balanced", "best")  # which sampler and steps each is, the checkpoint says
 
 

@@ -1,7 +1,9 @@
 """Seconds per stage, where stages are nested generators: a stage counts its own time, not that of those inside it."""
 
+import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -9,29 +11,35 @@ T = TypeVar("T")
 
 
 class Stopwatch:
-    """`with watch("stage")` charges the stage; a stage entered within it is charged to itself alone."""
+    """`with watch("stage")` charges the stage; a stage entered within it is charged to itself alone.
+
+    Every thread has stages of its own.
+    """
 
     def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._running: list[str] = []
-        self._since = time.monotonic()
+        self._own = threading.get_ident()
+        self._by_thread: defaultdict[int, _Laps] = defaultdict(_Laps)
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Stage -> what it took in the thread that made this, and in that which took longest of those beside it."""
+        laps = {thread: laps.seconds for thread, laps in self._by_thread.items()}
+        total = dict(laps.pop(self._own, {}))
+        for stage, spent in max(laps.values(), key=lambda other: sum(other.values()), default={}).items():
+            total[stage] = total.get(stage, 0.0) + spent
+        return total
 
     @contextmanager
     def __call__(self, stage: str) -> Iterator[None]:
-        self._charge()
-        self._running.append(stage)
-        self.seconds.setdefault(stage, 0.0)
+        laps = self._by_thread[threading.get_ident()]
+        laps.charge()
+        laps.running.append(stage)
+        laps.seconds.setdefault(stage, 0.0)
         try:
             yield
         finally:
-            self._charge()
-            self._running.pop()
-
-    def add_longest(self, others: Sequence[Mapping[str, float]]) -> None:
-        """What stages took that ran side by side: those of the one that took longest."""
-        longest = max(others, key=lambda other: sum(other.values()), default={})
-        for stage, spent in longest.items():
-            self.seconds[stage] = self.seconds.get(stage, 0.0) + spent
+            laps.charge()
+            laps.running.pop()
 
     def iterate(self, stage: str, items: Iterable[T]) -> Iterator[T]:
         """The items, each charged to the stage while it is being made."""
@@ -44,8 +52,17 @@ class Stopwatch:
                     return
             yield item
 
-    def _charge(self) -> None:
+
+class _Laps:
+    """The stages of one thread."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self.running: list[str] = []
+        self._since = time.monotonic()
+
+    def charge(self) -> None:
         now = time.monotonic()
-        if self._running:
-            self.seconds[self._running[-1]] += now - self._since
+        if self.running:
+            self.seconds[self.running[-1]] += now - self._since
         self._since = now

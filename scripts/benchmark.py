@@ -41,6 +41,7 @@ from guided_diffusion.engine.device import autocast, resolve_device, resolve_pre
 from guided_diffusion.samplers import SampleConfig  # noqa: E402
 from guided_diffusion.unet import UNetConfig  # noqa: E402
 from lipsync.jobs.job import Job  # noqa: E402
+from lipsync.jobs.runner import dub  # noqa: E402
 from lipsync.pipeline import LipSyncPipeline  # noqa: E402
 from lipsync.settings import Settings  # noqa: E402
 from scripts.formula import fill, inputs  # noqa: E402
@@ -50,7 +51,7 @@ from systems.diff2lip import Diff2LipNetwork  # noqa: E402
 from systems.registry import find_preset  # noqa: E402
 from systems.sound import SoundConfig  # noqa: E402
 from systems.syncdiff import SyncDiffConfig  # noqa: E402
-from systems.system import Speaker  # noqa: E402
+from systems.system import FaceSampler  # noqa: E402
 from video import probe, read_frames  # noqa: E402
 
 FINE = SampleConfig("ddim", "ddim250")
@@ -119,7 +120,7 @@ def samplers(checkpoint: Path, clips: ClipBatch, device: torch.device, precision
     clips = clips.to(device)
 
     def finished(config: SampleConfig, chosen: torch.dtype) -> Tensor:
-        return Speaker(systems[chosen], config, precision=chosen)(clips)
+        return FaceSampler(store_weights(systems[chosen], chosen), config, precision=chosen)(clips)
 
     fp32 = finished(usual, torch.float32)
     print(f"finished crop, {precision} against fp32: {psnr(finished(usual, precision), fp32):.1f} dB")
@@ -173,7 +174,8 @@ def systems_apart(clips: ClipBatch, device: torch.device, precision: torch.dtype
         *(value.expand(many, *value.shape[1:]) for value in (frame.faces, frame.reference, frame.mel, frame.speech))
     )
     diff2lip, syncdiff = (
-        Speaker(_fresh(name).to(device), precision=precision) for name in ("diff2lip-small", "syncdiff-small")
+        FaceSampler(store_weights(_fresh(name).to(device), precision), precision=precision)
+        for name in ("diff2lip-small", "syncdiff-small")
     )
     ways = {
         "diff2lip-small, 8 frames at once": (lambda: diff2lip(side_by_side), many),
@@ -213,7 +215,7 @@ def end_to_end(checkpoint: Path, video: Path, audio: Path, device: str) -> None:
     """generate.py on the sample: seconds a frame, and each stage's share."""
     with tempfile.TemporaryDirectory() as folder:
         job = Job(video, audio, Path(folder) / "result.mp4")
-        report = LipSyncPipeline(checkpoint, Settings(device=device, cache=None)).dub(job)
+        report = dub(LipSyncPipeline(checkpoint, Settings(device=device, cache=None)), job)
     total = sum(report.seconds.values())
     shares = ", ".join(f"{stage} {100 * spent / total:.0f} %" for stage, spent in report.seconds.items())
     print(f"\nend to end: {report.frames} frames, {total / report.frames:.3f} s a frame ({shares});"

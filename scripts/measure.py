@@ -33,9 +33,9 @@ from core.guard import guard, reads, writes
 from core.program import exit_code
 from dataset import Clip, ClipBatch, entries, load_clip, to_pictures, window
 from dataset.sampling import stack
-from guided_diffusion.engine.device import resolve_device, resolve_precision
+from guided_diffusion.engine.device import resolve_device, resolve_precision, store_weights
 from systems import registry
-from systems.system import Speaker
+from systems.system import FaceSampler
 
 KINDS = ("own", "other", "reference")
 
@@ -89,7 +89,7 @@ def interval(rows: list[Row], value: str, minus: str | None = None) -> tuple[flo
     return float(values.mean()), float(low), float(high), over_speakers
 
 
-def measure(speaker: Speaker, clips: list[Clip], other: list[Clip], split: str, frames: int) -> list[Row]:
+def measure(speaker: FaceSampler, clips: list[Clip], other: list[Clip], split: str, frames: int) -> list[Row]:
     """other[i] is the clip whose sound clip i is given as the wrong one."""
     device = next(speaker.system.parameters()).device  # type: ignore[attr-defined]
     rows = []
@@ -152,7 +152,7 @@ def main() -> None:
     system = registry.load_system(options.model_path)
     if system.needs.motion:
         raise BadInput(f"{options.model_path}: is told lip motion; measure it with scripts/measure_rendering.py")
-    speaker = Speaker(system.to(device), precision=precision)
+    speaker = FaceSampler(store_weights(system.to(device), precision), precision=precision)
     rows = []
     for split in ("seen", "test"):
         clips = [load_clip(entry) for entry in entries(options.data, split)]

@@ -25,9 +25,9 @@ from core.errors import BadInput
 from core.guard import reads
 from core.program import exit_code
 from dataset import ClipBatch, Footage, corpus, stack, window
-from guided_diffusion.engine.device import resolve_device, resolve_precision
+from guided_diffusion.engine.device import resolve_device, resolve_precision, store_weights
 from systems import registry, validation
-from systems.system import Speaker
+from systems.system import FaceSampler
 
 BIN = 64  # frames
 
@@ -71,7 +71,8 @@ def main() -> None:
     system = registry.load_system(options.model_path).to(device)
     if system.needs.rows or system.needs.motion:
         raise BadInput(f"{options.model_path}: this script knows systems that hear the mel alone")
-    speaker = Speaker(system, precision=resolve_precision("auto", device))
+    precision = resolve_precision("auto", device)
+    speaker = FaceSampler(store_weights(system, precision), precision=precision)
     everything = [clip for clips in corpus(options.data, system.size).values() for clip in clips]
     longest = sorted(everything, key=lambda clip: -(clip.amount or 0))[: options.clips]
     rows: list[list[list[float]]] = []

@@ -39,13 +39,13 @@ from core.guard import reads
 from core.program import exit_code
 from dataset import Clip, ClipBatch, Needs, entries, load_clip, stack, to_pictures, window
 from evaluation.mediapipe_client import MediaPipe
-from guided_diffusion.engine.device import autocast, resolve_device, resolve_precision
+from guided_diffusion.engine.device import autocast, resolve_device, resolve_precision, store_weights
 from scripts.benchmark import medians
 from scripts.measure import Row, compare, interval
 from systems import registry
 from systems.stage1 import Stage1
 from systems.style.frontal import WANTED, frontal
-from systems.system import Speaker
+from systems.system import FaceSampler
 
 WAYS = ("own motion", "another's motion", "real face", "reference pasted")
 BATCH = 8     # frames at a time where cost is measured
@@ -69,7 +69,7 @@ def frames_of(clip: Clip, count: int, needs: Needs, motion: Stage1, device: torc
 class Rendering:
     """Measures one model; `openings` gathers what was told and what was read, per reader and way."""
 
-    def __init__(self, speaker: Speaker[Any], motion: Stage1, finder: MediaPipe | None) -> None:
+    def __init__(self, speaker: FaceSampler[Any], motion: Stage1, finder: MediaPipe | None) -> None:
         self.speaker, self.system, self.motion = speaker, speaker.system, motion
         self.readers: dict[str, Reads] = {"the reader": motion.read}
         if finder is not None:
@@ -130,9 +130,10 @@ def landmarks(finder: MediaPipe, faces: Tensor) -> Tensor:
     return torch.from_numpy(frontal(finder.find_in_space(wide))).to(faces.device)
 
 
-def cost(speaker: Speaker[Any], motion: Stage1, device: torch.device) -> str:
+def cost(speaker: FaceSampler[Any], motion: Stage1, device: torch.device) -> str:
     """Milliseconds a frame of each stage, and of Diff2Lip's small network, in one run."""
-    plain = Speaker(registry.load_system(registry.SMALL_DIFF2LIP).to(device), precision=speaker.precision)
+    diff2lip = store_weights(registry.load_system(registry.SMALL_DIFF2LIP).to(device), speaker.precision)
+    plain = FaceSampler(diff2lip, precision=speaker.precision)
     frames = SECONDS * FPS
     silence = np.zeros(SAMPLE_RATE * SECONDS, np.float32)
     sound = Sound(log_mel(Waveform(silence, SAMPLE_RATE)), lambda: [silence])
@@ -175,7 +176,8 @@ def run(options: argparse.Namespace) -> None:
     if not system.needs.motion:
         raise BadInput(f"{options.model_path}: is told no lip motion; measure it with scripts/measure.py")
     motion = registry.load_motion(options.model_path).to(device)
-    speaker = Speaker(system.to(device), precision=resolve_precision(options.precision, device))
+    precision = resolve_precision(options.precision, device)
+    speaker = FaceSampler(store_weights(system.to(device), precision), precision=precision)
     with ExitStack() as stack:
         finder = None
         if options.landmarker is not None:
@@ -186,7 +188,7 @@ def run(options: argparse.Namespace) -> None:
 
 def quality(
     options: argparse.Namespace,
-    speaker: Speaker[Any],
+    speaker: FaceSampler[Any],
     motion: Stage1,
     finder: MediaPipe | None,
     device: torch.device,

@@ -36,13 +36,13 @@ from audio import MEL_RATE, MELS, SILENCE, Mel
 from core.guard import reads
 from core.program import exit_code
 from dataset import ClipBatch, Footage, corpus
-from guided_diffusion.engine.device import resolve_device, resolve_precision
+from guided_diffusion.engine.device import resolve_device, resolve_precision, store_weights
 from scripts.lips import Lips, lips_of
 from systems import registry, validation
 from systems.judge import FRAMES, Judge
 from systems.sync import SyncExpert, find_offset
 from systems.sync.specification import retrieval_accuracy
-from systems.system import Speaker
+from systems.system import FaceSampler
 
 SPLITS = ("seen", "test")
 SHIFTS = range(-5, 6)
@@ -84,7 +84,7 @@ def shifts(judge: Judge, clips: list[Footage], split: str) -> str:
     )
 
 
-def windows(speaker: Speaker, clips: list[Footage], lips: Lips | None) -> tuple[ClipBatch, ClipBatch]:
+def windows(speaker: FaceSampler, clips: list[Footage], lips: Lips | None) -> tuple[ClipBatch, ClipBatch]:
     """The 5 frames in the middle of each clip, with their own sound and with that of another clip."""
     needs = replace(speaker.system.needs, before=0)  # a system that needs frames before has those that it makes
     own = validation.held_out_windows(clips, frames=FRAMES, count=len(clips), needs=needs)
@@ -101,7 +101,7 @@ def windows(speaker: Speaker, clips: list[Footage], lips: Lips | None) -> tuple[
     return replace(own, motion=said(clips)), replace(wrong, motion=said([*clips[-shift:], *clips[:-shift]]))
 
 
-def scores(judge: Judge, speaker: Speaker, clips: list[Footage], lips: Lips | None, device: torch.device) -> str:
+def scores(judge: Judge, speaker: FaceSampler, clips: list[Footage], lips: Lips | None, device: torch.device) -> str:
     clips = [clip for clip in clips if len(clip) > FRAMES + 2]
     batch, other = (one.to(device) for one in windows(speaker, clips, lips))
     begin = time.perf_counter()
@@ -131,7 +131,8 @@ def judged(options: argparse.Namespace, expert: Judge, splits: dict[str, list[Fo
         usual = replace(system.sampling, sampler=options.sampler or system.sampling.sampler)
         for spacing in options.steps or [usual.spacing]:
             way = replace(usual, spacing=spacing)
-            speaker = Speaker(system, way, precision=resolve_precision("auto", device))
+            precision = resolve_precision("auto", device)
+            speaker = FaceSampler(store_weights(system, precision), way, precision=precision)
             for split, clips in splits.items():
                 row = scores(expert, speaker, some(clips, options.clips or len(clips)), lips[split], device)
                 print(f"| {path.stem} | {way.sampler} {spacing} | {split} | {row} |", flush=True)

@@ -32,18 +32,19 @@ def speak(options: argparse.Namespace) -> None:
     from tqdm import tqdm
 
     from dataset import ClipBatch, entries, load_clip, to_network, to_pictures
-    from guided_diffusion.engine.device import resolve_device, resolve_precision
+    from guided_diffusion.engine.device import resolve_device, resolve_precision, store_weights
     from guided_diffusion.samplers import SampleConfig
     from scripts.lips import lips_of
     from scripts.measure import group_of, others
     from systems import registry
-    from systems.system import Speaker
+    from systems.system import FaceSampler
 
     device = resolve_device("auto")
     checkpoint = options.model_path or registry.DEFAULT_CHECKPOINT
     system = registry.load_system(checkpoint).to(device)
     sampling = SampleConfig("dpm++", options.spacing) if options.spacing else None
-    speaker = Speaker(system, sampling, precision=resolve_precision("auto", device))
+    precision = resolve_precision("auto", device)
+    speaker = FaceSampler(store_weights(system, precision), sampling, precision=precision)
     options.output.mkdir(parents=True, exist_ok=True)
     for split in ("seen", "test"):
         clips = [load_clip(entry) for entry in entries(options.data, split)]

@@ -1,13 +1,13 @@
 """What every lip-sync system offers to the layers above; they speak only this."""
 
-from typing import Any, Generic, Protocol, TypeVar, cast
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 
 from dataset import ClipBatch, Needs
 from guided_diffusion.diffusion import Diffusion
-from guided_diffusion.engine.device import autocast, store_weights
+from guided_diffusion.engine.device import autocast
 from guided_diffusion.samplers import SampleConfig, sample
 
 K = TypeVar("K")
@@ -60,18 +60,27 @@ class System(Protocol[K]):
         ...
 
 
-def joined_past(before: Tensor | None, made: Tensor, count: int) -> Tensor:
-    """The last `count` frames of [b, m, 3, s, s] and [b, n, 3, s, s] after them; fewer if there are not so many."""
-    return (made if before is None else torch.cat([before, made], dim=1))[:, -count:]
+class AutoregressiveState:
+    """The frames that were made last, of which the next one is shown at most `count`.
+
+    before: [b, m, 3, s, s], those of b sequences in their order; None while there are none.
+    """
+
+    def __init__(self, count: int, before: Tensor | None = None) -> None:
+        self._count, self.before = count, before
+
+    def advance(self, made: Tensor) -> None:
+        """Frames [b, n, 3, s, s] were made."""
+        self.before = (made if self.before is None else torch.cat([self.before, made], dim=1))[:, -self._count :]
 
 
-class Speaker(Generic[K]):
+class FaceSampler(Generic[K]):
     """A system and how to sample it.
 
     Same seed, same faces: every frame of a clip starts from one noise image, which depends on the seed alone,
     and later steps draw theirs from (seed, step).  A system that needs frames before each is shown, after the first
     frame, those it made; clips that are sampled together do not see each other.
-    precision is that of the network's matrix products; lower than float32, the system's weights are stored in it.
+    precision is that of the network's matrix products; `store_weights` keeps the weights in it, which is quicker.
     """
 
     def __init__(
@@ -84,8 +93,6 @@ class Speaker(Generic[K]):
     ) -> None:
         self.system = system
         self.precision = precision
-        if precision != torch.float32:
-            store_weights(cast(nn.Module, system), precision)
         self.sampling = sampling or system.sampling
         system.diffusion.respaced(self.sampling.spacing)  # steps that cannot be are refused here, not after an hour
         self.seed = seed
@@ -102,10 +109,10 @@ class Speaker(Generic[K]):
 
     def _in_order(self, clips: ClipBatch) -> Tensor:
         """Frame after frame, each after the one made before it."""
-        before, faces = clips.before, []
+        state, faces = AutoregressiveState(self.system.needs.before, clips.before), []
         for k in range(clips.faces.shape[1]):
-            faces.append(self._at_once(clips.frame(k, before)))
-            before = joined_past(before, faces[-1], self.system.needs.before)
+            faces.append(self._at_once(clips.frame(k, state.before)))
+            state.advance(faces[-1])
         return torch.cat(faces, dim=1)
 
     def _at_once(self, clips: ClipBatch) -> Tensor:

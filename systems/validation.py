@@ -15,7 +15,7 @@ from dataset import ClipBatch, Footage, Needs, stack, to_pictures, window
 from guided_diffusion.engine.trainer import Evaluation
 from guided_diffusion.samplers import SampleConfig
 
-from .system import Speaker, System
+from .system import FaceSampler, System
 
 NOTES = logging.getLogger(__name__)
 HELD_OUT = ("seen", "test")  # splits that are measured, never trained on
@@ -75,7 +75,7 @@ def audio_gap(system: System[Any], clips: ClipBatch) -> Mapping[str, float]:
 
     `audio_gap_db` is matched - mismatched: above 0 means that the mouth follows the sound.
     """
-    speaker = Speaker(system, replace(ONE_STEP, clip=system.sampling.clip))
+    speaker = FaceSampler(system, replace(ONE_STEP, clip=system.sampling.clip))
     matched = psnr_of_mouth_half(speaker(clips), clips.faces)
     swapped = psnr_of_mouth_half(speaker(mismatched(clips)), clips.faces)
     reference = psnr_of_mouth_half(clips.reference, clips.faces)
@@ -86,7 +86,7 @@ def audio_gap(system: System[Any], clips: ClipBatch) -> Mapping[str, float]:
 
 def strip(system: System[Any], clips: ClipBatch) -> NDArray[np.uint8]:
     """A picture, a row a sequence: reference, truth, with matched and mismatched audio.  u8 [b*s, 4*s, 3] RGB."""
-    speaker = Speaker(system)
+    speaker = FaceSampler(system)
     columns = [clips.reference, clips.faces, speaker(clips), speaker(mismatched(clips))]
     pictures = [to_pictures(column[:, 0]) for column in columns]        # each [b, s, s, 3]
     return np.concatenate([np.concatenate(row, axis=1) for row in zip(*pictures, strict=True)])

@@ -1,11 +1,14 @@
 """Device and precision, decided once, at the edge."""
 
 import sys
+from typing import TypeVar
 
 import torch
 from torch import nn
 
 from core.errors import BadInput
+
+M = TypeVar("M", bound=nn.Module)
 
 
 def resolve_device(name: str) -> torch.device:
@@ -43,11 +46,15 @@ def autocast(device: torch.device, precision: torch.dtype) -> torch.autocast:
     return torch.autocast(device.type, precision, enabled=precision != torch.float32)
 
 
-def store_weights(module: nn.Module, precision: torch.dtype) -> None:
-    """Keeps the weights of matrix products in `precision`, so that autocast does not convert them at every call."""
+def store_weights(module: M, precision: torch.dtype) -> M:
+    """Keeps the weights of matrix products in `precision`, so that autocast does not convert them at every call.
+
+    -> the same module, changed.
+    """
     for part in module.modules():
         if isinstance(part, (nn.Conv1d, nn.Conv2d, nn.Linear)):
             part.to(precision)
+    return module
 
 
 def peak_memory(device: torch.device) -> float:

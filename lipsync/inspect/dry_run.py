@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
@@ -13,11 +13,14 @@ from audio import MELS, ROW, WINDOW, Mel, Sound
 from face_detection import search
 from guided_diffusion.engine.device import process_memory
 from lipsync.jobs.job import Job, aligned
+from lipsync.models import Models
 from lipsync.motion.style_reference import FPS, stretches_of
-from lipsync.pipeline import JobPlan, LipSyncPipeline
+from lipsync.pipeline import LipSyncPipeline
+from lipsync.planning.source_media import JobPlan
 from lipsync.planning.timeline import REVERSE_BYTES, Plan
 from lipsync.planning.turns import frames_of
-from lipsync.rendering.renderer import NetworkInputs
+from lipsync.rendering.renderer import NetworkInputs, Synthesizer
+from lipsync.settings import Settings
 from systems.stage1 import Stage1
 from video import VideoInfo, probe, read_frames
 
@@ -59,75 +62,75 @@ class Estimate:
 def estimate(pipeline: LipSyncPipeline, job: Job) -> Estimate:
     """Decodes and searches a few frames and generates a batch; the rest is arithmetic.  Writes nothing."""
     job.check(pipeline.settings)
-    settings, synthesizer = pipeline.settings, pipeline.synthesizer
-    job_plan = pipeline.plan_job(job)
-    info, plan = job_plan.info, job_plan.plan
-    turns = [frames_of(segment, plan) for segment in job_plan.segments]
+    settings, models, synthesizer = pipeline.settings, pipeline.models, pipeline.models.synthesizer
+    job_plan = pipeline.plan(job)
+    info, plan = job_plan.media.info, job_plan.plan
+    turns = [frames_of(segment, plan) for segment in job_plan.media.segments]
     first, stop = min(start for start, _ in turns), max(end for _, end in turns)
     low, high = plan.sources(first, stop)
-    decode, detect = _look(pipeline, info)
+    decode, detect = _look(models, settings, info)
     pixels = info.height * info.width * (2 if settings.compare else 1)
     seconds = {
         "detect": detect * (high - low),
-        **({} if pipeline.stage1 is None else {"motion": _motion(pipeline, job_plan, pipeline.stage1, decode)}),
+        **({} if models.stage1 is None else {"motion": _motion(pipeline, job_plan, models.stage1, decode)}),
         "read": decode * plan.frames,
-        "generate": _speak(pipeline) * sum(end - start for start, end in turns),
+        "generate": _speak(synthesizer) * sum(end - start for start, end in turns),
         "encode": pixels * plan.frames / PIXELS_PER_SECOND[settings.codec],
     }
-    said = (
-        ("detector", "none: the box is fixed" if not detect else pipeline.detector.name),
+    shown = (
+        ("detector", "none: the box is fixed" if not detect else models.detector(settings.detector).name),
         ("device", f"{synthesizer.device}, {synthesizer.precision}".replace("torch.", "")),
         ("sampling", f"{synthesizer.sampling.sampler} {synthesizer.sampling.spacing}, {synthesizer.grid} at a time"),
         ("stored as", settings.codec),
     )
     memory = process_memory() + _in_flight(info, plan, synthesizer.grid)
-    return Estimate(info, plan, (first, stop), said, seconds, memory)
+    return Estimate(info, plan, (first, stop), shown, seconds, memory)
 
 
-def _look(pipeline: LipSyncPipeline, info: VideoInfo) -> tuple[float, float]:
+def _look(models: Models, settings: Settings, info: VideoInfo) -> tuple[float, float]:
     """Seconds a frame: to decode it, and to decode and search it (0 where nothing is searched)."""
     frames: list[np.ndarray] = []
     count = min(PROBED, info.frames)
     decode = _seconds(lambda: frames.extend(islice(read_frames(info.path), count))) / count
-    if pipeline.casting(info).fixed is not None:
+    if models.face_selector(info, settings).fixed is not None:
         return decode, 0.0
-    detector = pipeline.detector
+    detector = models.detector(settings.detector)
     return decode, decode + _seconds(lambda: list(search(frames, detector))) / count
 
 
-def _speak(pipeline: LipSyncPipeline) -> float:
+def _speak(synthesizer: Synthesizer) -> float:
     """Seconds a frame of the network; the first batch, which pays for what is built once, does not count."""
-    grid, size = pipeline.synthesizer.grid, pipeline.synthesizer.size
+    grid, size, needs = synthesizer.grid, synthesizer.size, synthesizer.needs
     crops = np.random.default_rng(0).integers(0, 256, (grid, size, size, 3), np.uint8)
     windows = np.zeros((grid, MELS, WINDOW), np.float32)
-    needs = pipeline.synthesizer.needs
     banks = np.zeros((grid, needs.rows, ROW), np.float32) if needs.rows else None
     motion = np.zeros((grid, needs.motion), np.float32) if needs.motion else None
     references = crops if needs.references == 1 else np.repeat(crops[:, None], needs.references, axis=1)
     shown = NetworkInputs(crops, references, windows, banks, motion)
-    return min(_seconds(lambda: pipeline.synthesizer(range(grid), shown)) for _ in range(2)) / grid
+    return min(_seconds(lambda: synthesizer(range(grid), shown)) for _ in range(2)) / grid
 
 
 def _motion(pipeline: LipSyncPipeline, job_plan: JobPlan, stage1: Stage1, decode: float) -> float:
-    """Seconds to see in whose manner lips move, and to predict how they do, as `Moves` does; decode: of the video."""
-    job, info, plan = job_plan.job, job_plan.info, job_plan.plan
+    """Seconds to read a style and to predict lip motion, as `LipMotionSource` does; decode: of a frame of the video."""
+    job, media, plan = job_plan.job, job_plan.media, job_plan.plan
     if job.motion_in is not None:
         return 0.0
     read, hear = _stage1(stage1, pipeline.settings.style_strength)
-    own, reference = _manner(info, decode, read)
+    own, reference = _style_cost(media.info, decode, read)
     style = 0.0
     if job.style is not None:
         other = probe(job.style)
-        elsewhere = pipeline.adjusted(box=None, fixed_crop=False, pads=(0.0, 0.0, 0.0, 0.0))
-        style, reference = _manner(other, sum(_look(elsewhere, other)), read)  # decoded to be searched, and again
+        whole = replace(pipeline.settings, box=None, fixed_crop=False)
+        look = sum(_look(pipeline.models, whole, other))  # decoded to be searched, and again
+        style, reference = _style_cost(other, look, read)
     heard = 0
-    for segment in job_plan.segments:
+    for segment in media.segments:
         first, stop = frames_of(segment, plan)
         heard += reference + int((stop if segment.sound is None else stop - first) / plan.fps * FPS)
-    return style + own * len(job_plan.segments) + hear * heard
+    return style + own * len(media.segments) + hear * heard
 
 
-def _manner(info: VideoInfo, look: float, read: float) -> tuple[float, int]:
+def _style_cost(info: VideoInfo, look: float, read: float) -> tuple[float, int]:
     """Seconds to read how somebody speaks in a video, and of how many frames; look, read: seconds a frame, a face."""
     shown = sum(map(len, stretches_of(info)))
     return look * float(shown / FPS * info.fps) + read * shown, shown

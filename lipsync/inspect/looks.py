@@ -14,17 +14,17 @@ Look = Callable[[argparse.Namespace, Job, Settings], None]
 # Torch loads within these, after --help has answered and the paths were checked.
 
 
-def dry_run(options: argparse.Namespace, job: Job, chosen: Settings) -> None:
+def dry_run(options: argparse.Namespace, job: Job, settings: Settings) -> None:
     """Says what would be done."""
-    job.check(chosen)
+    job.check(settings)
     from lipsync.pipeline import LipSyncPipeline
 
     from .dry_run import estimate
 
-    print(estimate(LipSyncPipeline(checkpoint(options), chosen), job).table())
+    print(estimate(LipSyncPipeline(checkpoint(options), settings), job).table())
 
 
-def preview(options: argparse.Namespace, job: Job, chosen: Settings) -> None:
+def preview(options: argparse.Namespace, job: Job, settings: Settings) -> None:
     """Writes one moment before and after."""
     _check_still(job)
     job.check_inputs()
@@ -32,13 +32,13 @@ def preview(options: argparse.Namespace, job: Job, chosen: Settings) -> None:
 
     from . import preview as stills
 
-    picture = stills.preview(checkpoint(options), chosen, job, options.preview)
+    picture = stills.preview(checkpoint(options), settings, job, options.preview)
     job.output.parent.mkdir(parents=True, exist_ok=True)
     write_picture(job.output, picture)
     print(job.output)
 
 
-def list_faces(options: argparse.Namespace, job: Job, chosen: Settings) -> None:
+def list_faces(options: argparse.Namespace, job: Job, settings: Settings) -> None:
     """Writes who is to be seen, and says when."""
     _check_still(job)
     check(job.reads, job.writes)
@@ -46,7 +46,7 @@ def list_faces(options: argparse.Namespace, job: Job, chosen: Settings) -> None:
 
     from . import preview as stills
 
-    picture, lines = stills.contact_sheet(job.video, chosen)
+    picture, lines = stills.contact_sheet(job.video, settings)
     job.output.parent.mkdir(parents=True, exist_ok=True)
     write_picture(job.output, picture)
     print("\n".join(lines))

@@ -12,7 +12,8 @@ from core.arrays import Picture
 from core.errors import BadInput, NoFace
 from face_detection import Box, FaceTrack, cut, load_detector
 from lipsync.jobs.job import Job
-from lipsync.pipeline import LipSyncPipeline, say
+from lipsync.messages import say
+from lipsync.pipeline import LipSyncPipeline
 from lipsync.planning.face_selection import FaceSelector
 from lipsync.rendering.views import compare
 from lipsync.settings import Settings
@@ -32,13 +33,14 @@ def preview(checkpoint: Path, settings: Settings, job: Job, seconds: float) -> P
     with them the mouth may differ a little from those of the whole.  BadInput for a moment after the end.
     """
     pipeline = LipSyncPipeline(checkpoint, replace(settings, batch=1))
-    plan = pipeline.plan_job(job).plan
+    job_plan = pipeline.plan(job)
+    plan = job_plan.plan
     k = plan.frame_at(seconds)
     if k >= plan.frames or seconds < 0:
         end = float(plan.frames / plan.fps)
         raise BadInput(f"--preview {seconds:g}: the result lasts {end:.2f} s; name a moment before that")
-    render_job = pipeline.prepare(job, within=(k, k + 1))
-    pipeline.warn(render_job)
+    render_job = pipeline.prepare(job_plan, within=(k, k + 1))
+    render_job.warn()
     return next(render_job.frames(k, k + 1, show=compare))
 
 
@@ -48,8 +50,8 @@ def contact_sheet(video: Path, settings: Settings) -> tuple[Picture, list[str]]:
     NoFace if there is nobody.
     """
     info = probe(video)
-    casting = FaceSelector(info, settings, lambda: load_detector(settings.detector, say=say))
-    tracks = casting.faces(0, info.frames).tracks
+    selector = FaceSelector(info, settings, lambda: load_detector(settings.detector, say=say))
+    tracks = selector.faces(0, info.frames).tracks
     if not tracks:
         raise NoFace(f"{video}: no face in any frame; use a video that shows one from the front")
     rows = [_row(info, number, track) for number, track in enumerate(tracks)]

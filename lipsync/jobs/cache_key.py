@@ -4,46 +4,44 @@ import hashlib
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from face_detection.landmarks import WEIGHTS as ALIGNING
+from lipsync.models import Models
 from lipsync.planning.speaker_segments import read_segments
+from lipsync.settings import Settings
 
 from .job import Job
-
-if TYPE_CHECKING:
-    from lipsync.pipeline import LipSyncPipeline
 
 VERSION = 7
 """Raised whenever the same inputs and settings would give other frames."""
 IRRELEVANT = ("cache", "detector_batch")  # settings that change no frame
 
 
-def cache_key(job: Job, pipeline: "LipSyncPipeline") -> str:
+def cache_key(job: Job, settings: Settings, models: Models) -> str:
     """16 hexadecimal digits of every setting and input file that a result depends on.
 
     A file is its place, size and time of change: reading thousands of them again would take longer than it is worth.
     `auto` counts as what was chosen.  The number of threads does not count: it changes rounding at most.
     """
-    settings, synthesizer = pipeline.settings, pipeline.synthesizer
+    synthesizer = models.synthesizer
     detects = settings.box is None and not settings.fixed_crop
-    chosen = {name: value for name, value in asdict(settings).items() if name not in IRRELEVANT}
-    chosen |= {
+    relevant = {name: value for name, value in asdict(settings).items() if name not in IRRELEVANT}
+    relevant |= {
         "batch": synthesizer.grid,
-        "detector": pipeline.detector.name if detects else None,
+        "detector": models.detector(settings.detector).name if detects else None,
         "device": synthesizer.device.type,
         "precision": str(synthesizer.precision),
     }
-    said = [VERSION, chosen, [_stamp(path) for path in _inputs(job, pipeline)]]
-    return hashlib.blake2b(json.dumps(said, default=str).encode(), digest_size=8).hexdigest()
+    everything = [VERSION, relevant, [_stamp(path) for path in _inputs(job, settings, models)]]
+    return hashlib.blake2b(json.dumps(everything, default=str).encode(), digest_size=8).hexdigest()
 
 
-def _inputs(job: Job, pipeline: "LipSyncPipeline") -> list[Path | None]:
-    listed = read_segments(job.segments, pipeline.settings.face, job.audio) if job.segments else []
+def _inputs(job: Job, settings: Settings, models: Models) -> list[Path | None]:
+    listed = read_segments(job.segments, settings.face, job.audio) if job.segments else []
     sounds = [segment.sound for segment in listed]
-    model = pipeline.synthesizer.checkpoint
+    model = models.synthesizer.checkpoint
     files = sorted(model.glob("**/*")) if model.is_dir() else [model]
-    if pipeline.looks_at_points:
+    if models.uses_landmarks(settings):
         files.append(ALIGNING)
     return [*files, job.video, job.audio, job.segments, job.heard, job.style, job.motion_in, *sounds]
 
@@ -51,5 +49,5 @@ def _inputs(job: Job, pipeline: "LipSyncPipeline") -> list[Path | None]:
 def _stamp(path: Path | None) -> tuple[str, int, int] | None:
     if path is None:
         return None
-    found = path.stat()
-    return str(path.resolve()), found.st_size, found.st_mtime_ns
+    file = path.stat()
+    return str(path.resolve()), file.st_size, file.st_mtime_ns

@@ -50,15 +50,7 @@ class ChunkStore:
 
     def missing(self, chunk_ranges: Sequence[Span]) -> list[list[Span]]:
         """Those that are not there yet, in runs of neighbours."""
-        runs: list[list[Span]] = []
-        for span in chunk_ranges:
-            if self.path(span).exists():
-                continue
-            if runs and runs[-1][-1][1] == span[0]:
-                runs[-1].append(span)
-            else:
-                runs.append([span])
-        return runs
+        return neighbours([span for span in chunk_ranges if not self.path(span).exists()])
 
     def checked(self, span: Span) -> Path:
         """The file of a segment.  BadInput if it is damaged, as after a power failure; then it is removed."""
@@ -130,3 +122,14 @@ def beside(path: Path, ending: str) -> Path:
 def chunk_ranges(frames: int) -> list[Span]:
     """The segments of a result: every video.SEGMENT frames another one begins."""
     return [(first, min(first + SEGMENT, frames)) for first in range(0, frames, SEGMENT)]
+
+
+def neighbours(spans: Sequence[Span]) -> list[list[Span]]:
+    """Runs of ranges in each of which one begins where the one before it ends."""
+    runs: list[list[Span]] = []
+    for span in spans:
+        if runs and runs[-1][-1][1] == span[0]:
+            runs[-1].append(span)
+        else:
+            runs.append([span])
+    return runs

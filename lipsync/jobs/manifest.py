@@ -65,15 +65,15 @@ class Manifest:
 
         BadInput if a file of its name holds anything else.
         """
-        found: dict[str, ManifestEntry] = {}
+        entries: dict[str, ManifestEntry] = {}
         for path in (self.path, *self._shards()):
             for line in _lines(path):
-                if line.output not in found or found[line.output].time <= line.time:
-                    found[line.output] = line
+                if line.output not in entries or entries[line.output].time <= line.time:
+                    entries[line.output] = line
         if self.log.exists() and not self.log.read_bytes().startswith(LOG.encode()):
             raise BadInput(f"{self.log}: is not the log of a list; move it away, or give the list another name")
-        self._known = found
-        return found
+        self._known = entries
+        return entries
 
     def finished(self, job: Job, identity: str) -> bool:
         """Whether the result is there, made under this identity, as of the last `read`."""
@@ -96,9 +96,9 @@ class Manifest:
 
     def merge(self, jobs: Sequence[Job]) -> list[ManifestEntry]:
         """The lines of these jobs that have one, in their order; makes one report of all that processes have said."""
-        found = self.read()
-        order = list(dict.fromkeys([*map(self._name, jobs), *found]))
-        lines = [found[name] for name in order if name in found]
+        entries = self.read()
+        order = list(dict.fromkeys([*map(self._name, jobs), *entries]))
+        lines = [entries[name] for name in order if name in entries]
         with atomic(self.path) as temporary:
             text = "".join(f"{line.json()}\n" for line in lines)
             temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
@@ -139,16 +139,16 @@ def _lines(path: Path) -> list[ManifestEntry]:
     """The lines of a report, without those that a killed process left half written."""
     if not path.exists():
         return []
-    found = []
+    entries = []
     for number, text in enumerate(path.read_bytes().decode(errors="replace").split("\n"), 1):
         try:
-            found += [ManifestEntry(**json.loads(text))] if text.strip() else []
+            entries += [ManifestEntry(**json.loads(text))] if text.strip() else []
         except (ValueError, TypeError, RecursionError) as problem:
             if not _torn(text):
                 raise BadInput(
                     f"{path}, line {number}: is no line of a report; move the file away, or give the list another name"
                 ) from problem
-    return found
+    return entries
 
 
 def _torn(text: str) -> bool:

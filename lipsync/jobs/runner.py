@@ -1,154 +1,140 @@
-"""One result on its way to a file: its segments are made, by one process or a team, and joined."""
+"""One result on its way to a file: its chunks are made, by one process or a team, and joined."""
 
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from core.arrays import Span
 from core.errors import Stopped
 from guided_diffusion.engine.distributed import Group
-from lipsync.rendering.lockstep import Slot
-from video import join
+from lipsync.pipeline import LipSyncPipeline
+from lipsync.planning.source_media import JobPlan
+from lipsync.rendering.render_job import RenderJob
 
 from .cache_key import cache_key
 from .chunks import ChunkStore, chunk_ranges
 from .job import Job, Report
 from .shared_detection import search_together
 
-if TYPE_CHECKING:
-    from lipsync.pipeline import JobPlan, LipSyncPipeline
-    from lipsync.rendering.autoregression import Next
-    from lipsync.rendering.render_job import RenderJob
-
 ALONE = Group()
 
 
+def dub(pipeline: LipSyncPipeline, job: Job) -> Report:
+    """Writes job.output.  Raises BadInput, NoFace or OutOfMemory; then there is no new result."""
+    with JobRunner(pipeline, job) as runner:
+        runner.prepare()
+        runner.render()
+        return runner.finish()
+
+
 class JobRunner:
-    """Makes a result.  Each process of the team calls `make`; when all have, the main one calls `finish`.
+    """Makes a result.  Each process of the team calls `prepare` and `render`; when all have, the main one `finish`.
 
-        with JobRunner(pipeline, job) as production:
-            production.make()
-            report = production.finish()
-
-    Leaving it removes the folder of segments if none is finished.  Ctrl-C in it raises Stopped where some are.
+    Leaving it removes the folder of chunks if none is finished.  Ctrl-C in it raises Stopped where some are.
     """
 
     def __init__(
         self,
-        pipeline: "LipSyncPipeline",
+        pipeline: LipSyncPipeline,
         job: Job,
         team: Group = ALONE,
         *,
-        source: Path | None = None,
+        original: Path | None = None,
         keep: bool = False,
         searched_elsewhere: bool = False,
-        slot: Slot = Slot(),  # noqa: B008
     ) -> None:
-        """source: where to put the video as it was, as long as the result.  keep: leave the segments when done.
+        """original: where to put the video as it was, as long as the result.  keep: leave the chunks when done.
 
         searched_elsewhere: a process outside the team searches the faces of this video; wait for it.
-        seat: of a result of one segment among those of a list, for a system whose frames follow each other.
         BadInput, before any work, if the job cannot be done as given.
         """
         job.check(pipeline.settings)
         self.job, self.team = job, team
-        self.parts = ChunkStore(job.output, cache_key(job, pipeline), pipeline.settings.codec)
+        self.key = cache_key(job, pipeline.settings, pipeline.models)
+        self.store = ChunkStore(job.output, self.key, pipeline.settings.codec)
         if team.size > 1 and pipeline.settings.cache is None:
-            pipeline = pipeline.adjusted(cache=self.parts.folder / "faces")
+            pipeline = pipeline.adjusted(cache=self.store.folder / "faces")
         self.pipeline = pipeline
-        self._source, self._keep, self._slot = source, keep, slot
+        self._original, self._keep = original, keep
         self._waits = searched_elsewhere and pipeline.settings.cache is not None
         self._render_job: RenderJob | None = None
         self._missing: list[list[Span]] = []
 
-    def make(self) -> None:
-        """This process's share of the segments, but for those that are there: share first, then skip.
-
-        BadInput, NoFace or OutOfMemory as for any render job; what was finished until then stays for the next time.
-        """
-        self.prepare()
-        self.write()
-
     @cached_property
-    def job_plan(self) -> "JobPlan":
+    def job_plan(self) -> JobPlan:
         """What is known before any face is searched."""
-        return self.pipeline.plan_job(self.job)
+        return self.pipeline.plan(self.job)
 
     @property
-    def segments(self) -> int:
-        """How many the result is made of."""
-        return len(chunk_ranges(self.job_plan.plan.frames))
+    def chunks(self) -> list[Span]:
+        """The ranges of frames that the result is made of."""
+        return chunk_ranges(self.job_plan.plan.frames)
 
     def prepare(self) -> None:
-        """The first half of `make`: all that must be known before a frame is made."""
-        if self.team.main and self.team.size > 1:  # the others put faces there from now on
-            self.parts.hold()
-        if self.team.main:  # what the others find held is held by their own team
-            self.parts.check_free()
-        self._missing = self.parts.missing(self.team.share(chunk_ranges(self.job_plan.plan.frames)))
-        self._search(self.job_plan)
-        self._render_job = self.pipeline.prepare(self.job_plan, made=list(chain(*self._missing)))
-        if self.team.main:
-            self.pipeline.warn(self._render_job)
-            self.parts.hold()
-        self.parts.make_folder()
+        """All that must be known before a frame is made: share the chunks first, then skip those that are there.
 
-    def write(self, ask: "Next | None" = None) -> None:
-        """The second half of `make`.  ask: makes the next frame, for a result in a lane, whose frames others count."""
-        render_job = self._ready
-        if ask is not None:
-            render_job = render_job.in_lane(ask, render_job.watch, lambda: None)
-        render_job.write([[(self.parts.path(span), *span) for span in run] for run in self._missing], self._slot)
+        BadInput or NoFace if the job cannot be done.
+        """
+        if self.team.main and self.team.size > 1:  # the others put faces there from now on
+            self.store.hold()
+        if self.team.main:  # what the others find held is held by their own team
+            self.store.check_free()
+        self._missing = self.store.missing(self.team.share(self.chunks))
+        self._search()
+        self._render_job = self.pipeline.prepare(self.job_plan, stretches=list(chain(*self._missing)))
+        if self.team.main:
+            self._render_job.warn()
+            self.store.hold()
+        self.store.make_folder()
+
+    def render(self) -> None:
+        """This process's share of the chunks.  OutOfMemory if it fails; what is finished stays for the next time."""
+        self.pipeline.render(self._prepared, self.store, self._missing)
 
     @property
-    def _ready(self) -> "RenderJob":
+    def _prepared(self) -> RenderJob:
         if self._render_job is None:
             raise ValueError("a result is joined by a process that made its share of it")
         return self._render_job
 
     @property
     def complete(self) -> bool:
-        """Whether all segments are there: this process made its own, and so did the others of the team."""
-        return self._render_job is not None and not self.parts.missing(chunk_ranges(self._render_job.plan.frames))
+        """Whether all chunks are there: this process made its own, and so did the others of the team."""
+        return self._render_job is not None and not self.store.missing(self.chunks)
 
     def finish(self) -> Report:
-        """Joins the segments, and adds the sound; the result appears by a rename.  BadInput if a segment is damaged."""
-        render_job = self._ready
-        joined = self.parts.folder / f"joined{self.job.output.suffix}"
-        self._join(joined, render_job)
-        if self._source is not None:
-            before = self.parts.folder / f"source{self._source.suffix}"
-            render_job.write_source(before)
-            before.replace(self._source)
-        render_job.write_motion()
+        """Joins the chunks, and adds the sound; the result appears by a rename.  BadInput if a chunk is damaged."""
+        render_job = self._prepared
+        joined = self.store.folder / f"joined{self.job.output.suffix}"
+        self.pipeline.join(self.job_plan, self.store, joined)
+        if self._original is not None:
+            before = self.store.folder / f"source{self._original.suffix}"
+            render_job.encode(before, render_job.original(), self.job_plan.media.output_sound)
+            before.replace(self._original)
+        self.job_plan.media.write_motion()
         joined.replace(self.job.output)
         if not self._keep:
-            self.parts.clear()
-        self.parts.let_go()
-        return self.pipeline.report(render_job)
+            self.store.clear()
+        self.store.let_go()
+        return render_job.report()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, problem: object, trace: TracebackType | None) -> None:
-        finished = any(self.parts.folder.glob("[0-9]*-[0-9]*"))
-        if not finished and self.parts.held:
-            self.parts.discard()
-        self.parts.let_go()
+        finished = any(self.store.folder.glob("[0-9]*-[0-9]*"))
+        if not finished and self.store.held:
+            self.store.discard()
+        self.store.let_go()
         if finished and kind is KeyboardInterrupt:
             raise Stopped(f"{self.job.output}: stopped; the same command goes on from its finished segments")
 
-    def _search(self, job_plan: "JobPlan") -> None:
+    def _search(self) -> None:
         """Where several processes need the same faces, no two of them search the same frames."""
-        blocks = job_plan.blocks if self._waits or self.team.size > 1 else []
+        blocks = self.job_plan.blocks if self._waits or self.team.size > 1 else []
         if blocks:
             mine = [] if self._waits else self.team.share(blocks)
-            with job_plan.watch("detect"):
-                search_together(job_plan.casting.finder, blocks, mine)
-
-    def _join(self, path: Path, render_job: "RenderJob") -> None:
-        with render_job.watch("join"):
-            files = [self.parts.checked(span) for span in chunk_ranges(render_job.plan.frames)]
-            join(files, path, render_job.plan.fps, sound=render_job.sound)
+            with self.job_plan.media.watch("detect"):
+                search_together(self.job_plan.media.faces.finder, blocks, mine)

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from core.arrays import Span
 from face_detection import FaceFinder
 
+from .chunks import neighbours
+
 PATIENCE = 60.0  # seconds in which no other process finishes a block; then this one no longer counts on them
 SLOWER = 3.0  # how much longer than this process's whole share another one's next block may take
 PAUSE = 0.2  # seconds between two looks
@@ -23,8 +25,8 @@ def search_together(
     for it.
     """
     since = time.monotonic()
-    for start, stop in runs(mine):
-        finder.find(start, stop)
+    for run in neighbours(mine):
+        finder.find(run[0][0], run[-1][1])
     now = time.monotonic()
     patience, since, left = max(patience, SLOWER * (now - since)), now, len(blocks)
     while missing := [block for block in blocks if finder.missing(*block)]:
@@ -36,13 +38,3 @@ def search_together(
             return
         time.sleep(PAUSE)
 
-
-def runs(blocks: Sequence[Span]) -> list[Span]:
-    """Neighbours as one range."""
-    joined: list[Span] = []
-    for start, stop in blocks:
-        if joined and joined[-1][1] == start:
-            joined[-1] = (joined[-1][0], stop)
-        else:
-            joined.append((start, stop))
-    return joined

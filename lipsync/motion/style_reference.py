@@ -23,7 +23,7 @@ Hears = Callable[[int, int], Tensor]      # frames start..stop-1 at 25 a second 
 Reads = Callable[[Tensor], Tensor]        # faces [n, 3, s, s] in [-1, 1] -> motion [n, d]
 
 
-def read_manner(info: VideoInfo, heard: Hears, tracks: Tracks, reads: Reads, size: int) -> tuple[Tensor, Tensor]:
+def read_style(info: VideoInfo, heard: Hears, tracks: Tracks, reads: Reads, size: int) -> tuple[Tensor, Tensor]:
     """What is heard, f32 [r, h], and motion f32 [r, d] of the frames that show a face, at 25 a second.
 
     NoFace if there is none in any.  Memory is a few faces, whatever the length.

@@ -1,9 +1,8 @@
-"""Whose face: from a video and a selector to a track that is ready to be cut by."""
+"""Finds the face that is meant in a video: a track that is ready to be cut by."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +27,7 @@ from face_detection import (
     opacity,
 )
 from face_detection import voxceleb2_box as voxceleb2_margins
+from lipsync.messages import counted
 from lipsync.settings import Settings
 from video import VideoInfo, pick_frames
 
@@ -124,12 +124,12 @@ class FaceSelector:
         if (face, span) not in self._pointed:
             numbers = np.flatnonzero(track.present)
             with tqdm(total=len(numbers), desc="align", unit="frame", disable=None if len(numbers) else True) as bar:
-                shown = zip(numbers.tolist(), _counted(pick_frames(self.info.path, numbers.tolist()), bar), strict=True)
+                shown = zip(numbers.tolist(), counted(pick_frames(self.info.path, numbers.tolist()), bar), strict=True)
                 self._pointed[face, span] = find_points(track, shown, self._landmarks())
-        found = self._pointed[face, span]
+        points = self._pointed[face, span]
         if self.settings.strict_pose != "force":
-            track = judge(track, found)
-        return align(track, found, float(self.info.fps / 25)) if self._framing == "aligned" else track
+            track = judge(track, points)
+        return align(track, points, float(self.info.fps / 25)) if self._framing == "aligned" else track
 
     def opacity(self, track: FaceTrack, start: int, stop: int) -> NDArray[np.float32] | None:
         """How much of a new mouth is seen in each source frame, f32 [n] from 0 to 1; None: all of it in all.
@@ -153,12 +153,6 @@ class FaceSelector:
             raise NoFace(
                 f"{self.info.path}: no face in frames {first}-{last}; trim them or pass --on_no_face keep"
             )
-
-
-def _counted(pictures: Iterable[NDArray[np.uint8]], bar: "tqdm[Any]") -> Iterator[NDArray[np.uint8]]:
-    for picture in pictures:
-        yield picture
-        bar.update()
 
 
 def missing_in(track: FaceTrack, start: int, stop: int) -> list[tuple[int, int]]:

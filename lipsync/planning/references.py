@@ -42,10 +42,10 @@ class References:
 
     def of(self, frames: Sequence[int], faces: Pictures) -> Pictures:
         """The references of source frames whose own faces are u8 [b, s, s, 3] -> the same shape, or [b, k, s, s, 3]."""
-        chosen = self.by_frame[list(frames)]
-        own = chosen < 0
+        index = self.by_frame[list(frames)]
+        own = index < 0
         themselves = faces if self.crops.ndim == 4 else np.repeat(faces[:, None], self.crops.shape[1], axis=1)
-        references = self.crops[np.maximum(chosen, 0)] if len(self.crops) else themselves.copy()
+        references = self.crops[np.maximum(index, 0)] if len(self.crops) else themselves.copy()
         references[own] = themselves[own]
         return references
 
@@ -116,11 +116,11 @@ def _in_order(
     faces, unlike = _faces(video, track, frames.tolist(), size), _unlike(track, seeing, frames)
     order = np.argsort(-openings(faces), kind="stable")
     order = np.repeat(order, -(-count // len(order)))  # fewer than are wanted are shown more than once
-    chosen = []
+    numbers = []
     for group in np.array_split(order, count):
         alike = group[unlike[group] <= np.median(unlike[group])]
-        chosen.append(max(alike.tolist(), key=lambda k: _sharpness(faces[k])))
-    return faces[chosen]
+        numbers.append(max(alike.tolist(), key=lambda k: _sharpness(faces[k])))
+    return faces[numbers]
 
 
 def _unlike(track: FaceTrack, seeing: NDArray[np.int64], frames: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -136,10 +136,10 @@ def _unlike(track: FaceTrack, seeing: NDArray[np.int64], frames: NDArray[np.int6
 
 def _spread(video: Path, track: FaceTrack, frames: NDArray[np.int64], size: int, count: int) -> Pictures:
     """So many faces spread over `frames`, some of them more than once where these are fewer: u8 [count, s, s, 3]."""
-    chosen = frames[np.linspace(0, len(frames) - 1, count + 2).round().astype(int)[1:-1]].tolist()
-    distinct = sorted(set(chosen))
+    spread = frames[np.linspace(0, len(frames) - 1, count + 2).round().astype(int)[1:-1]].tolist()
+    distinct = sorted(set(spread))
     faces = _faces(video, track, distinct, size)
-    return np.stack([faces[distinct.index(frame)] for frame in chosen])
+    return np.stack([faces[distinct.index(frame)] for frame in spread])
 
 
 def _sharpest(video: Path, track: FaceTrack, frames: NDArray[np.int64], size: int) -> Pictures:

@@ -44,18 +44,18 @@ def read_segments(listing: Path, face: str, audio: Path | None) -> list[SpeakerS
     """The segments of a list.  Raises BadInput with the row that cannot be used."""
     segments = []
     for number, row in read_rows(listing):
-        where = f"{listing}, row {number}"
-        check_columns(row, COLUMNS, where)
+        place = f"{listing}, row {number}"
+        check_columns(row, COLUMNS, place)
         try:
             start, end = (float(row[name]) if row.get(name) else None for name in ("start", "end"))
             sound = listing.parent / row["sound"] if row.get("sound") else None
             segments.append(SpeakerSegment(start or 0.0, end, row.get("face") or face, sound))
         except ValueError as problem:
-            raise BadInput(f"{where}: {problem}; correct that row") from problem
+            raise BadInput(f"{place}: {problem}; correct that row") from problem
         if sound is not None and not sound.exists():
-            raise BadInput(f"{where}: there is no file {sound}; check its path, relative to the list")
+            raise BadInput(f"{place}: there is no file {sound}; check its path, relative to the list")
         if sound is None and audio is None:
-            raise BadInput(f"{where}: it names no sound; give it one, or pass --audio for all that have none")
+            raise BadInput(f"{place}: it names no sound; give it one, or pass --audio for all that have none")
     if not segments:
         raise BadInput(f"{listing}: it is empty; give one row per stretch of speech")
     return segments

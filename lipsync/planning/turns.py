@@ -1,20 +1,17 @@
-"""A turn: one face says one sound in one stretch of the result."""
+"""A speaker turn: one face says one sound in one stretch of the result."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from audio import MEL_RATE, FilterBanks, Mel, Sound
-from audio.activity import Activity, speech_activity
+from audio import FilterBanks, Mel
+from audio.activity import Activity
 from core.errors import BadInput
 from face_detection import FaceTrack, unfit_ranges
-from lipsync.settings import Settings
 
-from .face_selection import FaceSelector, missing_in
+from .face_selection import missing_in
 from .references import References
 from .speaker_segments import SpeakerSegment
 from .timeline import Plan
@@ -73,47 +70,6 @@ class SpeakerTurn:
         return np.asarray(inside * np.concatenate([np.zeros(early), gate])[: stop - start], np.float32)
 
 
-def make_turns(
-    segments: Sequence[SpeakerSegment],
-    plan: Plan,
-    casting: FaceSelector,
-    sound_of: Callable[[SpeakerSegment], Sound],
-    references_of: Callable[[FaceTrack], References],
-    *,
-    within: tuple[int, int] | None = None,
-    banks_of: Callable[[SpeakerSegment], FilterBanks | None] = lambda segment: None,
-    motion_of: Callable[[Callable[[], FaceTrack], Sound, int], NDArray[np.float32] | None] = lambda *_: None,
-) -> list[SpeakerTurn]:
-    """The segments as turns, those of frames `within` alone if given (what lies outside is then not searched).
-
-    sound_of: what a segment says; references_of: what the network is shown of a face; banks_of: what a segment says,
-    for a system that hears filter banks; motion_of: what the lips of a face do that says so many frames of a sound,
-    given what finds that face in the whole of its segment, whatever is `within`: its manner is the same for every
-    process.
-    BadInput: a segment lies outside the result, or two that overlap in time mean the same face.
-    """
-    low, high = within or (0, plan.frames)
-    turns = []
-    for segment in segments:
-        first, stop = frames_of(segment, plan)
-        if max(first, low) < min(stop, high):
-            shown = plan.sources(max(first, low), min(stop, high))
-            track, sound, banks = casting.track(segment.face, *shown), sound_of(segment), banks_of(segment)
-            activity = None if casting.settings.silence == "model" else speech_activity(sound.mel)
-            if activity is not None and casting.settings.silence == "close":
-                banks = None if banks is None else banks.faded(activity.openness, MEL_RATE)
-                sound, activity = sound.hushed(activity), None
-            origin = 0 if segment.sound is None else first
-            whole = partial(casting.track, segment.face, *plan.sources(first, stop))
-            motion = motion_of(whole, sound, stop - origin)
-            turns.append(SpeakerTurn(
-                first, stop, origin, track, references_of(track), sound.mel, activity, banks, motion,
-                casting.opacity(track, *shown),
-            ))  # fmt: skip
-    _check_apart(turns, plan)
-    return turns
-
-
 def frames_of(segment: SpeakerSegment, plan: Plan) -> tuple[int, int]:
     """The half-open range of result frames.  BadInput if it lies outside the result."""
     first = plan.frame_at(segment.start)
@@ -128,17 +84,15 @@ def frames_of(segment: SpeakerSegment, plan: Plan) -> tuple[int, int]:
 
 def missing(turns: Sequence[SpeakerTurn], plan: Plan) -> list[tuple[int, int]]:
     """The source frames that were to speak and have no face: inclusive ranges, in order."""
-    found = {gap for turn in turns for gap in missing_in(turn.track, *plan.sources(turn.first, turn.stop))}
-    return sorted(found)
+    return sorted({gap for turn in turns for gap in missing_in(turn.track, *plan.sources(turn.first, turn.stop))})
 
 
 def unfit(turns: Sequence[SpeakerTurn], plan: Plan) -> list[tuple[int, int, str]]:
     """The source frames that were to speak and in which no mouth can be made well: first, last, why; in order."""
-    found = {span for turn in turns for span in unfit_ranges(turn.track, *plan.sources(turn.first, turn.stop))}
-    return sorted(found)
+    return sorted({span for turn in turns for span in unfit_ranges(turn.track, *plan.sources(turn.first, turn.stop))})
 
 
-def _check_apart(turns: Sequence[SpeakerTurn], plan: Plan) -> None:
+def check_apart(turns: Sequence[SpeakerTurn], plan: Plan) -> None:
     """BadInput if one face is to say two things at once: two boxes that overlap by half in a frame of both turns."""
     for place, turn in enumerate(turns):
         for other in turns[:place]:
@@ -149,14 +103,3 @@ def _check_apart(turns: Sequence[SpeakerTurn], plan: Plan) -> None:
                         f"--segments: one face is to say two things at {float(k / plan.fps):.2f} s; let the one end "
                         "before the other starts, or choose another face"
                     )
-
-
-def segments_of(
-    audio: Path | None, listed: Sequence[SpeakerSegment] | None, settings: Settings
-) -> list[SpeakerSegment]:
-    """What was listed, else one segment: the face of the settings says the sound, from their start to their end."""
-    if listed is not None:
-        return list(listed)
-    if audio is None:
-        raise BadInput("there are no words; pass --audio, or --segments")
-    return [SpeakerSegment(settings.start, settings.end, settings.face, None)]

@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from core.errors import LipSyncError
-
 Q = TypeVar("Q")
 A = TypeVar("A")
 Ask = Callable[[Q], A]
@@ -26,7 +24,7 @@ class LockstepBatcher(Generic[Q, A]):
     """Works that run side by side, each lane in a thread, until all have ended.
 
     answer: {place: question} -> {place: answer}.  It is called in the thread that calls `run`, whenever every lane that
-    has not ended has asked; so it may hold whatever belongs to one thread, and Ctrl-C is noticed there.  A LipSyncError
+    has not ended has asked; so it may hold whatever belongs to one thread, and Ctrl-C is noticed there.  A problem
     instead of an answer, or raised instead of all of them, is raised where it was asked.
     """
 
@@ -66,7 +64,7 @@ class LockstepBatcher(Generic[Q, A]):
                 return False
             try:
                 self._answers = dict(self._answer(self._asked))
-            except LipSyncError as problem:
+            except Exception as problem:  # noqa: BLE001, raised again by whoever asked
                 self._answers = dict.fromkeys(self._asked, problem)
             self._asked = {}
             self._change.notify_all()

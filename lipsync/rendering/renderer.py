@@ -1,9 +1,9 @@
 """The network, from crops to crops: in batches of one size, and what to do when memory or the picture fails."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -13,12 +13,13 @@ from torch import Tensor
 from core.arrays import Pictures
 from core.errors import BadInput, OutOfMemory, lacks_memory
 from dataset import ClipBatch, Needs, to_network, to_pictures
-from guided_diffusion.engine.device import resolve_device, resolve_precision
+from guided_diffusion.engine.device import resolve_device, resolve_precision, store_weights
 from guided_diffusion.samplers import SampleConfig
 from lipsync.settings import Settings
 from systems import registry
-from systems.system import Speaker, joined_past
+from systems.system import FaceSampler
 
+T = TypeVar("T")
 Windows = NDArray[np.float32]
 
 BLANK = 2 / 127.5
@@ -40,11 +41,11 @@ class NetworkInputs:
     banks: Windows | None = None
     motion: Windows | None = None
 
-    def part(self, chosen: slice | NDArray[np.int64]) -> "NetworkInputs":
+    def part(self, frames: slice | NDArray[np.int64]) -> "NetworkInputs":
         """Some of the frames."""
-        banks = None if self.banks is None else self.banks[chosen]
-        motion = None if self.motion is None else self.motion[chosen]
-        return NetworkInputs(self.faces[chosen], self.references[chosen], self.windows[chosen], banks, motion)
+        banks = None if self.banks is None else self.banks[frames]
+        motion = None if self.motion is None else self.motion[frames]
+        return NetworkInputs(self.faces[frames], self.references[frames], self.windows[frames], banks, motion)
 
     @staticmethod
     def joined(parts: Sequence["NetworkInputs"]) -> "NetworkInputs":
@@ -68,18 +69,6 @@ class NetworkInputs:
         return ClipBatch(faces, reference, arranged(mel), speech, banks=banks, motion=motion, references=several)
 
 
-@dataclass(frozen=True)
-class StepInput:
-    """One frame, and what was made before it: the second value of the answer to that one; None if there is none."""
-
-    before: Tensor | None
-    shown: NetworkInputs
-
-
-Answer = tuple[Pictures, Tensor]
-"""A face u8 [1, s, s, 3], and what the frame after it is to know."""
-
-
 class Synthesizer:
     """A loaded system that makes faces speak, a batch at a time.
 
@@ -99,11 +88,13 @@ class Synthesizer:
         self.size = system.size
         self.needs: Needs = system.needs
         self.framing: str = getattr(system.config, "framing", "box")
-        self._past = system.past
-        self.speaker = Speaker(system, self.sampling, seed=self.seed, precision=self.precision)
+        self.past = system.past
+        if self.precision != torch.float32:
+            store_weights(system, self.precision)
+        self.sampler = FaceSampler(system, self.sampling, seed=self.seed, precision=self.precision)
         self.grid = settings.batch or (8 if self.device.type == "cpu" else 32)
         self.batch = self.grid
-        self._exact: Speaker[Any] | None = None
+        self._exact: FaceSampler[Any] | None = None
         self._say = say
 
     def __call__(self, slots: Sequence[int], shown: NetworkInputs) -> Pictures:
@@ -113,78 +104,52 @@ class Synthesizer:
         """
         spoken = np.empty_like(shown.faces)
         done = 0
-        while done < len(slots):
-            part = slots[done] // self.batch
-            stop = done + sum(slot // self.batch == part for slot in slots[done:])
+
+        def next_group(batch: int) -> int:
+            """-> how many are done"""
+            stop = done + sum(slot // batch == slots[done] // batch for slot in slots[done:])
             group = slice(done, stop)
-            places = [slot % self.batch for slot in slots[group]]
-            try:
-                spoken[group] = self._speak(places, shown.part(group))
-            except (MemoryError, RuntimeError) as problem:
-                if not lacks_memory(problem):
-                    raise
-                self._halve(problem)
-            else:
-                done = stop
+            places = [slot % batch for slot in slots[group]]
+            index = np.zeros(batch, np.int64)  # the free places are filled up with the first item
+            index[places] = np.arange(len(places))
+            faces, good = self.sample(shown.part(group).part(index).clips().to(self.device))
+            if not good.all():
+                raise self.no_picture()
+            spoken[group] = to_pictures(faces[places])
+            return stop
+
+        while done < len(slots):
+            done = self.within_memory(next_group)
         return spoken
 
-    def next_frames(self, asked: Mapping[int, StepInput], side: int = 1) -> dict[int, Answer | Exception]:
-        """For systems that need frames before each: the next frame of several faces, by their places below `side`.
-
-        -> its face u8 [1, s, s, 3], and what the frame after it is to know; BadInput for one that is no picture.  All
-        in one batch of one size.  OutOfMemory if even one does not fit.
-        """
-        answers: dict[int, Answer | Exception] = {}
-        while left := [place for place in asked if place not in answers]:
-            group = left[: self.batch]
-            index = [group[0]] * min(side, self.batch)  # the free places are filled up with the first
-            for place in group:
-                index[place % len(index)] = place
+    def within_memory(self, attempt: Callable[[int], T]) -> T:
+        """attempt(batch), and again with half the batch as long as memory lacks.  OutOfMemory if one does not fit."""
+        while True:
             try:
-                made, good = self._checked(self._after([asked[place] for place in index]))  # [b, 3, s, s], [b]
+                return attempt(self.batch)
             except (MemoryError, RuntimeError) as problem:
                 if not lacks_memory(problem):
                     raise
                 self._halve(problem)
-                continue
-            for row, place in enumerate(index):
-                face = made[row : row + 1]
-                known = joined_past(asked[place].before, face[:, None], self.needs.before)
-                answers[place] = (to_pictures(face), known) if good[row] else self._no_picture()
-        return answers
 
-    def _after(self, frames: Sequence[StepInput]) -> ClipBatch:
-        """Sequences of one frame each on the device, all with as many frames before them."""
-        clips = NetworkInputs.joined([frame.shown for frame in frames]).clips(apart=True).to(self.device)
-        pasts = [self._past(frame.before, clips.faces[k : k + 1]) for k, frame in enumerate(frames)]
-        return replace(clips, before=torch.cat(pasts))
-
-    def _speak(self, places: list[int], shown: NetworkInputs) -> Pictures:
-        """One batch, the places that are free filled up with the first item."""
-        index = np.zeros(self.batch, np.int64)
-        index[places] = np.arange(len(places))
-        spoken, good = self._checked(shown.part(index).clips().to(self.device))
-        if not good.all():
-            raise self._no_picture()
-        return to_pictures(spoken[places])
-
-    def _checked(self, clips: ClipBatch) -> tuple[Tensor, Tensor]:
-        """The frames of all sequences, speaking, [n, 3, s, s], and which are pictures [n] bool.
+    def sample(self, clips: ClipBatch) -> tuple[Tensor, Tensor]:
+        """The faces of all sequences, speaking, [n, 3, s, s] in [-1, 1], and which of them are pictures, bool [n].
 
         If any is none, all are repeated in float32.
         """
         faces = clips.faces.flatten(0, 1)
-        spoken = self.speaker(clips).flatten(0, 1)
+        spoken = self.sampler(clips).flatten(0, 1)
         good = is_picture(spoken, faces)
         if not good.all() and self.precision != torch.float32:
             if self._exact is None:
                 self._say(f"the network gave no picture in {self.precision}; repeating such batches in float32")
-                self._exact = Speaker(self._load(), self.sampling, seed=self.seed)
+                self._exact = FaceSampler(self._load(), self.sampling, seed=self.seed)
             spoken = self._exact(clips).flatten(0, 1)
             good = is_picture(spoken, faces)
         return spoken, good
 
-    def _no_picture(self) -> BadInput:
+    def no_picture(self) -> BadInput:
+        """Says that a face is none."""
         return BadInput(f"{self.checkpoint}: this network gives no picture; pass another checkpoint with --model_path")
 
     def _halve(self, problem: BaseException) -> None:

@@ -144,7 +144,7 @@ class Bench:
             from core.program import exit_code
 
             return exit_code(lambda: self._train(here / "run", 2))
-        where, name = (FilelistRunner, "run") if kind == "list" else (LipSyncPipeline, "plan_job")
+        where, name = (FilelistRunner, "run") if kind == "list" else (LipSyncPipeline, "plan")
         if kind == "checkpoint":
             from systems import registry as where
 

@@ -145,9 +145,9 @@ def generating(bench: Path) -> Callable[[Path], int]:
     import video.encoding
     from lipsync.cli.main import generate
     from lipsync.jobs import chunks
-    from lipsync.rendering import autoregression
+    from lipsync.rendering import frame_source
 
-    video.encoding.SEGMENT = chunks.SEGMENT = autoregression.SEGMENT = 8
+    video.encoding.SEGMENT = chunks.SEGMENT = frame_source.SEGMENT = 8
 
     def work(here: Path) -> int:
         return generate([

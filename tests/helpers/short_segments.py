@@ -15,9 +15,9 @@ from lipsync.cli.main import generate_dist
 from lipsync.jobs import chunks
 from lipsync.pipeline import LipSyncPipeline
 from lipsync.planning.timeline import Plan
-from lipsync.rendering import autoregression
+from lipsync.rendering import frame_source
 
-video.encoding.SEGMENT = chunks.SEGMENT = autoregression.SEGMENT = 8
+video.encoding.SEGMENT = chunks.SEGMENT = frame_source.SEGMENT = 8
 DIE_AT = int(sys.argv[1])
 NOTES = Path(f"{os.environ.get('NOTES', os.devnull)}.{os.environ.get('RANK', '0')}")
 

@@ -8,6 +8,7 @@ import pytest
 from lipsync.jobs.job import Job
 from lipsync.pipeline import LipSyncPipeline
 from lipsync.settings import Settings
+from tests.helpers.prepared import prepared, selector
 from tests.helpers.talking_head import talking, tone
 from video import probe, read_frames, write_video
 
@@ -23,14 +24,14 @@ def long(tmp_path_factory):
 
 
 def test_a_face_is_nowhere_where_it_was_not_searched(checkpoint, long):
-    track = LipSyncPipeline(checkpoint, SETTINGS).casting(probe(long[0])).track("largest", 100, 102)
+    track = selector(LipSyncPipeline(checkpoint, SETTINGS), probe(long[0])).track("largest", 100, 102)
     assert len(track) == 170 and np.flatnonzero(track.present).tolist() == list(range(80, 160))
 
 
 @pytest.mark.parametrize("edit", [{"end": 0.2}, {"start": 3.4, "end": 3.6}])
 def test_all_frames_beside_a_short_edit_pass_untouched(checkpoint, long, edit):
     pipeline = LipSyncPipeline(checkpoint, Settings(**vars(SETTINGS) | edit))
-    render_job = pipeline.prepare(Job(*long, long[0].with_name("unused.mp4")))
+    render_job = prepared(pipeline, Job(*long, long[0].with_name("unused.mp4")))
     first = round(edit.get("start", 0) * 25)
     assert render_job.edited == 5
     for k, (before, after) in enumerate(zip(read_frames(long[0]), render_job.frames(), strict=True)):
@@ -38,10 +39,10 @@ def test_all_frames_beside_a_short_edit_pass_untouched(checkpoint, long, edit):
 
 
 def test_a_moment_that_points_at_a_face_is_searched_too(checkpoint, long):
-    casting = LipSyncPipeline(checkpoint, SETTINGS).casting(probe(long[0]))
-    assert casting.span("point:9,9", 90, 95) == casting.span("largest", 90, 95) == (90, 95)
-    assert casting.span("point:9,9@4", 90, 95) == (90, 101) and casting.span("point:9,9@0.4", 90, 95) == (10, 95)
-    assert casting.span("point:9,9@60", 90, 95) == (90, 170) and casting.span("index:0", 90, 95) == (0, 170)
+    faces = selector(LipSyncPipeline(checkpoint, SETTINGS), probe(long[0]))
+    assert faces.span("point:9,9", 90, 95) == faces.span("largest", 90, 95) == (90, 95)
+    assert faces.span("point:9,9@4", 90, 95) == (90, 101) and faces.span("point:9,9@0.4", 90, 95) == (10, 95)
+    assert faces.span("point:9,9@60", 90, 95) == (90, 170) and faces.span("index:0", 90, 95) == (0, 170)
 
 
 def test_faces_are_aligned_for_a_checkpoint_that_wants_it_and_only_then(checkpoint, long):
@@ -61,18 +62,18 @@ def test_faces_are_aligned_for_a_checkpoint_that_wants_it_and_only_then(checkpoi
             return Found((places + box.centre).astype(np.float32), np.full(len(POINTS), 0.01, np.float32))
 
     pipeline = LipSyncPipeline(checkpoint, SETTINGS)
-    plain = pipeline.casting(probe(long[0])).track("largest", 0, 40)
+    plain = selector(pipeline, probe(long[0])).track("largest", 0, 40)
     assert plain.angles is None
-    pipeline.synthesizer.framing, pipeline._shared["landmarks"] = "aligned", Tilted()
-    casting = pipeline.casting(probe(long[0]))
-    track = casting.track("largest", 0, 40)
+    pipeline.models.synthesizer.framing, pipeline.models.landmarks = "aligned", Tilted()
+    faces = selector(pipeline, probe(long[0]))
+    track = faces.track("largest", 0, 40)
     assert len(track.angles) == len(track) and np.array_equal(track.present, plain.present)
     for k in (0, 20, 39):
         box = track.box(k)
         assert box.angle == pytest.approx(20, abs=0.1) and box.width == pytest.approx(40, abs=0.1)
         assert box.centre == pytest.approx(plain.box(k).centre, abs=1.5)
     fixed = LipSyncPipeline(checkpoint, Settings(**vars(SETTINGS) | {"box": (10.0, 150.0, 60.0, 200.0)}))
-    fixed.synthesizer.framing, fixed._shared["landmarks"] = "aligned", Tilted()
-    track = fixed.casting(probe(long[0])).track("largest", 100, 110)
+    fixed.models.synthesizer.framing, fixed.models.landmarks = "aligned", Tilted()
+    track = selector(fixed, probe(long[0])).track("largest", 100, 110)
     assert np.flatnonzero(track.present).tolist() == list(range(100, 110))
-    assert fixed._shared["landmarks"].asked == 10  # not of all 170 frames
+    assert fixed.models.landmarks.asked == 10  # not of all 170 frames

@@ -13,11 +13,12 @@ from lipsync.cli.main import generate
 from lipsync.inspect.dry_run import estimate
 from lipsync.jobs.job import Job
 from lipsync.pipeline import LipSyncPipeline
-from lipsync.rendering import autoregression as chain
-from lipsync.rendering.autoregression import AutoregressiveState
-from lipsync.rendering.renderer import NetworkInputs, StepInput
+from lipsync.rendering import frame_source
+from lipsync.rendering.frame_source import AutoregressiveFaces, StepInput
+from lipsync.rendering.renderer import NetworkInputs
 from lipsync.settings import Settings
 from systems import registry
+from tests.helpers.prepared import prepared
 from tests.helpers.tiny_syncdiff import PAPER
 from video import probe
 
@@ -40,7 +41,7 @@ def speaking(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def frames(pipeline: LipSyncPipeline, folder: Path, start: int = 0, stop: int | None = None) -> np.ndarray:
-    render_job = pipeline.prepare(Job(folder / "person.mp4", folder / "words.wav", folder / "unused.mp4"))
+    render_job = prepared(pipeline, Job(folder / "person.mp4", folder / "words.wav", folder / "unused.mp4"))
     return np.stack(list(render_job.frames(start, stop)))
 
 
@@ -53,7 +54,7 @@ def test_its_checkpoint_makes_a_video_with_no_other_flag(speaking: Path, folder:
 
 
 def test_any_segment_is_made_alone_bit_for_bit(speaking: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chain, "SEGMENT", 6)
+    monkeypatch.setattr(frame_source, "SEGMENT", 6)
     pipeline = LipSyncPipeline(speaking, SETTINGS)
     whole = frames(pipeline, folder, 0, 12)
     assert np.array_equal(frames(pipeline, folder, 6, 12), whole[6:])
@@ -71,7 +72,7 @@ def test_silence_is_closed_for_whatever_listens(speaking: Path, folder: Path, tm
         file.writeframes((samples * 32767).astype("<i2").tobytes())
     pipeline = LipSyncPipeline(speaking, replace(SETTINGS, length="audio"))
     job = Job(folder / "person.mp4", tmp_path / "words.wav", tmp_path / "unused.mp4")
-    open_, shut = (pipeline.adjusted(silence=how).prepare(job) for how in ("model", "close"))
+    open_, shut = (prepared(pipeline.adjusted(silence=how), job) for how in ("model", "close"))
     for first, alike in ((5, True), (45, False)):
         pairs = zip(open_.frames(first, first + 1), shut.frames(first, first + 1), strict=True)
         assert all(np.array_equal(one, other) == alike for one, other in pairs)
@@ -88,10 +89,11 @@ class Recorder:
     def __init__(self) -> None:
         self.said: list[tuple[int | None, int]] = []
 
-    def __call__(self, after: StepInput) -> tuple[np.ndarray, torch.Tensor]:
-        (made,) = after.shown.faces[:, 0, 0, 0].tolist()
-        self.said.append((None if after.before is None else int(after.before), made))
-        return after.shown.faces, torch.tensor(float(made))
+    def __call__(self, step: StepInput) -> np.ndarray:
+        (made,) = step.shown.faces[:, 0, 0, 0].tolist()
+        self.said.append((None if step.state.before is None else int(step.state.before), made))
+        step.state.advance(torch.full((1, 1), float(made)))
+        return step.shown.faces
 
 
 def numbered(numbers: list[int]) -> NetworkInputs:
@@ -113,15 +115,16 @@ def numbered(numbers: list[int]) -> NetworkInputs:
 def test_a_chain_goes_on_where_the_frame_before_was_made(
     batches: list[list[int]], said: list[tuple[int | None, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chain, "SEGMENT", 10)
-    recorder, links = Recorder(), AutoregressiveState((0, 15))
+    monkeypatch.setattr(frame_source, "SEGMENT", 10)
+    recorder = Recorder()
+    faces = AutoregressiveFaces(recorder, (0, 15), 1)
     for batch in batches:
-        made = links(recorder, batch, batch, numbered(batch))
+        made = faces(batch, batch, numbered(batch))
         assert np.array_equal(made, numbered(batch).faces)
     assert recorder.said == said
 
 
 def test_a_shot_also_begins_where_a_video_plays_backwards(monkeypatch: pytest.MonkeyPatch) -> None:
-    recorder, links = Recorder(), AutoregressiveState((0, 15))
-    links(recorder, [30, 31, 32], [16, 15, 14], numbered([30, 31, 32]))
+    recorder = Recorder()
+    AutoregressiveFaces(recorder, (0, 15), 1)([30, 31, 32], [16, 15, 14], numbered([30, 31, 32]))
     assert recorder.said == [(None, 30), (30, 31), (None, 32)]

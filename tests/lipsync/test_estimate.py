@@ -10,6 +10,7 @@ import pytest
 
 from lipsync.inspect import dry_run as estimate
 from lipsync.jobs.job import Job
+from lipsync.jobs.runner import dub
 from lipsync.pipeline import LipSyncPipeline
 from lipsync.settings import Settings
 from tests.helpers.talking_head import talking, tone
@@ -33,7 +34,7 @@ def job(tmp_path: Path) -> Job:
 def test_stage_1_is_a_stage_of_the_estimate_as_of_the_report(pipeline: LipSyncPipeline, job: Job) -> None:
     found = estimate.estimate(pipeline, job)
     assert found.seconds["motion"] > 0 and "motion" in found.table() and not job.output.exists()
-    assert found.seconds.keys() <= pipeline.dub(job).seconds.keys()
+    assert found.seconds.keys() <= dub(pipeline, job).seconds.keys()
 
 
 def test_it_costs_what_is_read_and_what_is_said(

@@ -13,10 +13,11 @@ from test_chain import SETTINGS, speaking  # noqa: F401, a fixture
 from core.errors import BadInput
 from guided_diffusion.engine.distributed import Group
 from lipsync.jobs.job import Job
-from lipsync.jobs.runner import JobRunner
+from lipsync.jobs.runner import JobRunner, dub
 from lipsync.pipeline import LipSyncPipeline
 from lipsync.rendering.lockstep import LockstepBatcher, Slot, slot_in_list, slots
 from lipsync.rendering.renderer import Synthesizer
+from tests.helpers.prepared import prepared
 from video import read_frames
 
 
@@ -122,7 +123,7 @@ def test_half_of_a_list_is_made_side_by_side(results: int, most: int, side: int)
 
 @pytest.fixture
 def short_segments(monkeypatch: pytest.MonkeyPatch) -> None:
-    for place in ("video.encoding", "lipsync.jobs.chunks", "lipsync.rendering.autoregression"):
+    for place in ("video.encoding", "lipsync.jobs.chunks", "lipsync.rendering.frame_source"):
         monkeypatch.setattr(f"{place}.SEGMENT", 8)
 
 
@@ -131,7 +132,8 @@ def made(pipeline: LipSyncPipeline, folder: Path, output: Path, *teams: Group) -
     job = Job(folder / "person.mp4", folder / "words.wav", output)
     productions = [JobRunner(pipeline, job, team) for team in teams]
     for runner in reversed(productions):
-        runner.make()
+        runner.prepare()
+        runner.render()
     productions[0].finish()
     return np.stack(list(read_frames(output)))
 
@@ -143,18 +145,19 @@ def test_one_process_or_three_or_one_that_goes_on_make_the_same_frames(
 ) -> None:
     settings = replace(SETTINGS, batch=batch, length="audio", cache=tmp_path / "cache")
     pipeline, sizes = LipSyncPipeline(speaking, settings), []
-    speak = pipeline.synthesizer.speaker
-    monkeypatch.setattr(pipeline.synthesizer, "speaker", lambda clips: sizes.append(len(clips.faces)) or speak(clips))
+    synthesizer, sample = pipeline.models.synthesizer, pipeline.models.synthesizer.sampler
+    monkeypatch.setattr(synthesizer, "sampler", lambda clips: sizes.append(len(clips.faces)) or sample(clips))
     whole = made(pipeline, folder, tmp_path / "whole.mp4", Group())
     assert set(sizes) == {batch} and len(sizes) == {1: 25, 2: 16, 4: 8}[batch]
     assert np.array_equal(made(pipeline, folder, tmp_path / "team.mp4", *(Group(rank, 3) for rank in range(3))), whole)
-    alone = pipeline.prepare(Job(folder / "person.mp4", folder / "words.wav", tmp_path / "unused.mp4"))
+    alone = prepared(pipeline, Job(folder / "person.mp4", folder / "words.wav", tmp_path / "unused.mp4"))
     assert np.abs(np.stack(list(alone.frames())).astype(int) - whole).mean() < 3  # encoded and not
 
     job = Job(folder / "person.mp4", folder / "words.wav", tmp_path / "again.mp4")
     with JobRunner(pipeline, job, keep=True) as runner:
-        runner.make()
-        first = sorted(runner.parts.folder.glob("*.mp4"))
+        runner.prepare()
+        runner.render()
+        first = sorted(runner.store.folder.glob("*.mp4"))
         first[1].unlink()
     assert np.array_equal(made(pipeline, folder, job.output, Group()), whole)
 
@@ -164,15 +167,15 @@ def test_without_memory_for_all_lanes_some_are_made_at_a_time(
     speaking: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]  # noqa: F811
 ) -> None:
     pipeline = LipSyncPipeline(speaking, replace(SETTINGS, batch=4, length="audio"))
-    checked = Synthesizer._checked
+    checked = Synthesizer.sample
 
     def full(self: Synthesizer, clips):  # type: ignore[no-untyped-def]
         if len(clips.faces) > 2:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return checked(self, clips)
 
-    monkeypatch.setattr(Synthesizer, "_checked", full)
-    assert len(made(pipeline, folder, tmp_path / "out.mp4", Group())) == 25 and pipeline.synthesizer.batch == 2
+    monkeypatch.setattr(Synthesizer, "sample", full)
+    assert len(made(pipeline, folder, tmp_path / "out.mp4", Group())) == 25 and pipeline.models.synthesizer.batch == 2
     assert "going on with 2 frames at a time" in capsys.readouterr().err
 
 
@@ -184,5 +187,5 @@ def test_a_network_that_gives_no_picture_leaves_no_result(
     nothing = lambda spoken, _: torch.zeros(len(spoken), dtype=torch.bool)  # noqa: E731
     monkeypatch.setattr("lipsync.rendering.renderer.is_picture", nothing)
     with pytest.raises(BadInput, match="gives no picture"):
-        pipeline.dub(Job(folder / "person.mp4", folder / "words.wav", tmp_path / "out" / "result.mp4"))
+        dub(pipeline, Job(folder / "person.mp4", folder / "words.wav", tmp_path / "out" / "result.mp4"))
     assert list((tmp_path / "out").iterdir()) == []

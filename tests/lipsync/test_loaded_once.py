@@ -10,7 +10,7 @@ def test_stage_1_is_loaded_once_for_all_rows(tmp_path, monkeypatch):
     """Each row has settings of its own, and so a LipSyncPipeline of its own."""
     folder = tiny_style.save(tmp_path)
     loads = []
-    monkeypatch.setattr("lipsync.pipeline.load_motion", lambda path: loads.append(path) or load_motion(path))
+    monkeypatch.setattr("lipsync.models.load_motion", lambda path: loads.append(path) or load_motion(path))
     pipeline = LipSyncPipeline(folder, Settings(device="cpu"))
     rows = [pipeline.adjusted(start=float(number)) for number in range(4)]
-    assert len({id(row.stage1) for row in rows}) == 1 and pipeline.stage1 is rows[0].stage1 and len(loads) == 1
+    assert len({id(row.models.stage1) for row in rows}) == 1 and pipeline.models.stage1 is not None and len(loads) == 1

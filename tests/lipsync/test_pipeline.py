@@ -1,7 +1,9 @@
 """From files to files: every promise that a result makes."""
 
 import wave
+from dataclasses import replace
 from fractions import Fraction
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,12 +12,14 @@ from audio import read_sound
 from core.errors import BadInput, NoFace
 from face_detection import Box, FaceTrack
 from lipsync.jobs.job import Job
+from lipsync.jobs.runner import dub
 from lipsync.jobs.shared_detection import search_together
 from lipsync.pipeline import LipSyncPipeline
 from lipsync.planning.references import References
 from lipsync.planning.timeline import Plan
 from lipsync.planning.turns import SpeakerTurn
 from lipsync.settings import Settings
+from tests.helpers.prepared import prepared, selector
 from tests.helpers.talking_head import PORTRAIT, picture, talking, tone
 from video import SEGMENT, join, probe, read_frames, write_video
 
@@ -30,14 +34,14 @@ def pipeline(checkpoint):
 def spoken(pipeline, video, audio, **changes):
     """The result's frames before they are encoded, the frames of the video, the report."""
     pipeline = pipeline.adjusted(**changes)
-    render_job = pipeline.prepare(Job(video, audio, video.parent / "unused.mp4"))
+    render_job = prepared(pipeline, Job(video, audio, video.parent / "unused.mp4"))
     frames = np.stack(list(render_job.frames()))
-    return frames, np.stack(list(read_frames(video))), pipeline.report(render_job)
+    return frames, np.stack(list(read_frames(video))), render_job.report()
 
 
 def test_frames_sound_and_time(pipeline, folder, tmp_path):
     output = tmp_path / "neuer Ordner" / "result.mp4"
-    report = pipeline.dub(Job(folder / "person.mp4", folder / "words.wav", output))
+    report = dub(pipeline, Job(folder / "person.mp4", folder / "words.wav", output))
     info = probe(output)
     assert (info.frames, info.fps, info.audio) == (25, 25, True)
     assert (report.frames, report.edited, report.missing, report.batch) == (25, 25, [], 8)
@@ -50,15 +54,15 @@ def test_frames_sound_and_time(pipeline, folder, tmp_path):
 def test_native_rate_is_kept_and_another_one_keeps_the_time(pipeline, folder, tmp_path):
     video, ntsc = tmp_path / "ntsc.mp4", Fraction(30000, 1001)
     write_video(video, talking(10), ntsc)
-    pipeline.dub(Job(video, folder / "words.wav", tmp_path / "out.mp4"))
+    dub(pipeline, Job(video, folder / "words.wav", tmp_path / "out.mp4"))
     assert (probe(tmp_path / "out.mp4").fps, probe(tmp_path / "out.mp4").frames) == (ntsc, 30)
-    pipeline.adjusted(fps=Fraction(25)).dub(Job(video, folder / "words.wav", tmp_path / "pal.mp4"))
+    dub(pipeline.adjusted(fps=Fraction(25)), Job(video, folder / "words.wav", tmp_path / "pal.mp4"))
     assert (probe(tmp_path / "pal.mp4").fps, probe(tmp_path / "pal.mp4").frames) == (25, 25)
 
 
 def test_only_the_mouth_half_changes(pipeline, folder):
     after, before, _ = spoken(pipeline, folder / "person.mp4", folder / "words.wav", length="video")
-    track = pipeline.casting(probe(folder / "person.mp4")).track("largest", 0, 20)
+    track = selector(pipeline, probe(folder / "person.mp4")).track("largest", 0, 20)
     changed = (after != before).any(axis=3)
     for k in range(20):
         rows, columns = np.where(changed[k])
@@ -77,7 +81,7 @@ def test_the_mouth_follows_the_sound_and_the_seed(pipeline, folder, tmp_path):
 
 
 def test_a_stretch_is_the_same_wherever_the_work_begins(pipeline, folder):
-    render_job = pipeline.prepare(Job(folder / "person.mp4", folder / "words.wav", folder / "unused.mp4"))
+    render_job = prepared(pipeline, Job(folder / "person.mp4", folder / "words.wav", folder / "unused.mp4"))
     whole = np.stack(list(render_job.frames()))
     for start, stop in ((0, 3), (3, 17), (16, 25), (20, 21)):
         assert np.array_equal(np.stack(list(render_job.frames(start, stop))), whole[start:stop])
@@ -87,11 +91,12 @@ def test_segments_joined_are_the_whole(pipeline, folder, tmp_path, monkeypatch):
     monkeypatch.setattr("video.encoding.SEGMENT", 8)
     assert SEGMENT % 8 == 0
     job = Job(folder / "person.mp4", folder / "words.wav", tmp_path / "whole.mp4")
-    pipeline.dub(job)
-    render_job = pipeline.prepare(job)
+    dub(pipeline, job)
+    render_job = prepared(pipeline, job)
     parts = [tmp_path / f"{start}.mp4" for start in (0, 8, 24)]
-    render_job.write([[(parts[0], 0, 8), (parts[1], 8, 24)], [(parts[2], 24, 25)]])
-    assert join(parts, tmp_path / "joined.mp4", render_job.plan.fps, sound=render_job.sound) == 25
+    store = SimpleNamespace(path=lambda chunk: tmp_path / f"{chunk[0]}.mp4")
+    pipeline.render(render_job, store, [[(0, 8), (8, 24)], [(24, 25)]])
+    assert join(parts, tmp_path / "joined.mp4", render_job.plan.fps, sound=folder / "words.wav") == 25
     pairs = zip(read_frames(tmp_path / "joined.mp4"), read_frames(tmp_path / "whole.mp4"), strict=True)
     assert all(np.array_equal(a, b) for a, b in pairs)
 
@@ -123,31 +128,31 @@ def test_only_what_is_edited_is_searched(pipeline, folder, tmp_path, monkeypatch
     video = tmp_path / "long.mp4"
     write_video(video, talking(170), Fraction(25), preset="ultrafast")
     info = probe(video)
-    casting = pipeline.casting(info)
-    casting.track("largest", 100, 102)
-    assert casting.finder.missing(0, 170) == [(0, 80), (160, 170)]
+    faces = selector(pipeline, info)
+    faces.track("largest", 100, 102)
+    assert faces.finder.missing(0, 170) == [(0, 80), (160, 170)]
 
 
 def test_the_search_may_be_shared_out(pipeline, folder, tmp_path):
     video = tmp_path / "long.mp4"
     write_video(video, talking(170), Fraction(25), preset="ultrafast")
     job = Job(video, folder / "words.wav", tmp_path / "o.mp4")
-    one, other = (pipeline.adjusted(cache=tmp_path / "cache", face="index:0").plan_job(job) for _ in range(2))
+    one, other = (pipeline.adjusted(cache=tmp_path / "cache", face="index:0").plan(job) for _ in range(2))
     assert one.blocks == other.blocks == [(0, 80), (80, 160), (160, 170)]
-    search_together(one.casting.finder, one.blocks[:2], one.blocks[:2])
-    search_together(other.casting.finder, other.blocks, other.blocks[2:])  # waits for nothing: the others are there
-    assert other.casting.finder.missing(0, 170) == []
+    search_together(one.media.faces.finder, one.blocks[:2], one.blocks[:2])
+    search_together(other.media.faces.finder, other.blocks, other.blocks[2:])  # waits for nothing: the others are there
+    assert other.media.faces.finder.missing(0, 170) == []
     shared = pipeline.prepare(other).turns[0].track
-    assert np.array_equal(shared.boxes, pipeline.adjusted(face="index:0").prepare(job).turns[0].track.boxes)
-    assert pipeline.adjusted(box=(0.0, 9.0, 0.0, 9.0)).plan_job(job).blocks == []
+    assert np.array_equal(shared.boxes, prepared(pipeline.adjusted(face="index:0"), job).turns[0].track.boxes)
+    assert pipeline.adjusted(box=(0.0, 9.0, 0.0, 9.0)).plan(job).blocks == []
 
 
 def test_nobody_is_waited_for_in_vain(pipeline, folder, tmp_path, caplog):
-    job_plan = pipeline.adjusted(cache=tmp_path / "cache").plan_job(
+    job_plan = pipeline.adjusted(cache=tmp_path / "cache").plan(
         Job(folder / "person.mp4", folder / "words.wav", tmp_path / "o.mp4")
     )
-    search_together(job_plan.casting.finder, job_plan.blocks, [], patience=0.1)
-    assert "searching on alone" in caplog.text and job_plan.casting.finder.missing(0, 20) == [(0, 20)]
+    search_together(job_plan.media.faces.finder, job_plan.blocks, [], patience=0.1)
+    assert "searching on alone" in caplog.text and job_plan.media.faces.finder.missing(0, 20) == [(0, 20)]
 
 
 def test_who_makes_a_stretch_alone_makes_it_as_who_makes_all(pipeline, folder, tmp_path):
@@ -155,42 +160,42 @@ def test_who_makes_a_stretch_alone_makes_it_as_who_makes_all(pipeline, folder, t
     video = tmp_path / "cut.mp4"
     write_video(video, (f[:, ::-1] if k >= 20 else f for k, f in enumerate(talking(40))), Fraction(25))
     job = Job(video, tone(tmp_path / "long.wav", 1.6), tmp_path / "o.mp4")
-    whole, part = pipeline.prepare(job), pipeline.prepare(job, made=[(24, 32)])
+    whole, part = prepared(pipeline, job), prepared(pipeline, job, stretches=[(24, 32)])
     assert len(whole.turns[0].references.crops) > len(part.turns[0].references.crops) > 0
     assert np.array_equal(list(whole.frames(24, 32)), list(part.frames(24, 32)))
-    assert len(pipeline.prepare(job, made=[]).turns[0].references.crops) == 0
+    assert len(prepared(pipeline, job, stretches=[]).turns[0].references.crops) == 0
 
 
 def test_a_still_picture_is_a_video_of_one_frame(pipeline, folder, tmp_path):
-    pipeline.dub(Job(PORTRAIT, folder / "words.wav", tmp_path / "out.mp4"))
+    dub(pipeline, Job(PORTRAIT, folder / "words.wav", tmp_path / "out.mp4"))
     assert probe(tmp_path / "out.mp4").frames == 25
 
 
 def test_a_fixed_box_needs_no_detector(pipeline, folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("lipsync.pipeline.load_detector", None)
+    monkeypatch.setattr("lipsync.models.load_detector", None)
     video = tmp_path / "crop.mp4"
     write_video(video, (picture()[:160, 60:220] for _ in range(5)), Fraction(25))
     for changes in ({"fixed_crop": True}, {"box": (10.0, 120.0, 30.0, 120.0)}):
         fixed = pipeline.adjusted(**changes, detector="yunet")
-        fixed.dub(Job(video, folder / "words.wav", tmp_path / "out.mp4"))
+        dub(fixed, Job(video, folder / "words.wav", tmp_path / "out.mp4"))
         assert probe(tmp_path / "out.mp4").frames == 25
-    track = fixed.casting(probe(video)).track("largest", 0, 5)
+    track = selector(fixed, probe(video)).track("largest", 0, 5)
     assert track.box(0) == Box(30, 10, 120, 120)
 
 
 def test_pads_make_the_cut_larger(pipeline, folder):
     info = probe(folder / "person.mp4")
-    plain = pipeline.casting(info).track("largest", 0, 20)
-    padded = pipeline.adjusted(pads=(1.0, 10.0, 3.0, 4.0)).casting(info).track("largest", 0, 20)
+    plain = selector(pipeline, info).track("largest", 0, 20)
+    padded = selector(pipeline.adjusted(pads=(1.0, 10.0, 3.0, 4.0)), info).track("largest", 0, 20)
     assert np.allclose(padded.boxes - plain.boxes, [-3, -1, 4, 10], atol=1e-3)
     with pytest.raises(BadInput, match="--pads"):
-        pipeline.adjusted(pads=(-90.0, -90.0, 0.0, 0.0)).casting(info).track("largest", 0, 20)
+        selector(pipeline.adjusted(pads=(-90.0, -90.0, 0.0, 0.0)), info).track("largest", 0, 20)
 
 
 def test_what_is_heard_may_be_another_sound(pipeline, folder, tmp_path):
     heard = tone(tmp_path / "heard.wav", 0.6, pitch=500)
     job = Job(folder / "person.mp4", folder / "words.wav", tmp_path / "out.mov", heard=heard)
-    pipeline.dub(job)
+    dub(pipeline, job)
     assert probe(job.output).frames == 25
     assert np.allclose(read_sound(job.output).samples[:9600], read_sound(heard).samples, atol=1e-3)
 
@@ -215,14 +220,14 @@ def test_the_mouth_in_silence(pipeline, folder, tmp_path, silence):
 
 
 def test_no_picture_is_never_written(pipeline, folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(pipeline.synthesizer, "speaker", lambda clips: clips.faces * float("nan"))
+    monkeypatch.setattr(pipeline.models.synthesizer, "sampler", lambda clips: clips.faces * float("nan"))
     with pytest.raises(BadInput, match="gives no picture"):
-        pipeline.dub(Job(folder / "person.mp4", folder / "words.wav", tmp_path / "out.mp4"))
+        dub(pipeline, Job(folder / "person.mp4", folder / "words.wav", tmp_path / "out.mp4"))
     assert not any(tmp_path.iterdir())
 
 
 def test_settings_of_the_loaded_model_cannot_be_adjusted(pipeline):
-    assert pipeline.adjusted(seed=7, length="video").synthesizer is pipeline.synthesizer
+    assert pipeline.adjusted(seed=7, length="video").models is pipeline.models
     with pytest.raises(ValueError, match="seed"):
         pipeline.adjusted(seed=8)
 
@@ -245,13 +250,13 @@ def test_memory_is_bounded(pipeline, folder, monkeypatch):
             most = max(most, alive)
             yield frame
 
-    render_job = pipeline.prepare(Job(folder / "person.mp4", folder / "words.wav", folder / "unused.mp4"))
+    render_job = prepared(pipeline, Job(folder / "person.mp4", folder / "words.wav", folder / "unused.mp4"))
     monkeypatch.setattr("lipsync.planning.timeline.read_frames", frames)
-    monkeypatch.setattr(type(pipeline.synthesizer), "__call__", lambda self, slots, shown: shown.faces)
+    monkeypatch.setattr(type(pipeline.models.synthesizer), "__call__", lambda self, slots, shown: shown.faces)
     turn = render_job.turns[0]
     box = FaceTrack.fixed(200, Box(20, 20, 90, 90))
-    render_job.plan = Plan(200, 200, "hold")
     own = References(turn.references.crops[:0], np.full(200, -1))
-    render_job.turns = [SpeakerTurn(0, 200, 0, box, own, turn.mel)]
+    turns = [SpeakerTurn(0, 200, 0, box, own, turn.mel)]
+    render_job = replace(render_job, plan=Plan(200, 200, "hold"), turns=turns)
     assert sum(1 for _ in render_job.frames()) == 200
-    assert most <= 2 * pipeline.synthesizer.grid + 2
+    assert most <= 2 * pipeline.models.synthesizer.grid + 2

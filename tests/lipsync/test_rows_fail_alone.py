@@ -11,7 +11,6 @@ from lipsync.cli.main import generate
 from lipsync.jobs.manifest import Manifest
 from lipsync.pipeline import LipSyncPipeline
 from lipsync.rendering.lockstep import LockstepBatcher
-from lipsync.rendering.render_job import RenderJob
 
 
 @pytest.fixture
@@ -34,17 +33,17 @@ def lines(here: Path) -> dict[str, dict[str, object]]:
     return {line["output"]: line for line in map(json.loads, texts)}
 
 
-@pytest.mark.parametrize("where", ["prepare", "write"])
-def test_a_bug_in_one_row(here, checkpoint, monkeypatch, capsys, where):
-    kind, before = (LipSyncPipeline, LipSyncPipeline.prepare) if where == "prepare" else (RenderJob, RenderJob.write)
+@pytest.mark.parametrize("step", ["prepare", "render"])
+def test_a_bug_in_one_row(here, checkpoint, monkeypatch, capsys, step):
+    before = getattr(LipSyncPipeline, step)
 
-    def breaks(self, job, *args, **kwargs):
-        own = job.job if where == "prepare" else self.job
-        if own.video.name == "b.mp4":
+    def breaks(self, of, *args, **kwargs):
+        info = of.media.info if step == "prepare" else of.info
+        if info.path.name == "b.mp4":
             raise ZeroDivisionError("1 / 0")
-        return before(self, job, *args, **kwargs)
+        return before(self, of, *args, **kwargs)
 
-    monkeypatch.setattr(kind, where, breaks)
+    monkeypatch.setattr(LipSyncPipeline, step, breaks)
     assert run(checkpoint) == 5
     report = lines(here)
     assert report["a.mp4"]["error"] is report["c.mp4"]["error"] is None
@@ -52,7 +51,7 @@ def test_a_bug_in_one_row(here, checkpoint, monkeypatch, capsys, where):
     log = (here / "out" / "l.report.log").read_text()
     assert "Traceback" in log and "ZeroDivisionError" in log and "b.mp4" in log
     assert "Traceback" not in capsys.readouterr().err
-    monkeypatch.setattr(kind, where, before)
+    monkeypatch.setattr(LipSyncPipeline, step, before)
     assert run(checkpoint) == 0 and (here / "out" / "b.mp4").exists()
 
 

@@ -9,10 +9,12 @@ import pytest
 from audio import read_sound
 from core.errors import BadInput
 from lipsync.jobs.job import Job
+from lipsync.jobs.runner import dub
 from lipsync.pipeline import LipSyncPipeline
 from lipsync.planning.audio_mix import RATE, Placed, mix
 from lipsync.planning.speaker_segments import SpeakerSegment, read_segments
 from lipsync.settings import Settings
+from tests.helpers.prepared import prepared
 from tests.helpers.talking_head import picture, tone
 from video import probe, read_frames, write_video
 
@@ -106,12 +108,12 @@ def test_each_says_its_own_and_both_are_heard(pipeline, couple, folder, tmp_path
     listing.write_text('start,end,face,sound\n0.08,0.4,"point:112,60",anna.wav\n0.24,0.6,"point:370,60",bert.wav\n')
     job = Job(couple, None, tmp_path / "out.mkv", segments=listing)
     pipeline = pipeline.adjusted(strict_pose="force")  # these faces are drawn
-    render_job = pipeline.prepare(job)
+    render_job = prepared(pipeline, job)
     frames, before = list(render_job.frames()), list(read_frames(couple))[: render_job.plan.frames]
     left, right = changed(frames, before)
     assert left == list(range(2, 10)) and right == list(range(6, 15))
     assert render_job.plan.frames == 15 and render_job.edited == 13
-    pipeline.dub(job)
+    dub(pipeline, job)
     assert probe(job.output).audio
     loud = np.abs(read_sound(job.output).samples) > 0.02
     assert not loud[:1000].any() and loud[2000:9000].any()
@@ -125,7 +127,7 @@ def test_a_segment_hears_its_own_sound_from_its_start(pipeline, couple, tmp_path
     late.write_text("start,end,sound\n0.32,0.72,words.wav\n")
     still = pipeline.adjusted(first_frame=True, length="audio")
     jobs = [Job(couple, None, tmp_path / "o.mp4", segments=listing) for listing in (early, late)]
-    first, second = (list(still.prepare(job).frames()) for job in jobs)
+    first, second = (list(prepared(still, job).frames()) for job in jobs)
     assert all(np.abs(a.astype(int) - b).max() <= 1 for a, b in zip(first[:10], second[8:18], strict=True))
 
 
@@ -133,13 +135,14 @@ def test_one_sound_for_all_is_heard_by_each_at_its_own_time(pipeline, couple, fo
     listing = tmp_path / "who.jsonl"
     listing.write_text('{"start": 0.2, "end": 0.4}\n')
     job = Job(couple, folder / "words.wav", tmp_path / "o.mp4", segments=listing)
-    render_job, whole = pipeline.prepare(job), pipeline.prepare(Job(couple, folder / "words.wav", tmp_path / "o.mp4"))
+    job_plan, words = pipeline.plan(job), folder / "words.wav"
+    render_job, whole = pipeline.prepare(job_plan), prepared(pipeline, Job(couple, words, tmp_path / "o.mp4"))
     pairs = list(zip(render_job.frames(5, 10), whole.frames(5, 10), strict=True))
-    assert all(np.array_equal(a, b) for a, b in pairs) and render_job.sound == folder / "words.wav"
+    assert all(np.array_equal(a, b) for a, b in pairs) and job_plan.media.output_sound == words
 
 
 def test_one_face_cannot_say_two_things(pipeline, couple, folder, tmp_path):
     listing = tmp_path / "who.csv"
     listing.write_text("start,end,face\n0,0.5,largest\n0.4,0.8,index:0\n")
     with pytest.raises(BadInput, match=r"0\.40 s"):
-        pipeline.prepare(Job(couple, folder / "words.wav", tmp_path / "o.mp4", segments=listing))
+        prepared(pipeline, Job(couple, folder / "words.wav", tmp_path / "o.mp4", segments=listing))

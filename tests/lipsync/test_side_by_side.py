@@ -20,7 +20,7 @@ from lipsync.jobs.item import FilelistItem
 from lipsync.jobs.job import Job
 from lipsync.jobs.manifest import Manifest
 from lipsync.pipeline import LipSyncPipeline
-from lipsync.rendering.renderer import StepInput, Synthesizer
+from lipsync.rendering.frame_source import AutoregressiveFrames, StepInput
 from tests.helpers.talking_head import talking, tone
 from video import read_frames, write_video
 
@@ -62,14 +62,14 @@ def made(out: Path) -> dict[str, np.ndarray]:
 def listen(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many frames were asked for at a time."""
     counts: list[int] = []
-    answer = Synthesizer.next_frames
+    answer = AutoregressiveFrames.next_frames
 
-    def next_frames(self: Synthesizer, asked: Mapping[int, StepInput], side: int = 1):  # type: ignore[no-untyped-def]
+    def next_frames(self: AutoregressiveFrames, asked: Mapping[int, StepInput], side: int):  # type: ignore[no-untyped-def]
         assert side == 4 or (len(asked) <= side == 3)  # a list's, or the segments of a long result
         counts.append(len(asked))
         return answer(self, asked, side)
 
-    monkeypatch.setattr(Synthesizer, "next_frames", next_frames)
+    monkeypatch.setattr(AutoregressiveFrames, "next_frames", next_frames)
     return counts
 
 
@@ -101,7 +101,7 @@ def test_a_frame_that_is_no_picture_is_the_fault_of_its_result_alone(
 ) -> None:
     items = [item for item in listed(data, tmp_path) if "broken" not in item.where and "long" not in item.where]
     flawed = batch(speaking, tmp_path)
-    speak, calls = flawed.pipeline.synthesizer.speaker, []
+    speak, calls = flawed.pipeline.models.synthesizer.sampler, []
 
     def speaker(clips):  # type: ignore[no-untyped-def]
         spoken = speak(clips).clone()
@@ -110,7 +110,7 @@ def test_a_frame_that_is_no_picture_is_the_fault_of_its_result_alone(
             spoken[1] = float("nan")
         return spoken
 
-    monkeypatch.setattr(flawed.pipeline.synthesizer, "speaker", speaker)
+    monkeypatch.setattr(flawed.pipeline.models.synthesizer, "sampler", speaker)
     account = flawed.run(items)
     assert account.done == len(items) - 1 and ["gives no picture" in str(p) for p in account.problems] == [True]
     assert len(made(tmp_path)) == account.done and not list(tmp_path.glob("*.parts"))
@@ -125,7 +125,7 @@ def test_without_memory_for_one_frame_each_is_accounted_for(
     def speaker(clips):  # type: ignore[no-untyped-def]
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(full.pipeline.synthesizer, "speaker", speaker)
+    monkeypatch.setattr(full.pipeline.models.synthesizer, "sampler", speaker)
     account = full.run(items)
     assert account.done == 0 and len(account.problems) == len(items)
     assert all(isinstance(problem, OutOfMemory) for problem in account.problems) and not list(tmp_path.glob("*.m*"))
@@ -135,7 +135,7 @@ def test_ctrl_c_ends_all_lanes_and_leaves_nothing_half_done(
     speaking: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch  # noqa: F811
 ) -> None:
     stopped = batch(speaking, tmp_path)
-    speak, calls = stopped.pipeline.synthesizer.speaker, []
+    speak, calls = stopped.pipeline.models.synthesizer.sampler, []
 
     def speaker(clips):  # type: ignore[no-untyped-def]
         calls.append(1)
@@ -143,7 +143,7 @@ def test_ctrl_c_ends_all_lanes_and_leaves_nothing_half_done(
             raise KeyboardInterrupt
         return speak(clips)
 
-    monkeypatch.setattr(stopped.pipeline.synthesizer, "speaker", speaker)
+    monkeypatch.setattr(stopped.pipeline.models.synthesizer, "sampler", speaker)
     with pytest.raises(Stopped, match="same command goes on"):
         stopped.run(listed(data, tmp_path))
     assert {path.suffix for path in tmp_path.iterdir()} <= {".mp4", ".jsonl"}

@@ -11,6 +11,7 @@ from lipsync.inspect.preview import contact_sheet, preview
 from lipsync.jobs.job import Job
 from lipsync.pipeline import LipSyncPipeline
 from lipsync.settings import Settings
+from tests.helpers.prepared import prepared
 from tests.helpers.talking_head import picture, talking
 from video import probe, read_frames, write_video
 
@@ -20,7 +21,7 @@ SETTINGS = Settings(detector="haar", device="cpu", precision="fp32", cache=None)
 def test_a_preview_is_a_moment_of_the_result(checkpoint, folder, tmp_path):
     job = Job(folder / "person.mp4", folder / "words.wav", tmp_path / "still.png")
     still = preview(checkpoint, SETTINGS, job, 0.4)
-    render_job = LipSyncPipeline(checkpoint, SETTINGS).prepare(job)
+    render_job = prepared(LipSyncPipeline(checkpoint, SETTINGS), job)
     (whole,) = render_job.frames(10, 11)
     before = next(read_frames(folder / "person.mp4", start=10))
     assert np.array_equal(still[:, :256], before)

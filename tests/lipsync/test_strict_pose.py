@@ -9,8 +9,10 @@ import pytest
 from face_detection.alignment import POINTS, TALL, TEMPLATE
 from face_detection.landmarks import Found
 from lipsync.jobs.job import Job, unfit_sentence
+from lipsync.jobs.runner import dub
 from lipsync.pipeline import LipSyncPipeline
 from lipsync.settings import Settings
+from tests.helpers.prepared import prepared
 from tests.helpers.talking_head import picture
 from video import write_video
 
@@ -36,7 +38,7 @@ class Looking:
 @pytest.fixture
 def pipeline(checkpoint):
     pipeline = LipSyncPipeline(checkpoint, SETTINGS)
-    pipeline._shared["landmarks"] = Looking()
+    pipeline.models.landmarks = Looking()
     return pipeline
 
 
@@ -55,10 +57,11 @@ def video(tmp_path_factory):
 
 def spoken(pipeline, video, words, **changes):
     pipeline = pipeline.adjusted(**changes)
-    render_job = pipeline.prepare(Job(video, words, video.parent / "unused.mp4"))
+    render_job = prepared(pipeline, Job(video, words, video.parent / "unused.mp4"))
     frames = np.stack(list(render_job.frames())).astype(int)
-    before = np.stack([edit.picture for edit in render_job.edits(0, render_job.plan.frames)]).astype(int)
-    return frames, before, pipeline.report(render_job), render_job
+    edits = render_job.edits(0, render_job.plan.frames, render_job.frame_source)
+    before = np.stack([edit.picture for edit in edits]).astype(int)
+    return frames, before, render_job.report(), render_job
 
 
 def test_the_edit_fades_to_the_original_and_back(pipeline, video, folder):
@@ -77,13 +80,13 @@ def test_the_edit_fades_to_the_original_and_back(pipeline, video, folder):
 
 def test_keep_leaves_just_those_frames_and_force_none(pipeline, video, folder):
     kept, before, report, _ = spoken(pipeline, video, folder / "words.wav", strict_pose="keep")
-    asked = pipeline._shared["landmarks"].asked
+    asked = pipeline.models.landmarks.asked
     forced, _, all_made, _ = spoken(pipeline, video, folder / "words.wav", strict_pose="force")
     assert report.unfit == [(14, 21, "turned away")] and report.edited == 28
     assert np.array_equal(kept[14:22], before[14:22])
     assert np.array_equal(kept[:14], forced[:14]) and np.array_equal(kept[22:], forced[22:])
     assert all_made.unfit == [] and all_made.edited == 36
-    assert pipeline._shared["landmarks"].asked == asked == 36  # who forces asks for no points
+    assert pipeline.models.landmarks.asked == asked == 36  # who forces asks for no points
 
 
 def test_any_stretch_fades_as_the_whole_does(pipeline, video, folder):
@@ -94,7 +97,7 @@ def test_any_stretch_fades_as_the_whole_does(pipeline, video, folder):
 
 def test_an_aligned_face_fades_at_the_same_frames(pipeline, video, folder):
     pipeline = copy(pipeline)
-    pipeline.synthesizer.framing = "aligned"
+    pipeline.models.synthesizer.framing = "aligned"
     faded, before, report, _ = spoken(pipeline, video, folder / "words.wav")
     assert report.unfit == [(14, 21, "turned away")] and np.array_equal(faded[14:22], before[14:22])
     assert (faded[13] != before[13]).any() and (faded[22] != before[22]).any()
@@ -102,11 +105,11 @@ def test_an_aligned_face_fades_at_the_same_frames(pipeline, video, folder):
 
 def test_a_box_that_is_given_is_not_judged(pipeline, video, folder):
     _, _, report, _ = spoken(pipeline, video, folder / "words.wav", box=(40.0, 150.0, 60.0, 160.0))
-    assert report.edited == 36 and pipeline._shared["landmarks"].asked == 0
+    assert report.edited == 36 and pipeline.models.landmarks.asked == 0
 
 
 def test_it_is_said_in_a_sentence(pipeline, video, folder, tmp_path, capsys):
-    report = pipeline.dub(Job(video, folder / "words.wav", tmp_path / "result.mp4"))
+    report = dub(pipeline, Job(video, folder / "words.wav", tmp_path / "result.mp4"))
     said = [line for line in capsys.readouterr().err.splitlines() if "--strict_pose force" in line]
     assert len(said) == 1 and "turned away in 14-21" in said[0] and report.edited == 28
     assert unfit_sentence(video, []) is None

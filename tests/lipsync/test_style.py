@@ -13,6 +13,7 @@ from lipsync.jobs.job import Job
 from lipsync.motion.style_reference import STRETCH, STRETCHES, stretches
 from lipsync.pipeline import LipSyncPipeline
 from lipsync.settings import Settings
+from tests.helpers.prepared import prepared
 from tests.helpers.talking_head import picture, talking, tone
 from tests.helpers.tiny_style import save
 from video import PICTURES, read_frames, write_video
@@ -161,7 +162,7 @@ def test_a_part_of_a_long_video_has_the_manner_of_the_whole(model: Path, tmp_pat
     write_video(tmp_path / "long.mp4", talking(170), Fraction(25), sound=sound, preset="ultrafast")
     pipeline = LipSyncPipeline(model, Settings(detector="haar", device="cpu", precision="fp32", cache=None))
     job = Job(tmp_path / "long.mp4", sound, tmp_path / "o.mp4")
-    (whole,), (part,) = (pipeline.prepare(job, within=within).turns for within in (None, (160, 170)))
+    (whole,), (part,) = (prepared(pipeline, job, within=within).turns for within in (None, (160, 170)))
     assert part.motion is not None and np.array_equal(part.motion, whole.motion)
 
 

@@ -31,14 +31,14 @@ def crops(count: int, size: int = 32):
 
 def failing(synthesizer: Synthesizer, problem: BaseException, above: int):
     """Makes batches of more than `above` fail."""
-    speaker = synthesizer.speaker
+    speaker = synthesizer.sampler
 
     def speak(clips):
         if clips.faces.shape[1] > above:
             raise problem
         return speaker(clips)
 
-    synthesizer.speaker = speak
+    synthesizer.sampler = speak
 
 
 @pytest.mark.parametrize(
@@ -84,27 +84,27 @@ def test_no_picture_is_repeated_in_float32(checkpoint, said, broken):
     synthesizer = Synthesizer(checkpoint, replace(SETTINGS, precision="bf16"), said.append)
     exact = Synthesizer(checkpoint, SETTINGS, said.append)
     wrong = float("nan") if broken == "nan" else 0.3
-    speaker = synthesizer.speaker
+    speaker = synthesizer.sampler
 
     def speak(clips):
         spoken = speaker(clips).clone()
         spoken[:, 2, :, 16:] = wrong
         return spoken
 
-    synthesizer.speaker = speak
+    synthesizer.sampler = speak
     assert np.array_equal(synthesizer(range(8), NetworkInputs(*crops(8))), exact(range(8), NetworkInputs(*crops(8))))
     synthesizer(range(8), NetworkInputs(*crops(8)))
     assert len(said) == 1 and "float32" in said[0]
 
 
 def test_no_picture_in_float32_either_is_never_written(synthesizer):
-    synthesizer.speaker = lambda clips: clips.faces * float("nan")
+    synthesizer.sampler = lambda clips: clips.faces * float("nan")
     with pytest.raises(BadInput, match="--model_path"):
         synthesizer([0], NetworkInputs(*crops(1)))
 
 
 def test_a_face_that_was_blank_may_stay_so(synthesizer):
-    synthesizer.speaker = lambda clips: torch.zeros_like(clips.faces)
+    synthesizer.sampler = lambda clips: torch.zeros_like(clips.faces)
     _, references, windows = crops(1)
     grey = np.full((1, 32, 32, 3), 128, np.uint8)
     assert synthesizer([0], NetworkInputs(grey, references, windows)).shape == grey.shape

@@ -15,6 +15,7 @@ from lipsync.pipeline import LipSyncPipeline
 from lipsync.settings import Settings
 from systems.registry import describe, load_motion
 from systems.style import LipMotion
+from tests.helpers.prepared import prepared
 from tests.helpers.talking_head import talking, tone
 from tests.helpers.tiny_motion import CONFIG, space
 from tests.helpers.tiny_style import filled, save
@@ -45,7 +46,7 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
 
 def motion(model: Path, job: Job, within: tuple[int, int] | None = None, **settings: object) -> np.ndarray:
     pipeline = LipSyncPipeline(model, Settings(detector="haar", device="cpu", precision="fp32", cache=None, **settings))  # type: ignore[arg-type]
-    (turn,) = pipeline.prepare(job, within=within).turns
+    (turn,) = prepared(pipeline, job, within=within).turns
     assert turn.motion is not None
     return turn.motion
 

@@ -19,7 +19,7 @@ from systems.inpainting import SpaceInpainter
 from systems.objective import Judges
 from systems.style import Renderer, RendererObjective, RendererTraining, StyleSystem
 from systems.syncdiff import SyncDiff, SyncDiffConfig, SyncDiffNetwork, SyncDiffObjective, SyncDiffTraining
-from systems.system import Speaker
+from systems.system import FaceSampler
 from systems.training import train
 from tests.helpers.tiny_style import AUTOENCODER, SHORT, filled, parts, same_state, save
 from tests.helpers.tiny_style import CONFIG as RENDERER
@@ -159,7 +159,7 @@ def test_it_trains_resumes_and_is_a_model_where_it_was_trained(
     found = registry.load_system(tmp_path / "whole")
     assert found.config.latents == ((4, 8, 8) if has == ["autoencoder"] else ())
     batch = with_motion(found, clips(found))  # type: ignore[arg-type]
-    assert torch.isfinite(Speaker(found)(batch)).all()
+    assert torch.isfinite(FaceSampler(found)(batch)).all()
     shutil.rmtree(folder)
     assert registry.load_system(tmp_path / "whole" / "weights.safetensors").config == found.config
 

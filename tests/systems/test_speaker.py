@@ -1,4 +1,4 @@
-"""A Speaker says the same with the same seed, however its work is divided, and never touches what is visible."""
+"""A FaceSampler says the same with the same seed, however its work is divided, and never touches what is visible."""
 
 from dataclasses import replace
 
@@ -11,7 +11,7 @@ from guided_diffusion.samplers import SampleConfig
 from scripts.formula import fill
 from systems import validation
 from systems.diff2lip import Diff2Lip, Diff2LipConfig
-from systems.system import Speaker
+from systems.system import FaceSampler
 from tests.helpers.toy import talking
 
 CLIPS = stack([window(talking(n), 3, 3, 10) for n in range(2)])
@@ -34,10 +34,10 @@ def part(clips: ClipBatch, rows: slice, frames: slice) -> ClipBatch:
 @pytest.mark.parametrize("config", [PAPER, OURS], ids=["paper", "ours"])
 def test_same_seed_same_faces(config: Diff2LipConfig, sampler: str) -> None:
     sampling = SampleConfig(sampler, "3")  # type: ignore[arg-type]
-    faces = Speaker(speaking(config), sampling)(CLIPS)
+    faces = FaceSampler(speaking(config), sampling)(CLIPS)
     assert faces.shape == CLIPS.faces.shape and faces.dtype == torch.float32 and faces.abs().max() <= 1
-    assert torch.equal(faces, Speaker(speaking(config), sampling)(CLIPS))
-    other = Speaker(speaking(config), sampling, seed=8)(CLIPS)
+    assert torch.equal(faces, FaceSampler(speaking(config), sampling)(CLIPS))
+    other = FaceSampler(speaking(config), sampling, seed=8)(CLIPS)
     assert not torch.equal(faces, other)
     assert torch.equal(faces[..., :16, :], CLIPS.faces[..., :16, :])
     assert torch.equal(other[..., :16, :], CLIPS.faces[..., :16, :])
@@ -45,7 +45,7 @@ def test_same_seed_same_faces(config: Diff2LipConfig, sampler: str) -> None:
 
 @pytest.mark.parametrize("sampler", ["ddim", "ddpm", "dpm++"])
 def test_any_division_of_the_work_gives_the_same_faces(sampler: str) -> None:
-    speaker = Speaker(speaking(), SampleConfig(sampler, "3"))  # type: ignore[arg-type]
+    speaker = FaceSampler(speaking(), SampleConfig(sampler, "3"))  # type: ignore[arg-type]
     whole = speaker(CLIPS)
     rows = torch.cat([speaker(part(CLIPS, slice(i, i + 1), slice(None))) for i in range(2)])
     frames = torch.cat([speaker(part(CLIPS, slice(None), slice(k, k + 1))) for k in range(3)], dim=1)
@@ -57,21 +57,21 @@ def test_frames_of_a_clip_start_from_one_noise() -> None:
     still = replace(
         CLIPS, faces=CLIPS.faces[:, :1].expand_as(CLIPS.faces), mel=CLIPS.mel[:, :1].expand_as(CLIPS.mel)
     )
-    faces = Speaker(speaking(), FEW)(still)
+    faces = FaceSampler(speaking(), FEW)(still)
     assert torch.allclose(faces, faces[:, :1].expand_as(faces), atol=1e-5)
 
 
 def test_noise_depends_on_seed_and_draw_alone() -> None:
-    one, other = Speaker(speaking(), seed=1), Speaker(speaking(PAPER), seed=1)
+    one, other = FaceSampler(speaking(), seed=1), FaceSampler(speaking(PAPER), seed=1)
     assert one.noise(0).shape == (1, 3, 32, 32)
     assert torch.equal(one.noise(3), other.noise(3))
-    assert len({float(Speaker(speaking(), seed=s).noise(d).sum()) for s in (1, 2) for d in (0, 1, 2)}) == 6
+    assert len({float(FaceSampler(speaking(), seed=s).noise(d).sum()) for s in (1, 2) for d in (0, 1, 2)}) == 6
 
 
 def test_it_samples_as_the_checkpoint_says_unless_told_otherwise() -> None:
     system = speaking()
-    assert Speaker(system).sampling == OURS.sampling
-    assert Speaker(system, FEW).sampling == FEW
+    assert FaceSampler(system).sampling == OURS.sampling
+    assert FaceSampler(system, FEW).sampling == FEW
 
 
 def test_held_out_windows_come_from_the_middle_of_clips_all_over() -> None:

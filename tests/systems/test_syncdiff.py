@@ -13,7 +13,7 @@ from scripts.formula import fill
 from systems import validation
 from systems.syncdiff import PoseConfig, SyncDiff, SyncDiffConfig, SyncDiffNetwork
 from systems.syncdiff.pose_bottleneck import PoseBottleneck
-from systems.system import Speaker, joined_past
+from systems.system import AutoregressiveState, FaceSampler
 from tests.helpers.tiny_syncdiff import MEL, PAPER, heard
 
 STEADY = replace(PAPER, unet=MEL.unet, diffusion=MEL.diffusion)  # an x0 made from eps multiplies errors of rounding
@@ -114,11 +114,11 @@ def test_a_history_is_the_frames_before_in_their_order() -> None:
         before = batch.before.clone()
         before[:, k] *= -0.5
         assert (output(model, replace(batch, before=before)) - plain)[0].abs().max() > 1e-6, k
-    speaker = Speaker(model, FEW)
-    parts, past = [], batch.before
+    speaker = FaceSampler(model, FEW)
+    parts, state = [], AutoregressiveState(3, batch.before)
     for k in range(3):  # made one by one, they are what is made in one go
-        parts.append(speaker(batch.frame(k, past)))
-        past = joined_past(past, parts[-1], 3)
+        parts.append(speaker(batch.frame(k, state.before)))
+        state.advance(parts[-1])
     assert torch.equal(torch.cat(parts, dim=1), speaker(batch))
     with pytest.raises(ValueError, match="a history of more than 1 frame needs a bottleneck"):
         PoseConfig("full", history=2)
@@ -135,16 +135,16 @@ def test_what_was_visible_comes_back_bit_for_bit(config: SyncDiffConfig) -> None
 
 @BOTH
 def test_same_seed_same_faces(config: SyncDiffConfig) -> None:
-    faces = Speaker(filled(config), FEW)(clips(config))
+    faces = FaceSampler(filled(config), FEW)(clips(config))
     assert faces.shape == (2, 3, 3, 32, 32) and faces.abs().max() <= 1
-    assert torch.equal(faces, Speaker(filled(config), FEW)(clips(config)))
-    assert not torch.equal(faces, Speaker(filled(config), FEW, seed=8)(clips(config)))
+    assert torch.equal(faces, FaceSampler(filled(config), FEW)(clips(config)))
+    assert not torch.equal(faces, FaceSampler(filled(config), FEW, seed=8)(clips(config)))
 
 
 @BOTH
 def test_frames_are_made_after_the_one_that_was_made(config: SyncDiffConfig) -> None:
     """Not after the real one: what the truth shows in the hidden half is of no consequence."""
-    speaker, batch = Speaker(filled(config), FEW), clips(config)
+    speaker, batch = FaceSampler(filled(config), FEW), clips(config)
     faces = batch.faces.clone()
     faces[..., HIDDEN, :] = -0.9
     assert torch.equal(speaker(batch), speaker(replace(batch, faces=faces)))
@@ -161,7 +161,7 @@ def test_frames_are_made_after_the_one_that_was_made(config: SyncDiffConfig) -> 
 
 @pytest.mark.parametrize("config", [STEADY, MEL], ids=["avhubert", "mel"])
 def test_clips_that_are_made_together_do_not_see_each_other(config: SyncDiffConfig) -> None:
-    speaker, batch = Speaker(filled(config), FEW), clips(config, number=3)
+    speaker, batch = FaceSampler(filled(config), FEW), clips(config, number=3)
     whole = speaker(batch)
     for rows in (slice(0, 1), slice(1, 3), slice(2, 3)):
         assert torch.allclose(speaker(batch.rows(rows)), whole[rows], atol=1e-4)
@@ -173,7 +173,8 @@ def test_without_a_pose_all_frames_are_made_at_once() -> None:
     assert not model.needs.before and model.needs.rows == 8
     batch = clips(config)
     assert batch.before is None
-    assert torch.allclose(Speaker(model, FEW)(batch)[:, 2:], Speaker(model, FEW)(batch.frame(2, None)), atol=1e-4)
+    sampler = FaceSampler(model, FEW)
+    assert torch.allclose(sampler(batch)[:, 2:], sampler(batch.frame(2, None)), atol=1e-4)
 
 
 def test_progress_is_measured_as_for_any_system() -> None:

@@ -1,0 +1,61 @@
+"""The networks of a pipeline, each loaded once, however many results are made with them."""
+
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.arrays import Pictures
+from dataset import to_network
+from face_detection import Detector, Landmarks, load_detector
+from systems.registry import load_motion
+from systems.stage1 import Stage1
+from video import VideoInfo
+
+from .messages import say
+from .planning.face_selection import FaceSelector
+from .rendering.renderer import Synthesizer
+from .settings import Settings
+
+
+class Models:
+    """The lip-sync system of a checkpoint, and what goes before it, loaded when first needed."""
+
+    def __init__(self, checkpoint: Path, settings: Settings) -> None:
+        """BadInput if there is no such checkpoint, device or precision."""
+        self.synthesizer = Synthesizer(checkpoint, settings, say)
+        self._detectors: dict[str, Detector] = {}
+
+    @cached_property
+    def stage1(self) -> Stage1 | None:
+        """What predicts lip motion, for a system that is told it; on the CPU in float32: it says the same anywhere."""
+        return load_motion(self.synthesizer.folder) if self.synthesizer.needs.motion else None
+
+    @cached_property
+    def landmarks(self) -> Landmarks:
+        """The landmark network."""
+        return Landmarks()
+
+    def detector(self, name: str) -> Detector:
+        """A face detector, by its name among the settings."""
+        if name not in self._detectors:
+            self._detectors[name] = load_detector(name, device=str(self.synthesizer.device), say=say)
+        return self._detectors[name]
+
+    def uses_landmarks(self, settings: Settings) -> bool:
+        """Whether a result depends on the landmarks of faces: where they are aligned, or judged."""
+        fixed = settings.box is not None or settings.fixed_crop
+        return self.synthesizer.framing == "aligned" or (settings.strict_pose != "force" and not fixed)
+
+    def face_selector(self, info: VideoInfo, settings: Settings) -> FaceSelector:
+        """The faces of a video, searched when they are asked for."""
+        return FaceSelector(
+            info, settings, lambda: self.detector(settings.detector),
+            (lambda: self.landmarks) if self.uses_landmarks(settings) else None, framing=self.synthesizer.framing,
+        )  # fmt: skip
+
+    def openings(self, faces: Pictures) -> NDArray[np.float32]:
+        """How far mouths are open: u8 [n, s, s, 3] -> f32 [n]; of a system that is told lip motion."""
+        assert self.stage1 is not None, "only what is told motion orders references by it"
+        return np.asarray(self.stage1.space.opening(self.stage1.read(to_network(faces))), np.float32)

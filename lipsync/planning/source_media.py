@@ -1,0 +1,197 @@
+"""The video and the sounds of a job: what is known of them, each found out once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from audio import MEL_RATE, FilterBanks, Sound, broken_samples, open_sound, read_filterbanks
+from audio.activity import Activity, speech_activity
+from core.arrays import Span
+from core.errors import BadInput
+from face_detection import FaceTrack
+from lipsync.jobs.job import Job
+from lipsync.messages import say
+from lipsync.models import Models
+from lipsync.motion.lip_motion import LipMotionSource, Motion
+from lipsync.settings import Settings
+from lipsync.stopwatch import Stopwatch
+from video import Mono, VideoInfo, probe
+
+from .audio_mix import Placed, mix
+from .references import References, choose_references
+from .speaker_segments import SpeakerSegment, read_segments
+from .timeline import Plan
+from .turns import frames_of
+
+SILENT = -3.999  # of a mel, where -4 is silence
+
+
+@dataclass(frozen=True)
+class HeardSound:
+    """What a network hears of a segment, its silence treated as the settings say.
+
+    banks  the same as AV-HuBERT hears it; None for a system that does not
+    gate   when the mouth is generated; None: always
+    """
+
+    sound: Sound
+    banks: FilterBanks | None
+    gate: Activity | None
+
+
+class SourceMedia:
+    """Reads, searches and listens when it is asked, and keeps what it found."""
+
+    def __init__(self, job: Job, settings: Settings, models: Models, watch: Stopwatch) -> None:
+        """BadInput for a video that cannot be read, and for a flag of style if the system has none."""
+        self.job, self.watch = job, watch
+        self._settings, self._models = settings, models
+        self._sounds: dict[Path, Sound] = {}
+        self._banks: dict[Path, FilterBanks] = {}
+        self._tracks: dict[tuple[str, int, int], FaceTrack] = {}
+        self._check_style()
+        self.segments = self._read_segments()
+        self.info: VideoInfo = probe(job.video)
+        if self.info.hdr:
+            say(f"{job.video}: is HDR or of a wide gamut; it is mapped to SDR, all of the picture")
+        self.faces = models.face_selector(self.info, settings)
+        self._lip_motion = self._read_lip_motion()
+
+    @cached_property
+    def seconds(self) -> float:
+        """When the last word is said: that of the sound for all, else of the segments' own."""
+        if self.job.audio is not None:
+            return self._sound(self.job.audio).mel.seconds
+        ends = [segment.start + self._sound(self._path(segment)).mel.seconds for segment in self.segments]
+        return max(min(end, s.end) if s.end is not None else end for end, s in zip(ends, self.segments, strict=True))
+
+    def track(self, face: str, start: int, stop: int) -> FaceTrack:
+        """The face that is meant, known in source frames start..stop-1 (see `FaceSelector.track`)."""
+        if (face, start, stop) not in self._tracks:
+            self._tracks[face, start, stop] = self.faces.track(face, start, stop)
+        return self._tracks[face, start, stop]
+
+    def references(self, track: FaceTrack, shown: Sequence[Span] | None) -> References:
+        """What shows the network the mouth of a face.
+
+        shown: the source frames that will be, all if None; what only others need is not read.
+        """
+        needs, settings = self._models.synthesizer.needs, self._settings
+        with self.watch("reference"):
+            return choose_references(
+                self.info.path, track, self._models.synthesizer.size, settings.reference, settings.seed,
+                count=needs.references, within=shown, openings=self._models.openings if needs.ordered else None,
+            )  # fmt: skip
+
+    def heard(self, segment: SpeakerSegment) -> HeardSound:
+        """What a segment says."""
+        path, silence = self._path(segment), self._settings.silence
+        sound, banks = self._sound(path), self._filterbanks(path)
+        if silence == "model":
+            return HeardSound(sound, banks, None)
+        activity = speech_activity(sound.mel)
+        if silence == "original":
+            return HeardSound(sound, banks, activity)
+        faded = None if banks is None else banks.faded(activity.openness, MEL_RATE)
+        return HeardSound(sound.hushed(activity), faded, None)
+
+    def motion(self, segment: SpeakerSegment, sound: Sound, plan: Plan) -> Motion | None:
+        """What the lips do while a segment says a sound, f32 [n, d] from where that begins; None if nobody is told.
+
+        It is of the whole segment, whatever part of it is made, so that every process makes the same.
+        """
+        if self._lip_motion is None:
+            return None
+        first, stop = frames_of(segment, plan)
+        frames = stop if segment.sound is None else stop - first
+        with self.watch("motion"):
+            return self._lip_motion(
+                lambda: self.track(segment.face, *plan.sources(first, stop)), sound, frames, plan.fps
+            )
+
+    def write_motion(self) -> None:
+        """What the lips do, where the job says."""
+        if self._lip_motion is not None and self.job.motion_out is not None:
+            self.job.motion_out.parent.mkdir(parents=True, exist_ok=True)
+            self._lip_motion.export(self.job.motion_out)
+
+    @property
+    def output_sound(self) -> Path | Mono:
+        """The sound of the result: what the job names for that, else the words, else the mix of its segments' sounds.
+        """
+        heard = self.job.heard or self.job.audio
+        if heard is not None:
+            return heard
+        return mix([Placed(s.sound, s.start, s.end) for s in self.segments if s.sound is not None])
+
+    def _read_segments(self) -> list[SpeakerSegment]:
+        """Those of the list; without one, one: the face of the settings says the sound, from their start to their end.
+        """
+        if self.job.segments is not None:
+            return read_segments(self.job.segments, self._settings.face, self.job.audio)
+        if self.job.audio is None:
+            raise BadInput("there are no words; pass --audio, or --segments")
+        return [SpeakerSegment(self._settings.start, self._settings.end, self._settings.face, None)]
+
+    def _read_lip_motion(self) -> LipMotionSource | None:
+        """For a system that is told lip motion."""
+        if self._models.stage1 is None:
+            return None
+        # These settings are of the video alone, and a style is read wherever there is a face.
+        whole = replace(self._settings, box=None, fixed_crop=False, pads=(0.0, 0.0, 0.0, 0.0), strict_pose="force")
+        return LipMotionSource(
+            self._models.stage1, self.job, self.info, self._settings.style_strength,
+            lambda info: self._models.face_selector(info, whole),
+        )  # fmt: skip
+
+    def _check_style(self) -> None:
+        """BadInput for a flag of style if the system has none."""
+        job, synthesizer = self.job, self._models.synthesizer
+        given = {"--style_video": job.style, "--motion_in": job.motion_in, "--motion_out": job.motion_out}
+        flags = [flag for flag, value in given.items() if value is not None]
+        flags += ["--style_strength"] * (self._settings.style_strength != 1)
+        if flags and not synthesizer.needs.motion:
+            raise BadInput(
+                f"{', '.join(flags)}: {synthesizer.checkpoint} knows no style; leave that out, or pass a style"
+                " model with --model_path, such as checkpoints/style-small"
+            )
+
+    def _sound(self, path: Path) -> Sound:
+        """Its samples are read when somebody asks for them."""
+        if path not in self._sounds:
+            sound = self._sounds[path] = open_sound(path)
+            if float(sound.mel.columns.max()) <= SILENT:
+                say(f"{path}: is silent throughout; nobody speaks")
+            if wrong := broken_samples(path):
+                say(f"{path}: {wrong} of its samples are no numbers and are heard as silence; export it again")
+        return self._sounds[path]
+
+    def _filterbanks(self, path: Path) -> FilterBanks | None:
+        if self._models.synthesizer.needs.rows and path not in self._banks:
+            self._banks[path] = read_filterbanks(path)
+        return self._banks.get(path)
+
+    def _path(self, segment: SpeakerSegment) -> Path:
+        path = segment.sound or self.job.audio
+        assert path is not None  # a segment without a sound is made only where there is one for all
+        return path
+
+
+@dataclass(frozen=True)
+class JobPlan:
+    """What is known of a job before any face is searched."""
+
+    job: Job
+    plan: Plan
+    media: SourceMedia
+
+    @property
+    def blocks(self) -> list[Span]:
+        """The blocks of source frames that must be searched to know all faces of the job, known ones among them."""
+        faces = self.media.faces
+        spans = [
+            faces.span(segment.face, *self.plan.sources(*frames_of(segment, self.plan)))
+            for segment in self.media.segments
+        ]
+        return sorted({block for span in spans if span for block in faces.finder.blocks(*span)})

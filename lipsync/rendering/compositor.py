@@ -1,0 +1,28 @@
+"""A new face becomes a layer over its frame: mask, paste, and the detail of the person's own skin."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.arrays import Picture
+from face_detection import Box, Layer, jaw_mask, lay, mouth_mask, news_above_lips, with_detail
+from lipsync.settings import Settings
+
+
+def composite(
+    frame: Picture, box: Box, before: Picture, after: Picture, strength: float, settings: Settings
+) -> Layer:
+    """What is laid over a frame u8 [h, w, 3]: the face `after` u8 [s, s, 3] instead of `before`, which the box cut.
+
+    strength: how much of it is seen, from 0 to 1.
+    """
+    layer = lay(after, box, _mask(before, after, settings) * strength, *frame.shape[:2])
+    return with_detail(layer, frame, box.width, settings.detail)
+
+
+def _mask(before: Picture, after: Picture, settings: Settings) -> NDArray[np.float32]:
+    """How much of a new face is pasted, f32 [s, s]."""
+    size = len(after)
+    feather = round(settings.feather * size)
+    if settings.mask == "half":
+        return mouth_mask(size, feather=feather)
+    return jaw_mask(size, feather=feather) * news_above_lips(before, after)
