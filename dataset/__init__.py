@@ -1,6 +1,7 @@
 """Where training clips come from: folders made by `dataset.prepare`, VoxCeleb2 and LRW as they are published."""
 
 from .clip import Clip, ClipBatch, Needs, to_network, to_pictures
+from .conditions import MEL, AudioCondition, AudioFeatures, FilterBankWindows, MelWindows
 from .corpus import corpus
 from .footage import Footage
 from .pack import PackClip
@@ -10,10 +11,15 @@ from .sampling import WindowConfig, Windows, stack, window
 from .video_clip import VideoClip, VideoTree
 
 __all__ = [
+    "MEL",
+    "AudioCondition",
+    "AudioFeatures",
     "Clip",
     "ClipBatch",
     "Entry",
+    "FilterBankWindows",
     "Footage",
+    "MelWindows",
     "Needs",
     "PackClip",
     "PreparedClip",

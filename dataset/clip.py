@@ -1,6 +1,6 @@
 """What training clips are made of, aligned by construction."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 
@@ -9,7 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from audio import ROW, FilterBanks, Mel
+from audio import FilterBanks, Mel
+
+from .conditions import MEL, AudioCondition
 
 
 @dataclass(frozen=True)
@@ -44,26 +46,29 @@ class Clip:
 
 @dataclass(frozen=True)
 class Needs:
-    """What a network must be shown besides faces, a reference and mel.
+    """What a network must be shown besides faces and a reference.
 
+    audio       what it hears around each frame; () for what is told motion instead
     before      frames before each: in training the real ones, in generation those that were just made
-    rows        of filter banks around each frame, which AV-HuBERT hears; 0 for none
     motion      numbers that say what the lips do, which in training are read from the faces; 0 for none
     references  frames of the same face for each frame
     ordered     several references begin with the one whose mouth is open widest
-    sound       whether it hears; what is told motion does not
     """
 
+    audio: tuple[AudioCondition, ...] = (MEL,)
     before: int = 0
-    rows: int = 0
     motion: int = 0
     references: int = 1
     ordered: bool = False
-    sound: bool = True
 
     def __post_init__(self) -> None:
-        if min(self.before, self.rows, self.motion) < 0 or self.references < 1:
-            raise ValueError("rows and motion are 0 or more, a network sees 1 or more references")
+        if min(self.before, self.motion) < 0 or self.references < 1:
+            raise ValueError("before and motion are 0 or more, a network sees 1 or more references")
+
+    @property
+    def filterbanks(self) -> bool:
+        """Whether anything that it hears is made of filter banks."""
+        return any(condition.filterbanks for condition in self.audio)
 
 
 @dataclass(frozen=True)
@@ -72,50 +77,57 @@ class ClipBatch:
 
     faces      [b, t, 3, s, s]
     reference  [b, t, 3, s, s]  for each frame, another one of the same face
-    mel        [b, t, 80, 16]   the window of each frame, as `Mel.windows` opens it
+    audio      name -> [b, t, ...]  what is heard around each frame, by the conditions of `Needs.audio`
     speech     [b, 80, 16]      what is heard with the sequence, as `Mel.span` opens it
     clip       [b] int64        sequences of one clip have the same number; None: each is of another
     before     [b, m, 3, s, s]  the frames before the first, in their order; None: there are none, or nobody needs them
-    banks      [b, t, r, 104]   around each frame, as `FilterBanks.windows` gives them; None: nobody needs them
     motion     [b, t, d]        what the lips are to do; None: nobody needs it
     references [b, t, k, 3, s, s]  several instead of one, `reference` among them; None: one is enough
     """
 
     faces: Tensor
     reference: Tensor
-    mel: Tensor
+    audio: Mapping[str, Tensor]
     speech: Tensor
     clip: Tensor | None = None
     before: Tensor | None = None
-    banks: Tensor | None = None
     motion: Tensor | None = None
     references: Tensor | None = None
 
     def __post_init__(self) -> None:
         b, t = self.faces.shape[:2]
-        apart = self.mel.shape[:2] != (b, t) or len(self.speech) != b
+        heard = {name: tuple(value.shape) for name, value in self.audio.items()}
+        apart = any(shape[:2] != (b, t) for shape in heard.values()) or len(self.speech) != b
         if apart or self.reference.shape != self.faces.shape or (self.clip is not None and self.clip.shape != (b,)):
             raise ValueError(
-                f"faces {tuple(self.faces.shape)}, reference {tuple(self.reference.shape)}, mel {tuple(self.mel.shape)}"
+                f"faces {tuple(self.faces.shape)}, reference {tuple(self.reference.shape)}, audio {heard}"
                 f" and speech {tuple(self.speech.shape)} do not belong together"
             )
         past = self.before
         if past is not None and (len(past), *past.shape[2:]) != (b, *self.faces.shape[2:]):
             raise ValueError(f"frames {tuple(past.shape)} are not before faces {tuple(self.faces.shape)}")
-        if self.banks is not None and (self.banks.shape[:2] != (b, t) or self.banks.shape[3:] != (ROW,)):
-            raise ValueError(f"banks {tuple(self.banks.shape)} are not of faces {tuple(self.faces.shape)}")
         if self.motion is not None and self.motion.shape[:2] != (b, t):
             raise ValueError(f"motion {tuple(self.motion.shape)} is not of faces {tuple(self.faces.shape)}")
         several = self.references
         if several is not None and (*several.shape[:2], *several.shape[3:]) != self.faces.shape:
             raise ValueError(f"references {tuple(several.shape)} are not of faces {tuple(self.faces.shape)}")
 
+    @property
+    def mel(self) -> Tensor:
+        """[b, t, 80, 16], where it is heard."""
+        return self.audio["mel"]
+
+    def with_audio(self, **audio: Tensor) -> "ClipBatch":
+        """The same sequences with other sound."""
+        return replace(self, audio={**self.audio, **audio})
+
     def frame(self, k: int, before: Tensor | None) -> "ClipBatch":
         """Frame k of each sequence, after the frames `before` [b, m, 3, s, s]."""
         at = slice(k, k + 1)
-        by_frame = ("faces", "reference", "mel", "banks", "motion", "references")
+        by_frame = ("faces", "reference", "motion", "references")
         there = {name: value[:, at] for name in by_frame if (value := getattr(self, name)) is not None}
-        return replace(self, **there, before=before)
+        audio = {name: value[:, at] for name, value in self.audio.items()}
+        return replace(self, **there, audio=audio, before=before)
 
     def rows(self, chosen: Tensor | slice) -> "ClipBatch":
         """Some of the sequences: by number, by a mask [b] bool, or a slice of them."""
@@ -126,8 +138,9 @@ class ClipBatch:
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> "ClipBatch":
         """Every tensor that there is, changed."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return replace(self, **{name: change(value) for name, value in values.items() if value is not None})
+        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "audio"}
+        changed = {name: change(value) for name, value in values.items() if value is not None}
+        return replace(self, **changed, audio={name: change(value) for name, value in self.audio.items()})
 
 
 def to_network(pictures: NDArray[np.uint8]) -> Tensor:

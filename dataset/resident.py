@@ -17,10 +17,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
+from audio import MELS, WINDOW
 from core.errors import BadInput
 from video.opening import one_thread_each
 
 from .clip import ClipBatch, Needs
+from .conditions import AudioFeatures
 from .pack import PackClip
 from .sampling import WindowConfig, balanced
 
@@ -46,7 +48,7 @@ class Resident:
         needs: Needs,
         device: torch.device,
     ) -> None:
-        if needs.rows:
+        if needs.filterbanks:
             raise BadInput("a pack is drawn without the filter banks that AV-HuBERT hears; prepare a folder of clips")
         if batch % config.per_clip:
             raise BadInput(f"a batch of {batch} does not divide into {config.per_clip} windows a clip")
@@ -74,12 +76,12 @@ class Resident:
         how = self._variation(rng, (len(chosen), numbers.shape[1])).repeated(count)
         pictures = self._pictures(numbers, how)
         faces, references = pictures[:, lead : lead + t], pictures[:, lead + t :]
-        windows, speech = self._sound(rng, chosen, starts.reshape(-1, count))
+        heard, speech = self._sound(rng, chosen, starts.reshape(-1, count))
         several = self.needs.references > 1
         return ClipBatch(
             faces=faces,
             reference=references[:, :1].expand_as(faces),
-            mel=windows,
+            audio=heard,
             speech=speech,
             clip=torch.from_numpy(clips).to(self.device),
             before=pictures[:, :lead] if lead else None,
@@ -149,23 +151,27 @@ class Resident:
             shown = torch.einsum("bij,bnjhw->bnihw", _to(self.device, how.mixing), shown) * falling[:, None]
         return (((shown - 127.5) * gain + offset) / 127.5).clamp(-1, 1)
 
-    def _sound(self, rng: Generator, chosen: NDArray[np.int64], starts: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        """The windows [b, t, 80, 16] and what is heard with each [b, 80, 16]; zeros for who does not listen.
+    def _sound(
+        self, rng: Generator, chosen: NDArray[np.int64], starts: NDArray[np.int64]
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """What is heard around each frame, and with each window [b, 80, 16], zeros for who does not listen.
 
         starts [clips, windows of a clip]: those of one clip are heard in one voice.
         """
         t = self.config.frames
-        if not self.needs.sound:
-            silence = torch.zeros(1, 1, 80, 16, device=self.device)
-            return silence.expand(self.batch, t, -1, -1), silence[0].expand(self.batch, -1, -1)
-        windows, speech = [], []
+        if not self.needs.audio:
+            return {}, torch.zeros(1, MELS, WINDOW, device=self.device).expand(self.batch, -1, -1)
+        windows: dict[str, list[NDArray[np.float32]]] = {condition.name: [] for condition in self.needs.audio}
+        speech = []
         voices = self.config.voice_jitter
         for number, own in zip(chosen, starts.tolist(), strict=True):
             clip = self.clips[number]
             voice = clip.mel.revoiced(rng.uniform(-voices, voices), 1 + rng.uniform(-voices, voices) / 100)
-            windows += [voice.windows(start, start + t, clip.fps) for start in own]
+            sound = AudioFeatures(voice, None, clip.name)  # a pack keeps no filter banks
+            for condition in self.needs.audio:
+                windows[condition.name] += [condition.windows(sound, start, start + t, clip.fps) for start in own]
             speech += [voice.span(start, t, clip.fps) for start in own]
-        return _on(self.device, windows), _on(self.device, speech)
+        return {name: _on(self.device, values) for name, values in windows.items()}, _on(self.device, speech)
 
 
 @dataclass(frozen=True)

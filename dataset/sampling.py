@@ -17,6 +17,7 @@ from audio import Mel
 from core.errors import BadInput
 
 from .clip import ClipBatch, Needs, to_network
+from .conditions import AudioFeatures
 from .footage import Footage
 
 NOTES = logging.getLogger(__name__)
@@ -192,10 +193,9 @@ def stack(batches: list[ClipBatch]) -> ClipBatch:
     return ClipBatch(
         torch.cat([b.faces for b in batches]),
         torch.cat([b.reference for b in batches]),
-        torch.cat([b.mel for b in batches]),
+        {name: torch.cat([b.audio[name] for b in batches]) for name in batches[0].audio},
         torch.cat([b.speech for b in batches]),
         before=_joined([b.before for b in batches]),
-        banks=_joined([b.banks for b in batches]),
         motion=_joined([b.motion for b in batches]),
         references=_joined([b.references for b in batches]),
     )
@@ -231,25 +231,18 @@ def _window(clip: Footage, mel: Mel, start: int, pictures: Tensor, needs: Needs)
     lead, several = needs.before, needs.references
     faces, references = pictures[None, lead:-several], pictures[None, -several:]
     frames, fps = faces.shape[1], clip.fps
+    sound = AudioFeatures(mel, clip.banks if needs.filterbanks else None, clip.name)
     return ClipBatch(
         faces=faces,
         reference=references[:, :1].expand_as(faces),
-        mel=torch.from_numpy(mel.windows(start, start + frames, fps))[None],
+        audio={
+            condition.name: torch.from_numpy(condition.windows(sound, start, start + frames, fps))[None]
+            for condition in needs.audio
+        },
         speech=torch.from_numpy(mel.span(start, frames, fps))[None],
         before=pictures[None, :lead] if lead else None,
-        banks=_banks(clip, start, start + frames, needs.rows) if needs.rows else None,
         references=references[:, None].expand(-1, frames, -1, -1, -1, -1) if several > 1 else None,
     )
-
-
-def _banks(clip: Footage, start: int, stop: int, rows: int) -> Tensor:
-    """[1, stop - start, rows, 104].  Raises BadInput if the clip was prepared without."""
-    if clip.banks is None:
-        raise BadInput(
-            f"{clip.name}: was prepared without the filter banks that AV-HuBERT hears; prepare the data again into"
-            " another folder, or train on the mel with --set model.audio_encoder=mel"
-        )
-    return torch.from_numpy(clip.banks.windows(start, stop, clip.fps, rows))[None]
 
 
 def _vary(faces: NDArray[np.uint8], *, mirrored: bool, gain: float, offset: float) -> NDArray[np.uint8]:

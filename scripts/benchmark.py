@@ -169,7 +169,7 @@ def systems_apart(clips: ClipBatch, device: torch.device, precision: torch.dtype
     SyncDiff's frames wait for each other: one stretch alone makes one at a time, 8 side by side 8.
     """
     one, many = clips.rows(slice(0, 1)), 8
-    frame = ClipBatch(one.faces[:, :1], one.reference[:, :1], one.mel[:, :1], one.speech).to(device)
+    frame = ClipBatch(one.faces[:, :1], one.reference[:, :1], {"mel": one.mel[:, :1]}, one.speech).to(device)
     side_by_side = ClipBatch(
         *(value.expand(many, *value.shape[1:]) for value in (frame.faces, frame.reference, frame.mel, frame.speech))
     )

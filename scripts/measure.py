@@ -100,7 +100,7 @@ def measure(speaker: FaceSampler, clips: list[Clip], other: list[Clip], split: s
         truth, reference = to_pictures(batch.faces[:, 0]), to_pictures(batch.reference[:, 0])
         figures = {f"reference/{k}": v for k, v in compare(reference, truth).items()}
         for name, sound in (("own", batch.mel), ("other", mel)):
-            spoken = speaker(ClipBatch(batch.faces, batch.reference, sound, batch.speech).to(device))
+            spoken = speaker(ClipBatch(batch.faces, batch.reference, {"mel": sound}, batch.speech).to(device))
             figures |= {f"{name}/{k}": v for k, v in compare(to_pictures(spoken[:, 0]), truth).items()}
         rows.append(Row(group_of(split, clip.speaker), clip.speaker, clip.name, figures))
     return rows

@@ -42,7 +42,8 @@ def there_and_back(clip: Footage, frames: int) -> ClipBatch:
 def chained(clips: ClipBatch) -> ClipBatch:
     """Sequences of one frame as one sequence."""
     return ClipBatch(
-        clips.faces.transpose(0, 1), clips.reference.transpose(0, 1), clips.mel.transpose(0, 1), clips.speech[:1]
+        clips.faces.transpose(0, 1), clips.reference.transpose(0, 1), {"mel": clips.mel.transpose(0, 1)},
+        clips.speech[:1],
     )
 
 
@@ -69,7 +70,7 @@ def main() -> None:
     options = parser.parse_args()
     device = resolve_device(options.device)
     system = registry.load_system(options.model_path).to(device)
-    if system.needs.rows or system.needs.motion:
+    if system.needs.filterbanks or system.needs.motion:
         raise BadInput(f"{options.model_path}: this script knows systems that hear the mel alone")
     precision = resolve_precision("auto", device)
     speaker = FaceSampler(store_weights(system, precision), precision=precision)

@@ -37,7 +37,7 @@ def windows(clips: Sequence[Footage], preset: Preset, needs: Needs, device: torc
 
 def check_filterbanks(first: Footage, needs: Needs, data: Path) -> None:
     """BadInput if the data was prepared without what the model hears; other footage is read as it is."""
-    if needs.rows and isinstance(first, PreparedClip) and first.banks is None:
+    if needs.filterbanks and isinstance(first, PreparedClip) and first.banks is None:
         raise BadInput(
             f"{data}: was prepared without the filter banks that AV-HuBERT hears; prepare it again into another folder,"
             " or train on the mel with --system syncdiff-small"

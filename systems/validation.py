@@ -57,10 +57,10 @@ def every(clips: ClipBatch, nth: int) -> ClipBatch:
 
 def mismatched(clips: ClipBatch) -> ClipBatch:
     """Each sequence with the sound, and the lip motion if it is told, of one half a batch away."""
-    shift = len(clips.mel) // 2
-    banks = None if clips.banks is None else clips.banks.roll(shift, 0)
+    shift = len(clips.faces) // 2
+    audio = {name: value.roll(shift, 0) for name, value in clips.audio.items()}
     motion = None if clips.motion is None else clips.motion.roll(shift, 0)
-    return replace(clips, mel=clips.mel.roll(shift, 0), speech=clips.speech.roll(shift, 0), banks=banks, motion=motion)
+    return replace(clips, audio=audio, speech=clips.speech.roll(shift, 0), motion=motion)
 
 
 def psnr_of_mouth_half(faces: Tensor, truth: Tensor) -> float:

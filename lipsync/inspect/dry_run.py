@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from audio import MELS, ROW, WINDOW, Mel, Sound
+from audio import MELS, Mel, Sound
 from face_detection import search
 from guided_diffusion.engine.device import process_memory
 from lipsync.jobs.job import Job, aligned
@@ -102,11 +102,10 @@ def _speak(synthesizer: Synthesizer) -> float:
     """Seconds a frame of the network; the first batch, which pays for what is built once, does not count."""
     grid, size, needs = synthesizer.grid, synthesizer.size, synthesizer.needs
     crops = np.random.default_rng(0).integers(0, 256, (grid, size, size, 3), np.uint8)
-    windows = np.zeros((grid, MELS, WINDOW), np.float32)
-    banks = np.zeros((grid, needs.rows, ROW), np.float32) if needs.rows else None
+    audio = {condition.name: np.zeros((grid, *condition.shape), np.float32) for condition in needs.audio}
     motion = np.zeros((grid, needs.motion), np.float32) if needs.motion else None
     references = crops if needs.references == 1 else np.repeat(crops[:, None], needs.references, axis=1)
-    shown = NetworkInputs(crops, references, windows, banks, motion)
+    shown = NetworkInputs(crops, references, audio, motion)
     return min(_seconds(lambda: synthesizer(range(grid), shown)) for _ in range(2)) / grid
 
 

@@ -168,7 +168,7 @@ class SourceMedia:
         return self._sounds[path]
 
     def _filterbanks(self, path: Path) -> FilterBanks | None:
-        if self._models.synthesizer.needs.rows and path not in self._banks:
+        if self._models.synthesizer.needs.filterbanks and path not in self._banks:
             self._banks[path] = read_filterbanks(path)
         return self._banks.get(path)
 

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from audio import FilterBanks, Mel
 from audio.activity import Activity
 from core.errors import BadInput
+from dataset import AudioCondition, AudioFeatures
+from dataset.conditions import Windows
 from face_detection import FaceTrack, unfit_ranges
 
 from .face_selection import missing_in
@@ -43,19 +45,14 @@ class SpeakerTurn:
         """What the lips do in these frames of the result: f32 [n, d], if that is known."""
         return None if self.motion is None else self.motion[np.array(frames) - self.origin]
 
-    def windows(self, frames: Sequence[int], plan: Plan) -> NDArray[np.float32]:
-        """What is heard with these frames of the result: f32 [n, 80, 16]."""
+    def audio(self, frames: Sequence[int], plan: Plan, conditions: Sequence[AudioCondition]) -> dict[str, Windows]:
+        """What is heard around these frames of the result, by each condition: f32 [n, ...]."""
         low, high = min(frames), max(frames) + 1
-        windows = self.mel.windows(low - self.origin, high - self.origin, plan.fps)
-        return np.asarray(windows[np.array(frames) - low], np.float32)
-
-    def rows(self, frames: Sequence[int], plan: Plan, count: int) -> NDArray[np.float32] | None:
-        """So many rows of filter banks around these frames of the result: f32 [n, count, 104], if there are banks."""
-        if self.banks is None:
-            return None
-        low, high = min(frames), max(frames) + 1
-        rows = self.banks.windows(low - self.origin, high - self.origin, plan.fps, count)
-        return np.asarray(rows[np.array(frames) - low], np.float32)
+        sound, places = AudioFeatures(self.mel, self.banks), np.array(frames) - low
+        return {
+            condition.name: condition.windows(sound, low - self.origin, high - self.origin, plan.fps)[places]
+            for condition in conditions
+        }
 
     def strength(self, start: int, stop: int, plan: Plan) -> NDArray[np.float32]:
         """f32 [stop - start]: how much of the generated mouth is seen, 0 where none is and none need be made."""

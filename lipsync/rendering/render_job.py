@@ -88,8 +88,8 @@ class RenderJob:
     ) -> NetworkInputs:
         """What the network is shown of frames that show these source frames."""
         return NetworkInputs(
-            crops, turn.references.of(sources, crops), turn.windows(frames, self.plan),
-            turn.rows(frames, self.plan, self.synthesizer.needs.rows), turn.moves(frames),
+            crops, turn.references.of(sources, crops),
+            turn.audio(frames, self.plan, self.synthesizer.needs.audio), turn.moves(frames),
         )  # fmt: skip
 
     def original(self) -> Iterator[Picture]:

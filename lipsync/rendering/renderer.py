@@ -1,6 +1,6 @@
 """The network, from crops to crops: in batches of one size, and what to do when memory or the picture fails."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,9 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from audio import MELS, WINDOW
 from core.arrays import Pictures
 from core.errors import BadInput, OutOfMemory, lacks_memory
 from dataset import ClipBatch, Needs, to_network, to_pictures
+from dataset.conditions import Windows
 from guided_diffusion.engine.device import resolve_device, resolve_precision, store_weights
 from guided_diffusion.samplers import SampleConfig
 from lipsync.settings import Settings
@@ -20,7 +22,6 @@ from systems import registry
 from systems.system import FaceSampler
 
 T = TypeVar("T")
-Windows = NDArray[np.float32]
 
 BLANK = 2 / 127.5
 """A patch that varies by no more than one grey level either way is all one colour."""
@@ -28,45 +29,48 @@ BLANK = 2 / 127.5
 
 @dataclass(frozen=True)
 class NetworkInputs:
-    """What the network is shown of n frames: faces, references u8 [n, s, s, 3], mel windows f32 [n, 80, 16].
+    """What the network is shown of n frames: faces, references u8 [n, s, s, 3], and what is heard around each.
 
     references: u8 [n, k, s, s, 3] for systems that see several.
-    banks: f32 [n, rows, 104] around each frame, for systems that hear those; else None.
+    audio: f32 [n, ...] by the names of the system's conditions.
     motion: f32 [n, d], what the lips do, for systems that are told; else None.
     """
 
     faces: Pictures
     references: Pictures
-    windows: Windows
-    banks: Windows | None = None
+    audio: Mapping[str, Windows]
     motion: Windows | None = None
 
     def part(self, frames: slice | NDArray[np.int64]) -> "NetworkInputs":
         """Some of the frames."""
-        banks = None if self.banks is None else self.banks[frames]
+        audio = {name: values[frames] for name, values in self.audio.items()}
         motion = None if self.motion is None else self.motion[frames]
-        return NetworkInputs(self.faces[frames], self.references[frames], self.windows[frames], banks, motion)
+        return NetworkInputs(self.faces[frames], self.references[frames], audio, motion)
 
     @staticmethod
     def joined(parts: Sequence["NetworkInputs"]) -> "NetworkInputs":
         """The frames of all of them, which know the same things."""
-        by_field = zip(*((p.faces, p.references, p.windows, p.banks, p.motion) for p in parts), strict=True)
-        return NetworkInputs(*(None if values[0] is None else np.concatenate(values) for values in by_field))  # type: ignore
+        motions = [part.motion for part in parts if part.motion is not None]
+        return NetworkInputs(
+            np.concatenate([part.faces for part in parts]),
+            np.concatenate([part.references for part in parts]),
+            {name: np.concatenate([part.audio[name] for part in parts]) for name in parts[0].audio},
+            np.concatenate(motions) if motions else None,
+        )
 
     def clips(self, *, apart: bool = False) -> ClipBatch:
-        """One sequence of n frames, or n sequences of one."""
+        """One sequence of n frames, or n sequences of one; no speech is heard with them, since nobody judges."""
 
         def arranged(values: Tensor) -> Tensor:
             return values[:, None] if apart else values[None]
 
         faces, references = arranged(to_network(self.faces)), arranged(to_network(self.references))
-        mel = torch.from_numpy(self.windows)
-        banks = None if self.banks is None else arranged(torch.from_numpy(self.banks))
+        audio = {name: arranged(torch.from_numpy(values)) for name, values in self.audio.items()}
         motion = None if self.motion is None else arranged(torch.from_numpy(self.motion))
         several = references if references.ndim > faces.ndim else None
         reference = references if several is None else several[:, :, 0]
-        speech = mel if apart else mel[:1]
-        return ClipBatch(faces, reference, arranged(mel), speech, banks=banks, motion=motion, references=several)
+        speech = torch.zeros(len(faces), MELS, WINDOW)
+        return ClipBatch(faces, reference, audio, speech, motion=motion, references=several)
 
 
 class Synthesizer:

@@ -52,7 +52,7 @@ class StyleSystem(SpaceInpainter[Conditions]):
         self.reader = reader
         self._keep(reader)
         self.needs = Needs(
-            motion=config.motion_dim, references=config.references, ordered=config.ordered, sound=False
+            audio=(), motion=config.motion_dim, references=config.references, ordered=config.ordered
         )
 
     @property

@@ -23,9 +23,10 @@ class AvHubertHearing(nn.Module):
 
     def forward(self, clips: ClipBatch) -> Tensor:
         """ValueError if the batch does not hold the filter banks that it needs."""
-        if clips.banks is None or clips.banks.shape[2] != self.fbank_frames:
+        banks = clips.audio.get("banks")
+        if banks is None or banks.shape[2] != self.fbank_frames:
             raise ValueError(f"AV-HuBERT hears {self.fbank_frames} rows of filter banks a frame, the batch has others")
-        features = self.encoder(clips.banks.flatten(0, 1))              # [b t, rows, width]
+        features = self.encoder(banks.flatten(0, 1))              # [b t, rows, width]
         first = self.fbank_frames // 2 - self.audio_tokens // 2                       # the frame's own row is rows // 2
         return self.norm(features[:, first : first + self.audio_tokens]) + self.positions  # type: ignore[no-any-return]
 

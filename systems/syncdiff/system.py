@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from dataset import ClipBatch, Needs
+from dataset import MEL, ClipBatch, FilterBankWindows, Needs
 from guided_diffusion.space import Space
 
 from ..inpainting import SpaceInpainter
@@ -45,7 +45,8 @@ class SyncDiff(SpaceInpainter[Conditions]):
         config = network.config
         super().__init__(config, network, autoencoder)
         before = 0 if config.pose.kind == "none" else config.pose.history
-        self.needs = Needs(before=before, rows=config.fbank_frames if config.audio_encoder == "avhubert" else 0)
+        heard = FilterBankWindows(config.fbank_frames) if config.audio_encoder == "avhubert" else MEL
+        self.needs = Needs((heard,), before=before)
 
     @property
     def sound_encoder(self) -> nn.Module:

@@ -47,11 +47,11 @@ def test_a_clip_refuses_what_are_no_faces(faces: np.ndarray) -> None:
 def test_a_batch_refuses_what_does_not_belong_together() -> None:
     good = window(counting(), 0, 5, 9)
     with pytest.raises(ValueError, match="do not belong together"):
-        ClipBatch(good.faces, good.reference[:, :4], good.mel, good.speech)
+        ClipBatch(good.faces, good.reference[:, :4], good.audio, good.speech)
     with pytest.raises(ValueError, match="do not belong together"):
-        ClipBatch(good.faces, good.reference, good.mel[:, :4], good.speech)
+        ClipBatch(good.faces, good.reference, {"mel": good.mel[:, :4]}, good.speech)
     with pytest.raises(ValueError, match="do not belong together"):
-        ClipBatch(good.faces, good.reference, good.mel, good.speech.repeat(2, 1, 1))
+        ClipBatch(good.faces, good.reference, good.audio, good.speech.repeat(2, 1, 1))
 
 
 def test_a_stack_holds_its_parts_in_order() -> None:

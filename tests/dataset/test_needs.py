@@ -11,8 +11,10 @@ import torch
 from audio import BANK_RATE, FilterBanks, read_filterbanks, read_mel
 from core.errors import BadInput
 from dataset import (
+    MEL,
     Clip,
     Entry,
+    FilterBankWindows,
     Needs,
     PreparedClip,
     WindowConfig,
@@ -29,7 +31,7 @@ from dataset.sync_filter import Offset, SyncFilter
 from tests.helpers.talking_head import tone
 from tests.helpers.toy import counting
 
-ALL = Needs(before=1, rows=4)
+ALL = Needs((MEL, FilterBankWindows(4)), before=1)
 FPS = Fraction(25)
 
 
@@ -50,11 +52,11 @@ def test_a_window_brings_the_frame_before_it_and_the_banks_around_it(augment: bo
     clip = banked()
     batch = Windows([clip], config, batch=8, seed=0, needs=ALL)[0]
     assert batch.before is not None and batch.before.shape == (8, 1, 3, 8, 8)
-    assert batch.banks is not None and batch.banks.shape == (8, 3, 4, 104)
+    assert "banks" in batch.audio and batch.audio["banks"].shape == (8, 3, 4, 104)
     firsts = range(1, 14)
     windows = [torch.from_numpy(clip.banks.windows(f, f + 3, FPS, 4)) for f in firsts] if clip.banks else []
     for i in range(8):
-        first = next(f for f, rows in zip(firsts, windows, strict=True) if torch.equal(rows, batch.banks[i]))
+        first = next(f for f, rows in zip(firsts, windows, strict=True) if torch.equal(rows, batch.audio["banks"][i]))
         if not augment:
             assert (number(batch.before[i, 0]), number(batch.faces[i, 0])) == (first - 1, first)
 
@@ -69,31 +71,31 @@ def test_a_window_brings_as_many_frames_before_it_as_are_needed() -> None:
 def test_what_nobody_needs_changes_no_batch() -> None:
     """Diff2Lip's windows are those that it had before others needed more."""
     plain = Windows([counting()], WindowConfig(frames=3), batch=4, seed=0)[5]
-    assert plain.before is None and plain.banks is None
+    assert plain.before is None and "banks" not in plain.audio
     again = Windows([banked()], WindowConfig(frames=3), batch=4, seed=0, needs=Needs())[5]
     assert torch.equal(plain.faces, again.faces) and torch.equal(plain.reference, again.reference)
 
 
 def test_parts_of_a_batch_keep_what_belongs_to_them() -> None:
     whole = stack([window(banked(), k, 3, 12, ALL) for k in (1, 4, 7)])
-    assert whole.before is not None and whole.banks is not None
+    assert whole.before is not None and "banks" in whole.audio
     some = whole.rows(torch.tensor([True, False, True])).to("cpu")
-    assert some.before is not None and some.banks is not None
+    assert some.before is not None and "banks" in some.audio
     assert [number(picture) for picture in some.before[:, 0]] == [0, 6]
     frame = whole.frame(2, whole.faces[:, 1:2])
-    assert frame.before is not None and frame.banks is not None and frame.faces.shape[1] == 1
-    assert torch.equal(frame.banks, whole.banks[:, 2:])
+    assert frame.before is not None and "banks" in frame.audio and frame.faces.shape[1] == 1
+    assert torch.equal(frame.audio["banks"], whole.audio["banks"][:, 2:])
     assert (number(frame.before[1, 0]), number(frame.faces[1, 0])) == (5, 6)
     assert stack([whole, replace(whole, before=None)]).before is None
 
 
 def test_what_does_not_belong_together_is_refused() -> None:
     good = window(banked(), 4, 3, 12, ALL)
-    assert good.before is not None and good.banks is not None
+    assert good.before is not None and "banks" in good.audio
     with pytest.raises(ValueError, match="are not before"):
         replace(good, before=good.before[..., :4])
-    with pytest.raises(ValueError, match="are not of faces"):
-        replace(good, banks=good.banks[:, :2])
+    with pytest.raises(ValueError, match="do not belong together"):
+        good.with_audio(banks=good.audio["banks"][:, :2])
     with pytest.raises(ValueError, match="frame 0 of a clip has fewer than 1 before it"):
         window(banked(), 0, 3, 12, ALL)
     with pytest.raises(BadInput, match="counting: was prepared without the filter banks"):

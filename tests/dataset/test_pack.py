@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from core.errors import BadInput
-from dataset import Needs, Resident, WindowConfig, corpus, to_pictures
+from dataset import FilterBankWindows, Needs, Resident, WindowConfig, corpus, to_pictures
 from dataset.pack import Labels, PackClip, is_pack, packed
 from face_detection import Box
 from face_detection.alignment import TALL, TEMPLATE
@@ -19,7 +19,7 @@ from video import write_video
 SIZE, FRAMES = 32, 20
 CPU = torch.device("cpu")
 PLAIN = WindowConfig(frames=1, margin=2, augment=False)
-NEEDS = Needs(motion=4, references=3, ordered=True, sound=False)
+NEEDS = Needs((), motion=4, references=3, ordered=True)
 
 
 def pack(folder: Path, speakers: str = "ab", *, frames: int = FRAMES, opening: np.ndarray | None = None) -> Path:
@@ -137,7 +137,7 @@ def test_colours_and_bends_are_those_of_the_whole_row(tmp_path: Path) -> None:
     """A picture of a pack, bent and lit otherwise: its references as it is, the next row by itself."""
     one = pack(tmp_path, "ab", frames=2)
     varied = WindowConfig(frames=1, augment=False, elastic=0.03, colour_jitter=0.2)
-    needs = Needs(motion=4, references=1, sound=False)
+    needs = Needs((), motion=4, references=1)
     batch = resident(one, varied, needs, batch=4)[0]
     plain = resident(one, WindowConfig(frames=1, augment=False), needs, batch=4)[0]
     changed, before = batch.faces[:, 0] + 1, plain.faces[:, 0] + 1
@@ -153,7 +153,7 @@ def test_a_bend_moves_what_is_seen(tmp_path: Path) -> None:
     clip = next(folder.glob("piece-*/train/a/one.mp4"))
     stripes = np.broadcast_to((np.arange(96) // 8 % 2 * 200)[None, :, None], (96, 96, 3)).astype(np.uint8)
     write_video(clip, (stripes for _ in range(3)), Fraction(25), sound=tmp_path / "sound.wav", crf=1)
-    needs = Needs(motion=4, references=1, sound=False)
+    needs = Needs((), motion=4, references=1)
     straight = resident(folder, WindowConfig(frames=1, augment=False), needs, batch=2)[0].faces[:, 0]
     bent = resident(folder, WindowConfig(frames=1, augment=False, elastic=0.03), needs, batch=2)[0].faces[:, 0]
     assert straight[0, 0].std(dim=0).max() < 0.1 < bent[0, 0].std(dim=0).max()
@@ -177,4 +177,4 @@ def test_who_wants_the_frames_before_gets_them(folder: Path) -> None:
     shown = np.concatenate([numbers(batch.before), numbers(batch.faces)], axis=1)
     assert (np.diff(shown, axis=1) == 1).all() and shown.min() >= 0 and shown.max() < FRAMES
     with pytest.raises(BadInput, match="AV-HuBERT"):
-        resident(folder, PLAIN, Needs(rows=50))
+        resident(folder, PLAIN, Needs((FilterBankWindows(50),)))

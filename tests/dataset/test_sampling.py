@@ -158,7 +158,7 @@ def test_sequences_of_one_clip_have_its_number() -> None:
     moved = batch.to("cpu")
     assert moved.clip is not None and torch.equal(moved.clip, batch.clip)
     with pytest.raises(ValueError, match="do not belong together"):
-        ClipBatch(batch.faces, batch.reference, batch.mel, batch.speech, batch.clip[:5])
+        ClipBatch(batch.faces, batch.reference, batch.audio, batch.speech, batch.clip[:5])
 
 
 def test_voices_vary_what_is_heard_and_nothing_that_is_seen() -> None:

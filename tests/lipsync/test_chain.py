@@ -98,7 +98,7 @@ class Recorder:
 
 def numbered(numbers: list[int]) -> NetworkInputs:
     faces = np.tile(np.array(numbers, np.uint8)[:, None, None, None], (1, 2, 2, 3))
-    return NetworkInputs(faces, faces, np.zeros((len(numbers), 80, 16), np.float32))
+    return NetworkInputs(faces, faces, {"mel": np.zeros((len(numbers), 80, 16), np.float32)})
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ def synthesizer(checkpoint, said) -> Synthesizer:
 def crops(count: int, size: int = 32):
     rng = np.random.default_rng(0)
     faces = rng.integers(0, 256, (count, size, size, 3), np.uint8)
-    return faces, faces[::-1].copy(), rng.normal(size=(count, 80, 16)).astype(np.float32)
+    return faces, faces[::-1].copy(), {"mel": rng.normal(size=(count, 80, 16)).astype(np.float32)}
 
 
 def failing(synthesizer: Synthesizer, problem: BaseException, above: int):

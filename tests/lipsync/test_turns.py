@@ -7,6 +7,7 @@ import pytest
 
 from audio import SAMPLE_RATE, SILENCE, Waveform, log_mel
 from audio.activity import speech_activity
+from dataset import MEL
 from face_detection import Box, FaceTrack
 from lipsync.planning.references import References
 from lipsync.planning.timeline import Plan
@@ -45,13 +46,13 @@ def test_with_a_gate_the_original_mouth_returns_in_silence_without_a_jump(mel):
 
 def test_a_turn_hears_its_sound_from_its_origin(mel):
     at_start, later = turn(mel, gate=speech_activity(mel)), turn(mel, first=30, origin=30, gate=speech_activity(mel))
-    assert np.array_equal(later.windows([80, 83], PLAN), at_start.windows([50, 53], PLAN))
+    assert np.array_equal(later.audio([80, 83], PLAN, [MEL])["mel"], at_start.audio([50, 53], PLAN, [MEL])["mel"])
     assert np.array_equal(later.strength(20, 130, PLAN)[10:], at_start.strength(0, 100, PLAN))
     assert not later.strength(20, 30, PLAN).any()
 
 
 def test_hushed_words_keep_their_windows_and_silence_is_digital(mel):
     hushed = turn(speech_activity(mel).hushed(mel))
-    assert np.array_equal(hushed.windows([60, 75], PLAN), turn(mel).windows([60, 75], PLAN))
-    assert (hushed.windows([20, 150], PLAN) == SILENCE).all()
-    assert (turn(mel).windows([20, 150], PLAN) > SILENCE).any()
+    assert np.array_equal(hushed.audio([60, 75], PLAN, [MEL])["mel"], turn(mel).audio([60, 75], PLAN, [MEL])["mel"])
+    assert (hushed.audio([20, 150], PLAN, [MEL])["mel"] == SILENCE).all()
+    assert (turn(mel).audio([20, 150], PLAN, [MEL])["mel"] > SILENCE).any()

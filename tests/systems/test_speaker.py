@@ -26,7 +26,7 @@ def speaking(config: Diff2LipConfig = OURS) -> Diff2Lip:
 
 def part(clips: ClipBatch, rows: slice, frames: slice) -> ClipBatch:
     return ClipBatch(
-        clips.faces[rows, frames], clips.reference[rows, frames], clips.mel[rows, frames], clips.speech[rows]
+        clips.faces[rows, frames], clips.reference[rows, frames], {"mel": clips.mel[rows, frames]}, clips.speech[rows]
     )
 
 
@@ -55,7 +55,7 @@ def test_any_division_of_the_work_gives_the_same_faces(sampler: str) -> None:
 def test_frames_of_a_clip_start_from_one_noise() -> None:
     """Frames that are alike in all that is seen and heard come out alike, so that a still face does not flicker."""
     still = replace(
-        CLIPS, faces=CLIPS.faces[:, :1].expand_as(CLIPS.faces), mel=CLIPS.mel[:, :1].expand_as(CLIPS.mel)
+        CLIPS, faces=CLIPS.faces[:, :1].expand_as(CLIPS.faces), audio={"mel": CLIPS.mel[:, :1].expand_as(CLIPS.mel)}
     )
     faces = FaceSampler(speaking(), FEW)(still)
     assert torch.allclose(faces, faces[:, :1].expand_as(faces), atol=1e-5)
@@ -100,7 +100,7 @@ def test_the_ratio_is_of_the_lower_half_in_decibels() -> None:
 def test_a_system_that_hears_is_told_from_one_that_does_not() -> None:
     class Deaf(Diff2Lip):
         def conditions(self, clips: ClipBatch, noise: torch.Tensor):  # type: ignore[no-untyped-def]
-            return super().conditions(replace(clips, mel=torch.zeros_like(clips.mel)), noise)
+            return super().conditions(clips.with_audio(mel=torch.zeros_like(clips.mel)), noise)
 
     deaf = Deaf(OURS)
     fill(deaf.network)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
-from dataset import ClipBatch, stack, window
+from dataset import ClipBatch, FilterBankWindows, stack, window
 from guided_diffusion.engine.config import from_dict, to_dict
 from guided_diffusion.samplers import SampleConfig
 from scripts.formula import fill
@@ -70,7 +70,7 @@ def test_everything_that_it_may_see_matters(config: SyncDiffConfig, kind: str) -
     changes = {
         "face": replace(batch, faces=upper),
         "identity": replace(batch, reference=batch.reference * 0.5),
-        "sound": replace(batch, mel=batch.mel * -0.5, banks=None if batch.banks is None else -batch.banks),
+        "sound": replace(batch, audio={name: value * -0.5 for name, value in batch.audio.items()}),
     }
     for name, changed in changes.items():
         assert (output(model, changed) - plain).abs().amax(dim=(1, 2, 3)).min() > 1e-5, name
@@ -170,7 +170,7 @@ def test_clips_that_are_made_together_do_not_see_each_other(config: SyncDiffConf
 def test_without_a_pose_all_frames_are_made_at_once() -> None:
     config = posed(STEADY, "none")
     model = filled(config)
-    assert not model.needs.before and model.needs.rows == 8
+    assert not model.needs.before and model.needs.audio == (FilterBankWindows(8),)
     batch = clips(config)
     assert batch.before is None
     sampler = FaceSampler(model, FEW)
@@ -180,10 +180,10 @@ def test_without_a_pose_all_frames_are_made_at_once() -> None:
 def test_progress_is_measured_as_for_any_system() -> None:
     model = filled(PAPER)
     batch = validation.held_out_windows([heard(n) for n in range(4)], frames=1, count=4, needs=model.needs)
-    assert batch.before is not None and batch.banks is not None
+    assert batch.before is not None and "banks" in batch.audio
     assert validation.audio_gap(model, batch)["audio_gap_db"] != 0
     other = validation.mismatched(batch)
-    assert other.banks is not None and torch.equal(other.banks, batch.banks.roll(2, 0))
+    assert torch.equal(other.audio["banks"], batch.audio["banks"].roll(2, 0))
     assert validation.strip(model, validation.every(batch, 2)).shape == (2 * 32, 4 * 32, 3)
 
 
@@ -208,4 +208,4 @@ def test_an_impossible_config_is_refused(changes: dict[str, object], says: str) 
 def test_a_batch_without_what_it_hears_is_refused() -> None:
     batch = clips(PAPER)
     with pytest.raises(ValueError, match="AV-HuBERT hears 8 rows"):
-        SyncDiff(SyncDiffNetwork(PAPER)).conditions(replace(batch, banks=None), noise())
+        SyncDiff(SyncDiffNetwork(PAPER)).conditions(replace(batch, audio={}), noise())

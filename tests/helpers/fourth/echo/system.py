@@ -1,11 +1,16 @@
-"""What it shows its network: the face with its lower half hidden, a reference, and the mean of the mel window."""
+"""What it shows its network: the face with its lower half hidden, a reference, and how loud each band is."""
 
 from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import ClassVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from dataset import ClipBatch
+from audio import MELS
+from dataset import AudioFeatures, ClipBatch, Needs
 from guided_diffusion.diffusion import DiffusionConfig
 from guided_diffusion.samplers import SampleConfig
 from guided_diffusion.unet import UNet, UNetConfig
@@ -26,6 +31,19 @@ class EchoConfig:
     fast: SampleConfig = field(default_factory=lambda: SampleConfig("ddim", "1"))
     best: SampleConfig = field(default_factory=lambda: SampleConfig("ddim", "4"))
     mask_ratio: float = 0.5
+
+
+@dataclass(frozen=True)
+class Loudness:
+    """A condition of its own: the mean of each mel window over time, f32 [80]."""
+
+    name: ClassVar[str] = "loudness"
+    filterbanks: ClassVar[bool] = False
+    shape: ClassVar[tuple[int, ...]] = (MELS,)
+
+    def windows(self, sound: AudioFeatures, start: int, stop: int, fps: Fraction) -> NDArray[np.float32]:
+        means: NDArray[np.float32] = sound.mel.windows(start, stop, fps).mean(axis=2)
+        return means
 
 
 @dataclass(frozen=True)
@@ -50,6 +68,7 @@ class EchoNetwork(nn.Module):
 class Echo(Inpainter[Conditions]):
     """A System."""
 
+    needs = Needs((Loudness(),))
     config: EchoConfig
     network: EchoNetwork
 
@@ -62,7 +81,7 @@ class Echo(Inpainter[Conditions]):
 
     def conditions(self, clips: ClipBatch, noise: Tensor) -> Conditions:
         filled = clips.faces.flatten(0, 1) * (1 - self.mask)
-        style = self.network.listen(clips.mel.flatten(0, 1).mean(dim=2))
+        style = self.network.listen(clips.audio["loudness"].flatten(0, 1))
         return Conditions(self.mask, filled, clips.reference.flatten(0, 1), style)
 
     def denoise(self, x_t: Tensor, t: Tensor, conditions: Conditions) -> Tensor:

@@ -1,0 +1,82 @@
+"""What a network hears around each frame, described once: for training windows and for results alike.
+
+A system lists its conditions in `Needs.audio`; every batch carries them by name in `ClipBatch.audio`.  A new one is a
+class with a name, a shape and `windows`; nothing else has to know it.
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audio import MELS, ROW, WINDOW, FilterBanks, Mel
+from core.errors import BadInput
+
+Windows = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class AudioFeatures:
+    """What is known of a sound.  banks: None where they were not read; name: for errors."""
+
+    mel: Mel
+    banks: FilterBanks | None = None
+    name: str = "the sound"
+
+
+class AudioCondition(Protocol):
+    """name: in ClipBatch.audio; filterbanks: whether it is made of those; both, and the type, must survive pickling."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def filterbanks(self) -> bool: ...
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one frame."""
+        ...
+
+    def windows(self, sound: AudioFeatures, start: int, stop: int, fps: Fraction) -> Windows:
+        """What is heard around frames start..stop-1 of a sound, seen at k / fps seconds: f32 [stop - start, *shape]."""
+        ...
+
+
+@dataclass(frozen=True)
+class MelWindows:
+    """The log-mel window of each frame (`Mel.windows`): 0.2 s from 40 ms before it, in [-4, 4]."""
+
+    name: ClassVar[str] = "mel"
+    filterbanks: ClassVar[bool] = False
+    shape: ClassVar[tuple[int, ...]] = (MELS, WINDOW)
+
+    def windows(self, sound: AudioFeatures, start: int, stop: int, fps: Fraction) -> Windows:
+        return sound.mel.windows(start, stop, fps)
+
+
+@dataclass(frozen=True)
+class FilterBankWindows:
+    """So many frames of filter banks, 40 ms each, around each frame, as AV-HuBERT hears them."""
+
+    frames: int
+    name: ClassVar[str] = "banks"
+    filterbanks: ClassVar[bool] = True
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.frames, ROW
+
+    def windows(self, sound: AudioFeatures, start: int, stop: int, fps: Fraction) -> Windows:
+        """Raises BadInput if the sound was prepared without."""
+        if sound.banks is None:
+            raise BadInput(
+                f"{sound.name}: was prepared without the filter banks that AV-HuBERT hears; prepare the data again into"
+                " another folder, or train on the mel with --set model.audio_encoder=mel"
+            )
+        return sound.banks.windows(start, stop, fps, self.frames)
+
+
+MEL = MelWindows()
