@@ -154,19 +154,16 @@ class Synthesizer:
 
     def _halve(self, problem: BaseException) -> None:
         if self.batch == 1:
-            raise self._too_small() from problem
+            raise OutOfMemory(
+                f"out of memory on {self.device}, even for one frame at a time; close other programs, or pass another "
+                "--device or a smaller checkpoint"
+            ) from problem
         self.batch //= 2
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
         self._say(
             f"out of memory: going on with {self.batch} frames at a time (--batch {self.batch} starts so); the frames "
             "are no longer, bit for bit, those of a run with enough memory"
-        )
-
-    def _too_small(self) -> OutOfMemory:
-        return OutOfMemory(
-            f"out of memory on {self.device}, even for one frame at a time; close other programs, or pass another "
-            "--device or a smaller checkpoint"
         )
 
     @property
