@@ -38,7 +38,7 @@ SILENCE = Sound(Mel(np.full((1, 80), -4, np.float32), 0.0), lambda: ())
 
 @dataclass(frozen=True)
 class StyleReference:
-    """What is imitated: a style reference (None: nobody in particular), and the rest [d] of the mouth that moves."""
+    """What is imitated (None: no style in particular), and the motion [d] of the mouth at rest."""
 
     reference: Any
     rest: Tensor | None

@@ -42,19 +42,19 @@ class NetworkInputs:
     motion: Windows | None = None
 
     def part(self, frames: slice | NDArray[np.int64]) -> "NetworkInputs":
-        """Some of the frames."""
+        """Those of some frames."""
         banks = None if self.banks is None else self.banks[frames]
         motion = None if self.motion is None else self.motion[frames]
         return NetworkInputs(self.faces[frames], self.references[frames], self.windows[frames], banks, motion)
 
     @staticmethod
     def joined(parts: Sequence["NetworkInputs"]) -> "NetworkInputs":
-        """The frames of all of them, which know the same things."""
+        """Those of all frames; either all have banks, or none, and so for motion."""
         by_field = zip(*((p.faces, p.references, p.windows, p.banks, p.motion) for p in parts), strict=True)
         return NetworkInputs(*(None if values[0] is None else np.concatenate(values) for values in by_field))  # type: ignore
 
     def clips(self, *, apart: bool = False) -> ClipBatch:
-        """One sequence of n frames, or n sequences of one."""
+        """As one sequence of n frames; apart: as n sequences of one frame each."""
 
         def arranged(values: Tensor) -> Tensor:
             return values[:, None] if apart else values[None]
@@ -70,7 +70,7 @@ class NetworkInputs:
 
 
 class Synthesizer:
-    """A loaded system that makes faces speak, a batch at a time.
+    """A loaded system that makes new faces, a batch at a time.
 
     grid   frames of a whole batch.  Frame k of a result is always computed in slot k % grid of a batch of one size, so
            that its numbers do not depend on where the work began.
