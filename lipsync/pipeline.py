@@ -64,7 +64,7 @@ class LipSyncPipeline:
             if job.heard is not None:
                 next(sound_blocks(job.heard))  # refused now rather than when all frames are made
             plan = make_plan(media.info, media.seconds, self.settings)  # 2 plan
-        return JobPlan(job, plan, media)
+        return JobPlan(plan, media)
 
     def prepare(
         self, job_plan: JobPlan, *, within: Span | None = None, stretches: Sequence[Span] | None = None

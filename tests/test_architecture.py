@@ -1,6 +1,7 @@
 """The house rules that can be checked: who imports whom, and what nobody does."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -138,6 +139,17 @@ def test_no_shell_no_bare_except_and_no_print_below_the_programs() -> None:
             if prints and LEVEL.get(owner(path), 0) < LEVEL["lipsync"]:
                 wrong.append(f"{path}:{node.lineno} prints")
     assert wrong == []
+
+
+def test_the_walks_lead_past_functions_that_are_there() -> None:
+    """The file:function lists of docs/architecture.md; a name without a file belongs where the one before it does."""
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    walks = text.partition("## Three walks")[2].partition("\n## ")[0]
+    steps = re.findall(r"^\d+\. `(\S+\.py):([\w.]+)`((?:, `\w+`)*)", walks, re.M)
+    assert len(steps) > 20
+    for path, name, more in steps:
+        names = {node.name for node in ast.walk(tree(Path(path))) if isinstance(node, ast.ClassDef | ast.FunctionDef)}
+        assert {*name.split("."), *re.findall(r"\w+", more)} <= names, f"{path}: {name}, {more}"
 
 
 def test_no_file_is_a_giant() -> None:

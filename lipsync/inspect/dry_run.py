@@ -111,7 +111,8 @@ def _speak(synthesizer: Synthesizer) -> float:
 
 def _motion(pipeline: LipSyncPipeline, job_plan: JobPlan, stage1: Stage1, decode: float) -> float:
     """Seconds to read a style and to predict lip motion, as `LipMotionSource` does; decode: of a frame of the video."""
-    job, media, plan = job_plan.job, job_plan.media, job_plan.plan
+    media, plan = job_plan.media, job_plan.plan
+    job = media.job
     if job.motion_in is not None:
         return 0.0
     read, hear = _stage1(stage1, pipeline.settings.style_strength)

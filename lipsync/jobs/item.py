@@ -1,4 +1,4 @@
-"""One result that is wanted: a line of a list, or the command line."""
+"""One row of a list, or what the command line asks for: a job and its settings."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What is to be done, and what happened."""
+"""A job, and the report of what became of it."""
 
 import tempfile
 from collections.abc import Sequence

@@ -7,7 +7,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from systems.stage1 import Stage1
 from video import VideoInfo, probe, write_picture
 
 from .plot import openings
-from .style_reference import FPS, read_style, stretches_of
+from .style_reference import FPS, read_style
 
 Motion = NDArray[np.float32]
 AHEAD = 3000   # frames that stage 1 is asked for at a time, two minutes; its memory does not grow with the sound
@@ -38,7 +38,7 @@ SILENCE = Sound(Mel(np.full((1, 80), -4, np.float32), 0.0), lambda: ())
 
 @dataclass(frozen=True)
 class StyleReference:
-    """What is imitated: a style reference (None: nobody in particular), and the rest [d] of the mouth that moves."""
+    """What is imitated (None: no style in particular), and the motion [d] of the mouth at rest."""
 
     reference: Any
     rest: Tensor | None
@@ -103,10 +103,9 @@ class LipMotionSource:
             sound = open_sound(self.info.path)
         except BadInput:
             sound = None
-        heard = self.model.hear(sound or SILENCE, stretches_of(self.info))
-        heard_motion = read_style(self.info, heard, lambda start, stop: track, self.model.read, self.model.size)
+        style = read_style(self.info, sound or SILENCE, lambda start, stop: track, self.model)
         try:
-            reference = self.model.reference_of(*heard_motion)
+            reference = self.model.reference_of(*style)
         except BadInput:
             return StyleReference(None, None)
         if sound is None:
@@ -123,11 +122,8 @@ class LipMotionSource:
         assert path is not None  # asked for only then
         try:
             info, sound = probe(path), open_sound(path)
-            faces, heard = self._faces(info), self.model.hear(sound, stretches_of(info))
-            heard_motion = read_style(
-                info, heard, lambda start, stop: faces.track("largest", start, stop), self.model.read, self.model.size
-            )
-            return self.model.reference_of(*heard_motion)
+            track = partial(self._faces(info).track, "largest")
+            return self.model.reference_of(*read_style(info, sound, track, self.model))
         except (BadInput, NoFace) as problem:
             raise type(problem)(f"--style_video {problem}") from problem
 

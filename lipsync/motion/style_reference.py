@@ -8,9 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from audio import Sound
 from core.errors import NoFace
 from dataset import to_network
 from face_detection import Box, FaceTrack, cut
+from systems.stage1 import Stage1
 from video import VideoInfo, pick_frames
 
 FPS = Fraction(25)  # at which stage 1 learned to move
@@ -18,17 +20,15 @@ STRETCHES = 6       # that a longer video is seen in, spread over all of it
 STRETCH = 250       # frames of each: 10 s
 HELD = 32           # faces in memory
 
-Tracks = Callable[[int, int], FaceTrack]  # whose face, in source frames start..stop-1; NoFace if there is none
-Hears = Callable[[int, int], Tensor]      # frames start..stop-1 at 25 a second -> what is heard with them [n, h]
-Reads = Callable[[Tensor], Tensor]        # faces [n, 3, s, s] in [-1, 1] -> motion [n, d]
+Tracks = Callable[[int, int], FaceTrack]  # the face in source frames start..stop-1; NoFace if there is none
 
 
-def read_style(info: VideoInfo, heard: Hears, tracks: Tracks, reads: Reads, size: int) -> tuple[Tensor, Tensor]:
+def read_style(info: VideoInfo, sound: Sound, tracks: Tracks, model: Stage1) -> tuple[Tensor, Tensor]:
     """What is heard, f32 [r, h], and motion f32 [r, d] of the frames that show a face, at 25 a second.
 
     NoFace if there is none in any.  Memory is a few faces, whatever the length.
     """
-    sounds, motions = [], []
+    sounds, motions, heard = [], [], model.hear(sound, stretches_of(info))
     for stretch in stretches_of(info):
         sources = [min(int(k / FPS * info.fps), info.frames - 1) for k in stretch]
         try:
@@ -38,7 +38,7 @@ def read_style(info: VideoInfo, heard: Hears, tracks: Tracks, reads: Reads, size
         boxes = [track.box(source) for source in sources]
         sounds.append(heard(stretch.start, stretch.stop)[[box is not None for box in boxes]])
         shown = [(source, box) for source, box in zip(sources, boxes, strict=True) if box is not None]
-        motions += [reads(faces) for faces in _faces(info.path, shown, size)]
+        motions += [model.read(faces) for faces in _faces(info.path, shown, model.size)]
     if not motions:
         raise NoFace(f"{info.path}: no face was found in it; use a video that shows one from the front")
     return torch.cat(sounds), torch.cat(motions)

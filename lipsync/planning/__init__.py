@@ -1,1 +1,1 @@
-"""What a result shows when: its timeline, whose face, which references, whose turn, which sound."""
+"""What a result shows when: its timeline, the faces, their references, who speaks, the sound."""

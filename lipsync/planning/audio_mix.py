@@ -1,7 +1,6 @@
-"""Several sounds, each at its time -> one, a second at a time."""
+"""The sounds of several segments, each at its time -> one, a second at a time."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,32 +9,27 @@ from audio import sound_blocks
 from core.arrays import Samples
 from video import Mono
 
+from .speaker_segments import SpeakerSegment
+
 RATE = 48_000  # samples per second of a mix
 
 
+def mix(segments: Sequence[SpeakerSegment]) -> Mono:
+    """The sounds of segments, each cut where it ends; mono at 48 kHz, clipped where they are too loud together.
 
-@dataclass(frozen=True)
-class Placed:
-    """A sound that begins at `start` seconds, and is cut at `end` (None: never)."""
-
-    sound: Path
-    start: float
-    end: float | None = None
-
-
-def mix(parts: Sequence[Placed]) -> Mono:
-    """All parts together, mono at 48 kHz; what is too loud together is clipped.  Memory: a second of each."""
-    return Mono(_mixed([_Player(part) for part in parts]), RATE)
+    Memory: a second of each.
+    """
+    return Mono(_mixed([_Player(segment.sound, segment) for segment in segments if segment.sound is not None]), RATE)
 
 
 class _Player:
     """Hands out a sound piece by piece on the clock of the mix."""
 
-    def __init__(self, part: Placed) -> None:
-        self._blocks = sound_blocks(part.sound, rate=RATE)
+    def __init__(self, sound: Path, segment: SpeakerSegment) -> None:
+        self._blocks = sound_blocks(sound, rate=RATE)
         self._waiting: Samples = np.zeros(0, np.float32)
-        self._ahead = round(part.start * RATE)  # samples of silence before it
-        self._left = round((part.end - part.start) * RATE) if part.end is not None else None
+        self._ahead = round(segment.start * RATE)  # samples of silence before it
+        self._left = None if segment.end is None else round((segment.end - segment.start) * RATE)
         self.done = False
 
     def take(self, count: int) -> Samples:

@@ -29,7 +29,6 @@ CANDIDATES_IN_ORDER = 32  # frames of a half that are told apart by how far the 
 EDGE = 1 / 13  # of a half, at both ends, from which none of these is: what is near in time tells what to copy
 
 
-
 @dataclass(frozen=True)
 class References:
     """The references of one clip.  by_frame [n]: which of `crops` u8 [m, s, s, 3] a source frame sees, -1: itself.

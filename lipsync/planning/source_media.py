@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 from audio import MEL_RATE, FilterBanks, Sound, broken_samples, open_sound, read_filterbanks
@@ -18,7 +18,7 @@ from lipsync.settings import Settings
 from lipsync.stopwatch import Stopwatch
 from video import Mono, VideoInfo, probe
 
-from .audio_mix import Placed, mix
+from .audio_mix import mix
 from .references import References, choose_references
 from .speaker_segments import SpeakerSegment, read_segments
 from .timeline import Plan
@@ -47,15 +47,14 @@ class SourceMedia:
         """BadInput for a video that cannot be read, and for a flag of style if the system has none."""
         self.job, self.watch = job, watch
         self._settings, self._models = settings, models
-        self._sounds: dict[Path, Sound] = {}
-        self._banks: dict[Path, FilterBanks] = {}
-        self._tracks: dict[tuple[str, int, int], FaceTrack] = {}
+        self._sound, self._filterbanks = cache(_open), cache(read_filterbanks)
         self._check_style()
         self.segments = self._read_segments()
         self.info: VideoInfo = probe(job.video)
         if self.info.hdr:
             say(f"{job.video}: is HDR or of a wide gamut; it is mapped to SDR, all of the picture")
         self.faces = models.face_selector(self.info, settings)
+        self.track = cache(self.faces.track)
         self._lip_motion = self._read_lip_motion()
 
     @cached_property
@@ -65,12 +64,6 @@ class SourceMedia:
             return self._sound(self.job.audio).mel.seconds
         ends = [segment.start + self._sound(self._path(segment)).mel.seconds for segment in self.segments]
         return max(min(end, s.end) if s.end is not None else end for end, s in zip(ends, self.segments, strict=True))
-
-    def track(self, face: str, start: int, stop: int) -> FaceTrack:
-        """The face that is meant, known in source frames start..stop-1 (see `FaceSelector.track`)."""
-        if (face, start, stop) not in self._tracks:
-            self._tracks[face, start, stop] = self.faces.track(face, start, stop)
-        return self._tracks[face, start, stop]
 
     def references(self, track: FaceTrack, shown: Sequence[Span] | None) -> References:
         """What shows the network the mouth of a face.
@@ -87,7 +80,8 @@ class SourceMedia:
     def heard(self, segment: SpeakerSegment) -> HeardSound:
         """What a segment says."""
         path, silence = self._path(segment), self._settings.silence
-        sound, banks = self._sound(path), self._filterbanks(path)
+        sound = self._sound(path)
+        banks = self._filterbanks(path) if self._models.synthesizer.needs.filterbanks else None
         if silence == "model":
             return HeardSound(sound, banks, None)
         activity = speech_activity(sound.mel)
@@ -123,7 +117,7 @@ class SourceMedia:
         heard = self.job.heard or self.job.audio
         if heard is not None:
             return heard
-        return mix([Placed(s.sound, s.start, s.end) for s in self.segments if s.sound is not None])
+        return mix(self.segments)
 
     def _read_segments(self) -> list[SpeakerSegment]:
         """Those of the list; without one, one: the face of the settings says the sound, from their start to their end.
@@ -157,21 +151,6 @@ class SourceMedia:
                 " model with --model_path, such as checkpoints/style-small"
             )
 
-    def _sound(self, path: Path) -> Sound:
-        """Its samples are read when somebody asks for them."""
-        if path not in self._sounds:
-            sound = self._sounds[path] = open_sound(path)
-            if float(sound.mel.columns.max()) <= SILENT:
-                say(f"{path}: is silent throughout; nobody speaks")
-            if wrong := broken_samples(path):
-                say(f"{path}: {wrong} of its samples are no numbers and are heard as silence; export it again")
-        return self._sounds[path]
-
-    def _filterbanks(self, path: Path) -> FilterBanks | None:
-        if self._models.synthesizer.needs.filterbanks and path not in self._banks:
-            self._banks[path] = read_filterbanks(path)
-        return self._banks.get(path)
-
     def _path(self, segment: SpeakerSegment) -> Path:
         path = segment.sound or self.job.audio
         assert path is not None  # a segment without a sound is made only where there is one for all
@@ -182,7 +161,6 @@ class SourceMedia:
 class JobPlan:
     """What is known of a job before any face is searched."""
 
-    job: Job
     plan: Plan
     media: SourceMedia
 
@@ -195,3 +173,13 @@ class JobPlan:
             for segment in self.media.segments
         ]
         return sorted({block for span in spans if span for block in faces.finder.blocks(*span)})
+
+
+def _open(path: Path) -> Sound:
+    """Its samples are read when somebody asks for them."""
+    sound = open_sound(path)
+    if float(sound.mel.columns.max()) <= SILENT:
+        say(f"{path}: is silent throughout; nobody speaks")
+    if wrong := broken_samples(path):
+        say(f"{path}: {wrong} of its samples are no numbers and are heard as silence; export it again")
+    return sound

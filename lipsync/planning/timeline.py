@@ -12,7 +12,6 @@ from video import VideoInfo, read_backwards, read_frames
 REVERSE_BYTES = 64 * 2**20  # of frames held in memory, as they are stored, to play a stretch backwards
 
 
-
 @dataclass(frozen=True)
 class Plan:
     """`frames` frames at `fps` made of a video's first `source` frames, in the order that `extend` says.

@@ -1,1 +1,1 @@
-"""From a plan to pictures: the network in batches, frames that follow each other, paste, views."""
+"""From a plan to pictures: the network in batches, where its faces come from, compositing, views."""

@@ -1,8 +1,7 @@
-"""Stretches of results made side by side, for systems whose frames must follow each other.
+"""Autoregressive stretches of results, advanced together so that the network sees a batch.
 
-Within a stretch a frame waits for the one before it, so a network alone with one stretch makes one frame at a time.
-Each of several stretches gets a lane, a thread of its own that reads, cuts, pastes and writes; what the lanes want of
-the network is asked here, in one batch.
+Each stretch has a lane, a thread that reads, cuts, pastes and writes; whenever all lanes have come to their next frame,
+these are made in one batch, in the thread that started them.
 """
 
 import threading

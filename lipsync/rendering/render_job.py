@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.arrays import Picture, Pictures
+from core.arrays import Picture
 from face_detection import cut
 from guided_diffusion.engine.device import process_memory
 from lipsync.jobs.job import Report, unfit_sentence
@@ -75,22 +75,17 @@ class RenderJob:
             crops = np.stack([cut(edits[i].picture, box, self.synthesizer.size) for i, box in boxes.items()])
             frames = [first + i for i in boxes]
             sources = [self.plan[k] for k in frames]
-            new_faces = faces(frames, sources, self._inputs(turn, crops, frames, sources))
+            shown = NetworkInputs(
+                crops, turn.references.of(sources, crops),
+                turn.audio(frames, self.plan, self.synthesizer.needs.audio), turn.moves(frames),
+            )  # fmt: skip
+            new_faces = faces(frames, sources, shown)
         result = list(edits)
         with self.watch("paste"):
             for (i, box), before, after in zip(boxes.items(), crops, new_faces, strict=True):
                 layer = composite(edits[i].picture, box, before, after, float(strength[i]), self.settings)
                 result[i] = CompositedFrame(edits[i].picture, (*edits[i].layers, layer), (*edits[i].boxes, box))
         return result
-
-    def _inputs(
-        self, turn: SpeakerTurn, crops: Pictures, frames: Sequence[int], sources: Sequence[int]
-    ) -> NetworkInputs:
-        """What the network is shown of frames that show these source frames."""
-        return NetworkInputs(
-            crops, turn.references.of(sources, crops),
-            turn.audio(frames, self.plan, self.synthesizer.needs.audio), turn.moves(frames),
-        )  # fmt: skip
 
     def original(self) -> Iterator[Picture]:
         """The video as it was, as long as the result."""

@@ -42,7 +42,7 @@ class NetworkInputs:
     motion: Windows | None = None
 
     def part(self, frames: slice | NDArray[np.int64]) -> "NetworkInputs":
-        """Some of the frames."""
+        """Those of some frames."""
         audio = {name: values[frames] for name, values in self.audio.items()}
         motion = None if self.motion is None else self.motion[frames]
         return NetworkInputs(self.faces[frames], self.references[frames], audio, motion)
@@ -74,7 +74,7 @@ class NetworkInputs:
 
 
 class Synthesizer:
-    """A loaded system that makes faces speak, a batch at a time.
+    """A loaded system that makes new faces, a batch at a time.
 
     grid   frames of a whole batch.  Frame k of a result is always computed in slot k % grid of a batch of one size, so
            that its numbers do not depend on where the work began.
@@ -158,19 +158,16 @@ class Synthesizer:
 
     def _halve(self, problem: BaseException) -> None:
         if self.batch == 1:
-            raise self._too_small() from problem
+            raise OutOfMemory(
+                f"out of memory on {self.device}, even for one frame at a time; close other programs, or pass another "
+                "--device or a smaller checkpoint"
+            ) from problem
         self.batch //= 2
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
         self._say(
             f"out of memory: going on with {self.batch} frames at a time (--batch {self.batch} starts so); the frames "
             "are no longer, bit for bit, those of a run with enough memory"
-        )
-
-    def _too_small(self) -> OutOfMemory:
-        return OutOfMemory(
-            f"out of memory on {self.device}, even for one frame at a time; close other programs, or pass another "
-            "--device or a smaller checkpoint"
         )
 
     @property

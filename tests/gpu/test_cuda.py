@@ -98,7 +98,7 @@ def test_lower_precision_gives_a_picture(model: str, precision: str, inputs: Pat
 def test_out_of_memory_halves_the_batch(
     inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = synthesis.Synthesizer._checked
+    before = synthesis.Synthesizer.sample
 
     def greedy(self, clips):
         if self.batch > 2:
@@ -107,6 +107,6 @@ def test_out_of_memory_halves_the_batch(
             raise MemoryError
         return before(self, clips)
 
-    monkeypatch.setattr(synthesis.Synthesizer, "_checked", greedy)
+    monkeypatch.setattr(synthesis.Synthesizer, "sample", greedy)
     result(inputs, "diff2lip-small.safetensors", tmp_path / "out.mkv", "--device", DEVICE, "--batch", "8")
     assert "out of memory: going on with 2 frames at a time" in capsys.readouterr().err

@@ -45,7 +45,7 @@ def read_noted(self, path, frame_bytes, start=0, stop=None):
 
 
 def prepared(self, job, *args, **kwargs):
-    if job.job.video.name == os.environ.get("BUG_AT"):
+    if job.media.info.path.name == os.environ.get("BUG_AT"):
         raise ZeroDivisionError("a bug of ours")
     return prepare(self, job, *args, **kwargs)
 

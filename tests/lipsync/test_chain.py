@@ -1,23 +1,28 @@
 """A system that is shown the frame before each: its frames follow each other, and any segment is made alone."""
 
 import wave
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from dataset import ClipBatch, Needs
 from guided_diffusion.engine.checkpoint import save_checkpoint
 from lipsync.cli.main import generate
 from lipsync.inspect.dry_run import estimate
 from lipsync.jobs.job import Job
 from lipsync.pipeline import LipSyncPipeline
 from lipsync.rendering import frame_source
-from lipsync.rendering.frame_source import AutoregressiveFaces, StepInput
+from lipsync.rendering.frame_source import AutoregressiveFaces, AutoregressiveFrames, StepInput
 from lipsync.rendering.renderer import NetworkInputs
 from lipsync.settings import Settings
 from systems import registry
+from systems.system import AutoregressiveState
 from tests.helpers.prepared import prepared
 from tests.helpers.tiny_syncdiff import PAPER
 from video import probe
@@ -94,6 +99,26 @@ class Recorder:
         self.said.append((None if step.state.before is None else int(step.state.before), made))
         step.state.advance(torch.full((1, 1), float(made)))
         return step.shown.faces
+
+
+def test_a_frame_is_read_from_its_own_slot_whoever_shares_the_batch() -> None:
+    class Rows(SimpleNamespace):
+        """Each item of a batch comes out as a picture of its place in it."""
+
+        def within_memory(self, attempt: Callable[[int], None]) -> None:
+            attempt(4)
+
+        def sample(self, clips: ClipBatch) -> tuple[torch.Tensor, torch.Tensor]:
+            rows = torch.arange(len(clips.faces)) / 127.5 - 1
+            return rows[:, None, None, None].expand(-1, 3, 2, 2), torch.ones(len(rows), dtype=torch.bool)
+
+    rows: Any = Rows(device="cpu", needs=Needs(before=1), past=lambda before, face: face)
+    source = AutoregressiveFrames(rows)
+    for asked in ([2], [0, 3], [0, 1, 2, 3]):
+        steps = {place: StepInput(AutoregressiveState(1), numbered([place])) for place in asked}
+        faces = source.next_frames(steps, 4)
+        assert {place: int(np.asarray(face).flat[0]) for place, face in faces.items()} == {p: p for p in asked}
+        assert all(steps[place].state.before is not None for place in asked)
 
 
 def numbered(numbers: list[int]) -> NetworkInputs:

@@ -11,7 +11,7 @@ from core.errors import BadInput
 from lipsync.jobs.job import Job
 from lipsync.jobs.runner import dub
 from lipsync.pipeline import LipSyncPipeline
-from lipsync.planning.audio_mix import RATE, Placed, mix
+from lipsync.planning.audio_mix import RATE, mix
 from lipsync.planning.speaker_segments import SpeakerSegment, read_segments
 from lipsync.settings import Settings
 from tests.helpers.prepared import prepared
@@ -71,7 +71,7 @@ def test_a_list_that_is_no_text(tmp_path):
 
 def test_a_mix_places_every_sound(tmp_path):
     one, two = tone(tmp_path / "1.wav", 0.5, 300), tone(tmp_path / "2.wav", 3.0, 500)
-    blocks = list(mix([Placed(one, 0.25), Placed(two, 1.0, 2.5)]).blocks)
+    blocks = list(mix([SpeakerSegment(0.25, None, "", one), SpeakerSegment(1.0, 2.5, "", two)]).blocks)
     mixed = np.concatenate(blocks)
     loud = np.abs(mixed).reshape(-1, RATE // 20).max(axis=1) > 0.01
     expected = [0.25 <= k / 20 < 0.75 or 1.0 <= k / 20 < 2.5 for k in range(len(loud))]

@@ -1,4 +1,4 @@
-"""A FaceSampler says the same with the same seed, however its work is divided, and never touches what is visible."""
+"""A FaceSampler makes the same with the same seed, however its work is divided, and never touches what is visible."""
 
 from dataclasses import replace
 
@@ -7,6 +7,7 @@ import torch
 from test_diff2lip import OURS, PAPER
 
 from dataset import ClipBatch, stack, window
+from guided_diffusion.engine.device import store_weights
 from guided_diffusion.samplers import SampleConfig
 from scripts.formula import fill
 from systems import validation
@@ -66,6 +67,13 @@ def test_noise_depends_on_seed_and_draw_alone() -> None:
     assert one.noise(0).shape == (1, 3, 32, 32)
     assert torch.equal(one.noise(3), other.noise(3))
     assert len({float(FaceSampler(speaking(), seed=s).noise(d).sum()) for s in (1, 2) for d in (0, 1, 2)}) == 6
+
+
+def test_it_leaves_the_system_as_it_is_and_stored_weights_change_no_face() -> None:
+    system = speaking()
+    faces = FaceSampler(system, FEW, precision=torch.bfloat16)(CLIPS)
+    assert {parameter.dtype for parameter in system.parameters()} == {torch.float32}
+    assert torch.equal(FaceSampler(store_weights(system, torch.bfloat16), FEW, precision=torch.bfloat16)(CLIPS), faces)
 
 
 def test_it_samples_as_the_checkpoint_says_unless_told_otherwise() -> None:
