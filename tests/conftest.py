@@ -1,13 +1,20 @@
 """What the tests that are not marked slow cost in CPU time: printed at the end, and held to a budget."""
 
+import json
 import os
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 BUDGET, LIMIT = 60, 120  # seconds of CPU time, children's too: what is meant, and what fails
 _last = 0.0
-_spent: dict[str, float] = {}  # on the controller: seconds by test
+_spent: dict[str, float] = {}  # on the controller: seconds by test, of those that are not slow
+_all: dict[str, float] = {}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--costs", type=Path, metavar="FILE", help="write what each test cost, seconds of CPU time, as JSON")
 
 
 def _cpu() -> float:
@@ -31,8 +38,10 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> 
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    cost = getattr(report, "cpu", 0.0)
+    _all[report.nodeid] = _all.get(report.nodeid, 0.0) + cost
     if "slow" not in report.keywords:
-        _spent[report.nodeid] = _spent.get(report.nodeid, 0.0) + getattr(report, "cpu", 0.0)
+        _spent[report.nodeid] = _spent.get(report.nodeid, 0.0) + cost
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
@@ -44,5 +53,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
+    if (path := session.config.getoption("costs")) and not hasattr(session.config, "workerinput"):
+        path.write_text(json.dumps(_all, indent=1))
     if sum(_spent.values()) > LIMIT and session.exitstatus == 0:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
