@@ -14,7 +14,7 @@ _all: dict[str, float] = {}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--costs", type=Path, metavar="FILE", help="write what each test cost, seconds of CPU time, as JSON")
+    parser.addoption("--costs", type=Path, metavar="FILE", help="write the seconds of CPU time of each test, as JSON")
 
 
 def _cpu() -> float:
