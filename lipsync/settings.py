@@ -53,7 +53,8 @@ class Settings:
 
     mask               what is pasted: mouth and chin within the lower half of the face, or all of that half
     feather            width of the blend inside the pasted half, as a share of the crop
-    detail             how much of the skin's own detail stays where new and old face agree but for sharpness, 0 to 1
+    detail             how much of the skin's own detail stays where new and old face agree but for sharpness, and how
+                       much what is softer than the face around it is sharpened, 0 to 1
     codec, crf         how the result is stored (see video.codecs)
     compare            show the frame before beside the frame after
     debug_mask         show where the face was found and what was pasted

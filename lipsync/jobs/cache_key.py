@@ -12,7 +12,7 @@ from lipsync.settings import Settings
 
 from .job import Job
 
-VERSION = 7
+VERSION = 8
 """Raised whenever the same inputs and settings would give other frames."""
 IRRELEVANT = ("cache", "detector_batch")  # settings that change no frame
 
