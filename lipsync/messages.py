@@ -15,7 +15,7 @@ def say(sentence: str) -> None:
 
 
 def counted(items: Iterable[T], bar: "tqdm[Any]") -> Iterator[T]:
-    """The items, each counted on a progress bar once it was used."""
+    """The items, each counted on a progress bar as it is handed out."""
     for item in items:
-        yield item
         bar.update()
+        yield item

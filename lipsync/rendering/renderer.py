@@ -49,7 +49,7 @@ class NetworkInputs:
 
     @staticmethod
     def joined(parts: Sequence["NetworkInputs"]) -> "NetworkInputs":
-        """The frames of all of them, which know the same things."""
+        """Those of all frames; either all have motion, or none."""
         motions = [part.motion for part in parts if part.motion is not None]
         return NetworkInputs(
             np.concatenate([part.faces for part in parts]),
@@ -59,7 +59,7 @@ class NetworkInputs:
         )
 
     def clips(self, *, apart: bool = False) -> ClipBatch:
-        """One sequence of n frames, or n sequences of one; no speech is heard with them, since nobody judges."""
+        """As one sequence of n frames; apart: as n sequences of one frame each.  None has speech: nobody judges."""
 
         def arranged(values: Tensor) -> Tensor:
             return values[:, None] if apart else values[None]

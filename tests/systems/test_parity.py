@@ -114,7 +114,7 @@ def test_the_network_of_the_released_depth_says_what_the_original_says() -> None
 
 def test_the_system_composes_the_networks_input_as_the_original_does() -> None:
     model, given = tiny("tiny64"), inputs("tiny64", 2, 64)
-    clips = ClipBatch(given["face"][None], given["reference"][None], given["mel"][None], given["mel"][:1])
+    clips = ClipBatch(given["face"][None], given["reference"][None], {"mel": given["mel"][None]}, given["mel"][:1])
     conditions = model.conditions(clips, given["noise"])
     output = model.denoise(given["noise"], torch.full((2,), 40), conditions)
     assert distance(output, "tiny64/forward_t40") < FORWARD
