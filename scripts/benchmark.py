@@ -91,7 +91,7 @@ def sample_clips(video: Path, audio: Path, size: int, count: int = 8) -> ClipBat
     start = round(info.fps)  # a second into the sound
     mel = torch.from_numpy(read_mel(audio).windows(start, start + count, info.fps))
     pictures = to_network(faces)[None]
-    return ClipBatch(pictures, pictures[:, :1].expand_as(pictures), mel[None], mel[:1])
+    return ClipBatch(pictures, pictures[:, :1].expand_as(pictures), {"mel": mel[None]}, mel[:1])
 
 
 def samplers(checkpoint: Path, clips: ClipBatch, device: torch.device, precision: torch.dtype) -> None:
@@ -152,9 +152,9 @@ def systems_apart(clips: ClipBatch, device: torch.device, precision: torch.dtype
     """
     one, many = clips.rows(slice(0, 1)), 8
     frame = ClipBatch(one.faces[:, :1], one.reference[:, :1], {"mel": one.mel[:, :1]}, one.speech).to(device)
-    side_by_side = ClipBatch(
-        *(value.expand(many, *value.shape[1:]) for value in (frame.faces, frame.reference, frame.mel, frame.speech))
-    )
+    values = (frame.faces, frame.reference, frame.mel, frame.speech)
+    faces, reference, mel, speech = (value.expand(many, *value.shape[1:]) for value in values)
+    side_by_side = ClipBatch(faces, reference, {"mel": mel}, speech)
     diff2lip, syncdiff = (
         FaceSampler(store_weights(_fresh(name).to(device), precision), precision=precision)
         for name in ("diff2lip-small", "syncdiff-small")
