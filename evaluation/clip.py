@@ -11,13 +11,13 @@ from audio import log_mel, read_sound
 from core.arrays import Pictures
 from core.errors import LipSyncError
 from face_detection import Detector, cut, mouth_mask, paste
+from face_detection.mediapipe_points import MOUTH
 from video import VideoInfo, pick_frames, probe
 
 from .cases import Case
 from .framing import View, views
-from .landmarks import Landmarks
-from .lip_points import LipPoints
-from .mediapipe_points import MOUTH
+from .metrics.landmarks import Landmarks
+from .metrics.lip_points import LipPoints
 from .protocol import CLIP, SHORT, Protocol
 from .talker import FPS, WIDE, Talker
 

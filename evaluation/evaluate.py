@@ -7,10 +7,10 @@ from tqdm import tqdm
 
 from .cases import Case
 from .clip import Clip, ClipError, load
-from .metric import Column, Metric
-from .mouth import opening
-from .results import PASTED, REAL, RESULT, SUBJECTS, Cell, Evaluation, Problem, Row, Scores, cell
-from .sheet import contact_sheet
+from .metrics.metric import Column, Metric
+from .metrics.mouth import opening
+from .report.results import PASTED, REAL, RESULT, SUBJECTS, Cell, Evaluation, Problem, Row, Scores, cell
+from .report.sheet import contact_sheet
 from .suite import Suite
 from .talker import Talker
 

@@ -17,10 +17,10 @@ from video import probe
 from .cases import Case
 from .clip import Clip, ClipError, Eyes, load
 from .held_out import FULL, Pair
-from .lips import LAGS, MEASURES, envelope
+from .metrics.lips import LAGS, MEASURES, envelope
 from .protocol import Protocol
-from .results import PASTED, REAL, RESULT
-from .sheet import contact_sheet
+from .report.results import PASTED, REAL, RESULT
+from .report.sheet import contact_sheet
 from .talker import FPS, Talker
 
 VERSION = 1

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from .metric import Setting
+from .metrics.metric import Setting
 from .talker import FPS, WIDE
 
 Framing = Literal["voxceleb2", "lrw", "face", "picture", "whole"]

@@ -11,17 +11,17 @@ import torch
 
 from core.errors import BadInput
 from face_detection import Detector, load_detector
+from face_detection.mediapipe_client import MediaPipe
 from guided_diffusion.engine.checkpoint import load_checkpoint
 from systems.perceptual import Lpips
 
-from . import expert, fidelity, frechet, identity, lips, mouth, syncnet
 from .clip import Eyes
-from .i3d import VideoFeatures
-from .inception import InceptionFeatures
-from .landmarks import Fan, Landmarks
-from .lip_points import POINTS, LipPoints
-from .mediapipe_client import MediaPipe
-from .metric import Column, Figure, clip_mean
+from .metrics import expert, fidelity, frechet, identity, lips, mouth, syncnet
+from .metrics.i3d import VideoFeatures
+from .metrics.inception import InceptionFeatures
+from .metrics.landmarks import Fan, Landmarks
+from .metrics.lip_points import POINTS, LipPoints
+from .metrics.metric import Column, Figure, clip_mean
 from .protocol import Protocol
 from .weights import Shelf
 

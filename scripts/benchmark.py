@@ -14,10 +14,8 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import argparse
 import copy
 import platform
-import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -38,6 +36,7 @@ from core.program import exit_code  # noqa: E402
 from dataset import ClipBatch, to_network  # noqa: E402
 from face_detection import cut, load_detector, track_face  # noqa: E402
 from guided_diffusion.engine.device import autocast, resolve_device, resolve_precision, store_weights  # noqa: E402
+from guided_diffusion.engine.throughput import medians  # noqa: E402
 from guided_diffusion.samplers import SampleConfig  # noqa: E402
 from guided_diffusion.unet import UNetConfig  # noqa: E402
 from lipsync.jobs.job import Job  # noqa: E402
@@ -48,6 +47,7 @@ from scripts.formula import fill, inputs  # noqa: E402
 from systems import registry  # noqa: E402
 from systems.components import Components  # noqa: E402
 from systems.diff2lip import Diff2LipNetwork  # noqa: E402
+from systems.metrics import psnr  # noqa: E402
 from systems.registry import find_preset  # noqa: E402
 from systems.sound import SoundConfig  # noqa: E402
 from systems.syncdiff import SyncDiffConfig  # noqa: E402
@@ -55,25 +55,6 @@ from systems.system import FaceSampler  # noqa: E402
 from video import probe, read_frames  # noqa: E402
 
 FINE = SampleConfig("ddim", "ddim250")
-
-
-def medians(ways: dict[str, Callable[[], object]], runs: int, device: torch.device) -> dict[str, float]:
-    """Seconds of each way: the median of interleaved runs after one to warm up."""
-    spent: dict[str, list[float]] = {name: [] for name in ways}
-    for run in range(runs + 1):
-        for name, way in ways.items():
-            begin = time.perf_counter()
-            way()
-            if device.type == "cuda":
-                torch.cuda.synchronize()
-            if run:
-                spent[name].append(time.perf_counter() - begin)
-    return {name: statistics.median(values) for name, values in spent.items()}
-
-
-def psnr(a: Tensor, b: Tensor) -> float:
-    """Of pictures in [-1, 1], dB."""
-    return float(10 * torch.log10(4 / ((a.float() - b.float()) ** 2).mean().clamp_min(1e-12)))
 
 
 def released_forward(device: torch.device, precision: torch.dtype) -> None:
@@ -110,7 +91,7 @@ def sample_clips(video: Path, audio: Path, size: int, count: int = 8) -> ClipBat
     start = round(info.fps)  # a second into the sound
     mel = torch.from_numpy(read_mel(audio).windows(start, start + count, info.fps))
     pictures = to_network(faces)[None]
-    return ClipBatch(pictures, pictures[:, :1].expand_as(pictures), mel[None], mel[:1])
+    return ClipBatch(pictures, pictures[:, :1].expand_as(pictures), {"mel": mel[None]}, mel[:1])
 
 
 def samplers(checkpoint: Path, clips: ClipBatch, device: torch.device, precision: torch.dtype) -> None:
@@ -123,7 +104,8 @@ def samplers(checkpoint: Path, clips: ClipBatch, device: torch.device, precision
         return FaceSampler(store_weights(systems[chosen], chosen), config, precision=chosen)(clips)
 
     fp32 = finished(usual, torch.float32)
-    print(f"finished crop, {precision} against fp32: {psnr(finished(usual, precision), fp32):.1f} dB")
+    apart = float(psnr(finished(usual, precision).flatten()[None], fp32.flatten()[None]))
+    print(f"finished crop, {precision} against fp32: {apart:.1f} dB")
     fine = finished(FINE, torch.float32)
     ways = {
         "DDIM 25": SampleConfig("ddim", "ddim25"),
@@ -170,9 +152,9 @@ def systems_apart(clips: ClipBatch, device: torch.device, precision: torch.dtype
     """
     one, many = clips.rows(slice(0, 1)), 8
     frame = ClipBatch(one.faces[:, :1], one.reference[:, :1], {"mel": one.mel[:, :1]}, one.speech).to(device)
-    side_by_side = ClipBatch(
-        *(value.expand(many, *value.shape[1:]) for value in (frame.faces, frame.reference, frame.mel, frame.speech))
-    )
+    values = (frame.faces, frame.reference, frame.mel, frame.speech)
+    faces, reference, mel, speech = (value.expand(many, *value.shape[1:]) for value in values)
+    side_by_side = ClipBatch(faces, reference, {"mel": mel}, speech)
     diff2lip, syncdiff = (
         FaceSampler(store_weights(_fresh(name).to(device), precision), precision=precision)
         for name in ("diff2lip-small", "syncdiff-small")

@@ -9,4 +9,4 @@ python=$("$root/scripts/setup.sh")
 cd "$root"
 
 "$python" generate.py --video scripts/demo/portrait.jpg --audio scripts/demo/speech.flac --output demo.mp4 "$@"
-"$python" scripts/strip.py scripts/demo/portrait.jpg demo.mp4 demo.png
+"$python" -m evaluation sheet scripts/demo/portrait.jpg demo.mp4 demo.png

@@ -26,12 +26,10 @@ from core.errors import BadInput
 from core.guard import reads
 from core.program import exit_code
 from dataset import Entry, entries, load_clip
-from evaluation.mediapipe_client import MediaPipe
+from face_detection.mediapipe_client import MediaPipe, in_margin
 from systems.style.frontal import WANTED, frontal
 from systems.style.labels import SPACE, landmarks_path, save_landmarks
 from systems.style.lip_motion import MotionSpace
-
-MARGIN = 64  # pixels of their own edge around the crops: MediaPipe's detector wants faces smaller than the picture
 
 
 def chosen(data: Path, split: str, frames: int) -> list[Entry]:
@@ -59,9 +57,7 @@ def _length(entry: Entry) -> int:
 
 def label(finder: MediaPipe, entry: Entry) -> None:
     """Writes the landmarks of a clip."""
-    faces = load_clip(entry).faces
-    wide = np.pad(faces, ((0, 0), (MARGIN, MARGIN), (MARGIN, MARGIN), (0, 0)), mode="edge")
-    save_landmarks(entry.path, frontal(finder.find_in_space(wide)))
+    save_landmarks(entry.path, frontal(finder.find_in_space(in_margin(load_clip(entry).faces))))
 
 
 def fit(data: Path, numbers: int) -> MotionSpace:

@@ -33,8 +33,8 @@ from core.guard import guard, reads, writes_into
 from core.program import exit_code
 from dataset.pack import Labels
 from dataset.source import Source, listed
-from evaluation.mediapipe_client import MediaPipe
 from face_detection.alignment import POINTS
+from face_detection.mediapipe_client import MediaPipe, in_margin
 from systems.registry import load_motion
 from systems.style.frontal import WANTED, frontal
 from systems.style.labels import SPACE
@@ -101,8 +101,7 @@ def pieces(clips: Sequence[Packed], limit: int) -> Iterator[list[Packed]]:
 def find_points(finder: MediaPipe, video: Path) -> Points:
     """f32 [t, p, 3] in pixels, NaN where no face was found."""
     frames = np.stack(list(read_frames(video)))
-    wide = np.pad(frames, ((0, 0), (EDGE, EDGE), (EDGE, EDGE), (0, 0)), mode="edge")
-    return finder.find_in_space(wide) - np.array([EDGE, EDGE, 0], np.float32)
+    return finder.find_in_space(in_margin(frames, EDGE)) - np.array([EDGE, EDGE, 0], np.float32)
 
 
 def labelled(points: Points, space: MotionSpace) -> Labels | None:

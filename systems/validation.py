@@ -15,6 +15,7 @@ from dataset import ClipBatch, Footage, Needs, stack, to_pictures, window
 from guided_diffusion.engine.trainer import Evaluation
 from guided_diffusion.samplers import SampleConfig
 
+from .metrics import psnr
 from .system import FaceSampler, System
 
 NOTES = logging.getLogger(__name__)
@@ -66,8 +67,8 @@ def mismatched(clips: ClipBatch) -> ClipBatch:
 def psnr_of_mouth_half(faces: Tensor, truth: Tensor) -> float:
     """Mean over items of the peak signal-to-noise ratio of the lower half, dB.  [..., 3, s, s] in [-1, 1]."""
     half = truth.shape[-2] // 2
-    error = ((faces - truth)[..., half:, :] ** 2).flatten(0, -4).mean(dim=(1, 2, 3))
-    return float((10 * torch.log10(4 / error)).mean())
+    made, real = (pictures[..., half:, :].flatten(0, -4) for pictures in (faces, truth))
+    return float(psnr(made, real).mean())
 
 
 def audio_gap(system: System[Any], clips: ClipBatch) -> Mapping[str, float]:

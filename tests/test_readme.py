@@ -26,7 +26,7 @@ COMMANDS = [
 SETTINGS = ("train.steps=2", "train.batch=8", "train.evaluate_every=2", "train.warmup=0", "train.cooldown=0")
 SMALLER = {
     "train.py": [word for setting in SETTINGS for word in ("--set", setting)],
-    "scripts/measure.py": ["--frames", "1"],
+    "reconstruct": ["--frames", "1"],
 }
 VENV = Path(os.environ.get("VENV", ROOT / ".venv"))
 
@@ -66,7 +66,8 @@ def test_the_other_commands(tmp_path):
         assert python == "python"
         program = words[0]
         words = [str(ROOT / word) if word.endswith(".py") else word for word in words]
-        run = [sys.executable, *words, *SMALLER.get(program, [])]
+        smaller = SMALLER.get(words[2] if program == "-m" else program, [])
+        run = [sys.executable, *words, *smaller]
         done = subprocess.run(run, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600)
         assert done.returncode == 0, f"{command}\n{done.stderr}"
     assert probe(tmp_path / "result.mp4").frames == 10

@@ -4,19 +4,16 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
-from fractions import Fraction
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 from packaging.requirements import Requirement
 
 from audio import read_sound
-from core.errors import BadInput, NoFace
+from core.errors import NoFace
 from core.program import exit_code
-from scripts.strip import moments, pairs, sheet, write_picture
-from video import probe, write_video
+from video import probe
 
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLE = ROOT / "scripts" / "demo"
@@ -104,9 +101,10 @@ def test_a_problem_is_one_sentence_and_its_exit_code_and_a_bug_raises(capsys: py
 
 
 def test_a_script_that_is_started_elsewhere_says_its_problem(tmp_path: Path) -> None:
-    speak = [sys.executable, ROOT / "scripts" / "mouth_opening.py", "speak", "--output", "out", "--data", "gone"]
-    done = subprocess.run(speak, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1) and "no prepared clips" in done.stderr
+    prepare = [sys.executable, ROOT / "scripts" / "prepare.py", "--videos", "gone", "--output", "out",
+               "--expert", ROOT / "checkpoints" / "sync.safetensors"]  # fmt: skip
+    done = subprocess.run(prepare, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1) and "gone" in done.stderr
 
 
 def test_what_the_programs_import_is_required() -> None:
@@ -134,65 +132,3 @@ def test_the_sample_is_a_portrait_and_a_few_seconds_of_speech() -> None:
     assert 3 < speech.seconds < 6
     assert 0.3 < float(np.abs(speech.samples).max()) < 1
     assert sum(file.stat().st_size for file in SAMPLE.iterdir()) < 300_000
-
-
-@pytest.mark.parametrize(("frames", "count"), [(1, 6), (5, 6), (6, 6), (97, 6), (10_000, 1)])
-def test_moments_are_spread_evenly_over_the_video(frames: int, count: int) -> None:
-    chosen = moments(frames, count)
-    assert len(chosen) == min(frames, count)
-    assert chosen[0] >= 0 and chosen[-1] < frames
-    ends = np.diff([-chosen[0] - 1, *chosen, 2 * frames - chosen[-1] - 1])  # mirrored at both ends
-    assert ends.max() - ends.min() <= 2
-
-
-def grey(value: int, height: int = 32, width: int = 48) -> np.ndarray:
-    return np.full((height, width, 3), value, np.uint8)
-
-
-def test_the_rows_show_the_same_moments(tmp_path: Path) -> None:
-    before, after = tmp_path / "before.mp4", tmp_path / "after.mp4"
-    write_video(before, (grey(20 * k) for k in range(10)), Fraction(25))
-    write_video(after, (grey(10 * k) for k in range(19)), Fraction(25))  # longer: BEFORE runs back again
-    shades = [(round(top.mean() / 20), round(bottom.mean() / 10)) for top, bottom in pairs(before, after, 19)]
-    assert shades == [(min(k, 18 - k), k) for k in range(19)]
-
-
-def test_a_still_picture_repeats(tmp_path: Path) -> None:
-    write_video(tmp_path / "after.mp4", (grey(10 * k) for k in range(12)), Fraction(25))
-    shown = pairs(SAMPLE / "portrait.jpg", tmp_path / "after.mp4", 3)
-    assert len(shown) == 3
-    assert all(np.array_equal(top, shown[0][0]) for top, _ in shown)
-
-
-def test_a_sheet_has_a_column_per_moment_and_two_rows() -> None:
-    page = sheet([(grey(0), grey(5)), (grey(50), grey(55))], height=64)  # twice the frames' size, and nearly the same
-    assert page.shape == (2 * 64 + 12, 2 * 96 + 12, 3)
-    assert [page[row, column, 0] for row in (36, 104) for column in (50, 150)] == [0, 50, 5, 55]
-    assert (page[:4] == 255).all() and (page[68:72] == 255).all() and (page[:, :4] == 255).all()
-
-
-def test_two_more_rows_show_what_differs_enlarged() -> None:
-    before, after = np.full((60, 80, 3), 100, np.uint8), np.full((60, 80, 3), 100, np.uint8)
-    after[40:52, 30:46] = 200
-    page = sheet([(before, before), (before, after)], height=60)
-    assert page.shape == (4 * 60 + 20, 2 * 80 + 12, 3)
-    assert (page[197:255, 7:81] == 100).all()  # of the moment at which it does not differ, the same part
-    assert 0.1 < (page[197:255, 91:165] == 200).all(axis=2).mean() < 0.9
-    before = np.full((30, 40, 3), 100, np.uint8)
-    assert len(sheet([(before, after)], height=60)) == 2 * 60 + 12
-
-
-def test_a_sheet_is_a_picture(tmp_path: Path) -> None:
-    write_picture(tmp_path / "für dich.png", grey(7))
-    assert (cv2.imdecode(np.fromfile(tmp_path / "für dich.png", np.uint8), cv2.IMREAD_COLOR) == 7).all()
-    with pytest.raises(BadInput, match=r"sheet\.mp4"):
-        write_picture(tmp_path / "sheet.mp4", grey(7))
-
-
-def test_strip_runs_from_any_folder(tmp_path: Path) -> None:
-    write_video(tmp_path / "after.mp4", (grey(10 * k) for k in range(5)), Fraction(25))
-    strip = [sys.executable, ROOT / "scripts" / "strip.py", SAMPLE / "portrait.jpg", "after.mp4"]
-    subprocess.run([*strip, "strip.png", "--frames", "2"], cwd=tmp_path, check=True)
-    assert probe(tmp_path / "strip.png").height == 2 * 256 + 12
-    wrong = subprocess.run([*strip, "strip.txt"], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1)

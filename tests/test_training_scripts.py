@@ -59,15 +59,17 @@ def data(tmp_path: Path) -> Path:
 
 def run(*command: str | Path, **environment: str) -> str:
     done = subprocess.run(
-        list(map(str, command)), env=os.environ | environment, capture_output=True, text=True, timeout=600, check=False
-    )
+        list(map(str, command)), cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, timeout=600,
+        check=False,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
 @pytest.mark.slow
 def test_an_expert_is_measured_and_measures(data: Path, expert: Path, tmp_path: Path) -> None:
-    script = [sys.executable, ROOT / "scripts" / "measure_sync.py", "--data", data, "--expert", expert, "--clips", "1"]
+    evaluation = [sys.executable, "-m", "evaluation"]
+    script = [*evaluation, "sync", "--data", data, "--expert", expert, "--clips", "1"]
     printed = run(*script)
     assert "| seen | 2 |" in printed and "shift found" in printed
 
@@ -77,8 +79,7 @@ def test_an_expert_is_measured_and_measures(data: Path, expert: Path, tmp_path: 
     checkpoint = tmp_path / "tiny.safetensors"
     save_checkpoint(checkpoint, describe("diff2lip", model, 0, model.state_dict()))
     printed = run(*script, "--model_path", checkpoint, "--sampler", "dpm++", "--steps", "1", "2")
-    drift = run(sys.executable, ROOT / "scripts" / "measure_drift.py", "--data", data, "--model_path", checkpoint,
-                "--frames", "70", "--clips", "1")  # fmt: skip
+    drift = run(*evaluation, "drift", "--data", data, "--model_path", checkpoint, "--frames", "70", "--clips", "1")
     assert "| 0-63 |" in drift and "| 64-69 |" in drift
     rows = [f"| tiny | dpm++ {steps} | {split} | 1 |" for steps in "12" for split in ("seen", "test")]
     assert all(row in printed for row in rows)

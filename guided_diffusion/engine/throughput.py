@@ -1,6 +1,11 @@
-"""How fast a run goes, and what it waits for."""
+"""How fast a run goes, what it waits for, and how long a piece of work takes."""
 
+import statistics
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+
+import torch
 
 
 @dataclass
@@ -23,3 +28,17 @@ class Pace:
             "clips_per_second": self.steps * self.clips / self.spent,
             "data_wait": self.waited / self.spent,
         }
+
+
+def medians(ways: Mapping[str, Callable[[], object]], runs: int, device: torch.device) -> dict[str, float]:
+    """Seconds of each way: the median of interleaved runs after one to warm up."""
+    spent: dict[str, list[float]] = {name: [] for name in ways}
+    for run in range(runs + 1):
+        for name, way in ways.items():
+            begin = time.perf_counter()
+            way()
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+            if run:
+                spent[name].append(time.perf_counter() - begin)
+    return {name: statistics.median(values) for name, values in spent.items()}

@@ -8,13 +8,12 @@ the mask.
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from dataset import ClipBatch
 from guided_diffusion.blocks import zeroed
 
-WINDOW = 7  # pixels a side that structural similarity compares (Wang et al. 2004, with a flat window)
+from ..metrics import ssim
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,7 @@ class Autoencoder(nn.Module):
         return {
             "autoencoder": {
                 "absolute": (restored - faces).abs().mean(),
-                "structure": self.config.structure * (1 - structural_similarity(restored, faces).mean()),
+                "structure": self.config.structure * (1 - ssim(restored, faces).mean()),
             }
         }
 
@@ -114,17 +113,3 @@ class ResidualUnit(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.layers(x)  # type: ignore[no-any-return]
-
-
-def structural_similarity(pictures: Tensor, others: Tensor) -> Tensor:
-    """SSIM (Wang et al. 2004) of pictures [n, 3, s, s] in [-1, 1], channel by channel.  -> [n], 1 for equal ones."""
-    c1, c2 = (0.01 * 2) ** 2, (0.03 * 2) ** 2
-    x, y = pictures.float(), others.float()
-
-    def mean(values: Tensor) -> Tensor:
-        return F.avg_pool2d(values, WINDOW, stride=1)
-
-    mx, my = mean(x), mean(y)
-    vx, vy, covariance = mean(x * x) - mx**2, mean(y * y) - my**2, mean(x * y) - mx * my
-    similarity = ((2 * mx * my + c1) * (2 * covariance + c2)) / ((mx**2 + my**2 + c1) * (vx + vy + c2))
-    return similarity.mean(dim=(1, 2, 3))

@@ -11,6 +11,7 @@ from torch import nn
 from dataset import ClipBatch, WindowConfig, to_pictures
 from guided_diffusion.engine.train_config import TrainConfig
 
+from ..metrics import psnr
 from ..preset import Preset
 from ..specification import Specification, Teachers
 from ..validation import psnr_of_mouth_half
@@ -57,9 +58,8 @@ def reconstruction(autoencoder: Any, clips: ClipBatch) -> Mapping[str, float]:
     faces = clips.faces.flatten(0, 1)
     latents = autoencoder.encode(faces)
     restored = autoencoder.decode(latents).clamp(-1, 1)
-    whole = 10 * torch.log10(4 / ((restored - faces) ** 2).mean(dim=(1, 2, 3)))
     return {
-        "psnr_db": float(whole.mean()),
+        "psnr_db": float(psnr(restored, faces).mean()),
         "mouth_half_db": psnr_of_mouth_half(restored, faces),
         "latent_mean": float(latents.mean()),
         "latent_deviation": float(latents.std()),

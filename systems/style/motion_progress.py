@@ -9,6 +9,7 @@ from torch import Tensor
 from guided_diffusion.engine.device import autocast
 from guided_diffusion.engine.trainer import Evaluation
 
+from ..metrics import correlation
 from .labels import LabelledClip
 from .lip_motion import MotionSpace
 from .motion import around_rest
@@ -27,7 +28,7 @@ def reading(model: LipMotion, batch: FaceBatch) -> Mapping[str, float]:
     return {
         "distance": _percent(model.space, read, batch.motion),
         "distance_of_mean": _percent(model.space, torch.zeros_like(read), batch.motion),
-        "opening_r": correlation(model.space.opening(read), model.space.opening(batch.motion)),
+        "opening_r": _opening_r(model.space, read, batch.motion),
     }
 
 
@@ -53,15 +54,13 @@ def predicting(model: LipMotion, batch: SequenceBatch) -> Mapping[str, float]:
         "other": _percent(model.space, other, batch.motion),
         "nobody": _percent(model.space, nobody, batch.motion),
         "still": _percent(model.space, rest[:, None].expand_as(own), batch.motion),
-        "opening_r": correlation(model.space.opening(own), model.space.opening(batch.motion)),
+        "opening_r": _opening_r(model.space, own, batch.motion),
     }
 
 
-def correlation(one: Tensor, other: Tensor) -> float:
-    """Pearson's, over all their numbers; 0 if one of them does not change."""
-    one, other = one.flatten() - one.mean(), other.flatten() - other.mean()
-    scale = one.norm() * other.norm()
-    return float((one @ other) / scale) if scale > 0 else 0.0
+def _opening_r(space: MotionSpace, one: Tensor, other: Tensor) -> float:
+    """Pearson's, over all frames; 0 if one of them does not change."""
+    return correlation(space.opening(one).cpu(), space.opening(other).cpu()) or 0.0
 
 
 def _percent(space: MotionSpace, one: Tensor, other: Tensor) -> float:

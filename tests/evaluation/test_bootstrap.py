@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from evaluation.bootstrap import interval
+from evaluation.metrics.bootstrap import interval
 
 
 def test_it_is_near_the_normal_one_for_many_values() -> None:

@@ -26,7 +26,7 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     table["lost"] = replace(table["good"], names=("lost.pth",), url=(tmp_path / "lost").as_uri())
     monkeypatch.setattr(download_weights, "TABLE", table)
     monkeypatch.setattr(weights, "TABLE", table)
-    monkeypatch.setattr(detectors, "CHECKPOINTS", tmp_path / "here")
+    monkeypatch.setattr(download_weights, "CHECKPOINTS", tmp_path / "here")
     monkeypatch.setattr(detectors, "folders", lambda: (tmp_path / "here",))
     monkeypatch.setattr(weights, "folders", lambda: (tmp_path / "here",))
     return tmp_path / "here"

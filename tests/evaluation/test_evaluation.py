@@ -19,7 +19,7 @@ from evaluation.cli import main
 from evaluation.clip import Eyes
 from evaluation.evaluate import evaluate
 from evaluation.protocol import PROTOCOLS, Protocol
-from evaluation.results import PASTED, REAL, RESULT, Evaluation
+from evaluation.report.results import PASTED, REAL, RESULT, Evaluation
 from evaluation.suite import Suite, Tools, assemble
 from face_detection import Box
 from systems import registry
@@ -158,7 +158,7 @@ class Mouth:
 
 
 def test_landmarks_and_an_expert_are_asked_where_they_are_at_hand(tmp_path: Path) -> None:
-    from evaluation import mouth
+    from evaluation.metrics import mouth
     from guided_diffusion.engine.checkpoint import save_checkpoint
 
     film(tmp_path / "real" / "a.mp4"), film(tmp_path / "fake" / "a.mp4", noise=40)
@@ -182,7 +182,7 @@ def test_landmarks_and_an_expert_are_asked_where_they_are_at_hand(tmp_path: Path
 
 
 def test_the_same_videos_give_the_same_reports(tmp_path: Path) -> None:
-    from evaluation.tables import as_json
+    from evaluation.report.tables import as_json
 
     for k in range(2):
         film(tmp_path / "real" / f"{k}.mp4", 8, seed=k), film(tmp_path / "fake" / f"{k}.mp4", 8, seed=k, noise=10)

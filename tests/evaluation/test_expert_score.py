@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from audio import Mel
-from evaluation.expert import ExpertScore, resized
+from evaluation.metrics.expert import ExpertScore, resized
 from tests.helpers.knowing import Knowing
 from tests.helpers.talkers import noise, talker
 

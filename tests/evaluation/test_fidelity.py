@@ -6,8 +6,8 @@ import torch
 from skimage.metrics import peak_signal_noise_ratio
 from torch import Tensor
 
-from evaluation import fidelity
-from evaluation.metric import BOTH, ClipMean, Column, Figure
+from evaluation.metrics import fidelity
+from evaluation.metrics.metric import BOTH, ClipMean, Column, Figure
 from tests.helpers.talkers import noise, talker
 
 

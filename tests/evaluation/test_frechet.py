@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from core.errors import BadInput
-from evaluation.frechet import FID, Frechet, Moments, frechet_distance
-from evaluation.i3d import VideoFeatures
-from evaluation.inception import BlockA, BlockE, InceptionFeatures, fid_inception
+from evaluation.metrics.frechet import FID, Frechet, Moments, frechet_distance
+from evaluation.metrics.i3d import VideoFeatures
+from evaluation.metrics.inception import BlockA, BlockE, InceptionFeatures, fid_inception
 from tests.helpers.talkers import noise, talker
 
 CPU = torch.device("cpu")

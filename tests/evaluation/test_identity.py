@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from core.errors import BadInput
-from evaluation.identity import MOMENTS, SFace, columns, csim
+from evaluation.metrics.identity import MOMENTS, SFace, columns, csim
 from tests.helpers.talkers import noise, talker
 
 

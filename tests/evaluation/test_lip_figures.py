@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 import pytest
 
-from evaluation import lips
-from evaluation.lip_points import LIPS, POINTS, LipPoints
-from evaluation.lips import BEST, LAGS, MEASURES, BestLag, columns
+from evaluation.metrics import lips
+from evaluation.metrics.lip_points import LIPS, POINTS, LipPoints
+from evaluation.metrics.lips import BEST, LAGS, MEASURES, BestLag, columns
 from evaluation.talker import Points, Talker
 from face_detection import Box
 from tests.helpers.talkers import SAMPLES, noise, talker
@@ -133,7 +133,7 @@ class Landmarker:
     def __init__(self) -> None:
         self.shown: list[tuple[int, ...]] = []
 
-    def find(self, pictures: np.ndarray, place: Box) -> Points:
+    def find(self, pictures: np.ndarray) -> Points:
         self.shown.append(pictures.shape)
         return np.full((len(pictures), len(POINTS), 2), pictures.shape[1] / 2, np.float32)
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from evaluation.mfcc import mfcc
+from evaluation.metrics.mfcc import mfcc
 
 # python_speech_features 0.6, mfcc(sweep(16000), 16000), rows 0, 50 and 98; it agrees with ours to 1e-12 on all rows
 PUBLISHED = np.array([

@@ -11,10 +11,10 @@ from torch import nn
 
 from core.errors import BadInput
 from evaluation import suite, weights
-from evaluation.metric import Metric
+from evaluation.metrics.metric import Metric
+from evaluation.metrics.syncnet import SyncScore
 from evaluation.protocol import PROTOCOLS
 from evaluation.suite import Tools, assemble
-from evaluation.syncnet import SyncScore
 
 
 @pytest.fixture

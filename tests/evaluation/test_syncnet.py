@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from core.errors import BadInput
-from evaluation.mfcc import mfcc
-from evaluation.syncnet import SyncNet, SyncScore, lse, whole_numbers
+from evaluation.metrics.mfcc import mfcc
+from evaluation.metrics.syncnet import SyncNet, SyncScore, lse, whole_numbers
 from tests.helpers.talkers import SAMPLES, noise, talker
 
 SHARED = Path(__file__).parents[2].parent / "shared"

@@ -11,10 +11,10 @@ import pytest
 from evaluation import held_out, pair_scores
 from evaluation.clip import Eyes
 from evaluation.held_out import of_split, of_videos
-from evaluation.lip_points import POINTS
-from evaluation.lip_table import as_table
+from evaluation.metrics.lip_points import POINTS
 from evaluation.pair_scores import CROPS, CURVE, PairScores, make_results, measure
-from evaluation.results import PASTED, REAL, RESULT
+from evaluation.report.lip_table import as_table
+from evaluation.report.results import PASTED, REAL, RESULT
 from tests.helpers.talking_head import picture, tone
 from video import probe, write_video
 
@@ -22,7 +22,7 @@ HALF = Fraction(1, 2)
 
 
 class Painted:
-    """Finds lips that open with the mean brightness of the lower half of a picture, of which it notes how many."""
+    """Finds lips that open with the mean brightness of the lower half of a picture; counts the pictures."""
 
     name = "painted"
 
@@ -32,9 +32,9 @@ class Painted:
     def find(self, pictures: np.ndarray, place: object) -> np.ndarray:
         self.asked += len(pictures)
         line = np.linspace(0, 2 * np.pi, len(POINTS), endpoint=False)
-        ring = np.stack([112 + 40 * np.cos(line), 150 + 20 * np.sin(line)], axis=1)
-        sizes = pictures[:, 112:].mean(axis=(1, 2, 3)) / 128
-        return np.asarray(ring[None] * sizes[:, None, None], np.float32)
+        sizes = pictures[:, 112:].mean(axis=(1, 2, 3))[:, None] / 128
+        ring = [112 + 40 * np.cos(line) * sizes**2, 150 + 20 * np.sin(line) * sizes]
+        return np.stack(ring, axis=2).astype(np.float32)
 
 
 def crop(path: Path, seed: int, frames: int = 20) -> None:

@@ -1,4 +1,4 @@
-"""The table of scripts/clip_table.py says of every video what became of it, and by how much its sound is late."""
+"""The table of python -m evaluation clips says of every video what became of it, and by how much its sound is late."""
 
 from fractions import Fraction
 
@@ -7,7 +7,8 @@ import pytest
 
 from audio import Waveform
 from core.errors import BadInput
-from scripts.clip_table import lag, main, write_list
+from evaluation.cli import main
+from evaluation.commands.clips import lag, write_list
 from tests.helpers.talking_head import talking, tone
 from video import Mono, write_video
 
@@ -39,7 +40,7 @@ def test_a_row_for_every_video_and_why_others_have_none(checkpoint, folder, tmp_
     (videos / "broken.mov").write_text("no video")
     (videos / "notes.txt").write_text("no video either")
     flags = ["--model_path", checkpoint, "--device", "cpu", "--face_detector", "haar", "--steps", "1", "--max_gap", "0"]
-    code = main([str(videos), "--sample_path", str(tmp_path / "out"), *map(str, flags)])
+    code = main(["clips", str(videos), "--sample_path", str(tmp_path / "out"), *map(str, flags)])
     said = capsys.readouterr().out.splitlines()
     header, *rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in said if line.startswith("| ")]
     cells, quiet = (dict(zip(header, row, strict=True)) for row in rows if "---" not in row)

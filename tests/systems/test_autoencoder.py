@@ -9,7 +9,6 @@ from torch import Generator, Tensor
 
 from dataset import save_clip, stack, window
 from systems.autoencoder import Autoencoder, AutoencoderConfig
-from systems.autoencoder.model import structural_similarity
 from systems.registry import load_autoencoder
 from systems.training import train
 from tests.helpers.tiny_style import SHORT, same_state
@@ -47,13 +46,6 @@ def test_latents_have_unit_deviation() -> None:
     latents = model.encode(faces(8))
     assert torch.allclose(latents.mean(dim=(0, 2, 3)), torch.zeros(4), atol=1e-4)
     assert torch.allclose(latents.std(dim=(0, 2, 3)), torch.ones(4), atol=0.05)
-
-
-def test_structural_similarity_is_one_for_equal_pictures_and_less_for_others() -> None:
-    shown = torch.rand(2, 3, 32, 32, generator=Generator().manual_seed(0)) * 2 - 1
-    assert torch.allclose(structural_similarity(shown, shown), torch.ones(2))
-    noisy = shown + 0.5 * torch.randn(shown.shape, generator=Generator().manual_seed(1))
-    assert (structural_similarity(shown, noisy) < 0.9).all()
 
 
 def test_faces_are_learnt_and_every_parameter_has_a_part() -> None:

@@ -1,0 +1,1 @@
+"""The figures, each of its own file: what they are, and how they are computed."""

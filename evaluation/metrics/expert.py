@@ -1,0 +1,56 @@
+"""What a sync expert of one's own makes of the results: ours, or Wav2Lip's."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from core.arrays import Pictures
+from face_detection import Box, cut
+from systems.judge import FRAMES, Judge
+from systems.registry import load_expert
+from systems.sync import Match, SyncExpert, find_offset
+
+from ..talker import FPS, Once, Talker
+from .metric import Column, Figure, clip_mean
+
+
+class ExpertScore:
+    """The expert's cosine and offset of talkers."""
+
+    def __init__(self, expert: Judge, name: str) -> None:
+        """name: which expert, for the table."""
+        self._expert = expert
+        self._once = Once(self._of)
+        whose = f"{'ours' if isinstance(expert, SyncExpert) else 'Prajwal et al. 2020'}, {name}"
+        self.score = Figure(
+            "sync expert's cosine", "", "up", f"{whose}: 5 frames against their sound, unshifted; mean over the clip"
+        )
+        self.offset = Figure(
+            "sync expert's offset", "frames", "down", f"{whose}: |the shift, of -15..15, of the highest cosine|", 2
+        )
+
+    @classmethod
+    def load(cls, path: Path, device: torch.device) -> "ExpertScore":
+        """A checkpoint of train.py --system sync, or Wav2Lip's.  Raises BadInput for anything else."""
+        return cls(load_expert(path).to(device), path.name)
+
+    def columns(self) -> list[Column]:
+        """The two figures of the expert."""
+        return [
+            clip_mean(self.score, lambda _, fake: None if (found := self._once(fake)) is None else found.score),
+            clip_mean(self.offset, lambda _, fake: None if (found := self._once(fake)) is None else abs(found.frames)),
+        ]
+
+    def _of(self, talker: Talker) -> Match | None:
+        if len(talker) < FRAMES:
+            return None
+        return find_offset(self._expert, resized(talker.faces, self._expert.size), talker.mel, FPS)
+
+
+def resized(faces: Pictures, size: int) -> Pictures:
+    """u8 [t, s, s, 3] -> [t, size, size, 3]; the same array if it is that already."""
+    side = faces.shape[1]
+    if side == size:
+        return faces
+    return np.stack([cut(face, Box(0, 0, side, side), size) for face in faces])

@@ -1,0 +1,1 @@
+"""What was found, as tables, one page, pictures and files."""

@@ -1,0 +1,61 @@
+"""Frames of held-out clips: which are made and by whom, which they are shown, and whose sound is the wrong one."""
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from dataset import Clip, ClipBatch, Needs, stack, window
+from guided_diffusion.engine.device import resolve_precision, store_weights
+from guided_diffusion.samplers import SampleConfig
+from systems.system import FaceSampler
+
+SPLITS = ("seen", "test")
+T = TypeVar("T")
+
+
+def face_sampler(
+    system: Any, device: torch.device, precision: str = "auto", sampling: SampleConfig | None = None
+) -> FaceSampler[Any]:
+    """Who makes faces by a system, which is moved to the device; sampling: else as the system itself says."""
+    chosen = resolve_precision(precision, device)
+    return FaceSampler(store_weights(system.to(device), chosen), sampling, precision=chosen)
+
+
+def spread(items: Sequence[T], count: int) -> list[T]:
+    """So many of them, evenly spread over all; all if there are fewer."""
+    return [items[k] for k in np.linspace(0, len(items) - 1, min(count, len(items))).astype(int)]
+
+
+def shown(frames: int, count: int) -> NDArray[np.int64]:
+    """Which frames each frame of a clip is shown: `count` spread over the clip's other half.  [frames, count]"""
+    halves = range(frames // 2, frames), range(frames // 2)
+    places = [[half[(2 * k + 1) * len(half) // (2 * count)] for k in range(count)] for half in halves]
+    second = np.arange(frames) >= frames // 2
+    return np.asarray(np.array(places, np.int64)[second.astype(int)])
+
+
+def single_frames(clip: Clip, count: int, needs: Needs) -> ClipBatch:
+    """`count` frames spread over the clip, each a sequence of its own."""
+    n = len(clip)
+    places = np.linspace(0, n - 1, min(count, n) + 2).astype(int)[1:-1].tolist()
+    references = shown(n, needs.references).tolist()
+    return stack([window(clip, k, 1, references[k], needs) for k in places])
+
+
+def group_of(split: str, speaker: str) -> str:
+    """Arabic single words, 0-2 frames late, are counted apart; so is the GRID corpus, which rests in training."""
+    kind = "Arabic words" if speaker.startswith("LRCAR") else "GRID" if speaker.startswith("GRID") else "other"
+    return f"{split}, {kind}"
+
+
+def wrong_sounds(clips: Sequence[Clip], split: str) -> list[Clip]:
+    """For each clip another one of its group, of another speaker where the group has several."""
+    result = []
+    for i, clip in enumerate(clips):
+        same = [c for c in clips if group_of(split, c.speaker) == group_of(split, clip.speaker) and c is not clip]
+        foreign = [c for c in same if c.speaker != clip.speaker] or same or [c for c in clips if c is not clip]
+        result.append(foreign[(i * 7 + 3) % len(foreign)])
+    return result
