@@ -19,6 +19,7 @@ import argparse
 import sys
 
 from core.errors import BadInput
+from core.flags import Parser, add_config, write_config
 from core.guard import guard, reads, writes_into
 from core.program import exit_code
 
@@ -26,10 +27,17 @@ HINTS = {
     "data": "--data DATA, what python -m dataset.prepare or scripts/pack_training.py made, or VoxCeleb2 or LRW",
     "output": "--output runs/NAME, where state, log and weights go",
 }
+ELSEWHERE = {
+    "preset": "system", "model": "system", "data_dir": "data", "data_root": "data", "dataset": "data", "out": "output",
+    "output_dir": "output", "run": "output", "max_steps": "steps", "iterations": "steps", "batch_size": "batch",
+    "learning_rate": "lr", "num_workers": "workers", "resume": "init", "checkpoint": "init", "syncnet": "expert",
+    "settings": "list_settings",
+}  # fmt: skip
+"""How other programs for the same purpose call it."""
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__, names=ELSEWHERE)
     parser.add_argument(
         "--system", default="diff2lip-small",
         help="preset: {diff2lip,syncdiff}-{128,small}, sync, style-{small,medium}, or what that needs: autoencoder,"
@@ -50,12 +58,13 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, metavar="N", help="updates of the weights: --set train.steps=N")
     parser.add_argument("--batch", type=int, metavar="N", help="items of a batch: --set train.batch=N")
     parser.add_argument("--lr", type=float, metavar="RATE", help="--set train.learning_rate=RATE")
-    parser.add_argument("--list_settings", "--list-settings", metavar="PRESET",
+    parser.add_argument("--list_settings", metavar="PRESET",
                         help="say what --set knows of a preset: name, value, what it is")  # fmt: skip
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE",
         help="any setting, such as train.steps=1000, train.learning_rate=2e-4, loss.sync=0.03, data.frames=5",
     )  # fmt: skip
+    add_config(parser)
     options = parser.parse_args()
     if options.list_settings is not None:
         return options
@@ -68,6 +77,8 @@ def arguments() -> argparse.Namespace:
     files += options.output.glob("weights-*.safetensors")
     guard(parser, options, outputs=[("--output", path) for path in files],
           owned=[("--output", options.output / name) for name in ("history", "tensorboard", "strips")])  # fmt: skip
+    if options.write_config is not None:
+        write_config(parser, options, options.write_config)
     return options
 
 

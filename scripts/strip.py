@@ -1,6 +1,7 @@
 """A contact sheet: evenly spaced frames of a video before and after, and below what differs, enlarged.
 
-    python scripts/strip.py BEFORE AFTER OUTPUT.png [--frames 6] [--height 256]
+    python scripts/strip.py BEFORE AFTER OUTPUT.png [--frames 6] [--height 256] [--close]
+    python scripts/strip.py BEFORE AFTER OUTPUT.gif    # what differs alone, moving, before and after side by side
 
 The moments are AFTER's.  Above each frame stands what BEFORE shows then: a still picture always the same, a video that
 is shorter played back and forth, as generate.py extends it.
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -25,6 +27,8 @@ from lipsync.planning.timeline import Plan
 from video import probe, read_frames
 
 GAP = 4  # white pixels around every frame
+TICKS = 8  # hundredths of a second that a picture of a .gif is shown, in which the format counts
+LONGEST = 150  # pictures of a .gif
 CHANGED = 8  # levels by which a pixel of a close-up differs, its neighbours with it
 
 
@@ -42,10 +46,15 @@ def pairs(before: Path, after: Path, count: int) -> list[tuple[Picture, Picture]
     return [(_frame(before, plan[then]), _frame(after, k)) for k, then in shown]
 
 
-def sheet(pictures: list[tuple[Picture, Picture]], height: int) -> Picture:
-    """The pictures scaled to `height`, a column per pair, u8 [h, w, 3] on white; close-ups in two more rows."""
-    pictures = [(*pair, *close) for pair, close in zip_longest(pictures, close_ups(pictures), fillvalue=())]
-    tiles = [[_scaled(picture, height) for picture in pair] for pair in pictures]
+def sheet(pictures: list[tuple[Picture, Picture]], height: int, *, close: bool = False) -> Picture:
+    """The pictures scaled to `height`, a column per pair, u8 [h, w, 3] on white; close-ups in two more rows.
+
+    close: the close-ups alone, where there are any.
+    """
+    near = close_ups(pictures)
+    wide = [] if close and near else pictures
+    columns = [(*pair, *closer) for pair, closer in zip_longest(wide, near, fillvalue=())]
+    tiles = [[_scaled(picture, height) for picture in column] for column in columns]
     width = max(tile.shape[1] for pair in tiles for tile in pair)
     rows = len(tiles[0])
     page = np.full((rows * (height + GAP) + GAP, len(tiles) * (width + GAP) + GAP, 3), 255, np.uint8)
@@ -63,6 +72,22 @@ def write_picture(path: Path, picture: Picture) -> None:
     _, encoded = cv2.imencode(path.suffix, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
     with atomic(path) as temporary:
         temporary.write_bytes(encoded.tobytes())
+
+
+def write_animation(path: Path, before: Path, after: Path, height: int) -> None:
+    """What differs, before and after beside each other, as long as AFTER, at 12.5 pictures a second; a .gif.
+
+    Of a video of more than LONGEST of them so many, spread over it, each shown as long.  BadInput if nothing differs.
+    """
+    length = 100 * float(probe(after).frames / probe(after).fps)
+    shown = close_ups(pairs(before, after, min(LONGEST, max(1, round(length / TICKS)))))
+    if not shown:
+        raise BadInput(f"{after}: shows nothing that {before} does not; pass the video before and the one made of it")
+    pages = [np.hstack([_scaled(picture, height) for picture in pair]) for pair in shown]
+    colours = Image.fromarray(np.vstack(pages[:: -(-len(pages) // 8)])).quantize(96)
+    first, *rest = [Image.fromarray(page).quantize(palette=colours, dither=Image.Dither.NONE) for page in pages]
+    with atomic(path) as temporary:
+        first.save(temporary, "GIF", save_all=True, append_images=rest, duration=10 * TICKS, loop=0)
 
 
 def close_ups(pictures: list[tuple[Picture, Picture]]) -> list[tuple[Picture, Picture]]:
@@ -102,9 +127,10 @@ def arguments() -> tuple[argparse.ArgumentParser, argparse.Namespace]:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("before", type=reads, metavar="BEFORE", help="video or still picture")
     parser.add_argument("after", type=reads, metavar="AFTER", help="the video made of it")
-    parser.add_argument("output", type=writes, metavar="OUTPUT", help="the contact sheet: .png, .jpg or .webp")
+    parser.add_argument("output", type=writes, metavar="OUTPUT", help="the contact sheet: .png, .jpg or .webp; or .gif")
     parser.add_argument("--frames", type=int, default=6, help="how many moments (%(default)s)")
     parser.add_argument("--height", type=int, default=256, help="of each frame, in pixels (%(default)s)")
+    parser.add_argument("--close", action="store_true", help="what differs alone, enlarged")
     options = parser.parse_args()
     if options.frames < 1 or options.height < 1:
         parser.error("--frames and --height are at least 1")
@@ -113,7 +139,11 @@ def arguments() -> tuple[argparse.ArgumentParser, argparse.Namespace]:
 
 def run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
     guard(parser, options)
-    write_picture(options.output, sheet(pairs(options.before, options.after, options.frames), options.height))
+    if options.output.suffix.lower() == ".gif":
+        write_animation(options.output, options.before, options.after, options.height)
+    else:
+        pictures = pairs(options.before, options.after, options.frames)
+        write_picture(options.output, sheet(pictures, options.height, close=options.close))
 
 
 def main() -> int:

@@ -194,5 +194,7 @@ def test_strip_runs_from_any_folder(tmp_path: Path) -> None:
     strip = [sys.executable, ROOT / "scripts" / "strip.py", SAMPLE / "portrait.jpg", "after.mp4"]
     subprocess.run([*strip, "strip.png", "--frames", "2"], cwd=tmp_path, check=True)
     assert probe(tmp_path / "strip.png").height == 2 * 256 + 12
+    subprocess.run([*strip, "strip.gif", "--height", "40"], cwd=tmp_path, check=True)
+    assert probe(tmp_path / "strip.gif").height == 40
     wrong = subprocess.run([*strip, "strip.txt"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1)
