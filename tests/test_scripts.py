@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 from audio import read_sound
 from core.errors import BadInput, NoFace
 from core.program import exit_code
-from scripts.strip import moments, pairs, sheet, write_picture
+from scripts.strip import moments, pairs, sheet, write_animation, write_picture
 from video import probe, write_video
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -189,12 +189,24 @@ def test_a_sheet_is_a_picture(tmp_path: Path) -> None:
         write_picture(tmp_path / "sheet.mp4", grey(7))
 
 
+def test_what_differs_moves(tmp_path: Path) -> None:
+    marked = [grey(100) for _ in range(25)]
+    for k, picture in enumerate(marked):
+        picture[10:20, 10:30] = 4 * k
+    write_video(tmp_path / "after.mp4", iter(marked), Fraction(25), crf=0)
+    write_picture(tmp_path / "before.png", grey(100))
+    write_animation(tmp_path / "moves.gif", tmp_path / "before.png", tmp_path / "after.mp4", 40)
+    shown = probe(tmp_path / "moves.gif")
+    assert shown.height == 40 and shown.frames == 12 and 0.9 <= shown.frames / shown.fps <= 1
+    write_video(tmp_path / "same.mp4", (grey(100) for _ in range(3)), Fraction(25))
+    with pytest.raises(BadInput, match="shows nothing that"):
+        write_animation(tmp_path / "none.gif", tmp_path / "before.png", tmp_path / "same.mp4", 40)
+
+
 def test_strip_runs_from_any_folder(tmp_path: Path) -> None:
     write_video(tmp_path / "after.mp4", (grey(10 * k) for k in range(5)), Fraction(25))
     strip = [sys.executable, ROOT / "scripts" / "strip.py", SAMPLE / "portrait.jpg", "after.mp4"]
     subprocess.run([*strip, "strip.png", "--frames", "2"], cwd=tmp_path, check=True)
     assert probe(tmp_path / "strip.png").height == 2 * 256 + 12
-    subprocess.run([*strip, "strip.gif", "--height", "40"], cwd=tmp_path, check=True)
-    assert probe(tmp_path / "strip.gif").height == 40
     wrong = subprocess.run([*strip, "strip.txt"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1)
