@@ -32,7 +32,8 @@ class Parser(argparse.ArgumentParser):
     """
 
     def __init__(self, description: str | None = None, *, names: Mapping[str, str] | None = None, **more: Any) -> None:
-        super().__init__(description=description, formatter_class=argparse.RawDescriptionHelpFormatter, **more)
+        more.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(description=description, **more)
         self.names = names or {}
 
     def error(self, message: str) -> NoReturn:

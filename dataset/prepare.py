@@ -11,6 +11,7 @@ interruption; videos that cannot be read are named and left out, and the exit co
 
 import argparse
 import logging
+import math
 import multiprocessing
 import sys
 from collections.abc import Iterator, Sequence
@@ -25,6 +26,7 @@ from core.errors import BadInput, BatchFailed, LipSyncError, OutOfMemory
 from core.guard import check, reads, writes_into
 from core.lock import locked
 from core.program import exit_code
+from core.progress import say
 from face_detection import NAMES, load_detector
 from video.opening import one_thread_each
 
@@ -32,6 +34,7 @@ from .cutting import Cutting, prepare_source
 from .report import Line, Report
 from .source import Source, found, listed
 from .span import Least
+from .splits import SPLITS, place
 from .sync_filter import Scorer, SyncFilter
 
 NOTES = logging.getLogger(__name__)
@@ -113,6 +116,22 @@ def parser() -> argparse.ArgumentParser:
     return flags
 
 
+def misheld(sources: Sequence[Source], share: float) -> str | None:
+    """What a user should know who wants people held out, and holds out nobody, or everybody; else None."""
+    places = sorted({source.speaker: place(source.speaker) for source in sources}.values())
+    out = sum(where < share for where in places)
+    if not share or 0 < out < len(places):
+        return None
+    people = f"{len(places)} speaker{'' if len(places) == 1 else 's'}"
+    if len(places) == 1:
+        return f"--held_out {share:g}: there is one speaker, who is {'held out' if out else 'trained on'}"
+    if not out:
+        least = math.floor(places[0] * 1000 + 1) / 1000
+        return f"--held_out {share:g}: holds out none of the {people}; --held_out {least:g} holds out the first of them"
+    most = math.floor(places[-1] * 1000) / 1000
+    return f"--held_out {share:g}: holds out all {people}, none is left to train on; --held_out {most:g} leaves one"
+
+
 def run(options: argparse.Namespace, *, sync: SyncFilter | None = None, scorer: Scorer | None = None) -> None:
     """The program, with somebody who can tell how far the sound is off, or without.  Raises as `prepare`."""
     try:
@@ -127,6 +146,8 @@ def run(options: argparse.Namespace, *, sync: SyncFilter | None = None, scorer: 
         sources = listed(options.list, options.output)
     else:
         sources = found(options.videos, options.output, options.held_out)
+        if sentence := misheld(sources, options.held_out):
+            say(sentence)
     report = options.output / "report.jsonl"
     check(
         [("--list", options.list or options.videos), *(("the video", source.video) for source in sources)],
@@ -134,6 +155,11 @@ def run(options: argparse.Namespace, *, sync: SyncFilter | None = None, scorer: 
     )
     with locked(options.output / ".lock", options.output):
         prepare(sources, options.output, cutting, workers=options.workers, scorer=scorer)
+    counts = {split: sum(1 for _ in (options.output / split).glob("*/*.npz")) for split in SPLITS}
+    made = ", ".join(f"{count} clips {split}" for split, count in counts.items() if count)
+    say(f"{options.output}: {made or 'no clips'}; {report} says what became of each video")
+    if counts["train"]:
+        say(f"next: python train.py --system sync --data {options.output} --output runs/sync")
 
 
 if __name__ == "__main__":

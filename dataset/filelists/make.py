@@ -9,31 +9,46 @@ cross            with another's: every ordered pair of --videos videos, as the o
                  different pairs drawn from all of them.  Sound and video are of two speakers wherever a folder says who
                  speaks (SPEAKER/VIDEO/CLIP)
 
+Of VoxCeleb2 and LRW as published, the test clips alone count.
+
 What is drawn depends on --seed and the names in the folder alone.
 """
 
 import argparse
 import random
+import re
 import sys
 from itertools import permutations
 from pathlib import Path, PurePosixPath
 
 from core.errors import BadInput
+from core.flags import Parser
 from core.guard import guard, reads, writes
 from core.program import exit_code
 from dataset.filelist import Pair, write_filelist
 from dataset.folders import VIDEO_SUFFIXES, files_below
 
+TRAINED_ON = (r"(?:.*/)?dev/mp4/.*", r"(?:.*/)?([A-Z]+)/(?:train|val)/\1_[0-9]+")
+"""What nobody tests on: VoxCeleb2's dev, LRW's train and val."""
 ATTEMPTS = 1000  # draws for each pair before the data is taken to have too few
 
 
 def names(root: Path) -> list[str]:
-    """The videos below a folder, without their endings, in a fixed order.  Raises BadInput if there is none."""
+    """The videos below a folder, without their endings, in a fixed order; of VoxCeleb2 and LRW those of test alone.
+
+    Raises BadInput if there is none.
+    """
     if not root.is_dir():
         raise BadInput(f"--root {root}: no such folder; check the path of the data")
     found = sorted({str(PurePosixPath(name).with_suffix("")) for name in files_below(root, VIDEO_SUFFIXES)})
     if not found:
         raise BadInput(f"--root {root}: no video below it; choose the folder that holds the data")
+    for rest in TRAINED_ON:
+        if any(re.fullmatch(rest, name) for name in found):
+            left = [name for name in found if not re.fullmatch(rest, name)]
+            if not left:
+                raise BadInput(f"--root {root}: only clips to train on are below it; add those of test")
+            return left
     return found
 
 
@@ -95,7 +110,7 @@ def pairs(options: argparse.Namespace) -> list[Pair]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument("kind", choices=("reconstruction", "cross"))
     parser.add_argument("--root", type=reads, required=True, metavar="DATA", help="folder that the names are below of")
     parser.add_argument("--output", type=writes, required=True, metavar="LIST")
