@@ -23,6 +23,7 @@ import cv2
 from tqdm import tqdm
 
 from core.errors import BadInput, BatchFailed, LipSyncError, OutOfMemory
+from core.flags import Parser
 from core.guard import check, reads, writes_into
 from core.lock import locked
 from core.program import exit_code
@@ -99,19 +100,19 @@ def _in_processes(
 
 def parser() -> argparse.ArgumentParser:
     """What `run` understands."""
-    flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    flags = Parser(__doc__)
     what = flags.add_mutually_exclusive_group(required=True)
     what.add_argument("--videos", type=reads, metavar="FOLDER")
     what.add_argument("--list", type=reads, metavar="CSV")
     flags.add_argument("--output", type=writes_into, required=True, metavar="DIR")
     flags.add_argument("--size", type=int, default=128, help="pixels of a face (default 128)")
     flags.add_argument("--workers", type=int, default=2, help="processes (default 2); 0: this one")
-    flags.add_argument("--face_detector", "--face-detector", choices=NAMES, default="auto")
-    flags.add_argument("--held_out", "--held-out", type=float, default=0.0, metavar="SHARE",
+    flags.add_argument("--face_detector", choices=NAMES, default="auto")
+    flags.add_argument("--held_out", type=float, default=0.0, metavar="SHARE",
                        help="share of the speakers of --videos that becomes the split test (default 0)")  # fmt: skip
-    flags.add_argument("--min_seconds", "--min-seconds", type=float, default=Least.seconds,
+    flags.add_argument("--min_seconds", type=float, default=Least.seconds,
                        help="shortest clip (default 1)")  # fmt: skip
-    flags.add_argument("--min_face", "--min-face", type=float, default=Least.face, metavar="PIXELS",
+    flags.add_argument("--min_face", type=float, default=Least.face, metavar="PIXELS",
                        help="lowest face, from forehead to chin (default 96)")  # fmt: skip
     return flags
 

@@ -15,7 +15,6 @@ import os
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-import argparse
 import csv
 import sys
 from collections.abc import Sequence
@@ -28,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from audio import Waveform, read_sound
 from core.atomic import atomic
 from core.errors import BadInput
+from core.flags import Parser
 from core.guard import guard, reads, writes_into
 from core.program import exit_code
 from dataset.folders import VIDEO_SUFFIXES, files
@@ -105,9 +105,7 @@ def write_list(path: Path, videos: Path, audio: Path | None) -> None:
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
+    parser = Parser(__doc__, allow_abbrev=False)
     parser.add_argument("videos", type=reads, metavar="VIDEOS", help="a folder")
     parser.add_argument("--sample_path", type=writes_into, required=True, metavar="RESULTS",
                         help="where the results go")  # fmt: skip

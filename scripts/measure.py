@@ -13,7 +13,6 @@ import os
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-import argparse
 import json
 import sys
 from collections import defaultdict
@@ -29,6 +28,7 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from core.errors import BadInput
+from core.flags import Parser
 from core.guard import guard, reads, writes
 from core.program import exit_code
 from dataset import Clip, ClipBatch, entries, load_clip, to_pictures, window
@@ -138,7 +138,7 @@ def table(rows: list[Row]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument("--data", type=reads, required=True, help="prepared folder with the splits seen and test")
     parser.add_argument("--model_path", type=reads, default=registry.SMALL_DIFF2LIP)
     parser.add_argument("--frames", type=int, default=6, help="frames of each clip")

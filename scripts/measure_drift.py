@@ -11,7 +11,6 @@ import os
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from core.errors import BadInput
+from core.flags import Parser
 from core.guard import reads
 from core.program import exit_code
 from dataset import ClipBatch, Footage, corpus, stack, window
@@ -61,7 +61,7 @@ def brightness(faces: Tensor, truth: Tensor) -> list[float]:
 
 @torch.inference_mode()
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument("--data", type=reads, required=True)
     parser.add_argument("--model_path", type=reads, required=True)
     parser.add_argument("--frames", type=int, default=320)

@@ -34,6 +34,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from audio.activity import speech_activity
 from core.atomic import atomic
 from core.errors import BadInput
+from core.flags import Parser
 from core.guard import guard, reads, writes
 from core.program import exit_code
 from dataset import to_network
@@ -186,7 +187,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument("--data", type=reads, required=True, help="a pack, or a prepared folder with landmarks")
     parser.add_argument("--model_path", type=reads, required=True, help="stage 1, or the folder that it is in")
     parser.add_argument("--most", type=int, default=250, help="frames of a reference")

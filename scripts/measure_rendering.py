@@ -35,6 +35,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from audio import SAMPLE_RATE, Sound, Waveform, log_mel
 from core.errors import BadInput
+from core.flags import Parser
 from core.guard import reads
 from core.program import exit_code
 from dataset import Clip, ClipBatch, Needs, entries, load_clip, stack, to_pictures, window
@@ -207,7 +208,7 @@ def quality(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument("--data", type=reads, required=True, help="prepared folder with the splits seen and test")
     parser.add_argument("--model_path", type=reads, required=True, help="folder of a style model")
     parser.add_argument("--frames", type=int, default=3, help="frames of each clip")

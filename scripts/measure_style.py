@@ -35,6 +35,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from core.atomic import atomic
 from core.errors import BadInput
+from core.flags import Parser
 from core.guard import guard, reads, writes
 from core.program import exit_code
 from dataset import PackClip, to_network
@@ -304,7 +305,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument("--data", type=reads, required=True, help="prepared folder with landmarks")
     parser.add_argument("--model_path", type=reads, required=True, help="stage 1, or the folder that it is in")
     parser.add_argument("--reference", type=int, default=250, help="frames of a style reference, at most")

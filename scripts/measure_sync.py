@@ -33,6 +33,7 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from audio import MEL_RATE, MELS, SILENCE, Mel
+from core.flags import Parser
 from core.guard import reads
 from core.program import exit_code
 from dataset import ClipBatch, Footage, corpus
@@ -151,7 +152,7 @@ def interval(values: list[float], speakers: list[str]) -> tuple[float, float, fl
 
 @torch.inference_mode()
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument("--data", type=reads, required=True, help="data with the splits seen and test")
     parser.add_argument("--expert", type=reads, required=True)
     parser.add_argument("--model_path", type=reads, nargs="+", help="checkpoints to judge")

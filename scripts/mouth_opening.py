@@ -19,6 +19,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from core.flags import Parser
 from core.guard import guard, reads, writes_into
 from core.program import exit_code
 
@@ -107,7 +108,7 @@ def correlate(options: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     commands = parser.add_subparsers(required=True)
     first = commands.add_parser("speak")
     first.add_argument("--data", type=reads, required=True)

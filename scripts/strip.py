@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from core.arrays import Picture
 from core.atomic import atomic
 from core.errors import BadInput
+from core.flags import Parser
 from core.guard import guard, reads, writes
 from core.program import exit_code
 from lipsync.planning.timeline import Plan
@@ -124,7 +125,7 @@ def _scaled(picture: Picture, height: int) -> Picture:
 
 
 def arguments() -> tuple[argparse.ArgumentParser, argparse.Namespace]:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument("before", type=reads, metavar="BEFORE", help="video or still picture")
     parser.add_argument("after", type=reads, metavar="AFTER", help="the video made of it")
     parser.add_argument("output", type=writes, metavar="OUTPUT", help="the contact sheet: .png, .jpg or .webp; or .gif")

@@ -30,7 +30,8 @@ def plan(
 
     Raises BadInput if the data has not what the model needs, or memory or disk certainly do not suffice.
     """
-    train, clips = chosen.train, corpus(data, _size(model), getattr(chosen.model, "framing", "box"))
+    whole: Any = specification.assemble(model, components)
+    train, clips = chosen.train, corpus(data, whole.size, getattr(chosen.model, "framing", "box"))
     trained = sum(weight.numel() for weight in trainable.parameters() if weight.requires_grad)
     own = sum(weight.numel() for weight in model.parameters())
     memory = FLOAT * (4 * trained + own * len(train.ema))  # weights, gradients, AdamW's two averages; EMA
@@ -61,12 +62,6 @@ def plan(
         ("makes", f"{output / 'weights.safetensors'}{' (goes on)' if (output / 'state.pt').exists() else ''}"),
     )
     return "\n".join(f"{row:<11}  {text}" for row, text in rows)
-
-
-def _size(model: nn.Module) -> int:
-    """Of the faces that it learns from, in pixels."""
-    size: int = model.size  # type: ignore[assignment]
-    return size
 
 
 def _first_batch(

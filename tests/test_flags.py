@@ -1,6 +1,7 @@
 """What all command lines have in common: dashes, mistakes in one sentence, and files of flags."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -104,3 +105,11 @@ def test_what_a_run_writes_down_does_it_again(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"ending \.json"):
         write_config(of_generate(), first, tmp_path / "run.txt")
 
+
+
+def test_every_program_reads_its_command_line_so() -> None:
+    root = Path(__file__).resolve().parents[1]
+    places = ("*.py", "scripts/*.py", "dataset/**/*.py", "evaluation/*.py")
+    files = [file for place in places for file in root.glob(place)]
+    own = [str(file) for file in files if re.search(r"argparse\.ArgumentParser\(", file.read_text(encoding="utf-8"))]
+    assert own == []

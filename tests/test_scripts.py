@@ -92,6 +92,7 @@ def test_setup_refuses_in_one_sentence(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["thesis.txt"]
 
 
+@pytest.mark.slow
 def test_setup_wants_no_shell_and_no_path(tmp_path: Path) -> None:
     """As on Windows: nothing but Python; an environment that is ready is only said."""
     venv = tmp_path / "an environment"
@@ -110,6 +111,7 @@ def test_setup_wants_no_shell_and_no_path(tmp_path: Path) -> None:
     assert said.stdout == "1 -n 2 x\n"
 
 
+@pytest.mark.slow
 def test_setup_says_what_it_is_about_to_do_and_what_failed(tmp_path: Path) -> None:
     """Sizes come before the work, and a package index out of reach is a sentence."""
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)

@@ -44,6 +44,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *words: object) -> int:
     return exit_code(program.run)
 
 
+@pytest.mark.slow
 def test_the_plan_is_said_and_nothing_is_written(
     voxceleb2: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -56,6 +57,7 @@ def test_the_plan_is_said_and_nothing_is_written(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
@@ -75,6 +77,7 @@ def test_what_is_missing_is_one_sentence(
     assert said.startswith("error: ") and sentence in said and said.count("\n") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lacks", ["device", "disk"])
 def test_too_little_memory_or_disk_is_one_sentence(
     lacks: str, voxceleb2: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -63,6 +63,7 @@ def test_rows_of_its_lists_too(tmp_path: Path) -> None:
     assert item.settings.fixed_crop and item.settings.length == "shortest" and item.job.output == Path("out/a_b.mp4")
 
 
+@pytest.mark.slow
 def test_it_runs_and_tells(
     folder: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

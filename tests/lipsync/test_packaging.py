@@ -55,6 +55,7 @@ def comfy(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     return seen
 
 
+@pytest.mark.slow
 def test_a_node_takes_frames_and_a_sound_and_gives_frames(
     nodes: ModuleType, comfy: SimpleNamespace, folder: Path, checkpoint: Path
 ) -> None:
@@ -72,6 +73,7 @@ def test_a_node_takes_frames_and_a_sound_and_gives_frames(
     assert changed.max() > 0.02 and changed[:10].max() == 0  # the mouth alone: what is far from it is as it was
 
 
+@pytest.mark.slow
 def test_a_node_takes_files(nodes: ModuleType, folder: Path, checkpoint: Path, tmp_path: Path) -> None:
     kind = nodes.NODE_CLASS_MAPPINGS["LipSyncFile"]
     words = {"video": str(folder / "person.mp4"), "audio": str(folder / "words.wav"), "output": str(tmp_path / "o.mp4")}
