@@ -55,7 +55,8 @@ def _best(device: str, say: Callable[[str], None]) -> Detector:
                 say(weights.fetched(name))
             if problems:
                 less = ", which sees less," if name == "haar" else ""
-                say(f"using the face detector {name}{less} because of this: {_joined(problems)}")
+                later = "; it is not tried again for a week" if fetch and weights.given_up(FETCHED) else ""
+                say(f"using the face detector {name}{less} because of this: {_joined(problems)}{later}")
             return found
     raise BadInput(f"there is no face detector at hand; mend one of these: {_joined(problems)}")
 

@@ -9,7 +9,7 @@
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-for candidate in "${VENV:-$root/.venv}/bin/python" ${PYTHON:+"$PYTHON"} python3 python3.1{5,4,3,2,1} python; do
+for candidate in "${VENV:-$root/.venv}/bin/python" ${PYTHON:+"$PYTHON"} python3 python3.1{3,2,1,4} python; do
     if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then
         exec "$candidate" "$root/scripts/setup.py" "$@"
     fi

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -168,6 +169,10 @@ def _make_list(options: argparse.Namespace, items: list[FilelistItem], chosen: S
          seconds=seconds, report=manifest.path)  # fmt: skip
     if failed or account.all_failed:
         raise BatchFailed(f"{max(len(failed), account.all_failed)} of {len(items)} failed; {manifest.path} says why")
+    if all(item.where.startswith(f"{options.filelist}, pair") for item in items):
+        root = options.test_video_dir or options.filelist.parent
+        words = ["--real", options.filelist, "--root", root, "--fake", options.sample_path, "--output", "report"]
+        print(f"next: python -m evaluation {shlex.join(map(str, words))}")
 
 
 def _make_one(options: argparse.Namespace, items: list[FilelistItem], chosen: Settings, group: "Group") -> None:
