@@ -48,12 +48,12 @@ def run(monkeypatch: pytest.MonkeyPatch, *words: object) -> int:
 def test_the_plan_is_said_and_nothing_is_written(
     voxceleb2: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["--system", "sync", "--data", voxceleb2, "--output", tmp_path / "run", "--batch", 2, "--device", "cpu"]
+    words = ["--system", "sync", "--data", voxceleb2, "--output", tmp_path / "run", "--batch", 8, "--device", "cpu"]
     assert run(monkeypatch, *words, "--dry-run", "--steps", 7) == 0
     said = capsys.readouterr().out
     rows = dict(line.split("  ", 1) for line in said.splitlines())
     assert rows["data"].strip().endswith(": 3 clips train") and "read in" in rows["first batch"]
-    assert rows["length"].strip().startswith("7 steps of 2 a process") and "sync" in rows["trains"]
+    assert rows["length"].strip().startswith("7 steps of 8 a process") and "sync" in rows["trains"]
     assert not (tmp_path / "run").exists()
 
 
@@ -84,7 +84,7 @@ def test_too_little_memory_or_disk_is_one_sentence(
 ) -> None:
     name = {"device": "systems.plan._memory", "disk": "systems.plan._free"}[lacks]
     monkeypatch.setattr(name, lambda _: (1e6, "cpu") if lacks == "device" else 1e6)
-    words = ["--system", "sync", "--data", voxceleb2, "--output", tmp_path / "run", "--batch", 2, "--dry_run"]
+    words = ["--system", "sync", "--data", voxceleb2, "--output", tmp_path / "run", "--batch", 8, "--dry_run"]
     assert run(monkeypatch, *words) == 2
     said = capsys.readouterr().err
     assert said.count("\n") == 1 and ("alone take" if lacks == "device" else "are free") in said

@@ -18,6 +18,7 @@ import argparse
 import random
 import re
 import sys
+from collections import Counter
 from itertools import permutations
 from pathlib import Path, PurePosixPath
 
@@ -30,7 +31,6 @@ from dataset.folders import VIDEO_SUFFIXES, files_below
 
 TRAINED_ON = (r"(?:.*/)?dev/mp4/.*", r"(?:.*/)?([A-Z]+)/(?:train|val)/\1_[0-9]+")
 """What nobody tests on: VoxCeleb2's dev, LRW's train and val."""
-ATTEMPTS = 1000  # draws for each pair before the data is taken to have too few
 
 
 def names(root: Path) -> list[str]:
@@ -66,16 +66,23 @@ def drawn_pairs(videos: list[str], count: int, seed: int, *, fewer: bool = False
     """Different pairs of two videos of two speakers.  Raises BadInput if there are too few, or if fewer will do, none.
     """
     rng = random.Random(seed)
+    speakers = Counter(who for who in map(speaker, videos) if who is not None)
+    possible = len(videos) * (len(videos) - 1) - sum(own * (own - 1) for own in speakers.values())
+    if possible < (1 if fewer else count):
+        raise BadInput(f"--pairs {count}: there are only {possible} pairs of different speakers; ask for fewer")
+    if possible <= count:  # all of them: drawing the last ones would take for ever
+        every = [pair for pair in every_pair(videos) if _of_two(pair.sound, pair.video)]
+        return rng.sample(every, len(every))
     found: dict[Pair, None] = {}
-    for _ in range(ATTEMPTS * count):
-        if len(found) == count:
-            break
+    while len(found) < count:
         sound, video = rng.choice(videos), rng.choice(videos)
-        if sound != video and (speaker(sound) is None or speaker(sound) != speaker(video)):
+        if sound != video and _of_two(sound, video):
             found[Pair(sound, video)] = None
-    if len(found) < (1 if fewer else count):
-        raise BadInput(f"--pairs {count}: only {len(found)} pairs of different speakers were found; ask for fewer")
     return list(found)
+
+
+def _of_two(sound: str, video: str) -> bool:
+    return speaker(sound) is None or speaker(sound) != speaker(video)
 
 
 def chosen(videos: list[str], count: int | None, seed: int, *, fewer: bool = False) -> list[str]:
