@@ -30,27 +30,18 @@ case $sample_mode in
 esac
 list=${filelist:-$root/dataset/filelists/$list}
 videos=${real_video_root:-dataset/VoxCeleb2/vox2_test_mp4/mp4} results=${sample_path:-output_dir}
-name=$(basename "$list") crop=True kind='' pairs=''
-case $name in # what the original's lists hold
-    lrw_cross*.txt) crop=False kind=cross pairs=28000 ;;
-    lrw_reconstruction*.txt) crop=False kind=reconstruction pairs=25000 ;;
-    voxceleb2_test_n_5000*cross*.txt) kind=cross pairs=5000 ;;
-    voxceleb2_test_n_5000*reconstruction*.txt) kind=reconstruction pairs=5000 ;;
-    voxceleb2_test_n_500*cross*.txt) kind=cross pairs=500 ;;
-    voxceleb2_test_n_500*reconstruction*.txt) kind=reconstruction pairs=500 ;;
-esac
+name=$(basename "$list") crop=True
+[[ $name != lrw_* ]] || crop=False
 if [[ ! -f $list && -f $root/dataset/filelists/$name ]]; then
     list=$root/dataset/filelists/$name
 fi
 if [[ ! -f $list ]]; then
-    [[ -n $kind ]] || fail "there is no list $list; set filelist to one, or leave it out to have one drawn"
+    [[ $name == voxceleb2_test_n_500* || $name == lrw_* ]] ||
+        fail "there is no list $list; set filelist to one, or leave it out to have one drawn"
     list=$results/filelists/$name
     if [[ ! -f $list ]]; then
-        count=--pairs
-        [[ $kind == cross ]] || count=--videos
         python=$("$root/scripts/setup.sh")
-        PYTHONPATH=$root "$python" -m dataset.filelists.make "$kind" --root "$videos" --output "$list" \
-            "$count" "$pairs" --fewer --seed 797
+        PYTHONPATH=$root "$python" -m dataset.filelists.make original --root "$videos" --output "$list"
     fi
 fi
 exec "$root/scripts/as_original.sh" --filelist "$list" --is_voxceleb2 "$crop" --sample_path "$results" \

@@ -170,6 +170,7 @@ def test_the_sample_is_a_portrait_and_a_few_seconds_of_speech() -> None:
     assert 3 < speech.seconds < 6
     assert 0.3 < float(np.abs(speech.samples).max()) < 1
     assert sum(file.stat().st_size for file in SAMPLE.iterdir()) < 300_000
+    assert probe(ROOT / "docs" / "demo.gif").frames == 60 and (ROOT / "docs" / "demo.gif").stat().st_size < 2_000_000
 
 
 @pytest.mark.parametrize(("frames", "count"), [(1, 6), (5, 6), (6, 6), (97, 6), (10_000, 1)])

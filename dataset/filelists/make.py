@@ -3,11 +3,13 @@
     python -m dataset.filelists.make reconstruction --root DATA --output list.txt [--videos 5000]
     python -m dataset.filelists.make cross --root DATA --output list.txt --videos 71
     python -m dataset.filelists.make cross --root DATA --output list.txt --pairs 5000
+    python -m dataset.filelists.make original --root DATA --output lrw_cross.txt
 
 reconstruction   every video with its own sound
 cross            with another's: every ordered pair of --videos videos, as the original's list of 71 has it, or --pairs
                  different pairs drawn from all of them.  Sound and video are of two speakers wherever a folder says who
                  speaks (SPEAKER/VIDEO/CLIP)
+original         in place of one of the original's, by its name: as many pairs, or as there are, seed 797
 
 Of VoxCeleb2 and LRW as published, the test clips alone count.
 
@@ -31,6 +33,16 @@ from dataset.folders import VIDEO_SUFFIXES, files_below
 
 TRAINED_ON = (r"(?:.*/)?dev/mp4/.*", r"(?:.*/)?([A-Z]+)/(?:train|val)/\1_[0-9]+")
 """What nobody tests on: VoxCeleb2's dev, LRW's train and val."""
+ORIGINALS = {
+    "voxceleb2_test_n_5000_seed_797_cross": ("cross", 5000),
+    "voxceleb2_test_n_5000_reconstruction": ("reconstruction", 5000),
+    "voxceleb2_test_n_500_seed_797_cross": ("cross", 500),
+    "voxceleb2_test_n_500_reconstruction": ("reconstruction", 500),
+    "lrw_cross": ("cross", 28_000),
+    "lrw_reconstruction": ("reconstruction", 25_000),
+}
+"""What the original's lists are called, what they are of, and about how many pairs they have."""
+SEED = 797
 
 
 def names(root: Path) -> list[str]:
@@ -85,6 +97,19 @@ def _of_two(sound: str, video: str) -> bool:
     return speaker(sound) is None or speaker(sound) != speaker(video)
 
 
+def like_original(name: str, root: Path) -> tuple[list[Pair], int]:
+    """The pairs of a list in place of the original's of this name, as many if there are, and how many it has.
+
+    Raises BadInput if none of the original's is called so, or the folder has no pair.
+    """
+    kind, count = next((what for start, what in ORIGINALS.items() if name.startswith(start)), ("", 0))
+    if kind == "cross":
+        return drawn_pairs(names(root), count, SEED, fewer=True), count
+    if kind == "reconstruction":
+        return reconstruction(chosen(names(root), count, SEED, fewer=True)), count
+    raise BadInput(f"{name}: no list of the original is called so; there are {', '.join(ORIGINALS)}")
+
+
 def chosen(videos: list[str], count: int | None, seed: int, *, fewer: bool = False) -> list[str]:
     """`count` of the videos, drawn, in their order; all if None.  Raises BadInput if there are fewer, unless they do.
     """
@@ -103,6 +128,10 @@ def speaker(name: str) -> str | None:
 
 def pairs(options: argparse.Namespace) -> list[Pair]:
     """What the command line asks for."""
+    if options.kind == "original":
+        drawn, options.pairs = like_original(options.output.name, options.root)
+        options.fewer = True
+        return drawn
     found = names(options.root)
     if options.kind == "cross" and options.pairs is not None:
         some = chosen(found, options.videos, options.seed, fewer=options.fewer)
@@ -118,7 +147,7 @@ def pairs(options: argparse.Namespace) -> list[Pair]:
 
 def main() -> None:
     parser = Parser(__doc__)
-    parser.add_argument("kind", choices=("reconstruction", "cross"))
+    parser.add_argument("kind", choices=("reconstruction", "cross", "original"))
     parser.add_argument("--root", type=reads, required=True, metavar="DATA", help="folder that the names are below of")
     parser.add_argument("--output", type=writes, required=True, metavar="LIST")
     parser.add_argument("--videos", type=int, help="how many videos to draw (default: all)")

@@ -145,9 +145,25 @@ def _listed(options: argparse.Namespace, args: Sequence[str]) -> list[FilelistIt
         raise BadInput(f"--filelist {options.filelist}: there is no place for the results; pass --sample_path")
     if look(options) is not None:
         raise BadInput(f"--filelist {options.filelist}: only one video can be looked at; pass it with --video")
+    if not options.filelist.exists() and original_sentence(options) is not None:
+        options.filelist = _drawn(options.filelist.name, options.test_video_dir or Path(), options.sample_path)
     items = read_list(options.filelist, args)
     check_place(options.sample_path / "result")
     return items
+
+
+def _drawn(name: str, videos: Path, place: Path) -> Path:
+    """A list in place of the original's of this name, which do not ship; drawn once, alike by all processes."""
+    from dataset.filelist import write_filelist
+    from dataset.filelists.make import like_original
+
+    path = place / "filelists" / name
+    if not path.exists():
+        pairs, wanted = like_original(name, videos)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_filelist(path, pairs)
+        say(f"{path}: {len(pairs)} pairs drawn, of the {wanted} of the original's list")
+    return path
 
 
 def _make_list(options: argparse.Namespace, items: list[FilelistItem], chosen: Settings, group: "Group") -> None:

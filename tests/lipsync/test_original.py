@@ -63,6 +63,22 @@ def test_rows_of_its_lists_too(tmp_path: Path) -> None:
     assert item.settings.fixed_crop and item.settings.length == "shortest" and item.job.output == Path("out/a_b.mp4")
 
 
+def test_a_list_of_the_original_that_is_not_there_is_drawn(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("id1/v/1.mp4", "id2/v/1.mp4"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).touch()
+    words = [*NETWORK, *CROSS, *LIST, f"--test_video_dir={tmp_path}", f"--sample_path={tmp_path / 'out'}"]
+    known = "voxceleb2_test_n_5000_seed_797_cross_5K.txt"
+    for _ in range(2):  # there is no m.pt, which is said after the list was made
+        assert generate([*words, f"--filelist=dataset/filelists/{known}"]) == 2
+    assert (tmp_path / "out" / "filelists" / known).read_text().split("\n")[:2] != ["", ""]
+    assert capsys.readouterr().err.count("2 pairs drawn, of the 5000") == 1
+    assert generate([*words, "--filelist=mine.txt"]) == 2
+    assert "no list of the original is called so" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_it_runs_and_tells(
     folder: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
