@@ -10,6 +10,7 @@ interruption; videos that cannot be read are named and left out, and the exit co
 """
 
 import argparse
+import json
 import logging
 import math
 import multiprocessing
@@ -133,6 +134,13 @@ def misheld(sources: Sequence[Source], share: float) -> str | None:
     return f"--held_out {share:g}: holds out all {people}, none is left to train on; --held_out {most:g} leaves one"
 
 
+def _left_out(report: Path) -> str:
+    """How many stretches of the videos became no clips, and why not the first."""
+    lines = [json.loads(line) for line in report.read_text(encoding="utf-8").splitlines()] if report.exists() else []
+    reasons = [line["skipped"] for line in lines if line.get("skipped")]
+    return f", {len(reasons)} stretches left out, such as for this: {reasons[0]}" if reasons else ""
+
+
 def run(options: argparse.Namespace, *, sync: SyncFilter | None = None, scorer: Scorer | None = None) -> None:
     """The program, with somebody who can tell how far the sound is off, or without.  Raises as `prepare`."""
     try:
@@ -158,7 +166,7 @@ def run(options: argparse.Namespace, *, sync: SyncFilter | None = None, scorer: 
         prepare(sources, options.output, cutting, workers=options.workers, scorer=scorer)
     counts = {split: sum(1 for _ in (options.output / split).glob("*/*.npz")) for split in SPLITS}
     made = ", ".join(f"{count} clips {split}" for split, count in counts.items() if count)
-    say(f"{options.output}: {made or 'no clips'}; {report} says what became of each video")
+    say(f"{options.output}: {made or 'no clips'}{_left_out(report)}; {report} says what became of each video")
     if counts["train"]:
         say(f"next: python train.py --system sync --data {options.output} --output runs/sync")
 
