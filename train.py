@@ -16,9 +16,12 @@ import os
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy's threads and torch's would fight over the cores
 
 import argparse
+import shlex
 import sys
+from pathlib import Path
 
 from core.errors import BadInput
+from core.flags import Parser, add_config, write_config
 from core.guard import guard, reads, writes_into
 from core.program import exit_code
 
@@ -26,10 +29,17 @@ HINTS = {
     "data": "--data DATA, what python -m dataset.prepare or scripts/pack_training.py made, or VoxCeleb2 or LRW",
     "output": "--output runs/NAME, where state, log and weights go",
 }
+ELSEWHERE = {
+    "preset": "system", "model": "system", "data_dir": "data", "data_root": "data", "dataset": "data", "out": "output",
+    "output_dir": "output", "run": "output", "max_steps": "steps", "iterations": "steps", "batch_size": "batch",
+    "learning_rate": "lr", "num_workers": "workers", "resume": "init", "checkpoint": "init", "syncnet": "expert",
+    "settings": "list_settings",
+}  # fmt: skip
+"""How other programs for the same purpose call it."""
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__, names=ELSEWHERE)
     parser.add_argument(
         "--system", default="diff2lip-small",
         help="preset: {diff2lip,syncdiff}-{128,small}, sync, style-{small,medium}, or what that needs: autoencoder,"
@@ -39,7 +49,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--output", type=writes_into, metavar="RUN",
                         help="run folder, or gs:// or az://: state, log, weights")  # fmt: skip
     parser.add_argument("--init", type=reads, help="checkpoint to start from; of another make, what fits of it")
-    parser.add_argument("--audio_encoder", "--audio-encoder", "--hearing", type=reads,
+    parser.add_argument("--audio_encoder", "--hearing", type=reads,
                         help="what to listen with at first: a sync expert's, AV-HuBERT's or Whisper's")  # fmt: skip
     parser.add_argument("--expert", type=reads, help="sync expert that judges, for the sync term; Wav2Lip's fits too")
     parser.add_argument("--features", type=reads, help="a VGG-16's first layers, for the perceptual term; else LPIPS")
@@ -50,12 +60,15 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, metavar="N", help="updates of the weights: --set train.steps=N")
     parser.add_argument("--batch", type=int, metavar="N", help="items of a batch: --set train.batch=N")
     parser.add_argument("--lr", type=float, metavar="RATE", help="--set train.learning_rate=RATE")
-    parser.add_argument("--list_settings", "--list-settings", metavar="PRESET",
+    parser.add_argument("--dry_run", action="store_true",
+                        help="check all that the first step needs, say the plan, and do nothing")  # fmt: skip
+    parser.add_argument("--list_settings", metavar="PRESET",
                         help="say what --set knows of a preset: name, value, what it is")  # fmt: skip
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE",
         help="any setting, such as train.steps=1000, train.learning_rate=2e-4, loss.sync=0.03, data.frames=5",
     )  # fmt: skip
+    add_config(parser)
     options = parser.parse_args()
     if options.list_settings is not None:
         return options
@@ -68,6 +81,8 @@ def arguments() -> argparse.Namespace:
     files += options.output.glob("weights-*.safetensors")
     guard(parser, options, outputs=[("--output", path) for path in files],
           owned=[("--output", options.output / name) for name in ("history", "tensorboard", "strips")])  # fmt: skip
+    if options.write_config is not None:
+        write_config(parser, options, options.write_config)
     return options
 
 
@@ -84,11 +99,28 @@ def run() -> None:
     main_one = train(
         options.system, options.data, options.output, init=options.init,
         audio_encoder=options.audio_encoder, expert=options.expert, features=options.features,
-        components=options.components, device=options.device,
-        workers=options.workers, settings=options.set,
+        components=options.components, device=options.device, workers=options.workers, settings=options.set,
+        dry_run=print if options.dry_run else None,
     )  # fmt: skip
     if main_one:
         print(f"{options.output / 'weights.safetensors'}: trained; {options.output / 'log.jsonl'} has the figures")
+        if step := following(options.system, options.output, options.data):
+            print(f"next: {step}")
+
+
+def following(system: str, output: Path, data: Path) -> str | None:
+    """The command that one who has trained this wants next."""
+    weights = output / "weights.safetensors"
+    if system.startswith(("diff2lip", "syncdiff")):
+        words = ["generate.py", "person.mp4", "words.wav", "result.mp4", "--model_path", weights]
+    elif system.startswith("style"):  # its parts lie beside it
+        words = ["generate.py", "person.mp4", "words.wav", "result.mp4", "--model_path", output]
+    elif system == "sync":
+        words = ["train.py", "--system", "diff2lip-small", "--data", data, "--output", output.with_name("small"),
+                 "--audio_encoder", weights]  # fmt: skip
+    else:
+        return None  # a part of a model
+    return shlex.join(["python", *map(str, words)])
 
 
 def main() -> int:

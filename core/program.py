@@ -11,6 +11,7 @@ from types import FrameType, TracebackType
 from typing import Any, cast
 
 from core.errors import LipSyncError, OutOfMemory, lacks_memory
+from core.progress import tell
 
 ASKING = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")  # Ctrl-C; the system; a terminal that closes; Slurm before the end
 STOPPED = "stopped; nothing was written"
@@ -46,6 +47,7 @@ class _Problems:
 
     def _end(self, code: int, sentence: str) -> bool:
         self.code = code
+        tell("error", code=code, text=sentence.removeprefix("error: "))
         sys.stderr.write(f"{sentence}\n")
         return True
 

@@ -10,7 +10,9 @@ interruption; videos that cannot be read are named and left out, and the exit co
 """
 
 import argparse
+import json
 import logging
+import math
 import multiprocessing
 import sys
 from collections.abc import Iterator, Sequence
@@ -22,9 +24,11 @@ import cv2
 from tqdm import tqdm
 
 from core.errors import BadInput, BatchFailed, LipSyncError, OutOfMemory
+from core.flags import Parser
 from core.guard import check, reads, writes_into
 from core.lock import locked
 from core.program import exit_code
+from core.progress import say
 from face_detection import NAMES, load_detector
 from video.opening import one_thread_each
 
@@ -32,6 +36,7 @@ from .cutting import Cutting, prepare_source
 from .report import Line, Report
 from .source import Source, found, listed
 from .span import Least
+from .splits import SPLITS, place
 from .sync_filter import Scorer, SyncFilter
 
 NOTES = logging.getLogger(__name__)
@@ -96,21 +101,44 @@ def _in_processes(
 
 def parser() -> argparse.ArgumentParser:
     """What `run` understands."""
-    flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    flags = Parser(__doc__)
     what = flags.add_mutually_exclusive_group(required=True)
     what.add_argument("--videos", type=reads, metavar="FOLDER")
     what.add_argument("--list", type=reads, metavar="CSV")
     flags.add_argument("--output", type=writes_into, required=True, metavar="DIR")
     flags.add_argument("--size", type=int, default=128, help="pixels of a face (default 128)")
     flags.add_argument("--workers", type=int, default=2, help="processes (default 2); 0: this one")
-    flags.add_argument("--face_detector", "--face-detector", choices=NAMES, default="auto")
-    flags.add_argument("--held_out", "--held-out", type=float, default=0.0, metavar="SHARE",
+    flags.add_argument("--face_detector", choices=NAMES, default="auto")
+    flags.add_argument("--held_out", type=float, default=0.0, metavar="SHARE",
                        help="share of the speakers of --videos that becomes the split test (default 0)")  # fmt: skip
-    flags.add_argument("--min_seconds", "--min-seconds", type=float, default=Least.seconds,
+    flags.add_argument("--min_seconds", type=float, default=Least.seconds,
                        help="shortest clip (default 1)")  # fmt: skip
-    flags.add_argument("--min_face", "--min-face", type=float, default=Least.face, metavar="PIXELS",
+    flags.add_argument("--min_face", type=float, default=Least.face, metavar="PIXELS",
                        help="lowest face, from forehead to chin (default 96)")  # fmt: skip
     return flags
+
+
+def misheld(sources: Sequence[Source], share: float) -> str | None:
+    """What a user should know who wants people held out, and holds out nobody, or everybody; else None."""
+    places = sorted({source.speaker: place(source.speaker) for source in sources}.values())
+    out = sum(where < share for where in places)
+    if not share or 0 < out < len(places):
+        return None
+    people = f"{len(places)} speaker{'' if len(places) == 1 else 's'}"
+    if len(places) == 1:
+        return f"--held_out {share:g}: there is one speaker, who is {'held out' if out else 'trained on'}"
+    if not out:
+        least = math.floor(places[0] * 1000 + 1) / 1000
+        return f"--held_out {share:g}: holds out none of the {people}; --held_out {least:g} holds out the first of them"
+    most = math.floor(places[-1] * 1000) / 1000
+    return f"--held_out {share:g}: holds out all {people}, none is left to train on; --held_out {most:g} leaves one"
+
+
+def _left_out(report: Path) -> str:
+    """How many stretches of the videos became no clips, and why not the first."""
+    lines = [json.loads(line) for line in report.read_text(encoding="utf-8").splitlines()] if report.exists() else []
+    reasons = [line["skipped"] for line in lines if line.get("skipped")]
+    return f", {len(reasons)} stretches left out, such as for this: {reasons[0]}" if reasons else ""
 
 
 def run(options: argparse.Namespace, *, sync: SyncFilter | None = None, scorer: Scorer | None = None) -> None:
@@ -127,6 +155,8 @@ def run(options: argparse.Namespace, *, sync: SyncFilter | None = None, scorer: 
         sources = listed(options.list, options.output)
     else:
         sources = found(options.videos, options.output, options.held_out)
+        if sentence := misheld(sources, options.held_out):
+            say(sentence)
     report = options.output / "report.jsonl"
     check(
         [("--list", options.list or options.videos), *(("the video", source.video) for source in sources)],
@@ -134,6 +164,11 @@ def run(options: argparse.Namespace, *, sync: SyncFilter | None = None, scorer: 
     )
     with locked(options.output / ".lock", options.output):
         prepare(sources, options.output, cutting, workers=options.workers, scorer=scorer)
+    counts = {split: sum(1 for _ in (options.output / split).glob("*/*.npz")) for split in SPLITS}
+    made = ", ".join(f"{count} clips {split}" for split, count in counts.items() if count)
+    say(f"{options.output}: {made or 'no clips'}{_left_out(report)}; {report} says what became of each video")
+    if counts["train"]:
+        say(f"next: python train.py --system sync --data {options.output} --output runs/sync")
 
 
 if __name__ == "__main__":

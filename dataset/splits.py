@@ -6,6 +6,11 @@ SPLITS = ("train", "seen", "test")
 """train: for training.  seen: other clips, of speakers who may be in train.  test: for measuring."""
 
 
+def place(speaker: str) -> float:
+    """Where a speaker stands among all, 0 to 1: held out by every share above that."""
+    return int.from_bytes(blake2b(speaker.encode(), digest_size=8).digest(), "big") / 2**64
+
+
 def is_held_out(speaker: str, share: float) -> bool:
     """Whether a speaker is among the `share` (0 to 1) kept for measuring: by a hash of the name.
 

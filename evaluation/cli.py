@@ -17,7 +17,7 @@ def main(args: Sequence[str] | None = None) -> int:
     if name not in COMMANDS:
         parser(RESULTS).error(f"{name} is no subcommand; there are {', '.join(COMMANDS)}")
     known = parser(name)
-    options, flags = known.parse_known_args(rest) if name in PASSING_ON else (known.parse(rest), [])
+    options, flags = known.parse_known_args(rest) if name in PASSING_ON else (known.parse_args(rest), [])
     code = 0
 
     def work() -> None:

@@ -6,9 +6,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from core.flags import Parser
 from core.guard import reads, writes, writes_into
 from core.paths import CHECKPOINTS
-from lipsync.cli.flags import Parser
 
 
 def parser(name: str) -> Parser:
@@ -240,16 +240,18 @@ def clips(p: Parser) -> None:
 def sheet(p: Parser) -> None:
     """A contact sheet: evenly spaced frames of a video before and after, and below what differs, enlarged.
 
-        python -m evaluation sheet BEFORE AFTER OUTPUT.png [--frames 6] [--height 256]
+        python -m evaluation sheet BEFORE AFTER OUTPUT.png [--frames 6] [--height 256] [--close]
+        python -m evaluation sheet BEFORE AFTER OUTPUT.gif    what differs alone, moving, before and after side by side
 
     The moments are AFTER's.  Above each frame stands what BEFORE shows then: a still picture always the same, a video
     that is shorter played back and forth, as generate.py extends it.
     """
     p.add_argument("before", type=reads, metavar="BEFORE", help="video or still picture")
     p.add_argument("after", type=reads, metavar="AFTER", help="the video made of it")
-    p.add_argument("output", type=writes, metavar="OUTPUT", help="the contact sheet: .png, .jpg or .webp")
+    p.add_argument("output", type=writes, metavar="OUTPUT", help="the contact sheet: .png, .jpg or .webp; or .gif")
     _count(p, "--frames", 6, "how many moments")
     _count(p, "--height", 256, "of each frame, in pixels")
+    p.add_argument("--close", action="store_true", help="what differs alone, enlarged")
 
 
 def _data(p: Parser, what: str) -> None:

@@ -27,7 +27,8 @@ def load_detector(name: str = "auto", *, device: str = "cpu", say: Callable[[str
     """A detector with calibrated boxes, corrected.  device: as torch spells it; haar and yunet run on the CPU anyway.
 
     `auto` takes the best that is at hand, else fetches YuNet, else falls back to haar; `say` is told in one sentence
-    what is fetched, and why it is not the best that is taken.  Raises BadInput for a name unknown here, where a
+    what was fetched, or why it is not the best that is taken.  Where it cannot be fetched that is not tried, nor said,
+    for a week.  Raises BadInput for a name unknown here, where a
     detector asked for by name is not at hand nor within reach, and where `auto` finds none at all.
     """
     from face_detection.reframing import Reframed, load_framing  # torch loads with it
@@ -41,17 +42,27 @@ def _best(device: str, say: Callable[[str], None]) -> Detector:
     """The first that can be had: those whose weights are on disk, what can be fetched, haar."""
     on_disk = [name for name in (ON_CPU if device == "cpu" else ON_GPU) if weights.find(name)]
     problems: list[BadInput] = []
-    for name in dict.fromkeys([*on_disk, FETCHED, "haar"]):
+    fetch = FETCHED not in on_disk and not weights.given_up(FETCHED)
+    for name in dict.fromkeys([*on_disk, *([FETCHED] if fetch else []), "haar"]):
         try:
-            found = _named(name, device, say)
+            found = _named(name, device, say if name in on_disk else _unsaid)
         except BadInput as problem:
             problems.append(problem)
+            if name not in on_disk and name == FETCHED:
+                weights.give_up(name)
         else:
+            if fetch and name == FETCHED:
+                say(weights.fetched(name))
             if problems:
                 less = ", which sees less," if name == "haar" else ""
-                say(f"using the face detector {name}{less} because of this: {_joined(problems)}")
+                later = "; it is not tried again for a week" if fetch and weights.given_up(FETCHED) else ""
+                say(f"using the face detector {name}{less} because of this: {_joined(problems)}{later}")
             return found
     raise BadInput(f"there is no face detector at hand; mend one of these: {_joined(problems)}")
+
+
+def _unsaid(sentence: str) -> None:
+    """What is tried is not said, but what came of it."""
 
 
 def _joined(problems: Sequence[BadInput]) -> str:

@@ -2,15 +2,20 @@
 
 import hashlib
 import tempfile
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import BadInput
 from core.paths import CHECKPOINTS
+from face_detection.cache import default_folder
 
+PATIENCE = 7 * 24 * 3600.0
+"""Seconds for which what could not be fetched is not tried again, unless somebody asks for it by name."""
 TIMEOUT = 10.0
 """Seconds without an answer after which a server counts as out of reach."""
 
@@ -103,6 +108,33 @@ def obtain(name: str, *, say: Callable[[str], None]) -> Path:
             f"download {weights.url} to that place"
         ) from error
     return target
+
+
+def fetched(name: str) -> str:
+    """What was fetched, as a sentence."""
+    weights = TABLE[name]
+    return f"fetched {weights.names[0]} ({weights.size / 1e6:.1f} MB, {weights.licence}) from {weights.url}"
+
+
+def given_up(name: str) -> bool:
+    """Whether it could not be fetched lately, so that a machine without a network does not try at every run."""
+    try:
+        return 0 <= time.time() - _mark(name).stat().st_mtime < PATIENCE
+    except OSError:
+        return False
+
+
+def give_up(name: str) -> None:
+    """Remembers that it cannot be fetched; where nothing can be kept, it is tried again."""
+    with suppress(OSError):
+        _mark(name).parent.mkdir(parents=True, exist_ok=True)
+        _mark(name).touch()
+
+
+def _mark(name: str) -> Path:
+    """A file for each place that it is wanted at, so that another checkout tries for itself."""
+    place = hashlib.sha256(str(CHECKPOINTS).encode()).hexdigest()[:8]
+    return default_folder() / f"unreachable-{name}-{place}"
 
 
 def fetch(weights: Weights, target: Path) -> None:

@@ -1,20 +1,15 @@
-"""What a user is told while something is being made: sentences and progress, on standard error."""
+"""What a user is told while something is being made: sentences and progress, on standard error (see core.progress)."""
 
-import sys
 from collections.abc import Iterable, Iterator
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from tqdm import tqdm
+from core.progress import Bar, say
 
+__all__ = ["Bar", "counted", "say"]
 T = TypeVar("T")
 
 
-def say(sentence: str) -> None:
-    """Tells the user, beside a progress bar."""
-    tqdm.write(sentence, file=sys.stderr)
-
-
-def counted(items: Iterable[T], bar: "tqdm[Any]") -> Iterator[T]:
+def counted(items: Iterable[T], bar: Bar) -> Iterator[T]:
     """The items, each counted on a progress bar as it is handed out."""
     for item in items:
         bar.update()

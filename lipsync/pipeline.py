@@ -14,8 +14,6 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
-from tqdm import tqdm
-
 from audio import sound_blocks
 from core.arrays import Span
 from face_detection import Selector
@@ -28,7 +26,7 @@ from lipsync.rendering.frame_source import FrameSource, frame_source
 from lipsync.rendering.render_job import RenderJob
 from video import join
 
-from .messages import counted
+from .messages import Bar, counted
 from .models import Models
 from .settings import LOADED, Settings
 from .stopwatch import Stopwatch
@@ -108,7 +106,7 @@ class LipSyncPipeline:
 
         total = sum(stop - start for run in runs for start, stop in run)
         quiet = True if self.frame_source.shared else None
-        with tqdm(total=total, desc="speak", unit="frame", disable=quiet) as bar:
+        with Bar(total=total, desc="speak", unit="frame", disable=quiet) as bar:
             self.frame_source.each_chunk(render_job.plan.frames, runs, make)
 
     def join(self, job_plan: JobPlan, store: ChunkStore, path: Path) -> None:

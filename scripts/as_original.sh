@@ -16,7 +16,7 @@ case ${sample_mode:-cross} in
     reconstruction) flags+=(--sampling_input_type first_frame --sampling_ref_type first_frame) ;;
     cross) flags+=(--sampling_input_type gt --sampling_ref_type gt) ;;
     *)
-        echo "as_original.sh: sample_mode is ${sample_mode}; choose cross or reconstruction" >&2
+        echo "error: sample_mode is ${sample_mode}; choose cross or reconstruction" >&2
         exit 2
         ;;
 esac

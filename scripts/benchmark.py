@@ -11,7 +11,6 @@ import os
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-import argparse
 import copy
 import platform
 import sys
@@ -31,6 +30,7 @@ sys.path.insert(0, str(ROOT))
 from audio import ROW, read_mel  # noqa: E402
 from audio.avhubert import AvHubert, AvHubertConfig  # noqa: E402
 from core.errors import BadInput  # noqa: E402
+from core.flags import Parser  # noqa: E402
 from core.guard import reads  # noqa: E402
 from core.program import exit_code  # noqa: E402
 from dataset import ClipBatch, to_network  # noqa: E402
@@ -205,7 +205,7 @@ def end_to_end(checkpoint: Path, video: Path, audio: Path, device: str) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument("--model_path", type=reads, default=registry.SMALL_DIFF2LIP)
     parser.add_argument("--video", type=reads, default=ROOT / "scripts" / "demo" / "portrait.jpg")
     parser.add_argument("--audio", type=reads, default=ROOT / "scripts" / "demo" / "speech.flac")

@@ -6,7 +6,6 @@ On one thread, medians of interleaved runs.  The difference is that of the resul
 and of what the paste changes.  What is pasted back is the crop, blurred by a pixel.
 """
 
-import argparse
 import statistics
 import subprocess
 import sys
@@ -24,6 +23,7 @@ sys.path.insert(0, str(ROOT))
 
 from core.arrays import Picture  # noqa: E402
 from core.errors import BadInput  # noqa: E402
+from core.flags import Parser  # noqa: E402
 from core.guard import reads  # noqa: E402
 from core.program import exit_code  # noqa: E402
 from face_detection import Box, cropping  # noqa: E402
@@ -66,7 +66,7 @@ def row(what: str, side: float, size: int, ways: Sequence[Callable[[], object]],
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument("--against", default="418bce3", help="revision to compare with (%(default)s)")
     parser.add_argument("--picture", type=reads, default=ROOT / "scripts" / "demo" / "portrait.jpg", help="a face")
     parser.add_argument("--runs", type=int, default=15)

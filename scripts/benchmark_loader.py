@@ -10,7 +10,6 @@ import os
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-import argparse
 import sys
 import tempfile
 import time
@@ -30,6 +29,7 @@ sys.path.insert(0, str(ROOT))
 
 from audio import Mel, read_mel  # noqa: E402
 from core.errors import BadInput  # noqa: E402
+from core.flags import Parser  # noqa: E402
 from core.guard import reads  # noqa: E402
 from core.program import exit_code  # noqa: E402
 from dataset import ClipBatch, Footage, VideoClip, WindowConfig, Windows, corpus  # noqa: E402
@@ -150,7 +150,7 @@ def table(clips: Sequence[VideoClip], count: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument("--data", type=reads, help="VoxCeleb2 or LRW; made from the demo if left out")
     parser.add_argument("--windows", type=int, default=200, help="windows timed for each way (default 200)")
     parser.add_argument("--samples", type=int, default=2000, help="windows over which memory is watched (default 2000)")

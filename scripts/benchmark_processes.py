@@ -28,6 +28,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from core.errors import BadInput
+from core.flags import Parser
 from core.guard import reads
 from core.program import exit_code
 from guided_diffusion.engine.distributed import LAUNCHERS
@@ -143,9 +144,7 @@ def measure(options: argparse.Namespace, flags: Sequence[str]) -> None:
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
+    parser = Parser(__doc__, allow_abbrev=False)
     parser.add_argument("--processes", type=int, nargs="+", default=[1, 2, 4], metavar="N")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--filelist", type=reads, metavar="LIST", help="a list as generate.py takes it")

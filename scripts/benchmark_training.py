@@ -13,7 +13,6 @@ import os
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-import argparse
 import json
 import logging
 import multiprocessing
@@ -30,6 +29,7 @@ import torch
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from core.flags import Parser  # noqa: E402
 from core.guard import guard, reads  # noqa: E402
 from core.paths import CHECKPOINTS  # noqa: E402
 from core.program import exit_code  # noqa: E402
@@ -109,7 +109,7 @@ def measure(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument("--system", default="style-medium", choices=SYSTEMS)
     parser.add_argument("--data", type=reads)
     parser.add_argument("--batch", type=int, default=0, help="the preset's unless given")

@@ -29,7 +29,6 @@ Measured 2026-11 on 142 held-out crops of 35 speakers:
 | blazeface, corrected | 0.951 | 0.895 | -0.003 | +0.000 | -0.002 | 0.008 | 0.007 | 0.017 | 100.0% | 10 |
 """
 
-import argparse
 import csv
 import sys
 import time
@@ -45,6 +44,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from core.arrays import Picture
+from core.flags import Parser
 from core.guard import reads
 from face_detection import Box, Detector, voxceleb2_box
 from face_detection import networks as torch_networks
@@ -168,7 +168,7 @@ def crop_against_whole(candidate: Candidate, frames: Sequence[Picture], padding:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument("--root", type=reads, default=Path("../shared/clips"), help="the folder of real clips")
     parser.add_argument("--weights", type=reads, default=Path("../shared/weights"), help="the folder of weight files")
     arguments = parser.parse_args()

@@ -6,13 +6,13 @@ Without names all of them, about 0.7 GB.  What is there already is left alone.  
 --list tells.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from core.errors import BadInput, BatchFailed
+from core.flags import Parser
 from core.paths import CHECKPOINTS
 from core.program import exit_code
 from evaluation.weights import TABLE as METRICS
@@ -59,7 +59,7 @@ def fetch(entry: Weights, target: Path) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(TABLE)} (all)")
     parser.add_argument("--list", action="store_true", help="only say what there is, from where and on what terms")
     options = parser.parse_args()

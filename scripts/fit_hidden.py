@@ -7,7 +7,6 @@ these kinds, by logistic regression; judged on people of `seen` and `test`, and 
 the weights, scaled so that 1 is the limit, and how many frames of each kind pass it.  Minutes on one core.
 """
 
-import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from itertools import groupby
@@ -22,6 +21,7 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from core.errors import NoFace
+from core.flags import Parser
 from core.guard import guard, reads
 from core.program import exit_code
 from dataset.folders import VIDEO_SUFFIXES, files_below
@@ -148,7 +148,7 @@ def fitted(clips: Sequence[Doubts]) -> np.ndarray:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument("--data", type=reads, required=True, metavar="LIST", help="faces.csv, as dataset.prepare takes")
     parser.add_argument("--full", type=reads, metavar="FOLDER", help="whole videos to judge by too")
     parser.add_argument("--clips", type=int, default=2, help="of everybody (%(default)s)")

@@ -23,6 +23,7 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from core.errors import BadInput
+from core.flags import Parser
 from core.guard import reads
 from core.program import exit_code
 from dataset import Entry, entries, load_clip
@@ -126,7 +127,7 @@ def _says(data: Path, space: MotionSpace) -> Iterator[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument("--data", type=reads, required=True, help="prepared folder")
     parser.add_argument("--landmarker", type=reads, required=True, help="MediaPipe's face_landmarker.task")
     parser.add_argument("--mediapipe_python", type=reads, default=Path(sys.executable), help="who has mediapipe")

@@ -13,5 +13,12 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 export NUM_GPUS=${NUM_GPUS:-1} sample_mode=${sample_mode:-cross} model_path=${model_path:-}
 
-exec "$root/scripts/as_original.sh" --is_voxceleb2 False --video "${video_path:?set video_path to the video}" \
-    --audio "${audio_path:?set audio_path to the words}" --output "${out_path:?set out_path to the result}" "$@"
+for variable in "video_path the video" "audio_path the words" "out_path the result"; do
+    name=${variable%% *}
+    if [[ -z ${!name:-} ]]; then
+        echo "error: $name is not set; set it to ${variable#* }, as in $name=FILE scripts/inference_single_video.sh" >&2
+        exit 2
+    fi
+done
+exec "$root/scripts/as_original.sh" --is_voxceleb2 False --video "$video_path" --audio "$audio_path" \
+    --output "$out_path" "$@"

@@ -29,6 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from core.atomic import atomic
 from core.errors import BadInput
+from core.flags import Parser
 from core.guard import guard, reads, writes_into
 from core.program import exit_code
 from dataset.pack import Labels
@@ -183,7 +184,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument("--list", type=reads, required=True, metavar="CSV")
     parser.add_argument("--output", type=writes_into, required=True, metavar="PACK")
     parser.add_argument("--landmarker", type=reads, required=True, help="MediaPipe's face_landmarker.task")

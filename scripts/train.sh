@@ -3,6 +3,7 @@
 #
 #   real_video_root=/data/VoxCeleb2 scripts/train.sh [flags of train.py for the network]
 #
+# What both need is looked at first (data, weights, disk, memory, GPUs), and the plan printed; with --dry_run that is all.
 # The same command goes on where it stopped.  Variables, as in scripts/inference.sh where they are the same:
 #   real_video_root   the data
 #   output            the run folder (default runs/diff2lip)
@@ -12,14 +13,23 @@
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-data=${real_video_root:?set real_video_root to the folder of VoxCeleb2, LRW or prepared clips}
+fail() {
+    echo "error: $1" >&2
+    exit 2
+}
+data=${real_video_root:-}
+[[ -n $data ]] || fail "real_video_root is not set; set it to the folder of VoxCeleb2, LRW or prepared clips"
 output=${output:-runs/diff2lip}
 workers=${workers:-4}
 python=$("$root/scripts/setup.sh")
-count=$("$python" -c 'import torch; print(max(torch.cuda.device_count(), 1))')
-processes=${NUM_GPUS:-$count}
+count=$("$python" -c 'import torch; print(torch.cuda.device_count())')
+processes=${NUM_GPUS:-$((count > 0 ? count : 1))}
+[[ $processes =~ ^[1-9][0-9]*$ ]] || fail "NUM_GPUS is $processes; set it to a number from 1 on, or leave it out"
+if ((count > 0 && processes > count)); then
+    fail "NUM_GPUS is $processes, and $count GPUs are there; set it to $count, or leave it out"
+fi
 
-train() {
+train() { # flags of train.py; by all processes
     if ((processes > 1)); then
         "$python" -m torch.distributed.run --standalone --nproc_per_node="$processes" "$root/train.py" "$@"
     else
@@ -27,8 +37,26 @@ train() {
     fi
 }
 
+sync=(--system sync --data "$data" --output "$output/sync" --workers "$workers")
+network=(--system diff2lip-128 --data "$data" --output "$output/network" --workers "$workers")
+judge=${expert:-$output/sync/weights.safetensors}
+stand_in=$judge # the expert that ships, as long as the one to be trained is not there
+[[ -n ${expert:-} || -e $judge ]] || stand_in=$root/checkpoints/sync.safetensors
+
+echo "plan, by $processes process$( ((processes == 1)) || echo es) on $count GPUs; everything is checked before the first step"
 if [[ -z ${expert:-} ]]; then
-    expert=$output/sync/weights.safetensors
-    train --system sync --data "$data" --output "$output/sync" --workers "$workers"
+    echo "1. the sync expert"
+    "$python" "$root/train.py" "${sync[@]}" --dry_run
+    echo "2. the network, by that expert"
+else
+    echo "1. the network, by $expert"
 fi
-train --system diff2lip-128 --data "$data" --output "$output/network" --expert "$expert" --workers "$workers" "$@"
+"$python" "$root/train.py" "${network[@]}" --expert "$stand_in" "$@" --dry_run
+for flag in "$@"; do
+    [[ $flag != --dry[_-]run ]] || exit 0
+done
+
+if [[ -z ${expert:-} ]]; then
+    train "${sync[@]}"
+fi
+train "${network[@]}" --expert "$judge" "$@"

@@ -7,7 +7,6 @@ moved, resized and turned at random.  Prints how far the points are from MediaPi
 the product looks at a face: from a box that is off, then once more from what was found.
 """
 
-import argparse
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -27,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from core.atomic import atomic
 from core.errors import BadInput
+from core.flags import Parser
 from core.guard import guard, reads, writes
 from core.program import exit_code
 from dataset.pack import PackClip, packed
@@ -193,7 +193,7 @@ def judged(network: LandmarkNetwork, known: Crops, far: float) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument("--data", type=reads, required=True, metavar="PACK")
     parser.add_argument("--output", type=writes, required=True, metavar="FILE")
     parser.add_argument("--steps", type=int, default=3000)

@@ -9,7 +9,6 @@ of their share.  Boxes are moved and resized at random, and
 the network learns to undo it.  Prints how boxes lie, before and after, on the faces of the other splits.
 """
 
-import argparse
 import sys
 from collections import Counter
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from core.atomic import atomic
 from core.errors import BadInput
+from core.flags import Parser
 from core.guard import guard, reads, writes
 from core.program import exit_code
 from dataset.pack import packed
@@ -154,7 +154,7 @@ def trained(known: Crops, steps: int) -> FramingNetwork:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     data = parser.add_mutually_exclusive_group(required=True)
     data.add_argument("--list", type=reads, metavar="CSV")
     data.add_argument("--data", type=reads, metavar="PACK")

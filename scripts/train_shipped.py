@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from core.atomic import atomic
 from core.errors import BadInput, LipSyncError, Stopped
+from core.flags import Parser
 from core.guard import guard, reads, writes_into
 from core.lock import locked
 from core.paths import CHECKPOINTS
@@ -62,7 +63,7 @@ def run() -> None:
 
 
 def arguments() -> tuple[argparse.ArgumentParser, argparse.Namespace]:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument("data", type=reads, metavar="PACK", help="made by scripts/pack_training.py")
     parser.add_argument("output", type=writes_into, nargs="?", default=Path("runs/shipped"), metavar="OUTPUT",
                         help="runs/shipped if left out")  # fmt: skip

@@ -1,6 +1,6 @@
 """From a preset and a folder of data to trained weights: what train.py runs."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +22,7 @@ from .components import Components
 from .initialisation import adopt_audio_encoder, start_from
 from .judge import Judge
 from .perceptual import load_features, load_lpips
+from .plan import plan
 from .preset import Preset
 from .registry import components_in, describe, find_preset, load_expert, specifications
 from .specification import Specification, Start, Teachers
@@ -41,6 +42,7 @@ def train(
     device: str = "auto",
     workers: int = 0,
     settings: Iterable[str] = (),
+    dry_run: Callable[[str], object] | None = None,
 ) -> bool:
     """Trains a preset on the `train` split of the data, measuring on its held-out splits if it has any.
 
@@ -51,6 +53,7 @@ def train(
     expert   the sync expert that judges, for the sync term
     features the first layers of a VGG-16, for the perceptual term; None: LPIPS
     components  the folder of an autoencoder, in whose latents faces are filled in, and for a style system of stage 1
+    dry_run  is told the plan when everything was looked at that the first step needs; nothing is trained or written
     workers  processes that prepare batches ahead of time; 0: this one does, when it needs them
     Alone, or as one of the processes that torchrun, mpiexec or srun started; -> whether this is the main one of them.
     Raises BadInput for what cannot be, before anything is written.
@@ -72,6 +75,9 @@ def train(
             adopt_audio_encoder(specification, model, audio_encoder)
         teachers = _teachers(expert, features, device_here, compiled=chosen.train.compile)
         trainable = specification.trainable(chosen, specification.assemble(model, found), teachers)
+        if dry_run is not None:
+            dry_run(plan(specification, chosen, model, found, trainable, data, output, device_here, processes))
+            return False
         alone = processes.main and blob_url(output) is None
         with locked(output / ".lock", output) if alone else nullcontext():
             _run(specification, chosen, model, found, trainable, data, output, workers, device_here, processes)

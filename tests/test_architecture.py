@@ -20,7 +20,7 @@ LAYERS = [
     {"systems"},
     {"lipsync"},
     {"evaluation", "web"},
-    {"generate", "generate_dist", "train", "scripts"},
+    {"generate", "generate_dist", "train", "scripts", "comfyui"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 LONGEST = 350  # lines of a file

@@ -18,6 +18,7 @@ FAKE = """#!/usr/bin/env bash
 # Looks to setup.sh like an environment that is ready, and writes down what it is to run.
 case ${1-} in
     -c) echo 7 ;;
+    */setup.py) echo "$0" ;;
     -m) [[ $2 == pip ]] || printf '%s\\n' "$@" >"$SAID" ;;
     *) printf '%s\\n' "$@" >"$SAID" ;;
 esac
@@ -31,7 +32,6 @@ def run(tmp_path):
     programs.mkdir(parents=True)
     (programs / "python").write_text(FAKE)
     (programs / "python").chmod(0o755)
-    (tmp_path / "venv" / "requirements.txt.sha256").write_text("7\n")
 
     def run(script, *flags, **variables):
         said = tmp_path / "said"
@@ -104,7 +104,7 @@ def test_without_mpi_torchrun_starts_them(run, tmp_path):
     [
         ("inference.sh", {"sample_mode": "sideways", "filelist": __file__}, "choose cross or reconstruction"),
         ("inference.sh", {"filelist": "gone.txt"}, "there is no list gone.txt"),
-        ("inference_single_video.sh", {"video_path": "v.mp4"}, "set audio_path"),
+        ("inference_single_video.sh", {"video_path": "v.mp4"}, "audio_path is not set"),
     ],
 )
 def test_what_is_missing_is_said(run, script, variables, words):
@@ -112,10 +112,22 @@ def test_what_is_missing_is_said(run, script, variables, words):
     assert code != 0 and ran == [] and words in said and len(said.splitlines()) == 1
 
 
-@pytest.mark.parametrize(("mode", "made"), [("cross", 2), ("reconstruction", 2)])
-def test_a_list_that_is_missing_is_drawn_once(tmp_path, mode, made):
-    """The original's lists do not ship: they are made from the tree, below the results, as long as it allows."""
-    for name in ("id1/v/1.mp4", "id2/v/1.mp4"):
+VOX = ("dev/mp4/id1/v/1.mp4", "test/mp4/id2/v/1.mp4", "test/mp4/id3/v/1.mp4")
+LRW = ("ABOUT/train/ABOUT_00001.mp4", "ABOUT/test/ABOUT_00001.mp4", "AFTER/val/AFTER_00001.mp4",
+       "AFTER/test/AFTER_00001.mp4")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("tree", "variables", "crop", "named"),
+    [
+        (VOX, {"sample_mode": "cross"}, "True", "voxceleb2_test_n_5000_seed_797_cross_5K.txt"),
+        (VOX, {"sample_mode": "reconstruction"}, "True", "voxceleb2_test_n_5000_reconstruction_5k.txt"),
+        (LRW, {"filelist": "dataset/filelists/lrw_cross_relative_path.txt"}, "False", "lrw_cross_relative_path.txt"),
+    ],
+)
+def test_a_list_that_is_missing_is_drawn_once(tmp_path, tree, variables, crop, named):
+    """The original's lists do not ship: they are made of the test clips, below the results, as long as these allow."""
+    for name in tree:
         (tmp_path / "videos" / name).parent.mkdir(parents=True)
         (tmp_path / "videos" / name).touch()
     programs = tmp_path / "venv" / "bin"
@@ -123,17 +135,18 @@ def test_a_list_that_is_missing_is_drawn_once(tmp_path, mode, made):
     real = f'exec {sys.executable} "$@"'
     (programs / "python").write_text(FAKE.replace("-m) [[ $2", f"-m) [[ $2 != dataset* ]] || {real}; [[ $2"))
     (programs / "python").chmod(0o755)
-    (tmp_path / "venv" / "requirements.txt.sha256").write_text("7\n")
     environment = {
         "PATH": os.environ["PATH"], "VENV": str(tmp_path / "venv"), "SAID": str(tmp_path / "said"), "NUM_GPUS": "1",
-        "real_video_root": str(tmp_path / "videos"), "sample_path": str(tmp_path / "results"), "sample_mode": mode,
+        "real_video_root": str(tmp_path / "videos"), "sample_path": str(tmp_path / "results"), **variables,
     }  # fmt: skip
     for messages in (1, 0):
         done = subprocess.run([ROOT / "scripts" / "inference.sh"], env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
-        said = [line for line in done.stderr.splitlines() if "pairs, not 5000" in line]
+        said = [line for line in done.stderr.splitlines() if "2 pairs, not " in line]
         assert len(said) == messages
     (kept,) = (tmp_path / "results" / "filelists").iterdir()
     words = (tmp_path / "said").read_text().splitlines()
-    assert words[words.index("--filelist") + 1] == str(kept) and len(kept.read_text().splitlines()) == made
-    assert kept.name.startswith("voxceleb2_test_n_5000") and mode in kept.name
+    assert words[words.index("--filelist") + 1] == str(kept) and kept.name == named
+    assert words[words.index("--is_voxceleb2") + 1] == crop
+    lines = kept.read_text().splitlines()
+    assert len(lines) == 2 and not any("dev" in line or "train" in line or "val" in line for line in lines)

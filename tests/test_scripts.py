@@ -1,9 +1,11 @@
 """What the shell scripts, the requirements and the sample promise, without installing anything."""
 
 import ast
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +19,9 @@ from video import probe
 
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLE = ROOT / "scripts" / "demo"
-SCRIPTS = sorted([*(ROOT / "scripts").glob("*.sh"), ROOT / ".ci" / "run"])
+SCRIPTS = sorted([*(ROOT / "scripts").glob("*.sh"), ROOT / "scripts" / "mpiexec", ROOT / ".ci" / "run"])
 OWN_ENVIRONMENT = {"mediapipe"}  # what one measuring script says to install apart: it needs another OpenCV
-OPTIONAL = {"diffusers"}  # for those who bring weights of its kind; one sentence where it is not
+OPTIONAL = {"diffusers", "comfy"}  # for those who bring weights of its kind; one sentence where it is not
 # import names that are not the distribution's own with "-" for "_"
 DISTRIBUTIONS = {"cv2": "opencv-python", "skimage": "scikit-image", "PIL": "pillow"}
 
@@ -82,9 +84,43 @@ def test_setup_refuses_in_one_sentence(tmp_path: Path) -> None:
         )  # fmt: skip
         assert answer.returncode == 2
         assert answer.stdout == ""
-        assert answer.stderr.startswith("setup.sh: ") and answer.stderr.count("\n") == 1
+        assert answer.stderr.startswith("error: ") and answer.stderr.count("\n") == 1
         assert reason in answer.stderr
     assert [entry.name for entry in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.slow
+def test_setup_wants_no_shell_and_no_path(tmp_path: Path) -> None:
+    """As on Windows: nothing but Python; an environment that is ready is only said."""
+    venv = tmp_path / "an environment"
+    subprocess.run([sys.executable, "-m", "venv", venv], check=True)  # with the pip that comes with Python
+    for name in ("requirements.txt", "requirements-dev.txt"):
+        (venv / f"{name}.sha256").write_text(sha256((ROOT / name).read_bytes()).hexdigest() + "\n")
+    setup = [sys.executable, ROOT / "scripts" / "setup.py", "--dev"]
+    for path in ("", os.environ["PATH"]):
+        done = subprocess.run(setup, env={"PATH": path, "VENV": str(venv)}, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr, done.stdout) == (0, "", f"{venv / 'bin' / 'python'}\n")
+    (venv / "bin" / "mpirun").write_text("#!/bin/sh\necho $OMPI_ALLOW_RUN_AS_ROOT $@\n")
+    (venv / "bin" / "mpirun").chmod(0o755)
+    (venv / "bin" / "mpiexec").write_text("what pip installed")
+    subprocess.run(setup, env={"VENV": str(venv)}, check=True, capture_output=True)
+    said = subprocess.run([venv / "bin" / "mpiexec", "-n", "2", "x"], capture_output=True, text=True, check=True)
+    assert said.stdout == "1 -n 2 x\n"
+
+
+@pytest.mark.slow
+def test_setup_says_what_it_is_about_to_do_and_what_failed(tmp_path: Path) -> None:
+    """Sizes come before the work, and a package index out of reach is a sentence."""
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
+    environment = {"PATH": os.environ["PATH"], "VENV": str(tmp_path / "venv"), "PIP_CONFIG_FILE": os.devnull,
+                   "PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_RETRIES": "0"}  # fmt: skip
+    for more, size, words in (({}, "6.3 GB", "could not install requirements.txt"), ({"TORCH": "cpu"}, "2.2 GB", "")):
+        environment |= more | ({"PIP_NO_INDEX": "1"} if more else {})
+        setup = [sys.executable, ROOT / "scripts" / "setup.py"]
+        done = subprocess.run(setup, env=environment, capture_output=True, text=True, check=False)
+        first, *_, last = done.stderr.splitlines()
+        assert done.returncode == 2 and done.stdout == "" and size in first and last.startswith("error: pip could not")
+        assert words in last and ("TORCH=cpu saves" in first) == (not more)
 
 
 def test_a_problem_is_one_sentence_and_its_exit_code_and_a_bug_raises(capsys: pytest.CaptureFixture[str]) -> None:
@@ -132,3 +168,4 @@ def test_the_sample_is_a_portrait_and_a_few_seconds_of_speech() -> None:
     assert 3 < speech.seconds < 6
     assert 0.3 < float(np.abs(speech.samples).max()) < 1
     assert sum(file.stat().st_size for file in SAMPLE.iterdir()) < 300_000
+    assert probe(ROOT / "docs" / "demo.gif").frames == 60 and (ROOT / "docs" / "demo.gif").stat().st_size < 2_000_000

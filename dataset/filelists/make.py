@@ -3,37 +3,64 @@
     python -m dataset.filelists.make reconstruction --root DATA --output list.txt [--videos 5000]
     python -m dataset.filelists.make cross --root DATA --output list.txt --videos 71
     python -m dataset.filelists.make cross --root DATA --output list.txt --pairs 5000
+    python -m dataset.filelists.make original --root DATA --output lrw_cross.txt
 
 reconstruction   every video with its own sound
 cross            with another's: every ordered pair of --videos videos, as the original's list of 71 has it, or --pairs
                  different pairs drawn from all of them.  Sound and video are of two speakers wherever a folder says who
                  speaks (SPEAKER/VIDEO/CLIP)
+original         in place of one of the original's, by its name: as many pairs, or as there are, seed 797
+
+Of VoxCeleb2 and LRW as published, the test clips alone count.
 
 What is drawn depends on --seed and the names in the folder alone.
 """
 
 import argparse
 import random
+import re
 import sys
+from collections import Counter
 from itertools import permutations
 from pathlib import Path, PurePosixPath
 
 from core.errors import BadInput
+from core.flags import Parser
 from core.guard import guard, reads, writes
 from core.program import exit_code
 from dataset.filelist import Pair, write_filelist
 from dataset.folders import VIDEO_SUFFIXES, files_below
 
-ATTEMPTS = 1000  # draws for each pair before the data is taken to have too few
+TRAINED_ON = (r"(?:.*/)?dev/mp4/.*", r"(?:.*/)?([A-Z]+)/(?:train|val)/\1_[0-9]+")
+"""What nobody tests on: VoxCeleb2's dev, LRW's train and val."""
+ORIGINALS = {
+    "voxceleb2_test_n_5000_seed_797_cross": ("cross", 5000),
+    "voxceleb2_test_n_5000_reconstruction": ("reconstruction", 5000),
+    "voxceleb2_test_n_500_seed_797_cross": ("cross", 500),
+    "voxceleb2_test_n_500_reconstruction": ("reconstruction", 500),
+    "lrw_cross": ("cross", 28_000),
+    "lrw_reconstruction": ("reconstruction", 25_000),
+}
+"""What the original's lists are called, what they are of, and about how many pairs they have."""
+SEED = 797
 
 
 def names(root: Path) -> list[str]:
-    """The videos below a folder, without their endings, in a fixed order.  Raises BadInput if there is none."""
+    """The videos below a folder, without their endings, in a fixed order; of VoxCeleb2 and LRW those of test alone.
+
+    Raises BadInput if there is none.
+    """
     if not root.is_dir():
         raise BadInput(f"--root {root}: no such folder; check the path of the data")
     found = sorted({str(PurePosixPath(name).with_suffix("")) for name in files_below(root, VIDEO_SUFFIXES)})
     if not found:
         raise BadInput(f"--root {root}: no video below it; choose the folder that holds the data")
+    for rest in TRAINED_ON:
+        if any(re.fullmatch(rest, name) for name in found):
+            left = [name for name in found if not re.fullmatch(rest, name)]
+            if not left:
+                raise BadInput(f"--root {root}: only clips to train on are below it; add those of test")
+            return left
     return found
 
 
@@ -51,16 +78,36 @@ def drawn_pairs(videos: list[str], count: int, seed: int, *, fewer: bool = False
     """Different pairs of two videos of two speakers.  Raises BadInput if there are too few, or if fewer will do, none.
     """
     rng = random.Random(seed)
+    speakers = Counter(who for who in map(speaker, videos) if who is not None)
+    possible = len(videos) * (len(videos) - 1) - sum(own * (own - 1) for own in speakers.values())
+    if possible < (1 if fewer else count):
+        raise BadInput(f"--pairs {count}: there are only {possible} pairs of different speakers; ask for fewer")
+    if possible <= count:  # all of them: drawing the last ones would take for ever
+        every = [pair for pair in every_pair(videos) if _of_two(pair.sound, pair.video)]
+        return rng.sample(every, len(every))
     found: dict[Pair, None] = {}
-    for _ in range(ATTEMPTS * count):
-        if len(found) == count:
-            break
+    while len(found) < count:
         sound, video = rng.choice(videos), rng.choice(videos)
-        if sound != video and (speaker(sound) is None or speaker(sound) != speaker(video)):
+        if sound != video and _of_two(sound, video):
             found[Pair(sound, video)] = None
-    if len(found) < (1 if fewer else count):
-        raise BadInput(f"--pairs {count}: only {len(found)} pairs of different speakers were found; ask for fewer")
     return list(found)
+
+
+def _of_two(sound: str, video: str) -> bool:
+    return speaker(sound) is None or speaker(sound) != speaker(video)
+
+
+def like_original(name: str, root: Path) -> tuple[list[Pair], int]:
+    """The pairs of a list in place of the original's of this name, as many if there are, and how many it has.
+
+    Raises BadInput if none of the original's is called so, or the folder has no pair.
+    """
+    kind, count = next((what for start, what in ORIGINALS.items() if name.startswith(start)), ("", 0))
+    if kind == "cross":
+        return drawn_pairs(names(root), count, SEED, fewer=True), count
+    if kind == "reconstruction":
+        return reconstruction(chosen(names(root), count, SEED, fewer=True)), count
+    raise BadInput(f"{name}: no list of the original is called so; there are {', '.join(ORIGINALS)}")
 
 
 def chosen(videos: list[str], count: int | None, seed: int, *, fewer: bool = False) -> list[str]:
@@ -81,6 +128,10 @@ def speaker(name: str) -> str | None:
 
 def pairs(options: argparse.Namespace) -> list[Pair]:
     """What the command line asks for."""
+    if options.kind == "original":
+        drawn, options.pairs = like_original(options.output.name, options.root)
+        options.fewer = True
+        return drawn
     found = names(options.root)
     if options.kind == "cross" and options.pairs is not None:
         some = chosen(found, options.videos, options.seed, fewer=options.fewer)
@@ -95,8 +146,8 @@ def pairs(options: argparse.Namespace) -> list[Pair]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("kind", choices=("reconstruction", "cross"))
+    parser = Parser(__doc__)
+    parser.add_argument("kind", choices=("reconstruction", "cross", "original"))
     parser.add_argument("--root", type=reads, required=True, metavar="DATA", help="folder that the names are below of")
     parser.add_argument("--output", type=writes, required=True, metavar="LIST")
     parser.add_argument("--videos", type=int, help="how many videos to draw (default: all)")

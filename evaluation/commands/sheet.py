@@ -7,6 +7,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from core.arrays import Picture
 from core.atomic import atomic
@@ -17,12 +18,18 @@ from video import probe, read_frames
 from ..report.sheet import moments, scaled
 
 GAP = 4  # white pixels around every frame
+TICKS = 8  # hundredths of a second that a picture of a .gif is shown, in which the format counts
+LONGEST = 150  # pictures of a .gif
 CHANGED = 8  # levels by which a pixel of a close-up differs, its neighbours with it
 
 
 def run(options: argparse.Namespace, _: Sequence[str]) -> None:
-    """Writes the sheet.  Raises BadInput if its name is not a picture's."""
-    write_picture(options.output, sheet(pairs(options.before, options.after, options.frames), options.height))
+    """Writes the sheet, or what differs as a moving picture.  Raises BadInput if its name is not a picture's."""
+    if options.output.suffix.lower() == ".gif":
+        write_animation(options.output, options.before, options.after, options.height)
+        return
+    pictures = pairs(options.before, options.after, options.frames)
+    write_picture(options.output, sheet(pictures, options.height, close=options.close))
 
 
 def pairs(before: Path, after: Path, count: int) -> list[tuple[Picture, Picture]]:
@@ -33,10 +40,15 @@ def pairs(before: Path, after: Path, count: int) -> list[tuple[Picture, Picture]
     return [(_frame(before, plan[then]), _frame(after, k)) for k, then in shown]
 
 
-def sheet(pictures: list[tuple[Picture, Picture]], height: int) -> Picture:
-    """The pictures scaled to `height`, a column per pair, u8 [h, w, 3] on white; close-ups in two more rows."""
-    pictures = [(*pair, *close) for pair, close in zip_longest(pictures, close_ups(pictures), fillvalue=())]
-    tiles = [[scaled(picture, _width(picture, height), height) for picture in pair] for pair in pictures]
+def sheet(pictures: list[tuple[Picture, Picture]], height: int, *, close: bool = False) -> Picture:
+    """The pictures scaled to `height`, a column per pair, u8 [h, w, 3] on white; close-ups in two more rows.
+
+    close: the close-ups alone, where there are any.
+    """
+    near = close_ups(pictures)
+    wide = [] if close and near else pictures
+    columns = [(*pair, *closer) for pair, closer in zip_longest(wide, near, fillvalue=())]
+    tiles = [[_high(picture, height) for picture in column] for column in columns]
     width = max(tile.shape[1] for pair in tiles for tile in pair)
     rows = len(tiles[0])
     page = np.full((rows * (height + GAP) + GAP, len(tiles) * (width + GAP) + GAP, 3), 255, np.uint8)
@@ -54,6 +66,22 @@ def write_picture(path: Path, picture: Picture) -> None:
     _, encoded = cv2.imencode(path.suffix, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
     with atomic(path) as temporary:
         temporary.write_bytes(encoded.tobytes())
+
+
+def write_animation(path: Path, before: Path, after: Path, height: int) -> None:
+    """What differs, before and after beside each other, as long as AFTER, at 12.5 pictures a second; a .gif.
+
+    Of a video of more than LONGEST of them so many, spread over it, each shown as long.  BadInput if nothing differs.
+    """
+    length = 100 * float(probe(after).frames / probe(after).fps)
+    shown = close_ups(pairs(before, after, min(LONGEST, max(1, round(length / TICKS)))))
+    if not shown:
+        raise BadInput(f"{after}: shows nothing that {before} does not; pass the video before and the one made of it")
+    pages = [np.hstack([_high(picture, height) for picture in pair]) for pair in shown]
+    colours = Image.fromarray(np.vstack(pages[:: -(-len(pages) // 8)])).quantize(96)
+    first, *rest = [Image.fromarray(page).quantize(palette=colours, dither=Image.Dither.NONE) for page in pages]
+    with atomic(path) as temporary:
+        first.save(temporary, "GIF", save_all=True, append_images=rest, duration=10 * TICKS, loop=0)
 
 
 def close_ups(pictures: list[tuple[Picture, Picture]]) -> list[tuple[Picture, Picture]]:
@@ -82,5 +110,6 @@ def _frame(path: Path, k: int) -> Picture:
     return next(read_frames(path, start=k, stop=k + 1))
 
 
-def _width(picture: Picture, height: int) -> int:
-    return max(1, round(int(picture.shape[1]) * height / int(picture.shape[0])))
+def _high(picture: Picture, height: int) -> Picture:
+    """The picture scaled to this height."""
+    return scaled(picture, max(1, round(int(picture.shape[1]) * height / int(picture.shape[0]))), height)

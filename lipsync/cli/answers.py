@@ -1,9 +1,6 @@
 """What the command line answers to --help, to --version and to a flag that it does not know."""
 
 import argparse
-import difflib
-import re
-from collections.abc import Iterable
 from typing import Any
 
 from lipsync import __version__
@@ -54,15 +51,3 @@ def version() -> str:
     """Of this program, as --version says it."""
     return f"lip-sync {__version__}"
 
-
-def better(message: str, known: Iterable[str]) -> str:
-    """A message about flags that are unknown, with what was probably meant; others as they are."""
-    if not message.startswith("unrecognized arguments"):
-        return message
-    names = {name.removeprefix("--"): name for name in known if name.startswith("--")}
-    hints = []
-    for given in re.findall(r"(?:^|\s)--?(\w[\w-]*)", message.partition(":")[2]):
-        wanted = ELSEWHERE.get(given.replace("-", "_"))
-        near = [wanted] if wanted in names else difflib.get_close_matches(given, names, 1, 0.7)
-        hints += [f"--{near[0]} instead of --{given}"] if near else []
-    return f"{message}; did you mean {', '.join(hints)}?" if hints else message

@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import NoReturn
 
 from core.errors import BadInput
+from core.flags import spelled
 from core.rows import JSON, check_columns, read_rows, read_text
 from dataset.filelist import read_filelist
 from lipsync.jobs.item import FilelistItem, default_name, original_of
 from lipsync.jobs.job import Job
 from video import segment_suffix
 
-from .flags import add_flags, settings, spelled
+from .flags import add_flags, settings
 
 PATHS = ("video", "audio", "segments", "mux_audio", "style_video", "motion_in")
 COLUMNS = (
@@ -34,6 +35,8 @@ COLUMNS = (
 
 def read_list(listing: Path, args: Sequence[str]) -> list[FilelistItem]:
     """What a list asks for under the flags `args`, in its order; a line that is there twice counts once.
+
+    args: as `Parser.expanded` gives them.
 
     A row that says what it cannot has a `problem`.  BadInput if it is no list, all rows are such, a result would lie
     outside of --sample_path, or two would have the same name.
@@ -48,7 +51,7 @@ def read_list(listing: Path, args: Sequence[str]) -> list[FilelistItem]:
 
 
 def _pairs(listing: Path, args: Sequence[str]) -> Iterable[FilelistItem]:
-    options = _parser().parse_args([spelled(token) for token in args])
+    options = _parser().parse_args(args)
     if options.motion_out is not None:
         raise BadInput("--motion_out is for one video; pass it without --filelist")
     chosen, root = settings(options), options.test_video_dir or listing.parent
@@ -63,7 +66,7 @@ def _pairs(listing: Path, args: Sequence[str]) -> Iterable[FilelistItem]:
 
 
 def _rows(listing: Path, args: Sequence[str]) -> Iterable[FilelistItem]:
-    parser, given = _parser(), [spelled(token) for token in args]
+    parser, given = _parser(), args
     common = parser.parse_args(given)
     for number, row in read_rows(listing):
         where = f"{listing}, row {number}"

@@ -4,13 +4,15 @@ import argparse
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
+from core.flags import Parser as CommonParser
+from core.flags import add_config
 from core.guard import reads, writes, writes_into
 from lipsync.settings import QUALITIES, Settings, Sides
 
-from .answers import Help, better, version
-from .legacy_flags import add_originals
+from .answers import ELSEWHERE, Help, version
+from .legacy_flags import add_originals, as_original
 
 DESCRIPTION = """Make a face speak new words.
 
@@ -22,16 +24,17 @@ LONGEST = 1e7  # seconds, four months
 MOST = 1024  # threads
 
 
-class Parser(argparse.ArgumentParser):
-    """Answers a mistake in one sentence with exit code 2."""
+class Parser(CommonParser):
+    """That of all programs, which understands what was written for the original."""
 
-    def error(self, message: str) -> NoReturn:
-        known = (option for action in self._actions for option in action.option_strings)
-        self.exit(2, f"{self.prog}: {better(message, known)}; see --help\n")
+    def expanded(self, args: Sequence[str]) -> list[str]:
+        """As of all programs; what the original does without being told comes first, if this is its command line."""
+        words = super().expanded(args)
+        return [*as_original(words), *words]
 
     def parse(self, args: Sequence[str]) -> argparse.Namespace:
-        """As parse_args, with dashes for underscores, and paths without a flag wherever they stand."""
-        return self.parse_intermixed_args([spelled(token) for token in args])
+        """As parse_args, with paths without a flag wherever they stand."""
+        return self.parse_intermixed_args(args)
 
 
 class Switch(argparse.Action):
@@ -53,8 +56,7 @@ class Switch(argparse.Action):
 
 def parser() -> Parser:
     """All flags of generate.py."""
-    raw = argparse.RawDescriptionHelpFormatter
-    p = Parser(description=DESCRIPTION, formatter_class=raw, allow_abbrev=False, add_help=False)
+    p = Parser(DESCRIPTION, names=ELSEWHERE, allow_abbrev=False, add_help=False)
     p.add_argument("-h", "--help", action=Help, help="the flags that matter; --help all for all of them")
     p.add_argument("--version", action="version", version=version(), help="say which version this is")
     add_flags(p)
@@ -83,12 +85,6 @@ def settings(options: argparse.Namespace) -> Settings:
     chosen = {name: values[name] for name in Settings.__dataclass_fields__ if name in values}
     chosen["cache"] = (options.cache_dir or "default") if options.use_cache else None
     return Settings(**chosen, first_frame=options.sampling_input_type == "first_frame")
-
-
-def spelled(token: str) -> str:
-    """--some-flag as --some_flag; values stay."""
-    name, equals, value = token.partition("=")
-    return name.replace("-", "_").replace("__", "--", 1) + equals + value if name.startswith("--") else token
 
 
 def truth(text: str) -> bool:
@@ -279,3 +275,5 @@ def _add_execution(g: Group, d: Settings) -> None:
     g.add_argument("--keep_temp", action=Switch, default=False, help="keep the segments that a result is joined of")
     g.add_argument("--batch", "--sampling_batch_size", type=int, default=d.batch,
                    help="frames sampled at a time (8 on a CPU, else 32)")
+    g.add_argument("--json", action="store_true", help="standard output is lines of JSON: progress, results, errors")
+    add_config(g)

@@ -6,6 +6,7 @@ where --video is given too, and all that have no meaning.
 """
 
 import argparse
+from collections.abc import Sequence
 
 CHECKPOINT = "the checkpoint says that itself"
 INDEPENDENT = "frames are generated independently of each other"
@@ -33,6 +34,14 @@ MEANINGLESS = {
     "sample_rate": "networks listen at 16000 samples a second, and what is heard keeps its own rate",
 }
 ABSENT = object()
+MARKS = {"attention_resolutions", "num_channels", "num_res_blocks", "learn_sigma"}
+"""Nobody types these but for the original, whose checkpoint loads with no fewer."""
+AS_ORIGINAL = (
+    "--is_voxceleb2", "True", "--length", "shortest", "--fps", "25", "--mask", "half", "--feather", "0",
+    "--strict_pose", "force", "--sampling_input_type", "gt", "--sampling_ref_type", "gt", "--seed", "7",
+    "--save_orig", "True",
+)  # fmt: skip
+"""What the original does unless its flags say otherwise."""
 
 
 def add_originals(parser: argparse.ArgumentParser) -> None:
@@ -45,6 +54,31 @@ def add_originals(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--generate_from_filelist", action=_List, dest="from_list", help=argparse.SUPPRESS)
     for name in MEANINGLESS:
         group.add_argument(f"--{name}", dest=f"original_{name}", default=ABSENT, help=argparse.SUPPRESS)
+
+
+def as_original(words: Sequence[str]) -> list[str]:
+    """What comes before a command line of the original, so that it means what it means there; else nothing.
+
+    words: flags with underscores.
+    """
+    given = {word.partition("=")[0].removeprefix("--") for word in words if word.startswith("--")}
+    if not given >= MARKS:
+        return []
+    place = [] if given & {"sample_path", "out_path", "output"} else ["--sample_path", "d2l_gen"]
+    return [*AS_ORIGINAL, *place]
+
+
+def original_sentence(options: argparse.Namespace) -> str | None:
+    """How a command line of the original is understood; None for others."""
+    if any(getattr(options, f"original_{name}", ABSENT) is ABSENT for name in MARKS):
+        return None
+    crop = "VoxCeleb2's fixed crop (--is_voxceleb2 False for other videos)" if options.fixed_crop else "the face's crop"
+    steps = options.steps or "as many steps as the checkpoint says"
+    return (
+        f"taken for a command line of the original Diff2Lip: {crop}, --length {options.length}, {options.fps} frames a"
+        f" second, --mask {options.mask}, reference {options.reference}, seed {options.seed}, {steps};"
+        " docs/generation.md says what differs"
+    )
 
 
 def unused(options: argparse.Namespace) -> list[str]:

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -12,8 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.errors import BadInput, BatchFailed
+from core.flags import write_config
 from core.lock import locked
 from core.program import exit_code
+from core.progress import json_lines, say, tell
 from lipsync.inspect.looks import look
 from lipsync.jobs.item import FilelistItem, default_name, original_of
 from lipsync.jobs.job import Job, check_place
@@ -21,7 +24,7 @@ from lipsync.jobs.manifest import Manifest
 from lipsync.settings import Settings
 
 from .flags import checkpoint, parser, settings
-from .legacy_flags import unused
+from .legacy_flags import original_sentence, unused
 from .path_checks import check_run
 
 if TYPE_CHECKING:
@@ -34,7 +37,7 @@ Meeting = Callable[[], AbstractContextManager["Group"]]
 
 def generate(args: Sequence[str] | None = None) -> int:
     """What generate.py does.  Returns the exit code."""
-    return exit_code(lambda: _run(sys.argv[1:] if args is None else args, _alone))
+    return _program(args, _alone)
 
 
 def generate_dist(args: Sequence[str] | None = None) -> int:
@@ -42,7 +45,13 @@ def generate_dist(args: Sequence[str] | None = None) -> int:
 
     Only the main process returns 5 for a list of which some failed: a launcher that sees a code ends the others.
     """
-    return exit_code(lambda: _run(sys.argv[1:] if args is None else args, _together))
+    return _program(args, _together)
+
+
+def _program(args: Sequence[str] | None, meet: Meeting) -> int:
+    words = sys.argv[1:] if args is None else args
+    with json_lines(wanted="--json" in words):
+        return exit_code(lambda: _run(words, meet))
 
 
 # Torch loads within these, after --help has answered and the paths were checked.
@@ -64,22 +73,28 @@ def _together() -> Iterator["Group"]:
 
 
 def _run(args: Sequence[str], meet: Meeting) -> None:
-    options = parser().parse(args)
+    flags = parser()
+    options = flags.parse(args)
+    if options.from_list is False:
+        options.filelist = None
     _take_named(options)
     chosen, looks = settings(options), look(options)
-    listed = options.filelist is not None if options.from_list is None else options.from_list
+    listed = options.filelist is not None or bool(options.from_list)
     if listed:
-        items = _listed(options, args)
+        items = _listed(options, flags.expanded(args))
     else:
         items = [_single(options, chosen)]
         if looks is None:
             items[0].job.check(chosen)
     manifest = Manifest(options.sample_path, options.filelist.stem) if listed else None
     check_run(options, items, manifest)
+    if options.write_config is not None:
+        write_config(flags, options, options.write_config)
     with meet() as group:
         if group.main:
-            for sentence in unused(options):
-                print(sentence, file=sys.stderr)
+            original = original_sentence(options)
+            for sentence in unused(options) if original is None else [original]:
+                say(sentence)
         if looks is None:
             _use_threads(options.threads, chosen.device, group, many=meet is _together)
             (_make_list if listed else _make_one)(options, items, chosen, group)
@@ -130,9 +145,25 @@ def _listed(options: argparse.Namespace, args: Sequence[str]) -> list[FilelistIt
         raise BadInput(f"--filelist {options.filelist}: there is no place for the results; pass --sample_path")
     if look(options) is not None:
         raise BadInput(f"--filelist {options.filelist}: only one video can be looked at; pass it with --video")
+    if not options.filelist.exists() and original_sentence(options) is not None:
+        options.filelist = _drawn(options.filelist.name, options.test_video_dir or Path(), options.sample_path)
     items = read_list(options.filelist, args)
     check_place(options.sample_path / "result")
     return items
+
+
+def _drawn(name: str, videos: Path, place: Path) -> Path:
+    """A list in place of the original's of this name, which do not ship; drawn once, alike by all processes."""
+    from dataset.filelist import write_filelist
+    from dataset.filelists.make import like_original
+
+    path = place / "filelists" / name
+    if not path.exists():
+        pairs, wanted = like_original(name, videos)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_filelist(path, pairs)
+        say(f"{path}: {len(pairs)} pairs drawn, of the {wanted} of the original's list")
+    return path
 
 
 def _make_list(options: argparse.Namespace, items: list[FilelistItem], chosen: Settings, group: "Group") -> None:
@@ -150,8 +181,14 @@ def _make_list(options: argparse.Namespace, items: list[FilelistItem], chosen: S
     seconds = time.monotonic() - begin
     print(FilelistSummary(len(items), account.all_done, account.all_frames, seconds, failed).table())
     print(manifest.path)
+    tell("summary", listed=len(items), made=account.all_done, failed=len(failed), frames=account.all_frames,
+         seconds=seconds, report=manifest.path)  # fmt: skip
     if failed or account.all_failed:
         raise BatchFailed(f"{max(len(failed), account.all_failed)} of {len(items)} failed; {manifest.path} says why")
+    if all(item.where.startswith(f"{options.filelist}, pair") for item in items):
+        root = options.test_video_dir or options.filelist.parent
+        words = ["--real", options.filelist, "--root", root, "--fake", options.sample_path, "--output", "report"]
+        print(f"next: python -m evaluation {shlex.join(map(str, words))}")
 
 
 def _make_one(options: argparse.Namespace, items: list[FilelistItem], chosen: Settings, group: "Group") -> None:

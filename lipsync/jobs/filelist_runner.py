@@ -4,11 +4,12 @@ import threading
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 
 from core.errors import BadInput, LipSyncError, Stopped
 from core.program import said
+from core.progress import tell
 from guided_diffusion.engine.distributed import Group
 from lipsync.messages import say
 from lipsync.pipeline import LipSyncPipeline
@@ -100,6 +101,7 @@ class FilelistRunner:
             with self._turn:
                 runner = self._runner(task, source)
                 if self.manifest is not None and self.manifest.finished(runner.job, runner.key):
+                    tell("skipped", output=runner.job.output)
                     return
                 if source.shared and len(runner.chunks) > 1:
                     self._long.append(task)
@@ -129,6 +131,7 @@ class FilelistRunner:
         report = runner.finish()
         summary = self._summary
         summary.done, summary.frames, summary.report = summary.done + 1, summary.frames + report.frames, report
+        tell("result", output=runner.job.output, **asdict(report))
         if self.manifest is not None:
             self.manifest.done(runner.job, runner.key, report)
             say(f"{runner.job.output}: {report.frames} frames, {sum(report.seconds.values()):.1f} s")
@@ -157,6 +160,7 @@ class FilelistRunner:
             self._summary.problems.append(problem)
             if self.manifest is not None:
                 say(f"failed  {job.output}: {problem}")
+                tell("failed", output=job.output, code=problem.exit_code, text=str(problem))
                 try:
                     self.manifest.failed(job, str(problem))
                 except BadInput as full:  # the report says nothing of it then, the exit code does

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from core.arrays import Span
 from core.errors import NoFace
@@ -27,7 +26,7 @@ from face_detection import (
     opacity,
 )
 from face_detection import voxceleb2_box as voxceleb2_margins
-from lipsync.messages import counted
+from lipsync.messages import Bar, counted
 from lipsync.settings import Settings
 from video import VideoInfo, pick_frames
 
@@ -90,7 +89,7 @@ class FaceSelector:
         """Everybody in frames start..stop-1, and in what else of their blocks had to be searched."""
         if (start, stop) not in self._faces:
             missing = sum(last - first for first, last in self.finder.missing(start, stop))
-            with tqdm(total=missing, desc="find faces", unit="frame", disable=None if missing else True) as bar:
+            with Bar(total=missing, desc="find faces", unit="frame", disable=None if missing else True) as bar:
                 self._faces[start, stop] = find_faces(self.finder.find(start, stop, bar.update))
         return self._faces[start, stop]
 
@@ -123,7 +122,7 @@ class FaceSelector:
             return track
         if (face, span) not in self._pointed:
             numbers = np.flatnonzero(track.present)
-            with tqdm(total=len(numbers), desc="align", unit="frame", disable=None if len(numbers) else True) as bar:
+            with Bar(total=len(numbers), desc="align", unit="frame", disable=None if len(numbers) else True) as bar:
                 shown = zip(numbers.tolist(), counted(pick_frames(self.info.path, numbers.tolist()), bar), strict=True)
                 self._pointed[face, span] = find_points(track, shown, self._landmarks())
         points = self._pointed[face, span]

@@ -12,11 +12,11 @@ from functools import partial
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from core.arrays import Pictures, Span
 from dataset import ClipBatch, to_pictures
 from lipsync.jobs.chunks import chunk_ranges
+from lipsync.messages import Bar
 from systems.system import AutoregressiveState
 from video import SEGMENT
 
@@ -112,7 +112,7 @@ class AutoregressiveFrames(FrameSource):
             work(lane)
             bar.update()
 
-        with tqdm(total=len(works), desc="speak", unit="video", disable=None) as bar:
+        with Bar(total=len(works), desc="speak", unit="video", disable=None) as bar:
             self._run([(slot, partial(counted, work)) for slot, work in slotted])
 
     def _run(self, works: Sequence[tuple[Slot, MakeResult]]) -> None:

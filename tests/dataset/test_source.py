@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from core.errors import BadInput
+from dataset.prepare import misheld
 from dataset.source import found, listed
-from dataset.splits import is_held_out
+from dataset.splits import is_held_out, place
 
 
 def rows(tmp_path: Path, text: str) -> dict[str, str]:
@@ -77,6 +78,24 @@ def test_a_share_of_the_speakers_is_held_out_with_all_their_videos(tmp_path: Pat
     test = {source.speaker for source in sources if source.target.parts[1] == "test"}
     assert test == {f"speaker{k}" for k in range(20) if is_held_out(f"speaker{k}", 0.3)} and 1 < len(test) < 12
     assert not test & {source.speaker for source in sources if source.target.parts[1] == "train"}
+
+
+def test_who_holds_out_nobody_is_told_what_would(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"person{k}/a.mp4" for k in range(3)))
+
+    def sentence(share: float) -> str | None:
+        return misheld(found(tmp_path, Path("out"), share), share)
+
+    least = min(place(f"person{k}") for k in range(3))
+    told = sentence(least / 2) or ""
+    assert "holds out none of the 3 speakers" in told
+    assert sentence(float(told.partition("; --held_out ")[2].split()[0])) is None
+    most = sentence(0.9999) or ""
+    assert "holds out all 3 speakers" in most and sentence(float(most.partition("; --held_out ")[2].split()[0])) is None
+    assert sentence(0.0) is None
+    (alone := tmp_path / "alone").mkdir()
+    touch(alone, "a.mp4")
+    assert "there is one speaker" in (misheld(found(alone, Path("out"), 0.3), 0.3) or "")
 
 
 def test_a_folder_that_cannot_be_is_refused(tmp_path: Path) -> None:

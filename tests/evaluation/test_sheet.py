@@ -9,7 +9,7 @@ import pytest
 
 from core.errors import BadInput
 from evaluation.cli import main
-from evaluation.commands.sheet import pairs, sheet, write_picture
+from evaluation.commands.sheet import pairs, sheet, write_animation, write_picture
 from evaluation.report.sheet import moments
 from video import probe, write_video
 
@@ -75,3 +75,17 @@ def test_a_sheet_is_made_of_a_picture_and_a_video(tmp_path: Path, capsys: pytest
     assert main([*words, str(tmp_path / "sheet.png"), "--frames", "2"]) == 0
     assert probe(tmp_path / "sheet.png").height == 2 * 256 + 12
     assert main([*words, str(tmp_path / "sheet.txt")]) == 2 and capsys.readouterr().err.count("\n") == 1
+
+
+def test_what_differs_moves(tmp_path: Path) -> None:
+    marked = [grey(100) for _ in range(25)]
+    for k, picture in enumerate(marked):
+        picture[10:20, 10:30] = 4 * k
+    write_video(tmp_path / "after.mp4", iter(marked), Fraction(25), crf=0)
+    write_picture(tmp_path / "before.png", grey(100))
+    write_animation(tmp_path / "moves.gif", tmp_path / "before.png", tmp_path / "after.mp4", 40)
+    shown = probe(tmp_path / "moves.gif")
+    assert shown.height == 40 and shown.frames == 12 and 0.9 <= shown.frames / shown.fps <= 1
+    write_video(tmp_path / "same.mp4", (grey(100) for _ in range(3)), Fraction(25))
+    with pytest.raises(BadInput, match="shows nothing that"):
+        write_animation(tmp_path / "none.gif", tmp_path / "before.png", tmp_path / "same.mp4", 40)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import os
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,6 +23,7 @@ def bare(tmp_path, monkeypatch):
     """A machine without any weights and, as far as the addresses in the table go, without a network."""
     monkeypatch.setattr(weights, "CHECKPOINTS", tmp_path / "checkpoints")
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     for name in weights.TABLE:
         publish(monkeypatch, name, tmp_path / "nowhere" / name)
     return tmp_path
@@ -35,12 +37,37 @@ def publish(monkeypatch, name: str, file: Path, sha256: str | None = None) -> No
 
 
 @CASCADES
-def test_auto_falls_back_to_haar_with_one_sentence_for_the_attempt_and_one_for_the_fall(bare):
+def test_auto_tries_the_network_once_says_so_once_and_remembers(bare, monkeypatch):
     said: list[str] = []
-    assert load_detector("auto", say=said.append).name == "haar"
-    assert len(said) == 2
-    assert "fetching face_detection_yunet_2023mar.onnx (0.2 MB" in said[0]
-    assert "haar" in said[1] and str(bare / "checkpoints") in said[1]
+    tried: list[str] = []
+    fetch = weights.fetch
+    monkeypatch.setattr(weights, "fetch", lambda entry, target: (tried.append(entry.url), fetch(entry, target)))
+    for _ in range(3):
+        assert load_detector("auto", say=said.append).name == "haar"
+    assert len(said) == len(tried) == 1
+    assert "haar" in said[0] and str(bare / "checkpoints") in said[0]
+    (mark,) = (bare / "cache" / "lip-sync").iterdir()
+    os.utime(mark, (0, 0))  # long ago
+    load_detector("auto", say=said.append)
+    assert len(said) == len(tried) == 2
+    with pytest.raises(BadInput, match="cannot be fetched"):  # asked for by name, it is tried
+        load_detector("yunet", say=said.append)
+    assert len(tried) == 3
+
+
+def test_auto_says_what_it_fetched(bare, monkeypatch):
+    (bare / "source.onnx").write_bytes(b"weights")
+    publish(monkeypatch, "yunet", bare / "source.onnx", hashlib.sha256(b"weights").hexdigest())
+    named = loading._named
+
+    def loaded(name, device, say):
+        weights.obtain(name, say=say)
+        return SimpleNamespace(name=name)
+
+    monkeypatch.setattr(loading, "_named", loaded)
+    said: list[str] = []
+    assert named is not loading._named and load_detector("auto", say=said.append).name == "yunet"
+    assert len(said) == 1 and "fetched face_detection_yunet_2023mar.onnx (0.2 MB, MIT)" in said[0]
 
 
 @CASCADES

@@ -1,0 +1,72 @@
+"""How far a program is: a bar for a person, or with --json a line for another program.
+
+While `json_lines` is open, each of these is an object on a line of standard output, and nothing else is:
+
+    {"event": "progress", "stage": "speak", "done": 40, "total": 121, "unit": "frame"}    twice a second at most
+    {"event": "message", "text": "..."}                                                   what is said on standard error
+    {"event": "error", "code": 2, "text": "..."}                                          the last line, of what failed
+
+Programs `tell` more (docs/generation.md has all of generate.py's).
+"""
+
+import json
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TextIO
+
+from tqdm import tqdm
+
+PAUSE = 0.5  # seconds between two lines of one stage
+_out: TextIO | None = None
+_one_at_a_time = threading.Lock()
+
+
+@contextmanager
+def json_lines(*, wanted: bool) -> Iterator[None]:
+    """While it is open, and if wanted, standard output has lines of JSON, and standard error what is printed."""
+    global _out
+    if not wanted:
+        yield
+        return
+    before = _out, sys.stdout
+    _out, sys.stdout = sys.stdout, sys.stderr
+    try:
+        yield
+    finally:
+        _out, sys.stdout = before
+
+
+def tell(event: str, **values: object) -> None:
+    """A line of what happened, if there are lines."""
+    if _out is not None:
+        with _one_at_a_time, suppress(OSError, ValueError):
+            _out.write(json.dumps({"event": event, **values}, default=str) + "\n")
+            _out.flush()
+
+
+def say(sentence: str) -> None:
+    """Tells a person, beside a progress bar, and whoever reads lines."""
+    tqdm.write(sentence, file=sys.stderr)
+    tell("message", text=sentence)
+
+
+class Bar(tqdm):  # type: ignore[misc]
+    """tqdm's bar, which also tells; with disable=True it does neither."""
+
+    def __init__(self, *, total: int, desc: str, unit: str, disable: bool | None = None) -> None:
+        super().__init__(total=total, desc=desc, unit=unit, disable=disable)
+        self._stage, self._all, self._unit, self._done, self._said = desc, total, unit, 0, 0.0
+        self._tells = disable is not True
+
+    def update(self, n: float | None = 1) -> bool | None:
+        """As tqdm's."""
+        self._done += int(n or 0)
+        now = time.monotonic()
+        if self._tells and (now - self._said >= PAUSE or self._done >= self._all):
+            self._said = now
+            tell("progress", stage=self._stage, done=self._done, total=self._all, unit=self._unit)
+        shown: bool | None = super().update(n)
+        return shown
