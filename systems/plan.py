@@ -24,7 +24,7 @@ FLOAT = 4  # bytes of a number that is trained
 
 def plan(
     specification: Specification[Any], chosen: Preset, model: nn.Module, components: Components, trainable: nn.Module,
-    data: Path, output: Path, where: torch.device, processes: Group,
+    data: Path, output: Path, device: torch.device, processes: Group,
 ) -> str:  # fmt: skip
     """Aligned lines for a person.  Reads a first batch, unless the data is a pack, whose frames go to the device first.
 
@@ -36,7 +36,7 @@ def plan(
     own = sum(weight.numel() for weight in model.parameters())
     memory = FLOAT * (4 * trained + own * len(train.ema))  # weights, gradients, AdamW's two averages; EMA
     disk = FLOAT * (3 * trained + own * len(train.ema)) + 2 * own * (1 + train.keep)
-    there, name = _memory(where)
+    there, name = _memory(device)
     if memory > there:
         raise BadInput(
             f"{name}: has {there / 1e9:.1f} GB, and weights, gradients and optimiser alone take {memory / 1e9:.1f} GB;"
@@ -54,7 +54,7 @@ def plan(
     rows = (
         ("trains", f"{chosen.kind}, {trained / 1e6:.1f} M parameters, of which {own / 1e6:.1f} M are the model"),
         ("data", f"{data}: {', '.join(f'{len(some)} clips {split}' for split, some in clips.items())}"),
-        ("first batch", _first_batch(specification, chosen, model, components, data, where, clips["train"][0])),
+        ("first batch", _first_batch(specification, chosen, model, components, data, device, clips["train"][0])),
         ("length", f"{ends} of {items}, saved every {train.save_every}, measured every {train.evaluate_every}"),
         ("device", f"{name}, {train.precision}; {processes.size} process{'' if processes.size == 1 else 'es'}"),
         ("memory", f"{memory / 1e9:.1f} GB a process and what a batch takes on top; {there / 1e9:.1f} GB there"),
@@ -66,27 +66,27 @@ def plan(
 
 def _first_batch(
     specification: Specification[Any], chosen: Preset, model: nn.Module, components: Components, data: Path,
-    where: torch.device, first: Footage,
+    device: torch.device, first: Footage,
 ) -> str:  # fmt: skip
     """Draws it, so that files that cannot be read are noticed now."""
     if isinstance(first, PackClip):
         return "of a pack, whose frames are read into the memory of the device first"
     begin = time.monotonic()
-    specification.training_data(chosen, model, components, data, where).samples[0]
+    specification.training_data(chosen, model, components, data, device).samples[0]
     return f"read in {time.monotonic() - begin:.1f} s"
 
 
-def _memory(where: torch.device) -> tuple[float, str]:
+def _memory(device: torch.device) -> tuple[float, str]:
     """Bytes that a device has, and its name."""
-    if where.type == "cuda":
-        found = torch.cuda.get_device_properties(where)
+    if device.type == "cuda":
+        found = torch.cuda.get_device_properties(device)
         return float(found.total_memory), found.name
     try:
         text = Path("/proc/meminfo").read_text(encoding="ascii")
     except OSError:
-        return math.inf, str(where)
+        return math.inf, str(device)
     available = int(text.partition("MemAvailable:")[2].split()[0]) * 1024
-    return float(available + process_memory()), str(where)
+    return float(available + process_memory()), str(device)
 
 
 def _free(output: Path) -> float:

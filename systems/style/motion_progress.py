@@ -76,12 +76,12 @@ class MotionEvaluate:
         start: LipMotion,
         data: FaceData | SequenceData,
         splits: Mapping[str, Sequence[LabelledClip]],
-        where: torch.device,
+        device: torch.device,
         precision: torch.dtype = torch.float32,
     ) -> None:
-        self.model = LipMotion(config).to(where).eval().requires_grad_(False)
+        self.model = LipMotion(config).to(device).eval().requires_grad_(False)
         self.batches = {
-            split: motion_samples(start, data, clips, COUNT, SEED, precision)[0].to(where)
+            split: motion_samples(start, data, clips, COUNT, SEED, precision)[0].to(device)
             for split, clips in splits.items()
         }
 
