@@ -1,5 +1,6 @@
 """What a folder of training data is, told by its shape (layout.py), so that nobody has to say."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -8,10 +9,12 @@ from audio import Sound, sound_blocks
 from core.errors import BadInput
 
 from .footage import Footage
-from .layout import PACK, layout_of
+from .layout import PACK, VIDEOS, layout_of
 from .pack import Framing, PackClip, packed
 from .splits import SPLITS
 from .video_clip import VideoClip
+
+NOTES = logging.getLogger(__name__)
 
 
 def corpus(data: Path, size: int, framing: Framing = "box") -> Mapping[str, Sequence[Footage]]:
@@ -24,6 +27,8 @@ def corpus(data: Path, size: int, framing: Framing = "box") -> Mapping[str, Sequ
     layout = layout_of(data)
     if framing != "box" and layout is not PACK:
         raise BadInput(f"{data}: faces are to be aligned, which takes a pack; make one with scripts/pack_training.py")
+    if layout is VIDEOS:  # which a folder of anything else that was not recognised would be, too
+        NOTES.warning("%s: taken for videos of one face each, a folder a speaker; faces are looked for in each", data)
     found = packed(data, size, framing) if layout is PACK else layout.read(data, size)
     if not found.get("train"):
         raise BadInput(f"{data}: has no clips to train on (split train); prepare some with python -m dataset.prepare")

@@ -52,6 +52,7 @@ def _packed(folder: Path, size: int) -> Mapping[str, Sequence[Footage]]:
     return packed(folder, size, "box")
 
 
+VIDEOS = Layout("videos", "SPEAKER/ANYTHING.mp4", has_videos, own_videos)
 PACK = Layout("a pack", "piece-000/SPLIT/SPEAKER/NAME.mp4", is_pack, _packed)
 LAYOUTS = (
     PACK,
@@ -64,7 +65,7 @@ LAYOUTS = (
     Layout("LRW", "WORD/train/WORD_00001.mp4", is_lrw, lrw, anonymous=True),
     Layout("MEAD", "M003/video/front/angry/level_1/001.mp4", is_mead, mead),
     Layout("HDTF", "WDA_NancyPelosi0_000.mp4", is_hdtf, hdtf),
-    Layout("videos", "SPEAKER/ANYTHING.mp4", has_videos, own_videos),
+    VIDEOS,
 )
 """In the order in which they are tried."""
 

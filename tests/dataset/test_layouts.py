@@ -121,11 +121,12 @@ def test_mead_is_seen_from_the_front_and_heard_from_beside(tmp_path: Path, sampl
 
 
 @pytest.mark.usefixtures("middle")
-def test_own_videos_a_folder_a_speaker(tmp_path: Path, sample: Path) -> None:
+def test_own_videos_a_folder_a_speaker(tmp_path: Path, sample: Path, caplog: pytest.LogCaptureFixture) -> None:
     place(sample, tmp_path, "ann/a.mp4", "ann/deep/b.mov", "bob.mp4", "cec/c.mp4")
     assert layout_of(tmp_path).name == "videos"
     found = corpus(tmp_path, 16)
     assert {clip.speaker for clips in found.values() for clip in clips} == {"ann", "bob", "cec"}
+    assert "taken for videos of one face each" in caplog.text
     clip = found["train"][0]
     assert clip.box == Box.centred(24, 24, 12, 16)  # type: ignore[attr-defined]  # the largest face
     assert pickle.loads(pickle.dumps(found["train"]))[0].name == clip.name
