@@ -6,9 +6,10 @@
     torchrun --nproc_per_node=8 train.py --system diff2lip-128 --data DATA --output runs/paper \
         --expert runs/sync/weights.safetensors
 
-The same command goes on where it stopped; --list_settings PRESET says what --set knows.  DATA is VoxCeleb2 or LRW as
-published, a folder made by `python -m dataset.prepare`, or a pack made by scripts/pack_training.py, which feeds a GPU
-best.
+The same command goes on where it stopped; --list_settings PRESET says what --set knows.  DATA is VoxCeleb2, LRS2,
+LRS3, LRW or MEAD as published, clips of HDTF, short videos in a folder a speaker, a list of face crops, a folder made
+by `python -m dataset.prepare`, shards, or a pack made by scripts/pack_training.py, which feeds a GPU best; `python -m
+dataset.check DATA` says what it is.
 """
 
 import os
@@ -26,7 +27,7 @@ from core.guard import guard, reads, writes_into
 from core.program import exit_code
 
 HINTS = {
-    "data": "--data DATA, what python -m dataset.prepare or scripts/pack_training.py made, or VoxCeleb2 or LRW",
+    "data": "--data DATA, what python -m dataset.prepare or scripts/pack_training.py made, or data as published",
     "output": "--output runs/NAME, where state, log and weights go",
 }
 ELSEWHERE = {
@@ -45,7 +46,7 @@ def arguments() -> argparse.Namespace:
         help="preset: {diff2lip,syncdiff}-{128,small}, sync, style-{small,medium}, or what that needs: autoencoder,"
         " motion-reader, motion",
     )  # fmt: skip
-    parser.add_argument("--data", type=reads, help="VoxCeleb2, LRW, a prepared folder, or a pack")
+    parser.add_argument("--data", type=reads, help="data as published, prepared, in shards or packed; see above")
     parser.add_argument("--output", type=writes_into, metavar="RUN",
                         help="run folder, or gs:// or az://: state, log, weights")  # fmt: skip
     parser.add_argument("--init", type=reads, help="checkpoint to start from; of another make, what fits of it")

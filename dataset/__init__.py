@@ -1,4 +1,4 @@
-"""Where training clips come from: folders made by `dataset.prepare`, VoxCeleb2 and LRW as they are published."""
+"""Where training clips come from: what `dataset.prepare` made, and sets as they are published."""
 
 from .clip import Clip, ClipBatch, Needs, to_network, to_pictures
 from .conditions import MEL, AudioCondition, AudioFeatures, FilterBankWindows, MelWindows

@@ -1,5 +1,6 @@
-"""What a folder of training data is: prepared, VoxCeleb2 or LRW, told by its shape, so that nobody has to say."""
+"""What a folder of training data is, told by its shape (layout.py), so that nobody has to say."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -8,22 +9,27 @@ from audio import Sound, sound_blocks
 from core.errors import BadInput
 
 from .footage import Footage
-from .lrw import is_lrw, lrw
-from .pack import Framing, PackClip, is_pack, packed
-from .prepared import is_prepared, prepared
+from .layout import PACK, VIDEOS, layout_of
+from .pack import Framing, PackClip, packed
 from .splits import SPLITS
 from .video_clip import VideoClip
-from .voxceleb2 import is_voxceleb2, voxceleb2
+
+NOTES = logging.getLogger(__name__)
 
 
 def corpus(data: Path, size: int, framing: Framing = "box") -> Mapping[str, Sequence[Footage]]:
     """The footage of each split that has any, of faces size x size: split -> clips, in a fixed order.
 
     framing: how faces are cut; only a pack knows how to align them.
-    Nothing is decoded yet.  Raises BadInput if the folder is of no known shape, has nothing to train on, or has been
+    Nothing is decoded yet.  Raises BadInput if the data is of no known shape, has nothing to train on, or has been
     prepared for another size.
     """
-    found = _found(data, size, framing)
+    layout = layout_of(data)
+    if framing != "box" and layout is not PACK:
+        raise BadInput(f"{data}: faces are to be aligned, which takes a pack; make one with scripts/pack_training.py")
+    if layout is VIDEOS:  # which a folder of anything else that was not recognised would be, too
+        NOTES.warning("%s: taken for videos of one face each, a folder a speaker; faces are looked for in each", data)
+    found = packed(data, size, framing) if layout is PACK else layout.read(data, size)
     if not found.get("train"):
         raise BadInput(f"{data}: has no clips to train on (split train); prepare some with python -m dataset.prepare")
     return {split: found[split] for split in SPLITS if found.get(split)}
@@ -31,25 +37,8 @@ def corpus(data: Path, size: int, framing: Framing = "box") -> Mapping[str, Sequ
 
 def sound_of(clip: Footage) -> Sound:
     """What is heard in footage: the mel alone of what was prepared, the samples as well of what is a video."""
-    if isinstance(clip, PackClip | VideoClip):
+    if isinstance(clip, VideoClip):
+        return Sound(clip.mel, partial(sound_blocks, clip.sound))
+    if isinstance(clip, PackClip):
         return Sound(clip.mel, partial(sound_blocks, clip.path))
     return Sound(clip.mel)
-
-
-def _found(data: Path, size: int, framing: Framing) -> Mapping[str, Sequence[Footage]]:
-    if not data.is_dir():
-        raise BadInput(f"{data}: no such folder; check the path of the data")
-    if is_pack(data):
-        return packed(data, size, framing)
-    if framing != "box":
-        raise BadInput(f"{data}: faces are to be aligned, which takes a pack; make one with scripts/pack_training.py")
-    if is_prepared(data):
-        return prepared(data, size)
-    if is_voxceleb2(data):
-        return voxceleb2(data, size)
-    if is_lrw(data):
-        return lrw(data, size)
-    raise BadInput(
-        f"{data}: no prepared clips, and neither VoxCeleb2 (id00012/VIDEO/00001.mp4) nor LRW"
-        " (WORD/train/WORD_00001.mp4); prepare the videos with python -m dataset.prepare --videos"
-    )

@@ -6,6 +6,7 @@ The folder lipread_mp4 of the publication may stand above the words.
 from pathlib import Path
 
 from face_detection import Box
+from video import VideoInfo
 
 from .folders import files, subfolders
 from .video_clip import VideoTree
@@ -33,8 +34,12 @@ def lrw(root: Path, size: int) -> dict[str, VideoTree]:
         places = [f"{level}/{word}/{folder}".lstrip("/") for word in _words(root / level)]
         names = [f"{place}/{name}" for place in places if (root / place).is_dir() for name in files(root / place, MP4)]
         if names:
-            found[split] = VideoTree(root, names, _speaker_of, lrw_box, size)
+            found[split] = VideoTree(root, names, _speaker_of, _face, size)
     return found
+
+
+def _face(info: VideoInfo) -> Box:
+    return lrw_box(info.height, info.width)
 
 
 def lrw_box(height: int, width: int) -> Box:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 import cv2
 import numpy as np
@@ -55,8 +55,9 @@ class Contents(NamedTuple):
 
 @dataclass(frozen=True)
 class PreparedClip:
-    """Footage on disk, of which only the pictures that are asked for are decoded.  size: of its faces, in pixels.
+    """Footage on disk, of which only the pictures that are asked for are decoded.
 
+    size: of its faces, in pixels; 0 for any.
     Raises BadInput, when asked for what is in the file, if that is none of a prepared clip.
     """
 
@@ -73,7 +74,7 @@ class PreparedClip:
 
     @cached_property
     def amount(self) -> int:
-        with _readable(self.entry.path), np.load(self.entry.path, allow_pickle=False) as file:
+        with readable(self.entry.path), np.load(self.entry.path, allow_pickle=False) as file:
             return len(file["ends"])
 
     def __len__(self) -> int:
@@ -81,21 +82,25 @@ class PreparedClip:
 
     @property
     def fps(self) -> Fraction:
-        return _contents(self.entry.path).fps
+        return self.contents().fps
 
     @property
     def mel(self) -> Mel:
-        return _contents(self.entry.path).mel
+        return self.contents().mel
 
     @property
     def banks(self) -> FilterBanks | None:
-        return _contents(self.entry.path).banks
+        return self.contents().banks
+
+    def contents(self) -> Contents:
+        """What the file holds, from memory if it was read lately."""
+        return _contents(self.entry.path)
 
     def pictures(self, numbers: Sequence[int]) -> NDArray[np.uint8]:
         """u8 [len(numbers), s, s, 3] RGB"""
-        with _readable(self.entry.path):
-            faces = _contents(self.entry.path).pictures(numbers)
-        if faces.shape[1:3] != (self.size, self.size):
+        with readable(self.entry.path):
+            faces = self.contents().pictures(numbers)
+        if self.size and faces.shape[1:3] != (self.size, self.size):
             raise BadInput(
                 f"{self.entry.path}: is {faces.shape[1]} px, the network takes {self.size};"
                 f" prepare the clips with --size {self.size}"
@@ -130,26 +135,31 @@ def _entries(folder: Path, split: str) -> list[Entry]:
 
 
 def save_clip(path: Path, clip: Clip) -> None:
-    """Writes a clip, whole or not at all; chroma is not subsampled."""
+    """Writes a clip, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic(path) as temporary, temporary.open("wb") as file:
+        write_clip(file, clip)
+
+
+def write_clip(file: IO[bytes], clip: Clip) -> None:
+    """Writes a clip; chroma is not subsampled."""
     options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, 0x111111]
     pictures = [cv2.imencode(".jpg", face[..., ::-1], options)[1] for face in clip.faces]
     banks = {} if clip.banks is None else {"banks": clip.banks.columns.astype(np.float16)}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic(path) as temporary, temporary.open("wb") as file:
-        np.savez(
-            file,
-            faces=np.concatenate(pictures),
-            ends=np.cumsum([len(picture) for picture in pictures]),
-            mel=clip.mel.columns.astype(np.float16),
-            seconds=np.float64(clip.mel.seconds),
-            fps=np.array([clip.fps.numerator, clip.fps.denominator]),
-            **banks,  # type: ignore[arg-type]
-        )
+    np.savez(
+        file,
+        faces=np.concatenate(pictures),
+        ends=np.cumsum([len(picture) for picture in pictures]),
+        mel=clip.mel.columns.astype(np.float16),
+        seconds=np.float64(clip.mel.seconds),
+        fps=np.array([clip.fps.numerator, clip.fps.denominator]),
+        **banks,  # type: ignore[arg-type]
+    )
 
 
 def load_clip(entry: Entry) -> Clip:
     """Reads a clip back, all of it decoded.  Raises BadInput if the file is not one."""
-    with _readable(entry.path):
+    with readable(entry.path):
         contents = _read(entry.path)
         faces = contents.pictures(range(len(contents.ends)))
     return Clip(entry.path.stem, entry.speaker, faces, contents.mel, contents.fps, contents.banks)
@@ -157,19 +167,25 @@ def load_clip(entry: Entry) -> Clip:
 
 @lru_cache(maxsize=KEPT)
 def _contents(path: Path) -> Contents:
-    with _readable(path):
+    with readable(path):
         return _read(path)
 
 
 def _read(path: Path) -> Contents:
-    with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+    with path.open("rb") as opened:
+        return contents_of(opened)
+
+
+def contents_of(opened: IO[bytes]) -> Contents:
+    """What an open file of a clip holds.  Raises one of UNREADABLE if it is none; see `readable`."""
+    with np.load(opened, allow_pickle=False) as file:
         mel = Mel(file["mel"].astype(np.float32), float(file["seconds"]))
         banks = FilterBanks(file["banks"].astype(np.float32)) if "banks" in file else None
         return Contents(file["faces"], file["ends"], mel, Fraction(*map(int, file["fps"])), banks)
 
 
 @contextmanager
-def _readable(path: Path) -> Iterator[None]:
+def readable(path: Path) -> Iterator[None]:
     """Turns what is wrong with a file into one sentence."""
     try:
         yield

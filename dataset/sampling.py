@@ -4,6 +4,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import ClassVar
 
 import cv2
@@ -19,6 +20,7 @@ from core.errors import BadInput
 from .clip import ClipBatch, Needs, to_network
 from .conditions import AudioFeatures
 from .footage import Footage
+from .shards import ShardClips
 
 NOTES = logging.getLogger(__name__)
 PATIENCE = 100  # clips that may be drawn in place of a broken one before the data as a whole is taken to be broken
@@ -97,6 +99,7 @@ class Windows:
         self.usable = np.array([i for i, _, _ in known])
         self.weights = balanced([speaker for _, speaker, _ in known], [frames for *_, frames in known], config.balance)
         self._left_out: set[int] = set()
+        self._shards = self._by_shard() if isinstance(clips, ShardClips) else []
 
     def from_step(self, step: int) -> Iterator[ClipBatch]:
         """Batches from a step on, without end."""
@@ -107,20 +110,34 @@ class Windows:
     def __getitem__(self, step: int) -> ClipBatch:
         """Raises BadInput if clip after clip is broken."""
         rng = np.random.default_rng([self.seed, step])
-        chosen = rng.choice(len(self.usable), self.batch // self.config.per_clip, p=self.weights)
+        chosen = self._chosen(rng, step, self.batch // self.config.per_clip)
         windows, numbers = [], []
         for place, number in enumerate(chosen):
-            number, drawn = self._served(int(number), rng, [self.seed, step, place])
+            number, drawn = self._served(int(number), rng, step, place)
             windows += drawn
             numbers += [number] * len(drawn)
         return replace(stack(windows), clip=torch.tensor(numbers))
 
-    def _served(self, number: int, rng: Generator, key: list[int]) -> tuple[int, list[ClipBatch]]:
-        """The windows of this clip, or of the first sound one among those drawn by `key` in its place.
+    def _by_shard(self) -> list[NDArray[np.int64]]:
+        """For each shard the places in `usable` of its clips; those without any are passed over."""
+        ends = [shard.stop for shard in self.clips.shards]  # type: ignore[attr-defined]
+        cuts = np.searchsorted(self.usable, ends).tolist()
+        return [np.arange(start, stop) for start, stop in pairwise([0, *cuts]) if stop > start]
+
+    def _chosen(self, rng: Generator, step: int, count: int) -> NDArray[np.int64]:
+        """Places in `usable`: anywhere, or in the shard of this step, so that processes read shards of their own."""
+        if not self._shards:
+            return rng.choice(len(self.usable), count, p=self.weights)
+        own = self._shards[step % len(self._shards)]
+        weights = self.weights[own]
+        return rng.choice(own, count, p=weights / weights.sum())
+
+    def _served(self, number: int, rng: Generator, step: int, place: int) -> tuple[int, list[ClipBatch]]:
+        """The windows of this clip, or of the first sound one among those drawn by step and place in its stead.
 
         What a broken clip took from `rng` is given back: whether it was known to be broken changes nothing.
         """
-        spare = np.random.default_rng(key)
+        spare = np.random.default_rng([self.seed, step, place])
         for _ in range(PATIENCE):
             if number not in self._left_out:
                 before = rng.bit_generator.state
@@ -130,7 +147,7 @@ class Windows:
                     rng.bit_generator.state = before
                     self._left_out.add(number)
                     NOTES.warning("left out: %s", problem)
-            number, rng = int(spare.choice(len(self.usable), p=self.weights)), spare
+            number, rng = int(self._chosen(spare, step, 1)[0]), spare
         raise BadInput(f"none of {PATIENCE} clips drawn one after another can be used; see the warnings before this")
 
     def _draw(self, clip: Footage, rng: Generator) -> list[ClipBatch]:

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from core.errors import BadInput
-from core.rows import read_text, table
 
 from .folders import VIDEO_SUFFIXES, files_below
-from .splits import SPLITS, is_held_out
+from .listed import rows_of
+from .own_videos import speaker_of
+from .splits import is_held_out
 
 JOINT = "__"  # between the folders of a video's path in the name of its clip
 
@@ -40,12 +41,6 @@ def listed(listing: Path, output: Path) -> list[Source]:
     id00012/21Uxsk56VDQ/00001.mp4 becomes id00012/21Uxsk56VDQ__00001.npz.  Raises BadInput if a row lacks a value, or
     two would become the same clip.
     """
-    rows = [row for _, row in table(listing, read_text(listing))]
-    if not rows or not all(row.get(column) for row in rows for column in ("file", "split", "speaker")):
-        raise BadInput(f"{listing}: needs at least one row, and file, split and speaker in every one")
-    for row in rows:
-        if row["split"] not in SPLITS:
-            raise BadInput(f"{listing}: {row['file']} is in a split {row['split']}; use one of {', '.join(SPLITS)}")
     return _distinct(
         listing,
         (
@@ -56,7 +51,7 @@ def listed(listing: Path, output: Path) -> list[Source]:
                 output / row["split"] / row["speaker"] / f"{_title(row['file'], row['speaker'])}.npz",
                 framed=True,
             )
-            for row in rows
+            for row in rows_of(listing)
         ),
     )
 
@@ -75,8 +70,7 @@ def found(folder: Path, output: Path, held_out: float) -> list[Source]:
         raise BadInput(f"--videos {folder}: no video below it; known endings: {', '.join(sorted(VIDEO_SUFFIXES))}")
     sources = []
     for name in names:
-        top, below, _ = name.partition("/")
-        speaker = top if below else PurePosixPath(name).stem
+        speaker = speaker_of(name)
         split = "test" if is_held_out(speaker, held_out) else "train"
         target = output / split / speaker / f"{_title(name, speaker)}.npz"
         sources.append(Source(folder / name, name, speaker, target, framed=False))

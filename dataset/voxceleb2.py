@@ -6,9 +6,8 @@ The folders dev/mp4 and test/mp4 of the publication may stand above the ids, or 
 import re
 from pathlib import Path
 
-from face_detection import voxceleb2_box
-
 from .folders import files, subfolders
+from .framing import voxceleb2_face
 from .splits import is_held_out
 from .video_clip import VideoTree
 
@@ -35,7 +34,7 @@ def voxceleb2(root: Path, size: int) -> dict[str, VideoTree]:
         for speaker in _speakers(root / level):
             kept = _is_test(level) if published else is_held_out(speaker, HELD_OUT)
             names["test" if kept else "train"] += _clips(root, f"{level}/{speaker}" if level else speaker)
-    return {split: VideoTree(root, found, _speaker_of, voxceleb2_box, size) for split, found in names.items() if found}
+    return {split: VideoTree(root, found, _speaker_of, voxceleb2_face, size) for split, found in names.items() if found}
 
 
 def _levels(root: Path) -> list[str]:

@@ -71,9 +71,7 @@ class Whole:
 
     @cached_property
     def _faces(self) -> NDArray[np.uint8]:
-        return np.stack(
-            [cut(frame, self.clip.framing(*frame.shape[:2]), self.clip.size) for frame in read_frames(self.clip.path)]
-        )
+        return np.stack([cut(frame, self.clip.box, self.clip.size) for frame in read_frames(self.clip.path)])
 
     def pictures(self, numbers: Sequence[int]) -> NDArray[np.uint8]:
         return self._faces[list(numbers)]

@@ -123,8 +123,8 @@ def test_a_prepared_folder_is_taken_as_it_is(tmp_path: Path) -> None:
 
 
 def test_what_is_nothing_known_is_refused_with_the_remedy(tmp_path: Path) -> None:
-    place(b"", tmp_path / "films" / "holiday.mp4", tmp_path / "held" / "test" / "ann" / "clip.npz")
-    with pytest.raises(BadInput, match=r"neither VoxCeleb2 .* nor LRW .*python -m dataset\.prepare --videos"):
+    place(b"", tmp_path / "films" / "holiday.jpg", tmp_path / "held" / "test" / "ann" / "clip.npz")
+    with pytest.raises(BadInput, match=r"holds no clips .*python -m dataset\.prepare --videos, .* VoxCeleb2 .* LRW"):
         corpus(tmp_path / "films", 16)
     with pytest.raises(BadInput, match="gone: no such folder"):
         corpus(tmp_path / "gone", 16)

@@ -9,13 +9,14 @@ import pytest
 from audio import read_mel
 from core.errors import BadInput
 from dataset import VideoClip, VideoTree, video_clip
+from dataset.framing import voxceleb2_face
 from face_detection import cut, voxceleb2_box
 from tests.helpers.tiny_videos import numbers, tiny_video
 from video import read_frames, write_video
 
 
 def footage(path: Path, size: int = 16) -> VideoClip:
-    return VideoClip(path, path.stem, "ann", voxceleb2_box, size)
+    return VideoClip(path, path.stem, "ann", voxceleb2_face, size)
 
 
 def textured(path: Path, frames: int) -> Path:
@@ -63,7 +64,7 @@ def test_what_cannot_serve_is_one_sentence(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_a_tree_is_a_sequence_that_opens_nothing() -> None:
-    tree = VideoTree(Path("data"), ["a/1.mp4", "b/2.mp4", "b/3.mp4"], lambda name: name[0], voxceleb2_box, 16)
+    tree = VideoTree(Path("data"), ["a/1.mp4", "b/2.mp4", "b/3.mp4"], lambda name: name[0], voxceleb2_face, 16)
     assert [clip.speaker for clip in tree] == ["a", "b", "b"] and len(tree) == 3
     assert tree[1].path == Path("data/b/2.mp4") and tree[-1].name == "b/3.mp4"
     assert [clip.name for clip in tree[1:]] == ["b/2.mp4", "b/3.mp4"]

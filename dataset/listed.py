@@ -1,0 +1,54 @@
+"""Face crops framed like VoxCeleb2's that a CSV lists, with the columns file (relative to it), split and speaker."""
+
+from pathlib import Path
+
+from core.errors import BadInput
+from core.rows import read_text, table
+
+from .framing import voxceleb2_face
+from .splits import SPLITS
+from .video_clip import VideoTree
+
+COLUMNS = ("file", "split", "speaker")
+HEAD = 4096  # bytes in which the header line of a list ends
+
+
+def is_listed(data: Path) -> bool:
+    """Whether it is such a CSV, or a folder with one right in it."""
+    return _listing(data) is not None
+
+
+def rows_of(listing: Path) -> list[dict[str, str]]:
+    """The rows of a list.  BadInput if there is none, one lacks a value, or is in an unknown split."""
+    rows = [row for _, row in table(listing, read_text(listing))]
+    if not rows or not all(row.get(column) for row in rows for column in COLUMNS):
+        raise BadInput(f"{listing}: needs at least one row, and file, split and speaker in every one")
+    for row in rows:
+        if row["split"] not in SPLITS:
+            raise BadInput(f"{listing}: {row['file']} is in a split {row['split']}; use one of {', '.join(SPLITS)}")
+    return rows
+
+
+def listed_clips(data: Path, size: int) -> dict[str, VideoTree]:
+    """The clips of each split that has any."""
+    listing = _listing(data)
+    assert listing is not None, "asked for what is one"
+    rows = rows_of(listing)
+    speakers = {row["file"]: row["speaker"] for row in rows}
+    names = {split: [row["file"] for row in rows if row["split"] == split] for split in SPLITS}
+    return {
+        split: VideoTree(listing.parent, found, speakers.__getitem__, voxceleb2_face, size)
+        for split, found in names.items()
+        if found
+    }
+
+
+def _listing(data: Path) -> Path | None:
+    places = sorted(data.glob("*.csv")) if data.is_dir() else [data] if data.suffix.lower() == ".csv" else []
+    return next((path for path in places if path.is_file() and _has_columns(path)), None)
+
+
+def _has_columns(path: Path) -> bool:
+    with path.open("rb") as file:
+        head = file.read(HEAD).decode("utf-8-sig", errors="replace").lstrip("\n").split("\n", 1)[0]
+    return all(column in head for column in COLUMNS)

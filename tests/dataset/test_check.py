@@ -1,0 +1,113 @@
+"""`python -m dataset.check` says what data is; what it cannot measure it says too; and it writes nothing unasked."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from core.errors import BadInput
+from dataset import Clip, save_clip
+from dataset.check import main
+from dataset.checking import Everything, Looks, spread, sync_of
+from dataset.contact_sheet import contact_sheet
+from dataset.sync_filter import Offset
+from guided_diffusion.engine.checkpoint import save_checkpoint
+from systems.registry import build, describe
+from systems.sound import SoundConfig
+from systems.sync import SyncConfig
+from tests.helpers.tiny_videos import tiny_video
+from tests.helpers.toy import talking
+from video import probe
+
+QUICK = ["--seconds", "0.01", "--sync_clips", "6"]
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    for number in range(8):
+        split, speaker = ("test", "cec") if number == 7 else ("train", "ab"[number % 2])
+        save_clip(tmp_path / "data" / split / speaker / f"clip{number}.npz", talking(number, frames=30))
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def expert(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    tiny = SyncConfig(size=32, shrink=1, widths=(32, 32), embedding=16, sound=SoundConfig(res_blocks=1))
+    model = build("sync", tiny)
+    save_checkpoint(tmp_path / "expert.safetensors", describe("sync", model, 0, model.state_dict()))
+    return tmp_path / "expert.safetensors"
+
+
+def test_data_is_told(data: Path, expert: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sheet = tmp_path / "sheet.png"
+    before = sorted(data.rglob("*"))
+    assert main([str(data), *QUICK, "--sheet", str(sheet), "--expert", str(expert)]) == 0
+    said = capsys.readouterr().out
+    assert "prepared clips (SPLIT/SPEAKER/NAME.npz)" in said
+    assert ["train", "2", "7", "7", "0.1"] in [line.split() for line in said.splitlines()]
+    assert ["test", "1", "1", "1", "0.0"] in [line.split() for line in said.splitlines()]
+    assert "32 px (100%)" in said and "25 fps (100%)" in said and "faces/s by one process" in said
+    assert "sync       not measured: of 6 clips the expert is surer" in said or "agree better with their own" in said
+    assert probe(sheet).width == 8 * 132 + 4 and sorted(data.rglob("*")) == before
+
+
+def test_broken_clips_are_named_and_the_exit_code_is_5(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (data / "train" / "a" / "clip2.npz").write_bytes(b"broken")
+    assert main([str(data), *QUICK, "--workers", "1", "--expert", str(data / "none.safetensors")]) == 5
+    said = capsys.readouterr()
+    assert "clip2.npz: not a prepared clip" in said.out and "sync       not measured:" in said.out
+    assert said.err.splitlines()[-1].startswith("error: ") and "1 of 8 clips opened cannot be used" in said.err
+
+
+def test_what_is_no_data_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(tmp_path)]) == 2
+    assert "holds no clips of a known shape" in capsys.readouterr().err
+    assert main([str(tmp_path), "--clips", "-1"]) == 2
+    assert main([str(tmp_path / "gone")]) == 2
+
+
+def test_the_sheet_is_never_written_over_the_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    clip = tiny_video(tmp_path / "id00001" / "v" / "00001.mp4", 9)
+    assert main([str(tmp_path), *QUICK, "--sheet", str(clip)]) == 2
+    assert clip.stat().st_size > 1000
+
+
+def test_of_many_clips_some_are_opened(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(data), "--seconds", "0", "--sync_clips", "0", "--clips", "2"]) == 0
+    said = capsys.readouterr().out
+    assert "not measured (--seconds 0)" in said and "not measured (--sync_clips 0)" in said
+    assert spread(range(100), 3) == [0, 49, 99] and spread([4], 3) == [4]
+
+
+def test_every_clip_is_looked_at_once(data: Path) -> None:
+    from dataset.prepared import prepared
+
+    clips = Everything(prepared(data, 32))
+    assert len(clips) == 8 and sorted(clips.firsts()) == ["a", "b", "cec"]
+    looks = list(Looks(clips, range(8)).all(0))
+    assert [look.split for look in looks] == ["train"] * 7 + ["test"]
+    assert all(look.seconds == 1.2 and look.face is not None and not look.silent for look in looks)
+
+
+def test_sync_is_told_by_somebody_who_knows_and_not_by_others() -> None:
+    clips: list[Clip] = [talking(number, frames=30) for number in range(6)]
+    own = {clip.faces.tobytes(): clip.mel for clip in clips}
+
+    def knows(faces: np.ndarray, mel: object, fps: object) -> Offset:
+        return Offset(2.0, 0.9) if own[faces.tobytes()] is mel else Offset(-7.0, 0.1)
+
+    found = sync_of(clips, knows)
+    assert found.told == 1 and found.sure.all() and (found.frames == 2).all() and found.foreign.tolist() == [0.1] * 6
+    with pytest.raises(BadInput, match="own sound than of another's in 0% only"):
+        sync_of(clips, lambda faces, mel, fps: Offset(0, 0.5))
+    with pytest.raises(BadInput, match="3 clips have frames and sound enough, 5 are needed"):
+        sync_of(clips[:3], knows)
+
+
+def test_a_sheet_has_a_tile_each() -> None:
+    faces = [(f"Übername{number}", np.full((20, 20, 3), 10 * number, np.uint8)) for number in range(9)]
+    page = contact_sheet(faces)
+    assert page.shape == (2 * 148 + 4, 8 * 132 + 4, 3) and page[60, 60].tolist() == [0, 0, 0]
+    assert page[148 + 60, 60].tolist() == [80, 80, 80]
