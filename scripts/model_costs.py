@@ -138,12 +138,12 @@ def a_batch(preset: Preset, whole: Any, sequences: int) -> ClipBatch:
     )
 
 
-class Peak(TorchDispatchMode):
+class Peak(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """The most bytes that were alive at once of all that was made while it is on, as an allocator without loss has it.
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.bytes = 0
         self._alive = 0
         self._known: set[int] = set()
@@ -205,7 +205,7 @@ def _forward(whole: Any, batch: ClipBatch) -> float:
     x0 = whole.sampled(clips.faces.flatten(0, 1))
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         whole.denoise(x0, torch.zeros(len(x0), dtype=torch.int64), whole.conditions(clips, x0))
-    return counter.get_total_flops() / len(x0) / GIGA
+    return float(counter.get_total_flops()) / len(x0) / GIGA
 
 
 def _count(parameters: Any) -> int:

@@ -20,7 +20,9 @@ RELEASED = "audio_encoder_to_style.3.weight"  # a key of the authors' checkpoint
 
 # The paper's network and objective are the defaults of their configs; `small` is ours.
 PRESETS = {
-    "diff2lip-128": Preset("diff2lip", Diff2LipConfig(), ObjectiveConfig()),
+    "diff2lip-128": Preset(
+        "diff2lip", Diff2LipConfig(), ObjectiveConfig(), TrainConfig(batch=8, accumulate=4, precision="bf16")
+    ),
     "diff2lip-small": Preset(
         "diff2lip",
         Diff2LipConfig(
