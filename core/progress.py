@@ -13,8 +13,9 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from typing import TextIO
 
 from tqdm import tqdm
@@ -22,6 +23,9 @@ from tqdm import tqdm
 PAUSE = 0.5  # seconds between two lines of one stage
 _out: TextIO | None = None
 _one_at_a_time = threading.Lock()
+Told = Callable[[str, int, int], object]
+"""Called with a stage, how much of it is done, and of how much; from whichever thread moves its bar."""
+_TOLD: ContextVar[Told | None] = ContextVar("told", default=None)
 
 
 @contextmanager
@@ -37,6 +41,16 @@ def json_lines(*, wanted: bool) -> Iterator[None]:
         yield
     finally:
         _out, sys.stdout = before
+
+
+@contextmanager
+def telling(told: Told | None) -> Iterator[None]:
+    """While it is open, every bar that is begun within tells `told` of each step, too."""
+    token = _TOLD.set(told)
+    try:
+        yield
+    finally:
+        _TOLD.reset(token)
 
 
 def tell(event: str, **values: object) -> None:
@@ -59,11 +73,13 @@ class Bar(tqdm):  # type: ignore[misc]
     def __init__(self, *, total: int, desc: str, unit: str, disable: bool | None = None) -> None:
         super().__init__(total=total, desc=desc, unit=unit, disable=disable)
         self._stage, self._all, self._unit, self._done, self._said = desc, total, unit, 0, 0.0
-        self._tells = disable is not True
+        self._tells, self._told = disable is not True, _TOLD.get()
 
     def update(self, n: float | None = 1) -> bool | None:
         """As tqdm's."""
         self._done += int(n or 0)
+        if self._tells and self._told is not None:
+            self._told(self._stage, self._done, self._all)
         now = time.monotonic()
         if self._tells and (now - self._said >= PAUSE or self._done >= self._all):
             self._said = now

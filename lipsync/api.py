@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import BadInput
+from core.progress import Told, telling
 from lipsync.jobs.job import Job, Report
 from lipsync.jobs.runner import dub
 from systems.registry import DEFAULT_CHECKPOINT
@@ -56,6 +57,11 @@ class LipSync:
         """What calls do unless they are told otherwise."""
         return self._pipeline.settings
 
+    @property
+    def predicts_motion(self) -> bool:
+        """Whether this model predicts how lips move before it makes a frame, so that `motion_out` can be written."""
+        return self._pipeline.models.stage1 is not None
+
     def __call__(
         self,
         video: AnyPath,
@@ -63,6 +69,7 @@ class LipSync:
         output: AnyPath,
         *,
         motion_out: AnyPath | None = None,
+        progress: Told | None = None,
         **changes: Any,
     ) -> Report:
         """Writes a video, whole or not at all.
@@ -72,9 +79,11 @@ class LipSync:
         output   .mp4, .mov or .mkv
         changes  settings of this call alone, or files: segments, mux_audio, style_video, motion_in
         motion_out  where to write what the lips do, .npz, for a system that is told so
+        progress    called as it goes on, with a stage, how many of its frames are done, and how many it has
         """
         pipeline, job = self._told(video, audio, Path(output), changes)
-        return dub(pipeline, replace(job, motion_out=None if motion_out is None else Path(motion_out)))
+        with telling(progress):
+            return dub(pipeline, replace(job, motion_out=None if motion_out is None else Path(motion_out)))
 
     def frames(self, video: AnyPath, audio: AnyPath | None, **changes: Any) -> Iterator[NDArray[np.uint8]]:
         """Yields the frames of the result, u8 [h, w, 3] RGB, upright, without writing anything; in constant memory.

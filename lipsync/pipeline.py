@@ -31,6 +31,12 @@ from .models import Models
 from .settings import LOADED, Settings
 from .stopwatch import Stopwatch
 
+SYNTHETIC = (
+    "Synthetic: the mouth in this video was made by a machine (lip-sync)."
+    " http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
+)
+"""What every result says of itself in its metadata; the address is IPTC's term for it (Digital Source Type)."""
+
 
 class LipSyncPipeline:
     """A loaded model under some settings, for any number of jobs."""
@@ -114,4 +120,4 @@ class LipSyncPipeline:
         plan, media = job_plan.plan, job_plan.media
         with media.watch("join"):
             files = [store.checked(chunk) for chunk in chunk_ranges(plan.frames)]
-            join(files, path, plan.fps, sound=media.output_sound)  # 10 join
+            join(files, path, plan.fps, sound=media.output_sound, comment=SYNTHETIC)  # 10 join

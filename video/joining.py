@@ -28,8 +28,11 @@ def join(
     *,
     sound: Path | Mono | None = None,
     seconds: float | None = None,
+    comment: str | None = None,
 ) -> int:
     """Pictures of all parts, in their order, with a sound as `write_video` adds it; returns how many frames.
+
+    comment: what the metadata says of the file.
 
     The parts were written by `write_video` at `fps` with the same settings, each from a multiple of SEGMENT on: then
     the packets are those that writing the whole at once gives.  BadInput if there is no part or one cannot be read;
@@ -38,7 +41,7 @@ def join(
     if not parts:
         raise BadInput(f"{path}: there is no part to join; run the parts again")
     end = Fraction(10**9) if seconds is None else Fraction(seconds)
-    with atomic(path) as temporary, output_file(temporary) as output, opened(parts[0]) as (_, template):
+    with atomic(path) as temporary, output_file(temporary, comment) as output, opened(parts[0]) as (_, template):
         stream = output.add_stream_from_template(template)
         stream.time_base = 1 / fps
         kind = _kind(template)

@@ -63,10 +63,13 @@ def write_video(
     return encoder.frames
 
 
-def output_file(path: Path) -> OutputContainer:
-    """A container of the kind that the ending says."""
+def output_file(path: Path, comment: str | None = None) -> OutputContainer:
+    """A container of the kind that the ending says; comment: for whoever asks what the file is, in its metadata."""
     container = CONTAINERS[path.suffix.lower()]
     options = {"fflags": "+bitexact"}  # no random identifiers
     if container != "matroska":
         options["movflags"] = "+faststart"
-    return av.open(str(path.absolute()), "w", format=container, container_options=options)
+    output = av.open(str(path.absolute()), "w", format=container, container_options=options)
+    if comment is not None:
+        output.metadata["comment"] = comment
+    return output

@@ -5,12 +5,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
 from core.errors import BadInput
 from lipsync import LipSync
 from lipsync.cli.main import generate
+from lipsync.pipeline import SYNTHETIC
 from video import read_frames
 
 ROOT = Path(__file__).parents[2]
@@ -80,3 +82,16 @@ def test_the_documented_example_runs_from_another_folder(checkpoint: Path, folde
 def test_help_needs_no_torch() -> None:
     code = "import sys, lipsync.cli.flags; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_a_result_says_in_its_metadata_that_it_is_synthetic(model: LipSync, folder: Path, tmp_path: Path) -> None:
+    model(folder / "person.mp4", folder / "words.wav", tmp_path / "a.mp4", end=0.1, length="shortest")
+    with av.open(str(tmp_path / "a.mp4")) as container:
+        assert container.metadata["comment"] == SYNTHETIC
+
+
+def test_whoever_asks_is_told_how_far_a_call_is(model: LipSync, folder: Path, tmp_path: Path) -> None:
+    told: list[tuple[str, int, int]] = []
+    model(folder / "person.mp4", folder / "words.wav", tmp_path / "a.mp4", progress=lambda *how: told.append(how))
+    assert [how for how in told if how[0] == "speak"] == [("speak", k + 1, 25) for k in range(25)]
+    assert ("find faces", 20, 20) in told

@@ -80,3 +80,11 @@ def test_parts_that_do_not_go_together_are_refused(tmp_path):
     with pytest.raises(BadInput, match="no part"):
         join([], tmp_path / "out.mp4", Fraction(25))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mp4", "b.mp4"]
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
+def test_what_is_said_of_a_file_is_in_its_metadata(tmp_path, suffix):
+    write_video(tmp_path / "a.mp4", frames(0, 4), Fraction(25))
+    join([tmp_path / "a.mp4"], tmp_path / f"whole{suffix}", Fraction(25), comment="made by a machine")
+    with av.open(str(tmp_path / f"whole{suffix}")) as container:
+        assert {key.lower(): text for key, text in container.metadata.items()}["comment"] == "made by a machine"
