@@ -1,0 +1,212 @@
+"""Jobs survive: a restart, kill -9 of the server and of a worker, many clients, a full queue."""
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from scripts.benchmark_server import Load
+from tests.helpers.talking_head import tone
+from tests.helpers.web_server import QUICK, Server, ask, serving
+from web.client import Client, Failed
+from web.crew import Process
+from web.files import Files
+from web.order import Order
+from web.problems import Refused
+from web.store import STARTS, Store, Upload
+
+pytest_plugins = ("tests.helpers.web_fixtures",)
+ORDER = Order("video", {"video": "v", "audio": "a"}, {})
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Iterator[Files]:
+    found = Files(tmp_path)
+    yield found
+    found.store.close()
+
+
+@pytest.fixture
+def store(files: Files) -> Store:
+    return files.store
+
+
+def until(what: object, seconds: float = 60.0) -> None:
+    end = time.monotonic() + seconds
+    while not what() and time.monotonic() < end:  # type: ignore[operator]
+        time.sleep(0.02)
+    assert what()  # type: ignore[operator]
+
+
+def workers(server: Server) -> list[int]:
+    """Processes of a server that make videos."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            if parent == server.process.pid and b"--device" in (folder / "cmdline").read_bytes():
+                found.append(int(folder.name))
+        except OSError:
+            continue
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds processes in /proc")
+def test_a_job_goes_on_after_kill_9_of_worker_and_server(tmp_path: Path, model: Path, inputs: Path) -> None:
+    with serving(tmp_path / "data", model) as server:
+        client = Client(server.url)
+        job = client.submit({"video": inputs / "person.mp4", "audio": inputs / "long.wav"}, **QUICK)["id"]
+        until(lambda: (client.status(job)["progress"] or {}).get("stage") == "speak")
+        os.kill(workers(server)[0], signal.SIGKILL)
+        chunk = tmp_path / "data" / "jobs" / job / "result.mp4.parts"
+        until(lambda: list(chunk.glob("*/00000000-00000320.mp4")))
+        orphan = workers(server)[0]
+        server.end(signal.SIGKILL)
+        until(lambda: not Path(f"/proc/{orphan}").exists(), 10)  # a worker never outlives its server
+        server.start()
+        rest: list[int] = []
+        done = client.wait(job, lambda seen: rest.append((seen["progress"] or {}).get("of", 0)), every=0.02)
+        assert done["report"]["frames"] == 450 and max(rest) == 130  # from the chunk that was whole
+        assert server.end() == 130
+        server.start()
+        assert client.status(job)["report"]["frames"] == 450
+
+
+@pytest.mark.slow
+def test_many_clients_lose_nothing_and_get_nothing_twice(tmp_path: Path, model: Path) -> None:
+    figures = Load(tmp_path, 8, 4, model=model, words=0.2, queue=4).run(kills=1)
+    assert (figures.lost, figures.twice, figures.kills) == (0, 0, 1)
+
+
+@pytest.mark.slow
+def test_fifty_jobs_of_ten_clients(tmp_path: Path, model: Path) -> None:
+    figures = Load(tmp_path, 50, 10, model=model, words=0.4, queue=20).run(kills=3)
+    print(figures.table())
+    assert (figures.lost, figures.twice, figures.kills) == (0, 0, 3) and figures.full > 0
+
+
+@pytest.mark.slow
+def test_a_full_queue_says_when_to_come_again(tmp_path: Path, model: Path, inputs: Path) -> None:
+    with serving(tmp_path / "data", model, "--max_queue", "1") as server:
+        client = Client(server.url)
+        long = {"video": inputs / "person.mp4", "audio": inputs / "long.wav"}
+        first = client.submit(long, **QUICK)["id"]
+        until(lambda: client.status(first)["status"] == "running")
+        second = client.submit(long, **QUICK, seed=1)
+        assert second["position"] == 0
+        with pytest.raises(Failed, match="the queue is full") as failed:
+            client._json("POST", "/jobs", long, {**QUICK, "seed": 2})
+        assert failed.value.status == 429 and failed.value.retry is not None and 1 <= failed.value.retry <= 600
+        assert client.submit(long, **QUICK, seed=1)["id"] == second["id"]  # the same is no other
+        assert client.cancel(second["id"])["status"] == "cancelled"
+        assert json.loads(ask(server, "/health")[2])["queued"] == 0
+
+
+def test_a_folder_and_a_port_have_one_server(tmp_path: Path, model: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    from web.__main__ import main
+
+    with serving(tmp_path / "data", model) as server:
+        flags = ["--data", str(tmp_path / "data"), "--port"]
+        assert main([*flags, "0"]) == 2
+        assert "another server uses this folder" in capfd.readouterr().err
+        assert main([*flags, str(server.port)]) == 2
+        assert "choose another port" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (["--host", "0.0.0.0"], "others could reach this server; pass --password_file"),
+        (["--host", "0.0.0.0", "--password_file", "short"], "shorter than 12 characters"),
+        (["--password_file", "nowhere"], "cannot be read"),
+        (["--max_queue", "0"], "--max_queue 0: give a number above 0"),
+        (["--model_path", "nowhere"], "no such file"),
+    ],
+)
+def test_what_the_server_cannot_do_is_one_sentence(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, flags: list[str], sentence: str
+) -> None:
+    from web.__main__ import main
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LIPSYNC_PASSWORD", raising=False)
+    Path("short").write_text("hush\n")
+    assert main(["--data", "data", *flags]) == 2
+    said = capfd.readouterr().err
+    assert sentence in said and said.count("\n") == 1 and not Path("data").exists()
+
+
+def test_a_package_that_is_missing_is_one_sentence(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from web.__main__ import main
+
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    assert main(["--data", str(tmp_path / "data")]) == 2
+    said = capfd.readouterr().err
+    assert "uvicorn is not installed" in said and "pip install -r requirements-web.txt" in said
+
+
+def test_a_job_whose_worker_always_ends_fails_in_the_end(store: Store) -> None:
+    name = store.submit("me", ORDER, 5)[0].id
+    for _ in range(STARTS):
+        assert store.claim(["video"]) is not None
+        job = store.give_back(name)
+    assert job.status == "failed" and job.problem is not None and job.problem["exit_code"] == 4
+    assert store.submit("me", ORDER, 5)[1] and store.job("me", name).status == "queued"  # asked for again
+    store.claim(["video"])
+    store.leave(name)  # the server's own end does not count
+    assert store.job("me", name).starts == 0
+
+
+def test_a_job_that_is_cancelled_stays_so(store: Store) -> None:
+    name = store.submit("me", ORDER, 5)[0].id
+    store.claim(["video"])
+    assert store.cancel(name) and not store.cancel(name)
+    store.finish(name, report={})  # the worker was quicker
+    assert store.job("me", name).status == "cancelled"
+
+
+def test_a_video_that_was_whole_when_the_server_died_is_not_made_again(files: Files) -> None:
+    job, _ = files.store.submit("me", ORDER, 5)
+    assert files.finished(job) is None
+    files.folder(job).mkdir()
+    (files.folder(job) / "report.json").write_text('{"frames": 3}')
+    assert files.finished(job) is None
+    files.result(job).touch()
+    assert files.finished(job) == {"frames": 3}
+
+
+def test_what_nobody_needs_is_deleted(files: Files, tmp_path: Path) -> None:
+    for name in ("v", "a", "x"):
+        files.store.add_upload(Upload("me", name, name, ".mp4", 3, {}))
+        (tmp_path / "uploads" / "me").mkdir(exist_ok=True)
+        (tmp_path / "uploads" / "me" / f"{name}.mp4").touch()
+    name = files.store.submit("me", ORDER, 5)[0].id
+    (tmp_path / "jobs" / name).mkdir()
+    (tmp_path / "jobs" / "forgotten").mkdir()
+    files.clean(0)
+    assert {path.name for path in tmp_path.glob("uploads/me/*")} == {"v.mp4", "a.mp4"}
+    assert [path.name for path in (tmp_path / "jobs").iterdir()] == [name]
+    files.store.cancel(name)
+    time.sleep(0.01)
+    files.clean(0)  # the job goes, and then what it was made of
+    assert not list(tmp_path.glob("uploads/me/*")) and not list((tmp_path / "jobs").iterdir())
+    with pytest.raises(Refused, match="may have been deleted"):
+        files.store.job("me", name)
+
+
+def test_a_file_that_breaks_its_reader_takes_nothing_down(tmp_path: Path, inputs: Path) -> None:
+    process = Process([])
+    tone(tmp_path / "a.wav", 0.1)
+    order = {"kind": "file", "path": str(tmp_path / "a.wav"), "shows": False, "seconds": 9}
+    assert process.ask(order) == {"answer": {"seconds": pytest.approx(0.1)}}
+    process.end()
+    assert not process.alive and "answer" in process.ask(order)  # by another one
+    process.end(for_good=True)

@@ -1,0 +1,109 @@
+"""What a client may ask for: files, and settings by the names of the flags of generate.py, checked as these are."""
+
+import argparse
+import difflib
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+from typing import NoReturn
+
+from core.errors import BadInput
+from core.flags import spelled
+from lipsync.cli.flags import add_flags, settings
+from lipsync.settings import Settings
+from video import segment_suffix
+
+KINDS = ("video", "preview", "faces")
+"""A video; one moment before and after; pictures of everybody in the video."""
+FILES = ("video", "audio", "style_video", "mux_audio")
+NAMES = (
+    "length", "extend", "start", "end", "fps", "face", "face_detector", "pads", "box", "is_voxceleb2", "on_no_face",
+    "max_gap", "strict_pose", "silence", "style_strength", "mask", "feather", "detail", "sampling_ref_type",
+    "sampling_input_type", "codec", "crf", "compare", "debug_mask", "patch", "quality", "sampler", "steps", "seed",
+    "preview",
+)  # fmt: skip
+"""What may be chosen for a job; the model and the device are chosen where the server is started."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """One thing to be made.
+
+    files     ids of uploads by what they are: video, audio, style_video, mux_audio
+    given     settings as they were sent, by name
+    Raises BadInput for a kind, file or setting that cannot be.
+    """
+
+    kind: str
+    files: Mapping[str, str]
+    given: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise BadInput(f"kind: {self.kind!r} is none of {', '.join(KINDS)}")
+        for name in sorted(set(self.given) - set(NAMES)):
+            near = difflib.get_close_matches(name, NAMES, 1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(NAMES)}"
+            raise BadInput(f"{name}: unknown setting; {hint}")
+        for name in ("video", "audio"):
+            if name not in self.files and (name, self.kind) != ("audio", "faces"):
+                raise BadInput(f"{name}: there is none; send a file under this name")
+        if (self.kind == "preview") != ("preview" in self.given):
+            raise BadInput("preview: goes with kind=preview, and says which second of the result is shown")
+        if self.settings.patch and self.suffix == ".mp4":
+            raise BadInput("patch: needs a codec with transparency; choose codec prores or ffv1")
+
+    @property
+    def settings(self) -> Settings:
+        """All settings, those that were not sent at their defaults."""
+        return replace(settings(self._options), cache=None)
+
+    @property
+    def moment(self) -> float:
+        """The second of the result that a preview shows."""
+        return float(self._options.preview or 0.0)
+
+    @property
+    def suffix(self) -> str:
+        """The ending of the result."""
+        return segment_suffix(self.settings.codec) if self.kind == "video" else ".png"
+
+    def identity(self, owner: str) -> str:
+        """The same for the same content, settings and visitor: such an order is made once."""
+        chosen = asdict(self.settings) | {"preview": self.moment}
+        said = [owner, self.kind, sorted(self.files.items()), sorted(chosen.items())]
+        return hashlib.blake2b(json.dumps(said, default=str).encode(), digest_size=12).hexdigest()
+
+    @property
+    def _options(self) -> argparse.Namespace:
+        flags = [f"--{spelled('--' + name)[2:]}={value}" for name, value in self.given.items()]
+        return _parser().parse_args(flags)
+
+
+def descriptions() -> dict[str, dict[str, object]]:
+    """Every setting as JSON Schema says it: type, choices, what it does."""
+    found: dict[str, dict[str, object]] = {}
+    for action in _parser()._actions:
+        for option in action.option_strings:
+            name = option.removeprefix("--")
+            if name in NAMES:
+                found[name] = {"type": "string", "description": argparse.HelpFormatter("")._expand_help(action)}
+                if action.choices:
+                    found[name]["enum"] = list(action.choices)
+    return {name: found[name] for name in NAMES}
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says a mistake as BadInput."""
+
+    def error(self, message: str) -> NoReturn:
+        raise BadInput(f"{message}; correct it")
+
+
+@cache
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="settings", allow_abbrev=False)
+    add_flags(parser)
+    return parser
