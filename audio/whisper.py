@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from audio.mel_filters import mel_filters
 from audio.waveform import SAMPLE_RATE
 
 FFT, HOP, MELS = 400, 160, 80
@@ -86,7 +87,8 @@ class WhisperEncoder(nn.Module):
         self.conv1 = nn.Conv1d(MELS, width, 3, padding=1)
         self.conv2 = nn.Conv1d(width, width, 3, stride=2, padding=1)
         self.blocks = nn.ModuleList([_Block(width, config.heads) for _ in range(config.blocks)])
-        self.register_buffer("positions", sinusoids(POSITIONS, width), persistent=False)
+        with torch.device("cpu"):  # arithmetic on no device, where networks are only measured, takes 2 s to import
+            self.register_buffer("positions", sinusoids(POSITIONS, width), persistent=False)
 
     def forward(self, mel: Tensor) -> Tensor:
         x = F.gelu(self.conv2(F.gelu(self.conv1(mel)))).mT              # [b, 400, w]
@@ -152,6 +154,4 @@ def sinusoids(positions: int, width: int) -> Tensor:
 @cache
 def _bank() -> Tensor:
     """Slaney's mel filters, f32 [80, 201]."""
-    from librosa.filters import mel  # a second to import: only who needs a mel pays
-
-    return torch.from_numpy(mel(sr=SAMPLE_RATE, n_fft=FFT, n_mels=MELS).astype(np.float32))
+    return torch.from_numpy(mel_filters(SAMPLE_RATE, FFT, MELS))

@@ -2,15 +2,19 @@
 
 Only the networks are that package's.  Reading the boxes off their outputs is done here, for a whole batch at once: the
 package does it image by image in Python, changes a global switch of cuDNN, and shows BlazeFace the middle square only.
-face-alignment takes seconds to import (numba, scikit-image), so it is imported when a network is built, not before.
+The package takes seconds to import (numba, scikit-image), so of it these networks' files alone are.
 """
 
+import importlib
+import importlib.util
 import pickle
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from itertools import product
 from pathlib import Path
-from typing import TypeVar
+from types import ModuleType
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -71,9 +75,7 @@ class BlazeFaceDetector:
     side = 128
 
     def __init__(self, weights: Path, device: str) -> None:
-        from face_alignment.detection.blazeface.net_blazeface import BlazeFace
-
-        self._network = _loaded(BlazeFace(), weights, device)
+        self._network = _loaded(_published("blazeface", "net_blazeface").BlazeFace(), weights, device)
         self._network.load_anchors_from_npy(_blazeface_anchors(), device)
         self._network.min_score_thresh = SURE
 
@@ -96,9 +98,7 @@ class BlazeFaceDetector:
 
 def retinaface(weights: Path, device: str) -> AnchorDetector:
     """RetinaFace, MobileNet 0.25 (Deng et al. 2020)."""
-    from face_alignment.detection.retinaface.net_retinaface import RetinaFace
-
-    network = _loaded(RetinaFace(), weights, device)
+    network = _loaded(_published("retinaface", "net_retinaface").RetinaFace(), weights, device)
 
     def heads(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         offsets, probabilities, _ = network(x)
@@ -109,9 +109,7 @@ def retinaface(weights: Path, device: str) -> AnchorDetector:
 
 def s3fd(weights: Path, device: str) -> AnchorDetector:
     """S3FD (Zhang et al. 2017), the detector of the original release."""
-    from face_alignment.detection.sfd.net_s3fd import s3fd as S3FD
-
-    network = _loaded(S3FD(), weights, device)
+    network = _loaded(_published("sfd", "net_s3fd").s3fd(), weights, device)
 
     def heads(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         levels = network(x)
@@ -122,6 +120,19 @@ def s3fd(weights: Path, device: str) -> AnchorDetector:
         return torch.cat(offsets, dim=1), torch.cat(probabilities, dim=1), torch.cat(priors).to(x.device)
 
     return AnchorDetector("s3fd", heads, S3FD_FRAMING, device)
+
+
+def _published(folder: str, module: str) -> Any:
+    """A network's file of face_alignment.detection, without all that the package imports besides."""
+    name = f"lipsync_face_alignment_{folder}"
+    if name not in sys.modules:
+        package = importlib.util.find_spec("face_alignment")
+        if package is None or package.submodule_search_locations is None:
+            raise ModuleNotFoundError("No module named 'face_alignment'", name="face_alignment")
+        bare = ModuleType(name)
+        bare.__path__ = [str(Path(place) / "detection" / folder) for place in package.submodule_search_locations]
+        sys.modules[name] = bare
+    return importlib.import_module(f"{name}.{module}")
 
 
 def _loaded(network: Network, weights: Path, device: str) -> Network:

@@ -2,16 +2,16 @@
 
     plan      1 probe, 2 plan                                     what the result shows when, who says what
     prepare   3 detect, 4 track, 5 choose references, 6 hear      whose face where, what the network will be shown
-    render    read_frames -> cut -> 7 sample -> 8 composite -> 9 encode                            chunks of a result
+    render    read_frames -> cut -> 7 sample -> 8 composite -> 9 encode            chunks of a result, in threads
     join      10 join                                             the chunks, and the sound that was given
 
 `lipsync.jobs.runner` does it for one result, alone or with other processes; `lipsync.jobs.filelist_runner` for many.
 """
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from copy import copy
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 
 from audio import sound_blocks
@@ -26,10 +26,11 @@ from lipsync.rendering.frame_source import FrameSource, frame_source
 from lipsync.rendering.render_job import RenderJob
 from video import join
 
-from .messages import Bar, counted
+from .messages import Bar
 from .models import Models
 from .settings import LOADED, Settings
 from .stopwatch import Stopwatch
+from .trace import Trace
 
 SYNTHETIC = (
     "Synthetic: the mouth in this video was made by a machine (lip-sync)."
@@ -41,11 +42,15 @@ SYNTHETIC = (
 class LipSyncPipeline:
     """A loaded model under some settings, for any number of jobs."""
 
-    def __init__(self, checkpoint: Path, settings: Settings) -> None:
-        """BadInput if there is no such checkpoint, or it cannot do what the settings say."""
+    def __init__(self, checkpoint: Path, settings: Settings, trace: Trace | None = None) -> None:
+        """trace: where it is noted what each thread does when, if anywhere.
+
+        BadInput if there is no such checkpoint, or it cannot do what the settings say.
+        """
         Selector.parse(settings.face)  # refused before anything is loaded
-        self.settings = settings
-        self.models = Models(checkpoint, settings)
+        self.settings, self.trace = settings, trace
+        with trace("load") if trace is not None else nullcontext():
+            self.models = Models(checkpoint, settings)
         self.frame_source = frame_source(self.models.synthesizer)
 
     def adjusted(self, *, frame_source: FrameSource | None = None, **changes: object) -> "LipSyncPipeline":
@@ -62,7 +67,7 @@ class LipSyncPipeline:
 
     def plan(self, job: Job) -> JobPlan:
         """What can be said of a job without searching a face; reads its sounds.  BadInput for what cannot be."""
-        watch = Stopwatch()
+        watch = Stopwatch(self.trace)
         media = SourceMedia(job, self.settings, self.models, watch)  # 1 probe
         with watch("sound"):
             if job.heard is not None:
@@ -106,9 +111,8 @@ class LipSyncPipeline:
         """The chunks of a result, in runs of neighbours.  OutOfMemory if not even one frame fits."""
 
         def make(run: Sequence[Span], source: FrameSource) -> None:
-            frames = counted(render_job.frames(run[0][0], run[-1][1], source=source), bar)  # 7 sample, 8 composite
-            for start, stop in run:
-                render_job.encode(store.path((start, stop)), islice(frames, stop - start))  # 9 encode
+            files = [(store.path(span), span) for span in run]
+            render_job.write(files, source, bar.update)  # 7 sample, 8 composite, 9 encode
 
         total = sum(stop - start for run in runs for start, stop in run)
         quiet = True if self.frame_source.shared else None

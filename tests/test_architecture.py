@@ -25,7 +25,9 @@ LAYERS = [
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 LONGEST = 350  # lines of a file
 PROGRAMS = {Path("dataset/check.py")}  # lie where their names are looked for; nobody imports them
-CATCHES_ALL = {Path("lipsync/jobs/filelist_runner.py"), Path("lipsync/rendering/lockstep.py")}  # see CONTRIBUTING.md
+CATCHES_ALL = {
+    Path("lipsync/jobs/filelist_runner.py"), Path("lipsync/rendering/lockstep.py"), Path("core/beside.py"),
+}  # see CONTRIBUTING.md
 FOREIGN = ("checkpoints", "runs", "results", "venv", "build")  # made by users and tools
 
 

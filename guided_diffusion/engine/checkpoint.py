@@ -18,6 +18,7 @@ from torch.nn.modules.module import (
     register_module_module_registration_hook,
     register_module_parameter_registration_hook,
 )
+from torch.overrides import TorchFunctionMode
 
 from core.atomic import save_atomically
 from core.errors import BadInput
@@ -158,6 +159,18 @@ class _Budget:
             raise ValueError(f"more than {MOST_TENSORS:,} parts or {MOST_NUMBERS:,} numbers")
 
 
+class _Unfilled(TorchFunctionMode):
+    """Leaves out normal random numbers: on no device torch draws them by its compiler, which takes 2 s to import."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func in (torch.nn.init.normal_, Tensor.normal_):
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
+
+
 def check_size(build: Callable[[], torch.nn.Module], weights: Mapping[str, Tensor], where: str) -> None:
     """BadInput if a network of a stranger's config cannot be built, is too large, or has not the weights' shapes.
 
@@ -169,7 +182,7 @@ def check_size(build: Callable[[], torch.nn.Module], weights: Mapping[str, Tenso
         register_module_buffer_registration_hook(budget),
     ]  # fmt: skip
     try:
-        with torch.device("meta"), warnings.catch_warnings():
+        with torch.device("meta"), _Unfilled(), warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # of layers without numbers
             network = build()
     except NOT_A_NETWORK as problem:

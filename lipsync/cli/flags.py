@@ -273,6 +273,8 @@ def _add_execution(g: Group, d: Settings) -> None:
     g.add_argument("--threads", type=count, metavar="N",
                    help="of the network on a CPU (all cores; 1 in generate_dist.py)")
     g.add_argument("--keep_temp", action=Switch, default=False, help="keep the segments that a result is joined of")
+    g.add_argument("--profile", type=writes, metavar="FILE",
+                   help="write what each thread did when: a .json that ui.perfetto.dev shows")
     g.add_argument("--batch", "--sampling_batch_size", type=int, default=d.batch,
                    help="frames sampled at a time (8 on a CPU, else 32)")
     g.add_argument("--json", action="store_true", help="standard output is lines of JSON: progress, results, errors")

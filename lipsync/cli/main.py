@@ -22,6 +22,7 @@ from lipsync.jobs.item import FilelistItem, default_name, original_of
 from lipsync.jobs.job import Job, check_place
 from lipsync.jobs.manifest import Manifest
 from lipsync.settings import Settings
+from lipsync.trace import Trace, profiled
 
 from .flags import checkpoint, parser, settings
 from .legacy_flags import original_sentence, unused
@@ -88,6 +89,8 @@ def _run(args: Sequence[str], meet: Meeting) -> None:
             items[0].job.check(chosen)
     manifest = Manifest(options.sample_path, options.filelist.stem) if listed else None
     check_run(options, items, manifest)
+    if options.profile is not None:
+        check_place(options.profile, "--profile")
     if options.write_config is not None:
         write_config(flags, options, options.write_config)
     with meet() as group:
@@ -97,7 +100,8 @@ def _run(args: Sequence[str], meet: Meeting) -> None:
                 say(sentence)
         if looks is None:
             _use_threads(options.threads, chosen.device, group, many=meet is _together)
-            (_make_list if listed else _make_one)(options, items, chosen, group)
+            with profiled(options.profile if group.main else None) as trace:
+                (_make_list if listed else _make_one)(options, items, chosen, group, trace)
         elif group.main:
             looks(options, items[0].job, chosen)
 
@@ -166,7 +170,9 @@ def _drawn(name: str, videos: Path, place: Path) -> Path:
     return path
 
 
-def _make_list(options: argparse.Namespace, items: list[FilelistItem], chosen: Settings, group: "Group") -> None:
+def _make_list(
+    options: argparse.Namespace, items: list[FilelistItem], chosen: Settings, group: "Group", trace: Trace | None
+) -> None:
     """Makes all, and says what became of each."""
     from lipsync.jobs.filelist_runner import FilelistSummary
 
@@ -174,7 +180,7 @@ def _make_list(options: argparse.Namespace, items: list[FilelistItem], chosen: S
     options.sample_path.mkdir(parents=True, exist_ok=True)
     manifest = Manifest(options.sample_path, options.filelist.stem, group.rank)
     with locked(manifest.lock, manifest.path) if group.main else nullcontext():
-        account = _batch(options, chosen, group, manifest).run(items)
+        account = _batch(options, chosen, group, manifest, trace).run(items)
         if not group.main:
             return
         failed = [line for line in manifest.merge([item.job for item in items]) if line.error]
@@ -191,9 +197,11 @@ def _make_list(options: argparse.Namespace, items: list[FilelistItem], chosen: S
         print(f"next: python -m evaluation {shlex.join(map(str, words))}")
 
 
-def _make_one(options: argparse.Namespace, items: list[FilelistItem], chosen: Settings, group: "Group") -> None:
+def _make_one(
+    options: argparse.Namespace, items: list[FilelistItem], chosen: Settings, group: "Group", trace: Trace | None
+) -> None:
     """Makes the result, and says what happened."""
-    account = _batch(options, chosen, group, None).run(items)
+    account = _batch(options, chosen, group, None, trace).run(items)
     if account.problems:
         raise account.problems[0]
     if group.main:
@@ -204,14 +212,14 @@ def _make_one(options: argparse.Namespace, items: list[FilelistItem], chosen: Se
 
 
 def _batch(
-    options: argparse.Namespace, chosen: Settings, group: "Group", manifest: "Manifest | None"
+    options: argparse.Namespace, chosen: Settings, group: "Group", manifest: "Manifest | None", trace: Trace | None
 ) -> "FilelistRunner":
     from lipsync.jobs.filelist_runner import FilelistRunner
     from lipsync.pipeline import LipSyncPipeline
 
     chosen = replace(chosen, device=str(group.device(chosen.device)))
     return FilelistRunner(
-        LipSyncPipeline(checkpoint(options), chosen), group, manifest=manifest, keep=options.keep_temp
+        LipSyncPipeline(checkpoint(options), chosen, trace), group, manifest=manifest, keep=options.keep_temp
     )
 
 

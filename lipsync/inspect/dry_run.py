@@ -19,6 +19,7 @@ from lipsync.pipeline import LipSyncPipeline
 from lipsync.planning.source_media import JobPlan
 from lipsync.planning.timeline import REVERSE_BYTES, Plan
 from lipsync.planning.turns import frames_of
+from lipsync.rendering.render_job import ROOM
 from lipsync.rendering.renderer import NetworkInputs, Synthesizer
 from lipsync.settings import Settings
 from systems.stage1 import Stage1
@@ -152,11 +153,12 @@ def _stage1(stage1: Stage1, strength: float) -> tuple[float, float]:
 
 
 def _in_flight(info: VideoInfo, plan: Plan, grid: int) -> int:
-    """Bytes of frames on their way: a batch before and after, what the encoder holds, what plays backwards."""
+    """Bytes of frames on their way: a batch, three queues, what the encoder holds, what plays backwards."""
     pixels = info.height * info.width
     backwards = plan.extend == "pingpong" and plan.frames * plan.rate > plan.source > 1
     reverse = int(min(REVERSE_BYTES, plan.source * 1.5 * pixels)) if backwards else 0
-    return 2 * grid * pixels * 3 + int(HELD * 1.5 * pixels) + reverse
+    batch = grid * pixels * 3
+    return batch + 3 * min(batch, ROOM) + int(HELD * 1.5 * pixels) + reverse
 
 
 def _seconds(work: Callable[[], object]) -> float:

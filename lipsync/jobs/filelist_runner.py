@@ -134,7 +134,7 @@ class FilelistRunner:
         tell("result", output=runner.job.output, **asdict(report))
         if self.manifest is not None:
             self.manifest.done(runner.job, runner.key, report)
-            say(f"{runner.job.output}: {report.frames} frames, {sum(report.seconds.values()):.1f} s")
+            say(f"{runner.job.output}: {report.frames} frames, {report.elapsed:.1f} s")
 
     @contextmanager
     def _accounted(self, job: Job) -> Iterator[None]:

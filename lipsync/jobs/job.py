@@ -107,7 +107,9 @@ class Report:
     frames, edited  of the result; source_frames of it were searched or shown, in so many shots
     missing         inclusive ranges of source frames that were to speak and had no face
     unfit           the same of those in which no mouth can be made well, and why: the original is seen there
-    seconds         per stage; peak_memory in bytes
+    seconds         per stage, of which some are side by side; elapsed: from the first to the last, whoever worked
+    waited          seconds in which a stage beside others had nothing to do, or nobody to hand it to
+    peak_memory     in bytes
     batch           frames sampled at a time in the end: less than the grid if memory was too small, and then the
                     frames are no longer, bit for bit, those of a run that had enough
     """
@@ -121,10 +123,16 @@ class Report:
     shots: int = 1
     batch: int = 0
     unfit: list[tuple[int, int, str]] = field(default_factory=list)
+    elapsed: float = 0.0
+    waited: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def bottleneck(self) -> str | None:
+        """Of the stages side by side the one that waited least; None if there were none."""
+        return min(self.waited, key=self.waited.__getitem__, default=None)
 
     def table(self) -> str:
         """A few aligned lines for a person to read."""
-        total = sum(self.seconds.values())
         rows = [
             ("frames", f"{self.frames}"),
             ("edited", f"{self.edited}"),
@@ -136,11 +144,18 @@ class Report:
             rows.append(("no face in", ranges(self.missing)))
         for reason in dict.fromkeys(why for *_, why in self.unfit):
             rows.append((f"{reason} in", ranges([(a, b) for a, b, why in self.unfit if why == reason])))
-        rows += [(stage, f"{spent:.1f} s") for stage, spent in self.seconds.items()]
-        rows += [("total", f"{total:.1f} s, {self.frames / max(total, 1e-9):.2f} frames/s")]
+        rows += [(stage, self._spent(stage)) for stage in self.seconds]
+        rows += [("total", f"{self.elapsed:.1f} s, {self.frames / max(self.elapsed, 1e-9):.2f} frames/s")]
         if self.peak_memory:
             rows.append(("peak memory", f"{self.peak_memory / 2**20:.0f} MiB"))
         return aligned(rows)
+
+    def _spent(self, stage: str) -> str:
+        spent = f"{self.seconds[stage]:.1f} s"
+        if stage not in self.waited:
+            return spent
+        slowest = ", the bottleneck" if stage == self.bottleneck else ""
+        return f"{spent}, waited {self.waited[stage]:.1f} s{slowest}"
 
 
 def unfit_sentence(video: Path, spans: Sequence[tuple[int, int, str]]) -> str | None:

@@ -9,14 +9,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from core.beside import Closed
+
 Q = TypeVar("Q")
 A = TypeVar("A")
 Ask = Callable[[Q], A]
 Work = Callable[[Ask[Q, A]], None]
-
-
-class Closed(BaseException):
-    """Ends a lane whose neighbour failed.  It is no problem of its own row, so what catches those lets it through."""
 
 
 class LockstepBatcher(Generic[Q, A]):

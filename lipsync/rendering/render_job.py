@@ -1,27 +1,59 @@
 """One job made ready: what is shown and who says what when.  Any stretch of its frames can be made, anywhere, alone."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
-from core.arrays import Picture
-from face_detection import cut
+from core.arrays import Picture, Span
+from core.beside import ahead, behind
+from face_detection import Box, cut
 from guided_diffusion.engine.device import process_memory
 from lipsync.jobs.job import Report, unfit_sentence
 from lipsync.messages import say
 from lipsync.planning.timeline import Plan
 from lipsync.planning.turns import SpeakerTurn, missing, unfit
 from lipsync.settings import Settings
-from lipsync.stopwatch import Stopwatch
+from lipsync.stopwatch import WAITING, Stopwatch
 from video import Mono, VideoInfo, write_video
 
 from .compositor import composite
 from .frame_source import Faces, FrameSource
 from .renderer import NetworkInputs, Synthesizer
 from .views import CompositedFrame, View, view
+
+STAGES = ("read", "cut", "generate", "paste", "encode")
+"""What a frame passes through, in threads side by side; reading and cutting are one thread's."""
+ROOM = 2**28  # bytes of frames that may wait between two of these
+
+
+@dataclass(frozen=True)
+class CutFace:
+    """A face that speaks: whose turn it is, where it was cut, how much of the new one is seen, u8 [s, s, 3]."""
+
+    turn: int
+    box: Box
+    strength: float
+    crop: Picture
+
+
+@dataclass(frozen=True)
+class CutFrame:
+    """A frame of the result, its picture u8 [h, w, 3] and its faces that speak, in the order of their turns."""
+
+    frame: int
+    picture: Picture
+    faces: Sequence[CutFace]
+
+
+@dataclass(frozen=True)
+class SpokenFrame:
+    """The same with the new face, u8 [s, s, 3], for each."""
+
+    picture: Picture
+    faces: Sequence[tuple[CutFace, Picture]]
 
 
 @dataclass(frozen=True)
@@ -39,7 +71,7 @@ class RenderJob:
     def frames(
         self, start: int = 0, stop: int | None = None, *, show: View | None = None, source: FrameSource | None = None
     ) -> Iterator[Picture]:
-        """Frames start..stop-1 of the result, as the settings show them, or as `show` does."""
+        """Frames start..stop-1 of the result, as the settings show them, or as `show` does; all in this thread."""
         show = show or view(self.settings)
         for edit in self.edits(start, self.plan.frames if stop is None else stop, source or self.frame_source):
             with self.watch("paste"):
@@ -47,45 +79,87 @@ class RenderJob:
             yield picture
 
     def edits(self, start: int, stop: int, source: FrameSource) -> Iterator[CompositedFrame]:
-        """Frames start..stop-1 with what is laid over each, in batches as the source of their faces wants them."""
-        pictures = self.watch.iterate("read", self.plan.read(self.info.path, self._frame_bytes, start, stop))
-        speakers = [(turn, source.faces(turn.track.shots)) for turn in self.turns]
-        first = start
-        while first < stop:
-            last = min(first - first % source.ahead + source.ahead, stop)
-            edits = [CompositedFrame(picture) for picture in islice(pictures, last - first)]
-            for turn, faces in speakers:
-                edits = self._with_speaker(turn, faces, edits, first)
-            yield from edits
-            first = last
+        """Frames start..stop-1 with what is laid over each."""
+        return map(self._composited, self._spoken(self._cut(start, stop, source), start, stop, source))
 
-    def _with_speaker(
-        self, turn: SpeakerTurn, faces: Faces, edits: list[CompositedFrame], first: int
-    ) -> list[CompositedFrame]:
-        """The frames from `first` on, with one more face that speaks."""
-        strength = turn.strength(first, first + len(edits), self.plan)
-        boxes = {
-            i: box
-            for i in range(len(edits))
-            if strength[i] > 0 and (box := turn.track.box(self.plan[first + i])) is not None
-        }
-        if not boxes:
-            return edits
+    def write(self, files: Sequence[tuple[Path, Span]], source: FrameSource, done: Callable[[], object]) -> None:
+        """Neighbouring stretches of the result to a file each: what `frames` and `encode` make, in less time.
+
+        Four stages work side by side, each frame passing from one to the next: reading and cutting, the network (in
+        this thread), compositing, encoding.  done: called after each frame that was encoded.
+        """
+        start, stop = files[0][1][0], files[-1][1][1]
+        room = max(1, min(source.ahead, ROOM // self._frame_bytes))
+        show = view(self.settings)
+
+        def encode(pictures: Iterator[Picture]) -> None:
+            for path, (first, last) in files:
+                self.encode(path, _told(self.watch.iterate(WAITING, islice(pictures, last - first)), done))
+
+        def composite(spoken: Iterator[SpokenFrame]) -> None:
+            with behind(encode, room, "encode") as finished:
+                for frame in spoken:
+                    edit = self._composited(frame)
+                    with self.watch("paste"):
+                        picture = show(edit)
+                    finished(picture)
+
+        with (
+            self.watch.side_by_side(STAGES),
+            ahead(self._cut(start, stop, source), room, "read") as cut_frames,
+            behind(composite, room, "paste") as finished,
+        ):
+            for frame in self._spoken(cut_frames, start, stop, source):
+                finished(frame)
+
+    def _cut(self, start: int, stop: int, source: FrameSource) -> Iterator[CutFrame]:
+        """Frames start..stop-1 with the faces that speak."""
+        pictures = self.watch.iterate("read", self.plan.read(self.info.path, self._frame_bytes, start, stop))
+        for first, last in _batches(start, stop, source):
+            strengths = [turn.strength(first, last, self.plan) for turn in self.turns]
+            for frame, picture in zip(range(first, last), pictures, strict=False):
+                with self.watch("cut"):
+                    faces = []
+                    for place, (turn, strength) in enumerate(zip(self.turns, strengths, strict=True)):
+                        seen = float(strength[frame - first])
+                        if seen > 0 and (box := turn.track.box(self.plan[frame])) is not None:
+                            faces.append(CutFace(place, box, seen, cut(picture, box, self.synthesizer.size)))
+                yield CutFrame(frame, picture, faces)
+
+    def _spoken(
+        self, cut_frames: Iterator[CutFrame], start: int, stop: int, source: FrameSource
+    ) -> Iterator[SpokenFrame]:
+        """The frames start..stop-1, in batches as the source of faces wants them, with a new face for each cut one."""
+        speakers = [source.faces(turn.track.shots) for turn in self.turns]
+        for first, last in _batches(start, stop, source):
+            batch = list(islice(cut_frames, last - first))
+            made: list[dict[int, Picture]] = []
+            for place, (turn, faces) in enumerate(zip(self.turns, speakers, strict=True)):
+                own = {item.frame: face.crop for item in batch for face in item.faces if face.turn == place}
+                made.append(self._new_faces(turn, faces, own) if own else {})
+            while batch:
+                item = batch.pop(0)  # so that a frame is held no longer than it is needed
+                yield SpokenFrame(item.picture, [(face, made[face.turn][item.frame]) for face in item.faces])
+
+    def _new_faces(self, turn: SpeakerTurn, faces: Faces, crops: dict[int, Picture]) -> dict[int, Picture]:
+        """Of the faces of one turn, by the frames of the result: those that speak."""
         with self.watch("generate"):
-            crops = np.stack([cut(edits[i].picture, box, self.synthesizer.size) for i, box in boxes.items()])
-            frames = [first + i for i in boxes]
+            frames, stacked = list(crops), np.stack(list(crops.values()))
             sources = [self.plan[k] for k in frames]
             shown = NetworkInputs(
-                crops, turn.references.of(sources, crops),
+                stacked, turn.references.of(sources, stacked),
                 turn.audio(frames, self.plan, self.synthesizer.needs.audio), turn.moves(frames),
             )  # fmt: skip
-            new_faces = faces(frames, sources, shown)
-        result = list(edits)
+            return dict(zip(frames, faces(frames, sources, shown), strict=True))
+
+    def _composited(self, frame: SpokenFrame) -> CompositedFrame:
+        """A frame with a layer for each new face."""
         with self.watch("paste"):
-            for (i, box), before, after in zip(boxes.items(), crops, new_faces, strict=True):
-                layer = composite(edits[i].picture, box, before, after, float(strength[i]), self.settings)
-                result[i] = CompositedFrame(edits[i].picture, (*edits[i].layers, layer), (*edits[i].boxes, box))
-        return result
+            layers = [
+                composite(frame.picture, face.box, face.crop, new, face.strength, self.settings)
+                for face, new in frame.faces
+            ]
+            return CompositedFrame(frame.picture, tuple(layers), tuple(face.box for face, _ in frame.faces))
 
     def original(self) -> Iterator[Picture]:
         """The video as it was, as long as the result."""
@@ -121,9 +195,24 @@ class RenderJob:
         return Report(
             self.plan.frames, self.edited, missing(self.turns, self.plan), self.watch.seconds, process_memory(),
             source_frames=high - low, shots=len(shots) + 1, batch=self.synthesizer.batch,
-            unfit=unfit(self.turns, self.plan),
+            unfit=unfit(self.turns, self.plan), elapsed=self.watch.elapsed, waited=self.watch.waited,
         )  # fmt: skip
 
     @property
     def _frame_bytes(self) -> int:
         return self.info.height * self.info.width * 3
+
+
+def _batches(start: int, stop: int, source: FrameSource) -> Iterator[Span]:
+    """The frames start..stop-1 as a source of faces wants them: those of one multiple of `ahead` to the next."""
+    while start < stop:
+        last = min(start - start % source.ahead + source.ahead, stop)
+        yield start, last
+        start = last
+
+
+def _told(pictures: Iterable[Picture], done: Callable[[], object]) -> Iterator[Picture]:
+    """The pictures, each counted once it was used."""
+    for picture in pictures:
+        yield picture
+        done()

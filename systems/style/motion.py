@@ -115,8 +115,8 @@ class MotionPredictor(nn.Module):
             [layer(AudioAwareAttention(width, config.heads, numbers)) for _ in range(config.layers)]
         )
         self.head = nn.Sequential(nn.LayerNorm(width), zeroed(nn.Linear(width, numbers)))
-        self.nobody_sound = nn.Parameter(torch.randn(NOBODY, width))
-        self.nobody_motion = nn.Parameter(torch.randn(NOBODY, numbers) * 0.1)
+        self.nobody_sound = nn.Parameter(nn.init.normal_(torch.empty(NOBODY, width)))
+        self.nobody_motion = nn.Parameter(nn.init.normal_(torch.empty(NOBODY, numbers), std=0.1))
 
     def forward(
         self, heard: Tensor, reference_heard: Tensor, reference_motion: Tensor, reference_mask: Tensor

@@ -134,7 +134,7 @@ class ReferenceEncoder(nn.Module):
             nn.Conv2d(width // 2, width, 3, stride=2, padding=1), ResidualUnit(width),
         )  # fmt: skip
         self.norm = nn.LayerNorm(width)
-        self.positions = nn.Parameter(torch.randn((config.positions // 4) ** 2, width) * 0.02)
+        self.positions = nn.Parameter(nn.init.normal_(torch.empty((config.positions // 4) ** 2, width), std=0.02))
 
     def forward(self, references: Tensor) -> Tensor:
         patches = F.pixel_unshuffle(references.flatten(0, 1), self.patch)

@@ -52,4 +52,4 @@ class MelHearing(nn.Module):
 
 def _positions(count: int, width: int) -> nn.Parameter:
     """Attention does not know which token is which; these tell."""
-    return nn.Parameter(torch.randn(count, width) * 0.02)
+    return nn.Parameter(nn.init.normal_(torch.empty(count, width), std=0.02))

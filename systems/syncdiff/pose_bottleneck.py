@@ -50,7 +50,7 @@ class OverTime(nn.Module):
 
     def __init__(self, width: int, history: int) -> None:
         super().__init__()
-        self.positions = nn.Parameter(torch.randn(history, INSIDE) * 0.02)
+        self.positions = nn.Parameter(nn.init.normal_(torch.empty(history, INSIDE), std=0.02))
         self.inside = nn.Linear(width, INSIDE)
         self.attention = nn.MultiheadAttention(INSIDE, HEADS, batch_first=True)
         self.outside = nn.Linear(INSIDE, width)

@@ -1,0 +1,65 @@
+"""Networks as ONNX: each that ships is listed, what differs is not written, and missing packages are a sentence."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from core.errors import BadInput
+from scripts import export_onnx
+from scripts.export_onnx import Network, Part
+
+NEEDED = pytest.mark.skipif(
+    any(importlib.util.find_spec(name) is None for name in ("onnx", "onnxscript", "onnxruntime")),
+    reason="requirements-onnx.txt is not installed",
+)
+
+
+def tiny() -> Network:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.GroupNorm(2, 4), nn.SiLU())
+    return Network(Part(network, network.forward).eval().requires_grad_(False), {"faces": (3, 8, 8)}, {})
+
+
+def test_every_checkpoint_that_ships_is_among_them() -> None:
+    names = export_onnx.networks().keys()
+    for start in ("style-medium-denoiser", "style-medium-predictor", "style-medium-ears", "style-medium-reader",
+                  "diff2lip-small-denoiser", "syncdiff-small-denoiser", "sync-faces", "sync-sound", "landmarks",
+                  "framing"):  # fmt: skip
+        assert start in names
+
+
+def test_what_is_fed_fits_every_network() -> None:
+    with torch.inference_mode():
+        for name, network in export_onnx.networks().items():
+            made = network.module(*network.inputs(1))
+            assert len(made[0] if isinstance(made, tuple) else made) == 1, name
+
+
+@NEEDED
+@pytest.mark.filterwarnings("ignore")
+def test_a_network_goes_there_and_says_the_same_for_any_number_of_items(tmp_path: Path) -> None:
+    network = tiny()
+    assert export_onnx.export(network, tmp_path / "new" / "tiny.onnx") < 1e-5
+    made = export_onnx.session(tmp_path / "new" / "tiny.onnx")
+    assert all(export_onnx.difference(network, made, items) < 1e-5 for items in (1, 5))
+    assert set(export_onnx.timed(network, tmp_path / "new" / "tiny.onnx")) > {"torch fp32", "onnxruntime"}
+
+
+@NEEDED
+@pytest.mark.filterwarnings("ignore")
+def test_one_that_differs_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export_onnx, "difference", lambda *given: 0.1)
+    with pytest.raises(BadInput, match=r"differs from torch by 1\.0e-01"):
+        export_onnx.export(tiny(), tmp_path / "tiny.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_packages_that_are_missing_are_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(BadInput, match=r"pip install -r requirements-onnx\.txt"):
+        export_onnx.runtime()
