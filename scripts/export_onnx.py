@@ -240,8 +240,8 @@ def timed(network: Network, path: Path) -> dict[str, float]:
         with torch.inference_mode(), autocast(device, chosen):
             module(*inputs)
 
-    usual = copy.deepcopy(network.module)
-    usual.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    usual: Any = copy.deepcopy(network.module)
+    usual.to(memory_format=torch.channels_last)
     store_weights(usual, precision)
     usual._run = _bound(usual.network, network.module)
     ways: dict[str, Callable[[], object]] = {

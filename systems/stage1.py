@@ -20,6 +20,11 @@ class Stage1(Protocol):
     predictor: Any
 
     @property
+    def sound_encoder(self) -> Any:
+        """What the predictor listens with."""
+        ...
+
+    @property
     def size(self) -> int:
         """The side of the faces that it reads, pixels."""
         ...

@@ -31,7 +31,8 @@ FLAGS = [
 @pytest.fixture(scope="module")
 def browser() -> Iterator[sync_api.Browser]:
     if CHROMIUM is None:
-        (pytest.fail if os.environ.get("BROWSER_REQUIRED") else pytest.skip)("there is no Chromium; apt-get install chromium")
+        end = pytest.fail if os.environ.get("BROWSER_REQUIRED") else pytest.skip
+        end("there is no Chromium; apt-get install chromium")
     with sync_api.sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield opened
