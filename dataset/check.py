@@ -26,6 +26,7 @@ from tqdm import tqdm
 
 from audio import Mel
 from core.errors import BadInput, BatchFailed, LipSyncError
+from core.flags import Parser
 from core.guard import guard, reads, writes
 from core.paths import CHECKPOINTS
 from core.program import exit_code
@@ -43,7 +44,7 @@ NAMED = 8  # such clips
 
 
 def parser() -> argparse.ArgumentParser:
-    flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    flags = Parser(__doc__)
     flags.add_argument("data", type=reads, metavar="DATA")
     flags.add_argument("--sheet", type=writes, metavar="PNG", help="contact sheet to write")
     flags.add_argument("--size", type=int, default=0, help="pixels of a face (128, or what prepared clips have)")

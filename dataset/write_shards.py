@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from core.atomic import atomic
 from core.errors import BadInput, BatchFailed
+from core.flags import Parser
 from core.guard import check, reads, writes_into
 from core.lock import locked
 from core.program import exit_code
@@ -84,7 +85,7 @@ def _add(file: tarfile.TarFile, clip: Footage, number: int) -> str:
 
 def parser() -> argparse.ArgumentParser:
     """What `run` understands."""
-    flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    flags = Parser(__doc__)
     flags.add_argument("data", type=reads, metavar="DATA")
     flags.add_argument("--output", type=writes_into, required=True, metavar="SHARDS")
     flags.add_argument("--size", type=int, default=128, help="pixels of a face (default 128)")

@@ -35,6 +35,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from core.errors import BadInput  # noqa: E402
+from core.flags import Parser  # noqa: E402
 from core.guard import guard, reads  # noqa: E402
 from core.program import exit_code  # noqa: E402
 from scripts.benchmark_processes import waited  # noqa: E402
@@ -210,7 +211,7 @@ def measure(options: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument("--against", metavar="REVISION", help="a commit of this repository to compare with")
     parser.add_argument("--video", type=reads, default=DEMO / "portrait.jpg", help="for end to end")
     parser.add_argument("--audio", type=reads, default=DEMO / "speech.flac")

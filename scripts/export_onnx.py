@@ -13,7 +13,6 @@ import os
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-import argparse
 import copy
 import logging
 import statistics
@@ -36,6 +35,7 @@ sys.path.insert(0, str(ROOT))
 from audio import MELS, WINDOW  # noqa: E402
 from core.atomic import atomic  # noqa: E402
 from core.errors import BadInput  # noqa: E402
+from core.flags import Parser  # noqa: E402
 from core.guard import guard, writes_into  # noqa: E402
 from core.paths import CHECKPOINTS  # noqa: E402
 from core.program import exit_code  # noqa: E402
@@ -268,7 +268,7 @@ def _bound(copied: nn.Module, part: nn.Module) -> Callable[..., Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument("folder", type=writes_into)
     parser.add_argument("--only", nargs="+", metavar="NAME", help="these alone")
     parser.add_argument("--time", action="store_true", help="of the denoisers: against torch, in milliseconds")

@@ -25,7 +25,6 @@ import os
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-import argparse
 import multiprocessing
 import sys
 import weakref
@@ -45,6 +44,7 @@ from torch.utils.flop_counter import FlopCounterMode
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from core.errors import BadInput
+from core.flags import Parser
 from core.program import exit_code
 from dataset import ClipBatch, Needs
 from guided_diffusion.engine.device import PRECISIONS, autocast
@@ -279,7 +279,7 @@ def confirm(name: str, batch: int) -> None:
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument("--system", nargs="+", metavar="NAME", help="presets (all of them)")
     parser.add_argument("--batch", type=int, default=0, help="sequences (the preset's)")
     parser.add_argument("--tflops", type=float, default=0.0, metavar="RATE", help="TFLOP/s that a GPU really does")

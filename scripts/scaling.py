@@ -29,6 +29,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from core.errors import BadInput
+from core.flags import Parser
 from core.program import exit_code
 from scripts.model_costs import GIGA, MEGA, TERA, as_counted, cost
 from systems.registry import find_preset, presets
@@ -79,7 +80,7 @@ def table(names: Sequence[str], options: argparse.Namespace) -> None:
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument("--tflops", type=float, required=True, metavar="RATE")
     parser.add_argument("--gpus", type=int, default=64)
     parser.add_argument("--link", type=float, default=50.0, metavar="GB/S")

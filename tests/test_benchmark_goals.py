@@ -31,6 +31,7 @@ def test_the_words_are_short(tmp_path: Path) -> None:
     assert (tmp_path / "words.wav").stat().st_size == 44 + 2 * 5120
 
 
+@pytest.mark.slow
 def test_another_revision_comes_and_goes(tmp_path: Path) -> None:
     if subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, check=False).returncode:
         pytest.skip("this copy has no history")

@@ -24,6 +24,7 @@ def tiny() -> Network:
     return Network(Part(network, network.forward).eval().requires_grad_(False), {"faces": (3, 8, 8)}, {})
 
 
+@pytest.mark.slow
 def test_every_checkpoint_that_ships_is_among_them() -> None:
     names = export_onnx.networks().keys()
     for start in ("style-medium-denoiser", "style-medium-predictor", "style-medium-ears", "style-medium-reader",
@@ -32,6 +33,7 @@ def test_every_checkpoint_that_ships_is_among_them() -> None:
         assert start in names
 
 
+@pytest.mark.slow
 def test_what_is_fed_fits_every_network() -> None:
     with torch.inference_mode():
         for name, network in export_onnx.networks().items():
@@ -39,6 +41,7 @@ def test_what_is_fed_fits_every_network() -> None:
             assert len(made[0] if isinstance(made, tuple) else made) == 1, name
 
 
+@pytest.mark.slow
 @NEEDED
 @pytest.mark.filterwarnings("ignore")
 def test_a_network_goes_there_and_says_the_same_for_any_number_of_items(tmp_path: Path) -> None:
@@ -49,6 +52,7 @@ def test_a_network_goes_there_and_says_the_same_for_any_number_of_items(tmp_path
     assert set(export_onnx.timed(network, tmp_path / "new" / "tiny.onnx")) > {"torch fp32", "onnxruntime"}
 
 
+@pytest.mark.slow
 @NEEDED
 @pytest.mark.filterwarnings("ignore")
 def test_one_that_differs_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,6 +66,7 @@ def test_a_file_of_flags_and_the_command_line_wins(tmp_path: Path) -> None:
         assert won.held_out == 0.75 and won.set == ["a.b=1", "a.b=2"] and won.config == file
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [

@@ -117,6 +117,7 @@ LRW = ("ABOUT/train/ABOUT_00001.mp4", "ABOUT/test/ABOUT_00001.mp4", "AFTER/val/A
        "AFTER/test/AFTER_00001.mp4")  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("tree", "variables", "crop", "named"),
     [

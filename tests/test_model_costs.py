@@ -17,6 +17,7 @@ def tiny(name: str) -> Preset:
     return as_counted(find_preset(name).changed([*TINY, *space, "loss.sync=0"]))
 
 
+@pytest.mark.slow
 def test_the_released_network_has_its_parameters_and_its_flop() -> None:
     """101,670,630 parameters (docs/parity.md)."""
     found = cost(as_counted(find_preset("diff2lip-128").changed(["loss.sync=0", "loss.adversarial=0"])), 1)
@@ -25,6 +26,7 @@ def test_the_released_network_has_its_parameters_and_its_flop() -> None:
     assert 2.5 * found.forward < found.training < 3.5 * found.forward
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["diff2lip-small", "syncdiff-small", "style-small"])
 def test_a_sequence_more_costs_memory_and_the_same_arithmetic_a_face(name: str) -> None:
     few, many = (cost(tiny(name), sequences) for sequences in (2, 8))

@@ -109,6 +109,7 @@ sys.exit(exit_code(work))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [">/dev/full", ">&-", "2>&-", "2>/dev/full", "| head -1", ">&- 2>&-"])
 def test_a_closed_or_full_output_changes_nothing(tmp_path, how):
     if "/dev/full" in how and not Path("/dev/full").exists():

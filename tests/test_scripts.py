@@ -137,6 +137,7 @@ def test_a_problem_is_one_sentence_and_its_exit_code_and_a_bug_raises(capsys: py
         ends(ValueError("a bug"))
 
 
+@pytest.mark.slow
 def test_a_script_that_is_started_elsewhere_says_its_problem(tmp_path: Path) -> None:
     prepare = [sys.executable, ROOT / "scripts" / "prepare.py", "--videos", "gone", "--output", "out",
                "--expert", ROOT / "checkpoints" / "sync.safetensors"]  # fmt: skip
@@ -144,15 +145,20 @@ def test_a_script_that_is_started_elsewhere_says_its_problem(tmp_path: Path) -> 
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1) and "gone" in done.stderr
 
 
+@pytest.mark.slow
 def test_what_the_programs_import_is_required() -> None:
     shipped = [file for file in python_files() if ROOT / "tests" not in file.parents]
     allowed = required("requirements.txt").keys() | OWN_ENVIRONMENT | OPTIONAL
-    missing = {name: str(file) for name, file in foreign(shipped).items() if name not in allowed}
-    assert not missing
+    web = [file for file in shipped if ROOT / "web" in file.parents]
+    others = [file for file in shipped if file not in web]
+    missing = {name: str(file) for name, file in foreign(others).items() if name not in allowed}
+    served = allowed | required("requirements-web.txt").keys() | {"starlette"}  # which is fastapi's own
+    assert not missing and not {name for name in foreign(web) if name not in served}
 
 
+@pytest.mark.slow
 def test_what_the_tests_import_is_required() -> None:
-    named = required("requirements.txt") | required("requirements-dev.txt")
+    named = required("requirements.txt") | required("requirements-web.txt") | required("requirements-dev.txt")
     tests = [file for file in python_files() if ROOT / "tests" in file.parents]
     missing = {name: str(file) for name, file in foreign(tests).items() if name not in named and name != "packaging"}
     assert not missing  # packaging comes with pytest

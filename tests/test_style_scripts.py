@@ -71,6 +71,7 @@ def test_lip_motion_is_fitted_once(
     assert run(monkeypatch, fit_motion, "--data", tmp_path / "gone", *given[2:]) == 2
 
 
+@pytest.mark.slow
 def test_the_worth_of_a_reference_is_measured(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -94,6 +94,7 @@ def test_a_dry_run_prints_the_plan_alone(run: Run, tmp_path: Path) -> None:
     assert f"--system style-medium --data {tmp_path / 'gone'}" in said
 
 
+@pytest.mark.slow
 def test_what_is_missing_is_one_sentence_before_anything_begins(
     run: Run, started: Started, pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -115,6 +115,7 @@ def test_two_processes_do_what_one_does_that_accumulates(
     assert all(torch.allclose(one[key], two[key], atol=2e-4) for key in one)
 
 
+@pytest.mark.slow
 def test_prepare_leaves_out_what_the_expert_is_unsure_of(expert: Path, tmp_path: Path) -> None:
     """An expert that has learnt nothing is sure of nothing."""
     from tests.helpers.talking_head import tone
@@ -133,6 +134,7 @@ def test_prepare_leaves_out_what_the_expert_is_unsure_of(expert: Path, tmp_path:
     assert ExpertScorer(expert)(kept.faces[:3], kept.mel, kept.fps).confidence == 0
 
 
+@pytest.mark.slow
 def test_a_pack_keeps_the_space_of_its_motion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Landmarker(contextlib.nullcontext["Landmarker"]):
         """Stands in for MediaPipe: one face in all frames."""

@@ -40,6 +40,7 @@ def expert(tmp_path: Path) -> Path:
     return tmp_path / "expert.safetensors"
 
 
+@pytest.mark.slow
 def test_data_is_told(data: Path, expert: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sheet = tmp_path / "sheet.png"
     before = sorted(data.rglob("*"))
@@ -53,6 +54,7 @@ def test_data_is_told(data: Path, expert: Path, tmp_path: Path, capsys: pytest.C
     assert probe(sheet).width == 8 * 132 + 4 and sorted(data.rglob("*")) == before
 
 
+@pytest.mark.slow
 def test_broken_clips_are_named_and_the_exit_code_is_5(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (data / "train" / "a" / "clip2.npz").write_bytes(b"broken")
     assert main([str(data), *QUICK, "--workers", "1", "--expert", str(data / "none.safetensors")]) == 5

@@ -136,6 +136,7 @@ def test_a_folder_with_nothing_to_train_on_is_refused(tmp_path: Path) -> None:
         corpus(tmp_path, 16)
 
 
+@pytest.mark.slow
 def test_many_files_are_indexed_quickly_and_none_is_opened(tmp_path: Path) -> None:
     """A million of VoxCeleb2's take seconds: here 3,000 in far less than one, also on a busy machine."""
     for speaker in range(10):
@@ -152,6 +153,7 @@ def test_many_files_are_indexed_quickly_and_none_is_opened(tmp_path: Path) -> No
     assert clips[77].name == clips[77:78][0].name
 
 
+@pytest.mark.slow
 def test_workers_give_the_same_batches(voxceleb2: Path) -> None:
     (voxceleb2 / voxceleb2_names()[1]).write_bytes(b"broken")
     windows = Windows(corpus(voxceleb2, 16)["train"], WindowConfig(frames=5), batch=2, seed=4)

@@ -21,6 +21,7 @@ ROWS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not PUBLISHED.is_dir(), reason="the published lists are not here")
 @pytest.mark.parametrize(("name", "rows"), ROWS.items())
 def test_the_published_lists_are_read_as_they_are(name: str, rows: int) -> None:

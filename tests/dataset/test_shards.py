@@ -87,6 +87,7 @@ def test_two_processes_open_shards_of_their_own(shards: Path) -> None:
     assert drawn == set(range(len(clips)))
 
 
+@pytest.mark.slow
 def test_two_real_processes_read_apart(shards: Path, tmp_path: Path) -> None:
     code = (
         "import sys\n"
@@ -118,6 +119,7 @@ def test_two_real_processes_read_apart(shards: Path, tmp_path: Path) -> None:
     assert one == {"train-000000.tar", "train-000002.tar"} and two == {"train-000001.tar", "train-000003.tar"}
 
 
+@pytest.mark.slow
 def test_workers_give_the_same_batches(shards: Path) -> None:
     windows = Windows(corpus(shards, 16)["train"], CONFIG, batch=2, seed=4)
     for number, batch in zip(range(3, 7), batches_of(windows, range(3, 7), workers=1), strict=True):

@@ -18,6 +18,7 @@ def test_equal_values_leave_no_doubt_and_one_value_says_nothing() -> None:
     assert interval([3.0]) is None and interval([]) is None
 
 
+@pytest.mark.slow
 def test_it_is_the_same_every_time_and_for_any_number_of_values() -> None:
     values = np.random.default_rng(2).normal(size=5000).tolist()
     assert interval(values) == interval(values)

@@ -59,6 +59,7 @@ def found(real: Path, fake: Path, protocol: Protocol = WHOLE, tools: Tools | Non
         return evaluate(from_folder(real, fake), assemble(protocol, tools or Tools(), stack))
 
 
+@pytest.mark.slow
 def test_a_broken_a_short_and_a_missing_result_are_named_beside_a_complete_table(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -157,6 +158,7 @@ class Mouth:
         return mouths(pictures[:, 112:].mean(axis=(1, 2, 3)) / 255)
 
 
+@pytest.mark.slow
 def test_landmarks_and_an_expert_are_asked_where_they_are_at_hand(tmp_path: Path) -> None:
     from evaluation.metrics import mouth
     from guided_diffusion.engine.checkpoint import save_checkpoint

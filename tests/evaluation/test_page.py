@@ -59,6 +59,7 @@ class Balance(HTMLParser):
         assert self.open.pop() == tag
 
 
+@pytest.mark.slow
 def test_the_page_is_well_formed_and_asks_for_nothing_from_elsewhere() -> None:
     page = as_page(evaluation())
     parser = Balance()
@@ -69,6 +70,7 @@ def test_the_page_is_well_formed_and_asks_for_nothing_from_elsewhere() -> None:
     assert "<script" not in page and "url(" not in page and "@import" not in page
 
 
+@pytest.mark.slow
 def test_worst_and_best_are_shown_with_sheets_and_curves() -> None:
     found = evaluation()
     row, clips = ranking(found)
@@ -81,6 +83,7 @@ def test_worst_and_best_are_shown_with_sheets_and_curves() -> None:
     assert "data:" not in as_page(evaluation(0)) and as_page(evaluation(1)).count("data:image/jpeg") == 1
 
 
+@pytest.mark.slow
 def test_what_is_not_measured_is_said_once_and_where_to_get_it() -> None:
     found = evaluation()
     assert cells(found.rows[0]) == ["not measured (weights: a.pth)", "", ""]
@@ -99,6 +102,7 @@ def test_csv_and_json_hold_every_clip_and_what_was_left_out() -> None:
     assert '"value": 9.0' in as_json(found) and '"flaw": "missing"' in as_json(found)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not BROWSER, reason="no chromium here")
 def test_a_browser_renders_it_without_errors(tmp_path: Path) -> None:
     path = tmp_path / "report.html"

@@ -20,6 +20,7 @@ def measured(*flags: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(list(map(str, command)), cwd=ROOT, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_a_model_that_is_told_no_motion_is_refused(tmp_path: Path) -> None:
     done = measured("--data", tmp_path, "--model_path", SMALL_DIFF2LIP)
     assert done.returncode == 2 and "Traceback" not in done.stderr

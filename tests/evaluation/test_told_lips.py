@@ -110,6 +110,7 @@ def judged(tmp_path: Path) -> Callable[..., None]:
     return run
 
 
+@pytest.mark.slow
 def test_an_expert_judges_a_style_model(
     judged: Callable[..., None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -138,6 +139,7 @@ class Bright:
         return mouths(pictures[:, 64:-64, 64:-64].mean(axis=(1, 2, 3)) / 255)
 
 
+@pytest.mark.slow
 def test_openings_are_held_against_the_real_ones(
     judged: Callable[..., None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

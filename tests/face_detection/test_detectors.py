@@ -77,6 +77,7 @@ def test_the_box_follows_the_scale_of_the_picture(name):
     assert detector(name).detect([half])[0][0].box.scaled(2, 2).iou(whole.box) > 0.72
 
 
+@pytest.mark.slow
 @ALL
 def test_a_batch_gives_what_its_pictures_give_alone(name):
     pictures = [astronaut(), astronaut()[:, ::-1].copy(), np.zeros_like(astronaut())]

@@ -135,6 +135,7 @@ def test_auto_goes_on_from_what_does_not_load_and_says_why(bare, monkeypatch):
     assert len(said) == 1 and "haar" in said[0] and "face_detection_yunet.onnx" in said[0]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not SHARED.exists(), reason="no weights at hand")
 @pytest.mark.parametrize("name", ["yunet", "retinaface", "blazeface"])
 def test_every_back_end_is_loaded_from_checkpoints(bare, name):

@@ -3,6 +3,7 @@
 import os
 
 import cv2
+import pytest
 import torch
 
 from guided_diffusion.engine.loading import batches_of
@@ -15,5 +16,6 @@ class Threads:
         return [cv2.getNumThreads(), torch.get_num_threads(), os.environ.get("OMP_NUM_THREADS", "")]
 
 
+@pytest.mark.slow
 def test_a_worker_has_one_thread_of_each_library() -> None:
     assert list(batches_of(Threads(), range(2), workers=1)) == [[1, 1, "1"]] * 2

@@ -134,6 +134,7 @@ print([open(f"/proc/self/task/{task}/comm").read().strip() for task in os.listdi
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are listed by Linux only")
 def test_a_group_that_ends_leaves_no_thread_behind() -> None:
     """One that lives on may ask for the interpreter while that ends: the process aborts after all its work."""

@@ -132,6 +132,7 @@ def cosine_error(sampler: str, steps: int) -> float:
     return float((found - solution).abs().mean())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("steps", "share"), [(8, 0.65), (12, 0.3)])
 def test_the_corrector_of_dpm_solver_is_worth_its_place(steps: int, share: float, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     """Without it the error at 8 steps is twice, at 12 several times what it is."""

@@ -56,6 +56,7 @@ def test_each_objective_is_clipped_alone(tmp_path: Path) -> None:
     assert max(norms) < 1 + 1e-4
 
 
+@pytest.mark.slow
 def test_training_lowers_the_loss_and_publishes_the_averages(tmp_path: Path) -> None:
     module = Toy()
     config = replace(FOUR, steps=200, save_every=80, ema=(0.9, 0.99), weight_decay=0.0)
@@ -220,6 +221,7 @@ class Drawing(nn.Module):
         return {"network": {"fit": ((self.network(x, torch.zeros(1)) - 1) ** 2).mean()}}
 
 
+@pytest.mark.slow
 def test_gradient_checkpointing_is_the_configs_business_and_no_part_of_the_network(tmp_path: Path) -> None:
     weights = []
     for checkpointing in (False, True):
@@ -244,6 +246,7 @@ def test_a_compiled_network_trains_to_the_same_weights(tmp_path: Path, monkeypat
     assert all(torch.allclose(value, found[1][name], atol=1e-5) for name, value in found[0].items())
 
 
+@pytest.mark.slow
 def test_a_run_by_the_clock_ends_by_it_and_its_rate_falls_to_nothing(tmp_path: Path) -> None:
     config = replace(FOUR, steps=100_000, minutes=0.02, falling=0.5, warmup=0, cooldown=0, save_every=100_000)
     run = trainer(tmp_path, config)

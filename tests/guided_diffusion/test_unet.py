@@ -168,6 +168,7 @@ def gradients(unet: UNet) -> tuple[dict[str, Tensor], int]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
 def test_gradient_checkpointing_keeps_less_and_changes_nothing(dropout: float) -> None:
     unet = network(replace(SMALL, res_blocks=2, context_channels=7, dropout=dropout)).train().requires_grad_(True)

@@ -43,6 +43,7 @@ def test_nothing_is_guessed_where_nothing_is_near(capsys: pytest.CaptureFixture[
     assert code == 2 and "did you mean" not in message
 
 
+@pytest.mark.slow
 def test_paths_without_flags(
     folder: Path, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -24,6 +24,7 @@ def model(checkpoint: Path) -> LipSync:
     return LipSync.from_pretrained(checkpoint, **SETTINGS)
 
 
+@pytest.mark.slow
 def test_a_call_makes_what_the_program_makes(model: LipSync, checkpoint: Path, folder: Path, tmp_path: Path) -> None:
     report = model(folder / "person.mp4", str(folder / "words.wav"), tmp_path / "one.mkv", codec="ffv1", mask="half")
     assert (report.frames, report.edited) == (25, 25)
@@ -39,6 +40,7 @@ def test_a_call_makes_what_the_program_makes(model: LipSync, checkpoint: Path, f
     assert len(shown) == 25 and all(map(np.array_equal, one, shown))
 
 
+@pytest.mark.slow
 def test_the_words_may_be_named_by_segments(model: LipSync, folder: Path, tmp_path: Path) -> None:
     (tmp_path / "who.csv").write_text(f"start,end,face,sound\n0,0.4,largest,{folder / 'words.wav'}\n")
     assert model(folder / "person.mp4", None, tmp_path / "out.mp4", segments=tmp_path / "who.csv").edited == 10
@@ -63,6 +65,7 @@ def test_what_cannot_be_is_one_sentence(
     assert not any(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_the_documented_example_runs_from_another_folder(checkpoint: Path, folder: Path, tmp_path: Path) -> None:
     examples = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "api.md").read_text(encoding="utf-8"), re.S)
     given = ", ".join([repr(str(checkpoint)), *(f"{name}={value!r}" for name, value in SETTINGS.items())])
@@ -84,12 +87,14 @@ def test_help_needs_no_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
+@pytest.mark.slow
 def test_a_result_says_in_its_metadata_that_it_is_synthetic(model: LipSync, folder: Path, tmp_path: Path) -> None:
     model(folder / "person.mp4", folder / "words.wav", tmp_path / "a.mp4", end=0.1, length="shortest")
     with av.open(str(tmp_path / "a.mp4")) as container:
         assert container.metadata["comment"] == SYNTHETIC
 
 
+@pytest.mark.slow
 def test_whoever_asks_is_told_how_far_a_call_is(model: LipSync, folder: Path, tmp_path: Path) -> None:
     told: list[tuple[str, int, int]] = []
     model(folder / "person.mp4", folder / "words.wav", tmp_path / "a.mp4", progress=lambda *how: told.append(how))

@@ -45,6 +45,7 @@ def report(tmp_path):
     return [json.loads(line) for line in (tmp_path / "out" / "list.report.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("program", [generate, generate_dist])
 def test_a_bad_one_is_reported_and_the_others_are_made(run, tmp_path, program):
     code, said = run(LIST, program=program)
@@ -60,6 +61,7 @@ def test_a_bad_one_is_reported_and_the_others_are_made(run, tmp_path, program):
     assert rows == {"listed": "4", "made": "2", "skipped": "0", "failed": "2", "frames": "15"}
 
 
+@pytest.mark.slow
 def test_only_what_is_not_finished_by_the_same_settings_is_made_again(run, data, tmp_path):
     good = LIST.replace("broken.mp4,one.wav\ngone.mp4,one.wav\n", "")
     assert run(LIST)[0] == 5
@@ -76,6 +78,7 @@ def test_only_what_is_not_finished_by_the_same_settings_is_made_again(run, data,
     assert probe(one).frames == 3 and len(report(tmp_path)) == 4
 
 
+@pytest.mark.slow
 def test_pairs_as_for_the_original(run, data, tmp_path):
     """Sounds and videos without endings, results named after both, and the video as it was beside each."""
     write_video(data / "one.mp4", talking(5), Fraction(25), sound=data / "one.wav")

@@ -23,11 +23,13 @@ def long(tmp_path_factory):
     return here / "long.mp4", tone(here / "word.wav", 0.2)
 
 
+@pytest.mark.slow
 def test_a_face_is_nowhere_where_it_was_not_searched(checkpoint, long):
     track = selector(LipSyncPipeline(checkpoint, SETTINGS), probe(long[0])).track("largest", 100, 102)
     assert len(track) == 170 and np.flatnonzero(track.present).tolist() == list(range(80, 160))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("edit", [{"end": 0.2}, {"start": 3.4, "end": 3.6}])
 def test_all_frames_beside_a_short_edit_pass_untouched(checkpoint, long, edit):
     pipeline = LipSyncPipeline(checkpoint, Settings(**vars(SETTINGS) | edit))
@@ -38,6 +40,7 @@ def test_all_frames_beside_a_short_edit_pass_untouched(checkpoint, long, edit):
         assert np.array_equal(before, after) != (first <= k < first + 5), k
 
 
+@pytest.mark.slow
 def test_a_moment_that_points_at_a_face_is_searched_too(checkpoint, long):
     faces = selector(LipSyncPipeline(checkpoint, SETTINGS), probe(long[0]))
     assert faces.span("point:9,9", 90, 95) == faces.span("largest", 90, 95) == (90, 95)
@@ -45,6 +48,7 @@ def test_a_moment_that_points_at_a_face_is_searched_too(checkpoint, long):
     assert faces.span("point:9,9@60", 90, 95) == (90, 170) and faces.span("index:0", 90, 95) == (0, 170)
 
 
+@pytest.mark.slow
 def test_faces_are_aligned_for_a_checkpoint_that_wants_it_and_only_then(checkpoint, long):
     from face_detection.alignment import POINTS, TALL, TEMPLATE
     from face_detection.landmarks import Found

@@ -50,6 +50,7 @@ def frames(pipeline: LipSyncPipeline, folder: Path, start: int = 0, stop: int | 
     return np.stack(list(render_job.frames(start, stop)))
 
 
+@pytest.mark.slow
 def test_its_checkpoint_makes_a_video_with_no_other_flag(speaking: Path, folder: Path, tmp_path: Path) -> None:
     code = generate(
         ["--video", str(folder / "person.mp4"), "--audio", str(folder / "words.wav"), "--face-detector", "haar",
@@ -58,6 +59,7 @@ def test_its_checkpoint_makes_a_video_with_no_other_flag(speaking: Path, folder:
     assert code == 0 and probe(tmp_path / "result.mp4").frames == 25
 
 
+@pytest.mark.slow
 def test_any_segment_is_made_alone_bit_for_bit(speaking: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(frame_source, "SEGMENT", 6)
     pipeline = LipSyncPipeline(speaking, SETTINGS)
@@ -83,6 +85,7 @@ def test_silence_is_closed_for_whatever_listens(speaking: Path, folder: Path, tm
         assert all(np.array_equal(one, other) == alike for one, other in pairs)
 
 
+@pytest.mark.slow
 def test_its_cost_is_estimated_as_that_of_any_system(speaking: Path, folder: Path, tmp_path: Path) -> None:
     job = Job(folder / "person.mp4", folder / "words.wav", tmp_path / "out.mp4")
     assert estimate(LipSyncPipeline(speaking, SETTINGS), job).seconds["generate"] > 0

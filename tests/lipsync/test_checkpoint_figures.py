@@ -63,6 +63,7 @@ def listing(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "clips.csv"
 
 
+@pytest.mark.slow
 def test_pairs_go_round_the_speakers_and_are_the_same_every_time(listing: Path) -> None:
     speech = [Path("one.wav"), Path("two.wav")]
     pairs = of_split(listing, "test", 3, Fraction(1), speech, 2)
@@ -147,6 +148,7 @@ def test_the_best_lag_is_that_of_the_mean_curve() -> None:
     assert line.split("|")[2].strip() == "0.40 at +2 frames"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("flags", "says"),
     [

@@ -57,6 +57,7 @@ def run(files, capsys, *extra, **changes):
     return code, capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("what", "changes", "code", "words"),
     [
@@ -99,12 +100,14 @@ def test_an_existing_result_survives_a_failure(files, capsys):
     assert files["output"].read_bytes() == b"precious"
 
 
+@pytest.mark.slow
 def test_a_face_in_half_the_frames(files, capsys, tmp_path):
     write_video(tmp_path / "half face.mp4", talking(40, range(20, 40)), Fraction(25))
     code, _ = run(files, capsys, "--length", "video", video=tmp_path / "half face.mp4")
     assert code == 0 and files["output"].exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("args", "code", "words"),
     [
@@ -212,6 +215,7 @@ def test_a_command_of_the_original_is_understood_and_what_means_nothing_says_so_
     assert unused(parser().parse(["--video", "v", "--output", "o"])) == []
 
 
+@pytest.mark.slow
 def test_the_programs_that_only_look(files, capsys, tmp_path):
     still = tmp_path / "new" / "still.png"
     assert run(files, capsys, "--preview", "0.4", output=still)[0] == 0
@@ -222,6 +226,7 @@ def test_the_programs_that_only_look(files, capsys, tmp_path):
     assert run(files, capsys, "--dry-run")[0] == 0 and not files["output"].exists()
 
 
+@pytest.mark.slow
 def test_a_patch_for_editors_and_a_comparison(files, capsys, tmp_path):
     assert run(files, capsys, "--codec", "prores", "--patch", output=tmp_path / "patch.mov")[0] == 0
     assert probe(tmp_path / "patch.mov").frames == 25
@@ -229,6 +234,7 @@ def test_a_patch_for_editors_and_a_comparison(files, capsys, tmp_path):
     assert probe(tmp_path / "both.mkv").width == 512
 
 
+@pytest.mark.slow
 def test_a_second_run_searches_nothing(files, capsys, tmp_path, monkeypatch):
     cache = tmp_path / "cache"
     assert run(files, capsys, "--cache-dir", str(cache))[0] == 0
@@ -240,6 +246,7 @@ def test_a_second_run_searches_nothing(files, capsys, tmp_path, monkeypatch):
         run(files, capsys, "--no-cache")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1"])
 def test_ctrl_c_and_other_signals_leave_nothing(files, tmp_path, name):
     command = [sys.executable, ROOT / "generate.py", "--video", files["video"], "--audio", files["audio"], "--output",

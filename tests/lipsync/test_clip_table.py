@@ -31,6 +31,7 @@ def test_no_lag_where_there_is_nothing_to_compare() -> None:
         assert lag(sound, Waveform(other, 16_000)) is None
 
 
+@pytest.mark.slow
 def test_a_row_for_every_video_and_why_others_have_none(checkpoint, folder, tmp_path, capsys) -> None:
     videos, faceless = tmp_path / "videos", range(4, 8)
     videos.mkdir()

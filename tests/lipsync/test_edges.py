@@ -56,6 +56,7 @@ ROWS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ROWS.values(), ids=ROWS)
 def test_segments(here, checkpoint, capsys, text):
     name = "s.jsonl" if text[0] in "{[" else "s.csv"

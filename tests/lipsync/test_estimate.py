@@ -31,12 +31,14 @@ def job(tmp_path: Path) -> Job:
     return Job(tmp_path / "person.mp4", words, tmp_path / "result.mp4")
 
 
+@pytest.mark.slow
 def test_stage_1_is_a_stage_of_the_estimate_as_of_the_report(pipeline: LipSyncPipeline, job: Job) -> None:
     found = estimate.estimate(pipeline, job)
     assert found.seconds["motion"] > 0 and "motion" in found.table() and not job.output.exists()
     assert found.seconds.keys() <= dub(pipeline, job).seconds.keys()
 
 
+@pytest.mark.slow
 def test_it_costs_what_is_read_and_what_is_said(
     pipeline: LipSyncPipeline, job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -138,6 +138,7 @@ def made(pipeline: LipSyncPipeline, folder: Path, output: Path, *teams: Group) -
     return np.stack(list(read_frames(output)))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("short_segments")
 @pytest.mark.parametrize("batch", [1, 2, 4])
 def test_one_process_or_three_or_one_that_goes_on_make_the_same_frames(
@@ -162,6 +163,7 @@ def test_one_process_or_three_or_one_that_goes_on_make_the_same_frames(
     assert np.array_equal(made(pipeline, folder, job.output, Group()), whole)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("short_segments")
 def test_without_memory_for_all_lanes_some_are_made_at_a_time(
     speaking: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]  # noqa: F811
@@ -179,6 +181,7 @@ def test_without_memory_for_all_lanes_some_are_made_at_a_time(
     assert "going on with 2 frames at a time" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("short_segments")
 def test_a_network_that_gives_no_picture_leaves_no_result(
     speaking: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch  # noqa: F811

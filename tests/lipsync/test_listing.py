@@ -16,7 +16,7 @@ def written(tmp_path, text, name="list.txt"):
     return tmp_path / name
 
 
-FLAGS = ["--test-video-dir", "/data", "--sample_path", "out"]
+FLAGS = ["--test_video_dir", "/data", "--sample_path", "out"]
 
 
 def test_a_pair_of_the_original_gets_the_originals_name(tmp_path):

@@ -40,6 +40,7 @@ def job(folder: Path, tmp_path: Path) -> Job:
     return Job(folder / "person.mp4", folder / "words.wav", tmp_path / "out" / "result.mp4")
 
 
+@pytest.mark.slow
 def test_the_files_are_those_that_one_thread_makes(pipeline: LipSyncPipeline, job: Job, tmp_path: Path) -> None:
     render_job = prepared(pipeline, job)
     files = [(tmp_path / f"{first}.mp4", (first, last)) for first, last in ((3, 16), (16, 25))]
@@ -53,6 +54,7 @@ def test_the_files_are_those_that_one_thread_makes(pipeline: LipSyncPipeline, jo
     assert len(counted) == 22
 
 
+@pytest.mark.slow
 def test_the_report_says_who_waited_and_for_whom(pipeline: LipSyncPipeline, job: Job) -> None:
     report = dub(pipeline, job)
     assert set(report.waited) == set(STAGES) <= set(report.seconds)
@@ -77,6 +79,7 @@ def broken(monkeypatch: pytest.MonkeyPatch, where: str, problem: BaseException, 
     monkeypatch.setattr(RenderJob, where, fails)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["_cut", "_spoken", "_composited", "encode"])
 @pytest.mark.parametrize("problem", [BadInput("the disk is full"), MemoryError(), ZeroDivisionError()])
 def test_what_goes_wrong_in_any_thread_is_raised_here_and_leaves_nothing(
@@ -101,6 +104,7 @@ def test_the_video_that_breaks_off_ends_it(
     assert list(job.output.parent.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_was_handed_to_the_encoder(
     pipeline: LipSyncPipeline, job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -123,6 +127,7 @@ def test_ctrl_c_keeps_what_was_handed_to_the_encoder(
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_memory_that_lacks_is_asked_for_in_halves_as_ever(
     checkpoint: Path, job: Job, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -141,6 +146,7 @@ def test_memory_that_lacks_is_asked_for_in_halves_as_ever(
         dub(LipSyncPipeline(checkpoint, SETTINGS), replace(job, output=job.output.with_name("other.mp4")))
 
 
+@pytest.mark.slow
 def test_a_profile_shows_each_stage_in_its_thread(checkpoint: Path, folder: Path, tmp_path: Path) -> None:
     profile = tmp_path / "new" / "profile.json"
     code = generate(

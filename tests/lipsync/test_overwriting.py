@@ -109,6 +109,7 @@ def test_names_without_endings(here: Path, form: str) -> None:
     assert refused(here, "--filelist", "l.txt", "--sample_path", ".")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["l.report.jsonl", "l.report.2024.jsonl", "l.report.0.jsonl", "l.report.log"])
 @pytest.mark.parametrize("text", FOREIGN)
 def test_what_is_called_as_a_report_and_is_none(here: Path, name: str, text: str, checkpoint: Path) -> None:
@@ -118,6 +119,7 @@ def test_what_is_called_as_a_report_and_is_none(here: Path, name: str, text: str
     assert refused(here, "--filelist", "l.csv", "--sample_path", ".", *model)
 
 
+@pytest.mark.slow
 def test_a_users_folder_beside_the_result_stays(here: Path, checkpoint: Path) -> None:
     """Even one that looks a little like ours."""
     mine = [here / "x.mp4.parts" / name for name in ("notes.txt", "0123456789abcdef/00000000-00000320.mp4")]
@@ -130,6 +132,7 @@ def test_a_users_folder_beside_the_result_stays(here: Path, checkpoint: Path) ->
     assert len(list((here / "x.mp4.parts").rglob("*"))) == 3 and (here / "x.mp4").exists()
 
 
+@pytest.mark.slow
 def test_a_long_name_works(here: Path, checkpoint: Path) -> None:
     name = "ä" * 125 + ".mp4"  # 254 bytes
     (here / "sub" / "l.csv").write_text(json.dumps({"video": "../a.mp4", "audio": "../w.wav", "output": name}))
@@ -146,6 +149,7 @@ def test_short_names_keep_their_neighbours_name() -> None:
     assert one != other and len(one.name) == len(other.name) == 255
 
 
+@pytest.mark.slow
 def test_two_runs_of_one_result(here: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = ["--video", "a.mp4", "--audio", "w.wav", "-o", "x.mp4", "--model_path", str(checkpoint),
            "--face_detector", "haar", "--no_cache"]  # fmt: skip

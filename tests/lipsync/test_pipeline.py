@@ -39,6 +39,7 @@ def spoken(pipeline, video, audio, **changes):
     return frames, np.stack(list(read_frames(video))), render_job.report()
 
 
+@pytest.mark.slow
 def test_frames_sound_and_time(pipeline, folder, tmp_path):
     output = tmp_path / "neuer Ordner" / "result.mp4"
     report = dub(pipeline, Job(folder / "person.mp4", folder / "words.wav", output))
@@ -51,6 +52,7 @@ def test_frames_sound_and_time(pipeline, folder, tmp_path):
     assert np.corrcoef(before, after[: len(before)])[0, 1] > 0.99
 
 
+@pytest.mark.slow
 def test_native_rate_is_kept_and_another_one_keeps_the_time(pipeline, folder, tmp_path):
     video, ntsc = tmp_path / "ntsc.mp4", Fraction(30000, 1001)
     write_video(video, talking(10), ntsc)
@@ -60,6 +62,7 @@ def test_native_rate_is_kept_and_another_one_keeps_the_time(pipeline, folder, tm
     assert (probe(tmp_path / "pal.mp4").fps, probe(tmp_path / "pal.mp4").frames) == (25, 25)
 
 
+@pytest.mark.slow
 def test_only_the_mouth_half_changes(pipeline, folder):
     after, before, _ = spoken(pipeline, folder / "person.mp4", folder / "words.wav", length="video")
     track = selector(pipeline, probe(folder / "person.mp4")).track("largest", 0, 20)
@@ -71,6 +74,7 @@ def test_only_the_mouth_half_changes(pipeline, folder):
         assert len(rows) > 0.1 * (x1 - x0) * (y1 - y0)
 
 
+@pytest.mark.slow
 def test_the_mouth_follows_the_sound_and_the_seed(pipeline, folder, tmp_path):
     other = tone(tmp_path / "other.wav", 1.0, pitch=900)
     one, _, _ = spoken(pipeline, folder / "person.mp4", folder / "words.wav", length="video")
@@ -80,6 +84,7 @@ def test_the_mouth_follows_the_sound_and_the_seed(pipeline, folder, tmp_path):
     assert not np.array_equal(one, two)
 
 
+@pytest.mark.slow
 def test_a_stretch_is_the_same_wherever_the_work_begins(pipeline, folder):
     render_job = prepared(pipeline, Job(folder / "person.mp4", folder / "words.wav", folder / "unused.mp4"))
     whole = np.stack(list(render_job.frames()))
@@ -87,6 +92,7 @@ def test_a_stretch_is_the_same_wherever_the_work_begins(pipeline, folder):
         assert np.array_equal(np.stack(list(render_job.frames(start, stop))), whole[start:stop])
 
 
+@pytest.mark.slow
 def test_segments_joined_are_the_whole(pipeline, folder, tmp_path, monkeypatch):
     monkeypatch.setattr("video.encoding.SEGMENT", 8)
     assert SEGMENT % 8 == 0
@@ -101,6 +107,7 @@ def test_segments_joined_are_the_whole(pipeline, folder, tmp_path, monkeypatch):
     assert all(np.array_equal(a, b) for a, b in pairs)
 
 
+@pytest.mark.slow
 def test_frames_without_a_face_pass_untouched_and_are_reported(pipeline, folder, tmp_path):
     video = tmp_path / "gap.mp4"
     write_video(video, talking(40, range(10, 30)), Fraction(25))
@@ -112,6 +119,7 @@ def test_frames_without_a_face_pass_untouched_and_are_reported(pipeline, folder,
         spoken(pipeline, video, folder / "words.wav", length="video", on_no_face="error")
 
 
+@pytest.mark.slow
 def test_only_the_edit_from_start_to_end_is_touched(pipeline, folder):
     after, before, report = spoken(
         pipeline, folder / "person.mp4", folder / "words.wav", length="video", start=0.2, end=0.52
@@ -124,6 +132,7 @@ def test_only_the_edit_from_start_to_end_is_touched(pipeline, folder):
         spoken(pipeline, folder / "person.mp4", folder / "words.wav", start=3.0)
 
 
+@pytest.mark.slow
 def test_only_what_is_edited_is_searched(pipeline, folder, tmp_path, monkeypatch):
     video = tmp_path / "long.mp4"
     write_video(video, talking(170), Fraction(25), preset="ultrafast")
@@ -133,6 +142,7 @@ def test_only_what_is_edited_is_searched(pipeline, folder, tmp_path, monkeypatch
     assert faces.finder.missing(0, 170) == [(0, 80), (160, 170)]
 
 
+@pytest.mark.slow
 def test_the_search_may_be_shared_out(pipeline, folder, tmp_path):
     video = tmp_path / "long.mp4"
     write_video(video, talking(170), Fraction(25), preset="ultrafast")
@@ -155,6 +165,7 @@ def test_nobody_is_waited_for_in_vain(pipeline, folder, tmp_path, caplog):
     assert "searching on alone" in caplog.text and job_plan.media.faces.finder.missing(0, 20) == [(0, 20)]
 
 
+@pytest.mark.slow
 def test_who_makes_a_stretch_alone_makes_it_as_who_makes_all(pipeline, folder, tmp_path):
     """Only the references of the shots in it are read, and no frame changes."""
     video = tmp_path / "cut.mp4"
@@ -166,11 +177,13 @@ def test_who_makes_a_stretch_alone_makes_it_as_who_makes_all(pipeline, folder, t
     assert len(prepared(pipeline, job, stretches=[]).turns[0].references.crops) == 0
 
 
+@pytest.mark.slow
 def test_a_still_picture_is_a_video_of_one_frame(pipeline, folder, tmp_path):
     dub(pipeline, Job(PORTRAIT, folder / "words.wav", tmp_path / "out.mp4"))
     assert probe(tmp_path / "out.mp4").frames == 25
 
 
+@pytest.mark.slow
 def test_a_fixed_box_needs_no_detector(pipeline, folder, tmp_path, monkeypatch):
     monkeypatch.setattr("lipsync.models.load_detector", None)
     video = tmp_path / "crop.mp4"
@@ -183,6 +196,7 @@ def test_a_fixed_box_needs_no_detector(pipeline, folder, tmp_path, monkeypatch):
     assert track.box(0) == Box(30, 10, 120, 120)
 
 
+@pytest.mark.slow
 def test_pads_make_the_cut_larger(pipeline, folder):
     info = probe(folder / "person.mp4")
     plain = selector(pipeline, info).track("largest", 0, 20)
@@ -192,6 +206,7 @@ def test_pads_make_the_cut_larger(pipeline, folder):
         selector(pipeline.adjusted(pads=(-90.0, -90.0, 0.0, 0.0)), info).track("largest", 0, 20)
 
 
+@pytest.mark.slow
 def test_what_is_heard_may_be_another_sound(pipeline, folder, tmp_path):
     heard = tone(tmp_path / "heard.wav", 0.6, pitch=500)
     job = Job(folder / "person.mp4", folder / "words.wav", tmp_path / "out.mov", heard=heard)
@@ -200,6 +215,7 @@ def test_what_is_heard_may_be_another_sound(pipeline, folder, tmp_path):
     assert np.allclose(read_sound(job.output).samples[:9600], read_sound(heard).samples, atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("silence", ["model", "close", "original"])
 def test_the_mouth_in_silence(pipeline, folder, tmp_path, silence):
     """Words for 0.4 s, then a second of silence; the face stands still."""
@@ -219,6 +235,7 @@ def test_the_mouth_in_silence(pipeline, folder, tmp_path, silence):
     assert np.array_equal(after[25], after[30])
 
 
+@pytest.mark.slow
 def test_no_picture_is_never_written(pipeline, folder, tmp_path, monkeypatch):
     monkeypatch.setattr(pipeline.models.synthesizer, "sampler", lambda clips: clips.faces * float("nan"))
     with pytest.raises(BadInput, match="gives no picture"):
@@ -232,6 +249,7 @@ def test_settings_of_the_loaded_model_cannot_be_adjusted(pipeline):
         pipeline.adjusted(seed=8)
 
 
+@pytest.mark.slow
 def test_memory_is_bounded(pipeline, folder, monkeypatch):
     """However long the result, at most two batches of frames are alive."""
     alive, most = 0, 0

@@ -65,6 +65,7 @@ def made(job):
     return sorted(path.name for path in job.output.parent.rglob("*.mp4"))
 
 
+@pytest.mark.slow
 def test_what_was_made_before_it_was_stopped_is_not_made_again(pipeline, job, whole, monkeypatch):
     with monkeypatch.context() as patch:
         interrupted(patch, pipeline, 3, KeyboardInterrupt())
@@ -85,6 +86,7 @@ def test_stopped_before_anything_is_finished_leaves_nothing(pipeline, job, monke
     assert list(job.output.parent.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_segments_of_other_settings_are_not_used_and_go_with_the_result(pipeline, job, whole, monkeypatch):
     with monkeypatch.context() as patch:
         interrupted(patch, pipeline, 3, KeyboardInterrupt())
@@ -95,6 +97,7 @@ def test_segments_of_other_settings_are_not_used_and_go_with_the_result(pipeline
     assert [path.name for path in job.output.parent.iterdir()] == [job.output.name]
 
 
+@pytest.mark.slow
 def test_a_hole_is_filled(pipeline, job, whole):
     parts = ChunkStore(job.output, cache_key(job, pipeline.settings, pipeline.models), "h264")
     with JobRunner(pipeline, job, keep=True) as runner:
@@ -108,6 +111,7 @@ def test_a_hole_is_filled(pipeline, job, whole):
     assert np.array_equal(np.stack(list(read_frames(job.output))), whole)
 
 
+@pytest.mark.slow
 def test_a_team_makes_what_one_makes(pipeline, job, whole, tmp_path):
     """Three of a team, one after the other, main last; the search goes through a cache of their own."""
     team = [JobRunner(pipeline, job, Group(rank, 3)) for rank in (2, 1, 0)]
@@ -121,6 +125,7 @@ def test_a_team_makes_what_one_makes(pipeline, job, whole, tmp_path):
     assert [path.name for path in job.output.parent.iterdir()] == [job.output.name]
 
 
+@pytest.mark.slow
 def test_a_team_that_lacks_one_is_not_complete(pipeline, job):
     (first, second) = (JobRunner(pipeline, job, Group(rank, 2)) for rank in (0, 1))
     first.prepare()
@@ -130,6 +135,7 @@ def test_a_team_that_lacks_one_is_not_complete(pipeline, job):
         second.finish()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["short", "torn"])
 def test_a_damaged_segment_is_made_again(pipeline, job, whole, damage):
     with pytest.raises(BadInput, match="damaged and is removed"), JobRunner(pipeline, job) as runner:
@@ -143,6 +149,7 @@ def test_a_damaged_segment_is_made_again(pipeline, job, whole, damage):
     assert np.array_equal(np.stack(list(read_frames(job.output))), whole)
 
 
+@pytest.mark.slow
 def test_the_video_as_it_was_is_as_long_as_the_result(pipeline, job):
     source = job.output.with_name("before.mp4")
     with JobRunner(pipeline.adjusted(first_frame=True), job, original=source) as runner:

@@ -110,6 +110,7 @@ def test_references_are_of_the_other_half_and_alike_in_pose_and_light(turning):
     assert all(seen == shown[0] for seen in shown[:50]) and all(seen == shown[-1] for seen in shown[50:])
 
 
+@pytest.mark.slow
 def test_where_nothing_is_known_of_pose_references_are_spread_over_the_half(turning):
     path, track = turning
     plain = shown_to(path, replace(track, alike=None))

@@ -33,6 +33,7 @@ def lines(here: Path) -> dict[str, dict[str, object]]:
     return {line["output"]: line for line in map(json.loads, texts)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", ["prepare", "render"])
 def test_a_bug_in_one_row(here, checkpoint, monkeypatch, capsys, step):
     before = getattr(LipSyncPipeline, step)
@@ -55,6 +56,7 @@ def test_a_bug_in_one_row(here, checkpoint, monkeypatch, capsys, step):
     assert run(checkpoint) == 0 and (here / "out" / "b.mp4").exists()
 
 
+@pytest.mark.slow
 def test_a_row_that_cannot_be_used(here, checkpoint, capsys):
     """Its number is out of range: the others are made, and the report has its sentence, without any of its files."""
     rows = "a.mp4,w.wav,a.mp4,20\nb.mp4,w.wav,b.mp4,1e30\nc.mp4,w.wav,,nan\n"
@@ -72,6 +74,7 @@ def test_a_bug_of_a_single_result_raises(here, checkpoint, monkeypatch):
                   "--face_detector", "haar"])  # fmt: skip
 
 
+@pytest.mark.slow
 def test_no_room_for_the_report(here, checkpoint, monkeypatch, capsys):
     """What was made counts, and the exit code says that something went wrong."""
     def full(self, line):

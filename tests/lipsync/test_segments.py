@@ -101,6 +101,7 @@ def changed(frames: list[np.ndarray], before: list[np.ndarray]) -> tuple[list[in
                  for side in (slice(0, 256), slice(256, 512)))  # fmt: skip
 
 
+@pytest.mark.slow
 def test_each_says_its_own_and_both_are_heard(pipeline, couple, folder, tmp_path):
     tone(tmp_path / "anna.wav", 0.4, 300)
     tone(tmp_path / "bert.wav", 0.4, 700)
@@ -119,6 +120,7 @@ def test_each_says_its_own_and_both_are_heard(pipeline, couple, folder, tmp_path
     assert not loud[:1000].any() and loud[2000:9000].any()
 
 
+@pytest.mark.slow
 def test_a_segment_hears_its_own_sound_from_its_start(pipeline, couple, tmp_path):
     """The same words said at 0.2 s are the same mouths, 5 frames later, if the video stands still."""
     tone(tmp_path / "words.wav", 0.6)
@@ -131,6 +133,7 @@ def test_a_segment_hears_its_own_sound_from_its_start(pipeline, couple, tmp_path
     assert all(np.abs(a.astype(int) - b).max() <= 1 for a, b in zip(first[:10], second[8:18], strict=True))
 
 
+@pytest.mark.slow
 def test_one_sound_for_all_is_heard_by_each_at_its_own_time(pipeline, couple, folder, tmp_path):
     listing = tmp_path / "who.jsonl"
     listing.write_text('{"start": 0.2, "end": 0.4}\n')
@@ -141,6 +144,7 @@ def test_one_sound_for_all_is_heard_by_each_at_its_own_time(pipeline, couple, fo
     assert all(np.array_equal(a, b) for a, b in pairs) and job_plan.media.output_sound == words
 
 
+@pytest.mark.slow
 def test_one_face_cannot_say_two_things(pipeline, couple, folder, tmp_path):
     listing = tmp_path / "who.csv"
     listing.write_text("start,end,face\n0,0.5,largest\n0.4,0.8,index:0\n")

@@ -73,6 +73,7 @@ def listen(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return counts
 
 
+@pytest.mark.slow
 def test_short_results_are_made_together_and_a_broken_video_stops_none(
     speaking: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch  # noqa: F811
 ) -> None:
@@ -96,6 +97,7 @@ def test_short_results_are_made_together_and_a_broken_video_stops_none(
     assert all(np.array_equal(again[name], frames) for name, frames in videos.items())  # whoever is beside it
 
 
+@pytest.mark.slow
 def test_a_frame_that_is_no_picture_is_the_fault_of_its_result_alone(
     speaking: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch  # noqa: F811
 ) -> None:
@@ -116,6 +118,7 @@ def test_a_frame_that_is_no_picture_is_the_fault_of_its_result_alone(
     assert len(made(tmp_path)) == account.done and not list(tmp_path.glob("*.parts"))
 
 
+@pytest.mark.slow
 def test_without_memory_for_one_frame_each_is_accounted_for(
     speaking: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch  # noqa: F811
 ) -> None:
@@ -131,6 +134,7 @@ def test_without_memory_for_one_frame_each_is_accounted_for(
     assert all(isinstance(problem, OutOfMemory) for problem in account.problems) and not list(tmp_path.glob("*.m*"))
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_all_lanes_and_leaves_nothing_half_done(
     speaking: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch  # noqa: F811
 ) -> None:

@@ -18,6 +18,7 @@ from video import probe, read_frames, write_video
 SETTINGS = Settings(detector="haar", device="cpu", precision="fp32", cache=None)
 
 
+@pytest.mark.slow
 def test_a_preview_is_a_moment_of_the_result(checkpoint, folder, tmp_path):
     job = Job(folder / "person.mp4", folder / "words.wav", tmp_path / "still.png")
     still = preview(checkpoint, SETTINGS, job, 0.4)
@@ -31,6 +32,7 @@ def test_a_preview_is_a_moment_of_the_result(checkpoint, folder, tmp_path):
             preview(checkpoint, SETTINGS, job, moment)
 
 
+@pytest.mark.slow
 def test_the_contact_sheet_shows_who_is_there_when(tmp_path):
     video = tmp_path / "clip.mp4"
     write_video(video, talking(60, range(20, 40)), Fraction(25), preset="ultrafast")
@@ -42,6 +44,7 @@ def test_the_contact_sheet_shows_who_is_there_when(tmp_path):
         contact_sheet(video, SETTINGS)
 
 
+@pytest.mark.slow
 def test_a_dry_run_says_what_and_how_long_and_writes_nothing(checkpoint, folder, tmp_path):
     job = Job(folder / "person.mp4", folder / "words.wav", tmp_path / "out" / "result.mp4")
     found = estimate(

@@ -64,6 +64,7 @@ def spoken(pipeline, video, words, **changes):
     return frames, before, render_job.report(), render_job
 
 
+@pytest.mark.slow
 def test_the_edit_fades_to_the_original_and_back(pipeline, video, folder):
     faded, before, report, _ = spoken(pipeline, video, folder / "words.wav")
     forced, *_ = spoken(pipeline, video, folder / "words.wav", strict_pose="force")
@@ -78,6 +79,7 @@ def test_the_edit_fades_to_the_original_and_back(pipeline, video, folder):
     assert (faded == before).all(axis=3)[untouched].all()
 
 
+@pytest.mark.slow
 def test_keep_leaves_just_those_frames_and_force_none(pipeline, video, folder):
     kept, before, report, _ = spoken(pipeline, video, folder / "words.wav", strict_pose="keep")
     asked = pipeline.models.landmarks.asked
@@ -89,12 +91,14 @@ def test_keep_leaves_just_those_frames_and_force_none(pipeline, video, folder):
     assert pipeline.models.landmarks.asked == asked == 36  # who forces asks for no points
 
 
+@pytest.mark.slow
 def test_any_stretch_fades_as_the_whole_does(pipeline, video, folder):
     whole, *_, render_job = spoken(pipeline, video, folder / "words.wav")
     for start, stop in ((8, 12), (11, 25), (20, 36), (16, 18)):
         assert np.array_equal(np.stack(list(render_job.frames(start, stop))), whole[start:stop])
 
 
+@pytest.mark.slow
 def test_an_aligned_face_fades_at_the_same_frames(pipeline, video, folder):
     pipeline = copy(pipeline)
     pipeline.models.synthesizer.framing = "aligned"
@@ -103,11 +107,13 @@ def test_an_aligned_face_fades_at_the_same_frames(pipeline, video, folder):
     assert (faded[13] != before[13]).any() and (faded[22] != before[22]).any()
 
 
+@pytest.mark.slow
 def test_a_box_that_is_given_is_not_judged(pipeline, video, folder):
     _, _, report, _ = spoken(pipeline, video, folder / "words.wav", box=(40.0, 150.0, 60.0, 160.0))
     assert report.edited == 36 and pipeline.models.landmarks.asked == 0
 
 
+@pytest.mark.slow
 def test_it_is_said_in_a_sentence(pipeline, video, folder, tmp_path, capsys):
     report = dub(pipeline, Job(video, folder / "words.wav", tmp_path / "result.mp4"))
     said = [line for line in capsys.readouterr().err.splitlines() if "--strict_pose force" in line]

@@ -49,6 +49,7 @@ def mouth(path: Path) -> np.ndarray:
     return np.stack(list(read_frames(path))).astype(float)
 
 
+@pytest.mark.slow
 def test_motion_goes_out_and_comes_back_in(here: Path, model: Path, tmp_path: Path) -> None:
     whole, again = tmp_path / "whole.mkv", tmp_path / "again.mkv"
     assert speak(here, model, whole, "--motion_out", tmp_path / "lips" / "lips.npz") == 0
@@ -64,6 +65,7 @@ def test_motion_goes_out_and_comes_back_in(here: Path, model: Path, tmp_path: Pa
     assert not np.array_equal(mouth(whole), mouth(again))
 
 
+@pytest.mark.slow
 def test_the_style_video_counts_by_its_strength(here: Path, model: Path, tmp_path: Path) -> None:
     def motion(*extra: object) -> np.ndarray:
         assert speak(here, model, tmp_path / "o.mkv", "--motion_out", tmp_path / "lips.npz", *extra) == 0
@@ -81,6 +83,7 @@ def test_the_style_video_counts_by_its_strength(here: Path, model: Path, tmp_pat
     assert len(slow) == 7 and np.allclose(slow, own[:14:2], atol=1e-3)  # the lips move by time, not by frame
 
 
+@pytest.mark.slow
 def test_a_silent_video_or_a_still_speaks_like_nobody(
     here: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -92,6 +95,7 @@ def test_a_silent_video_or_a_still_speaks_like_nobody(
     assert speak(here, model, tmp_path / "o.mkv", "--video", tmp_path / "still.png") == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "code", "says"),
     [
@@ -111,6 +115,7 @@ def test_a_bad_style_video_is_one_sentence(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_bad_motion_is_one_sentence(
     here: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -148,6 +153,7 @@ def test_a_long_video_is_seen_in_stretches() -> None:
     assert sum(map(len, some)) == STRETCHES * STRETCH and some[0].start == 0 and some[-1].stop == 90_000
 
 
+@pytest.mark.slow
 def test_estimate_and_preview_know_style(
     here: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -156,6 +162,7 @@ def test_estimate_and_preview_know_style(
     assert speak(here, model, tmp_path / "o.png", "--preview", "0.2", "--style_video", here / "other.mp4") == 0
 
 
+@pytest.mark.slow
 def test_a_part_of_a_long_video_has_the_manner_of_the_whole(model: Path, tmp_path: Path) -> None:
     """Though the faces of other parts are searched for nothing else."""
     sound = tone(tmp_path / "long.wav", 6.8, 150)

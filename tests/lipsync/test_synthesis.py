@@ -41,6 +41,7 @@ def failing(synthesizer: Synthesizer, problem: BaseException, above: int):
     synthesizer.sampler = speak
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "problem",
     [
@@ -72,6 +73,7 @@ def test_another_problem_is_a_bug(synthesizer):
     assert not lacks_memory(ValueError("out of memory"))
 
 
+@pytest.mark.slow
 def test_a_frame_depends_on_its_slot_alone(synthesizer):
     """Bit for bit, whoever else is in the batch."""
     whole = synthesizer(range(8), NetworkInputs(*crops(8)))
@@ -79,6 +81,7 @@ def test_a_frame_depends_on_its_slot_alone(synthesizer):
     assert np.array_equal(synthesizer(some, NetworkInputs(*crops(8)).part(some)), whole[some])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("broken", ["nan", "blank"])
 def test_no_picture_is_repeated_in_float32(checkpoint, said, broken):
     synthesizer = Synthesizer(checkpoint, replace(SETTINGS, precision="bf16"), said.append)

@@ -51,6 +51,7 @@ def motion(model: Path, job: Job, within: tuple[int, int] | None = None, **setti
     return turn.motion
 
 
+@pytest.mark.slow
 def test_a_part_moves_as_in_the_whole(model: Path, job: Job) -> None:
     whole = motion(model, job)
     assert whole.shape == (170, 4) and np.isfinite(whole).all() and whole.std(axis=0).max() > 1e-4
@@ -58,6 +59,7 @@ def test_a_part_moves_as_in_the_whole(model: Path, job: Job) -> None:
     assert np.array_equal(motion(model, job, (60, 130)), whole)
 
 
+@pytest.mark.slow
 def test_what_is_hushed_is_not_heard(model: Path, job: Job, tmp_path: Path) -> None:
     t = np.arange(6 * 16_000) / 16_000
     words = np.where(t < 3, np.sin(2 * np.pi * 300 * t) * (0.5 + 0.4 * np.sin(2 * np.pi * 5 * t)), 0)

@@ -46,6 +46,7 @@ def speak(folder: Path, checkpoint: Path, tmp_path: Path):
     return output, lambda *more: run("generate.py", *words, *more)
 
 
+@pytest.mark.slow
 def test_generation_needs_none(speak) -> None:
     output, generate = speak
     made = generate("--box", "20", "150", "80", "200")
@@ -53,6 +54,7 @@ def test_generation_needs_none(speak) -> None:
     assert probe(output).frames == 25
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["haar", "auto"])
 def test_who_has_no_detector_is_told_what_to_do(speak, name: str) -> None:
     output, generate = speak
@@ -63,6 +65,7 @@ def test_who_has_no_detector_is_told_what_to_do(speak, name: str) -> None:
     assert not output.exists()
 
 
+@pytest.mark.slow
 def test_a_training_step_needs_none(tmp_path: Path) -> None:
     for number in range(2):
         save_clip(tmp_path / "data" / "train" / "ann" / f"clip{number}.npz", talking(number, frames=12))

@@ -48,6 +48,7 @@ def test_latents_have_unit_deviation() -> None:
     assert torch.allclose(latents.std(dim=(0, 2, 3)), torch.ones(4), atol=0.05)
 
 
+@pytest.mark.slow
 def test_faces_are_learnt_and_every_parameter_has_a_part() -> None:
     torch.manual_seed(0)
     model, batch = Autoencoder(TINY), stack([window(talking(n), 3, 1, 10) for n in range(4)])

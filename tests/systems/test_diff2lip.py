@@ -57,6 +57,7 @@ def test_the_denoiser_takes_the_visible_half_from_the_face_not_from_x_t(config: 
         assert torch.equal(model.denoise(x_t, t, conditions), model.denoise(other, t, conditions))
 
 
+@pytest.mark.slow
 @BOTH
 def test_everything_that_it_may_see_matters(config: Diff2LipConfig) -> None:
     model, x_t, t, batch = filled(config), noise(), torch.full((4,), 500), clips()

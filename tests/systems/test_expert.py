@@ -48,6 +48,7 @@ def test_it_sees_the_lower_half_alone() -> None:
     assert not torch.equal(judge.embed_faces(faces), judge.embed_faces(clips.faces))
 
 
+@pytest.mark.slow
 def test_untrained_it_guesses() -> None:
     guessed = retrieval_accuracy(expert(), batch(0, 12))
     assert guessed["against_one"] == pytest.approx(0.5, abs=0.15)
@@ -64,6 +65,7 @@ def test_sounds_of_other_clips_are_no_negatives() -> None:
         judge.losses(replace(clips, clip=None), Generator())
 
 
+@pytest.mark.slow
 def test_a_little_practice_makes_it_better_on_clips_it_never_saw() -> None:
     judge, unseen = expert(), batch(1000, 12)
     before = retrieval_accuracy(judge, unseen)

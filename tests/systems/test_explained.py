@@ -29,6 +29,7 @@ def test_a_short_run_rises_and_falls_in_the_same_shares() -> None:
     assert whole.changed(["train.steps=150", "train.warmup=3"]).train.warmup == 3
 
 
+@pytest.mark.slow
 def test_train_says_what_is_missing_and_lists_settings(tmp_path: Path) -> None:
     def run(*args: str) -> tuple[int, str, str]:
         done = subprocess.run(

@@ -31,6 +31,7 @@ def part(clips: ClipBatch, rows: slice, frames: slice) -> ClipBatch:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampler", ["ddim", "ddpm", "dpm++"])
 @pytest.mark.parametrize("config", [PAPER, OURS], ids=["paper", "ours"])
 def test_same_seed_same_faces(config: Diff2LipConfig, sampler: str) -> None:
@@ -44,6 +45,7 @@ def test_same_seed_same_faces(config: Diff2LipConfig, sampler: str) -> None:
     assert torch.equal(other[..., :16, :], CLIPS.faces[..., :16, :])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampler", ["ddim", "ddpm", "dpm++"])
 def test_any_division_of_the_work_gives_the_same_faces(sampler: str) -> None:
     speaker = FaceSampler(speaking(), SampleConfig(sampler, "3"))  # type: ignore[arg-type]
@@ -62,6 +64,7 @@ def test_frames_of_a_clip_start_from_one_noise() -> None:
     assert torch.allclose(faces, faces[:, :1].expand_as(faces), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_noise_depends_on_seed_and_draw_alone() -> None:
     one, other = FaceSampler(speaking(), seed=1), FaceSampler(speaking(PAPER), seed=1)
     assert one.noise(0).shape == (1, 3, 32, 32)
@@ -69,6 +72,7 @@ def test_noise_depends_on_seed_and_draw_alone() -> None:
     assert len({float(FaceSampler(speaking(), seed=s).noise(d).sum()) for s in (1, 2) for d in (0, 1, 2)}) == 6
 
 
+@pytest.mark.slow
 def test_it_leaves_the_system_as_it_is_and_stored_weights_change_no_face() -> None:
     system = speaking()
     faces = FaceSampler(system, FEW, precision=torch.bfloat16)(CLIPS)
@@ -105,6 +109,7 @@ def test_the_ratio_is_of_the_lower_half_in_decibels() -> None:
     assert validation.psnr_of_mouth_half(faces, truth) == pytest.approx(20, abs=1e-3)  # 10 log10(2^2 / 0.2^2)
 
 
+@pytest.mark.slow
 def test_a_system_that_hears_is_told_from_one_that_does_not() -> None:
     class Deaf(Diff2Lip):
         def conditions(self, clips: ClipBatch, noise: torch.Tensor):  # type: ignore[no-untyped-def]
@@ -118,6 +123,7 @@ def test_a_system_that_hears_is_told_from_one_that_does_not() -> None:
     assert figures["reference_db"] == validation.psnr_of_mouth_half(CLIPS.reference, CLIPS.faces)
 
 
+@pytest.mark.slow
 def test_a_strip_shows_reference_truth_and_both_sounds() -> None:
     picture = validation.strip(speaking(), part(CLIPS, slice(None), slice(0, 1)))
     assert picture.shape == (2 * 32, 4 * 32, 3) and picture.dtype == "uint8"

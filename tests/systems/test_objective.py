@@ -58,6 +58,7 @@ def seed(number: int = 0) -> Generator:
     return Generator().manual_seed(number)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("config", "loss", "term"),
     [(PAPER, PAPER_LOSS, term) for term in TERMS] + [(OURS, OUR_LOSS, term) for term in TERMS if term != "variational"],
@@ -75,6 +76,7 @@ def test_every_term_alone_teaches_the_network(config: Diff2LipConfig, loss: Obje
     assert rival is None or all(p.grad is None for p in rival.parameters())  # the network's terms never reach it
 
 
+@pytest.mark.slow
 @BOTH
 def test_a_weight_is_a_factor_of_its_term(config: Diff2LipConfig, loss: ObjectiveConfig) -> None:
     thrice = replace(loss, **{name: 3 * getattr(loss, name) for name in TERMS})
@@ -86,6 +88,7 @@ def test_a_weight_is_a_factor_of_its_term(config: Diff2LipConfig, loss: Objectiv
     )
 
 
+@pytest.mark.slow
 @BOTH
 def test_every_parameter_of_every_network_learns(config: Diff2LipConfig, loss: ObjectiveConfig) -> None:
     """Branches that start at zero wake one after another: at the fifth step every parameter has a gradient."""
@@ -101,6 +104,7 @@ def test_every_parameter_of_every_network_learns(config: Diff2LipConfig, loss: O
     assert [name for name, p in trained.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0] == []
 
 
+@pytest.mark.slow
 def test_a_fixed_sound_encoder_is_in_no_objective() -> None:
     trained = training(OURS, replace(OUR_LOSS, train_audio_encoder=False))
     heard = set(trained.model.network.audio_encoder.parameters())
@@ -108,11 +112,13 @@ def test_a_fixed_sound_encoder_is_in_no_objective() -> None:
     assert set(trained.model.network.audio_encoder_to_style.parameters()) <= set(trained.objectives()["network"])
 
 
+@pytest.mark.slow
 def test_what_judges_is_no_part_of_the_state() -> None:
     names = set(training(PAPER, PAPER_LOSS).state_dict())
     assert all(name.startswith(("model.", "discriminator.")) for name in names)
 
 
+@pytest.mark.slow
 def test_the_discriminator_learns_to_tell_and_does_not_teach_the_network() -> None:
     trained = training(OURS, only(OUR_LOSS, "adversarial"))
     judged = trained.losses(clips(), seed())["discriminator"]["hinge"]
@@ -135,6 +141,7 @@ LATE = replace(
 )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_what_a_late_discriminator_says_counts_late() -> None:
     trained = training(OURS, LATE)
     for step, counts in ((0, False), (2, False), (3, True)):
@@ -146,6 +153,7 @@ def test_what_a_late_discriminator_says_counts_late() -> None:
         assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in trained.model.parameters()) == counts
 
 
+@pytest.mark.slow
 def test_a_discriminator_of_the_lower_rows_sees_no_others() -> None:
     trained = training(OURS, LATE).eval()
     assert trained.discriminator is not None
@@ -155,6 +163,7 @@ def test_a_discriminator_of_the_lower_rows_sees_no_others() -> None:
     assert torch.equal(trained.discriminator(faces)[0], trained.discriminator(other)[0])
 
 
+@pytest.mark.slow
 def test_a_discriminator_is_tuned_by_itself() -> None:
     update = Update(training(OURS, LATE), TrainConfig(learning_rate=1e-3, batch=2), torch.device("cpu"), Group())
     update(iter([clips()]), 0, lambda: False)
@@ -162,6 +171,7 @@ def test_a_discriminator_is_tuned_by_itself() -> None:
     assert (network["lr"], judge["lr"]) == (1e-3, 2e-3) and judge["betas"] == (0.0, 0.99) != network["betas"]
 
 
+@pytest.mark.slow
 @BOTH
 def test_the_losses_ignore_the_visible_half(
     config: Diff2LipConfig, loss: ObjectiveConfig, monkeypatch: pytest.MonkeyPatch
@@ -177,6 +187,7 @@ def test_the_losses_ignore_the_visible_half(
     assert all(not torch.allclose(hidden[name], value, rtol=1e-3) for name, value in plain.items())
 
 
+@pytest.mark.slow
 @BOTH
 def test_losses_are_a_function_of_the_generator(config: Diff2LipConfig, loss: ObjectiveConfig) -> None:
     trained = training(config, loss)
@@ -184,6 +195,7 @@ def test_losses_are_a_function_of_the_generator(config: Diff2LipConfig, loss: Ob
     assert all(torch.equal(one[name], same[name]) and not torch.equal(one[name], other[name]) for name in one)
 
 
+@pytest.mark.slow
 def test_the_variational_term_trains_the_variance_alone() -> None:
     trained = training(PAPER, only(PAPER_LOSS, "variational"))
     trained.losses(clips(), seed())["network"]["variational"].backward()  # type: ignore[no-untyped-call]
@@ -191,6 +203,7 @@ def test_the_variational_term_trains_the_variance_alone() -> None:
     assert gradient is not None and (gradient[:3] == 0).all() and gradient[3:].abs().sum() > 0
 
 
+@pytest.mark.slow
 def test_made_from_eps_an_x0_counts_as_far_as_there_is_signal(monkeypatch: pytest.MonkeyPatch) -> None:
     """At the last timestep, where x0 made from eps is noise, the terms on x0 say next to nothing."""
     trained = training(PAPER, PAPER_LOSS)
@@ -203,6 +216,7 @@ def test_made_from_eps_an_x0_counts_as_far_as_there_is_signal(monkeypatch: pytes
         assert 0 < terms[len(diffusion) - 1][name] < 0.01 * terms[200][name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shared", [True, False])
 def test_the_frames_of_a_sequence_may_share_their_timestep(shared: bool) -> None:
     trained = training(OURS, replace(OUR_LOSS, shared_step=shared))
@@ -210,6 +224,7 @@ def test_the_frames_of_a_sequence_may_share_their_timestep(shared: bool) -> None
     assert (steps == steps[:, :1]).all().item() is shared
 
 
+@pytest.mark.slow
 @BOTH
 def test_a_perfect_answer_costs_nothing(
     config: Diff2LipConfig, loss: ObjectiveConfig, monkeypatch: pytest.MonkeyPatch
@@ -237,6 +252,7 @@ def test_the_mouth_counts_most_where_the_mouth_is() -> None:
     assert (mouth_emphasis(32, 1.0) == 1).all()
 
 
+@pytest.mark.slow
 def test_one_clip_is_learnt_by_heart() -> None:
     """The masked error of the one-step prediction falls below a third within 30 small steps."""
     unet = replace(OURS.unet, patch=2, attention_resolutions=())

@@ -53,6 +53,7 @@ def test_wav2lips_expert_has_the_published_keys_and_shapes() -> None:
     assert {key: list(value.shape) for key, value in own.items()} == {key: list(s) for key, s in published.items()}
 
 
+@pytest.mark.slow
 def test_wav2lips_expert_is_known_by_its_keys(tmp_path: Path) -> None:
     torch.manual_seed(0)
     made = Wav2LipExpert(Wav2LipExpertConfig()).eval()

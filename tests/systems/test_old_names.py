@@ -51,6 +51,7 @@ def test_so_are_settings_of_the_command_line() -> None:
     assert current_names(dict, {"sound": 1}) == {"sound": 1}
 
 
+@pytest.mark.slow
 def test_a_training_that_was_begun_by_old_names_goes_on(tmp_path: Path) -> None:
     data, run = tmp_path / "data", tmp_path / "run"
     save_clip(data / "train" / "ann" / "clip.npz", talking(0, frames=12))

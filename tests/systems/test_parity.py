@@ -101,12 +101,14 @@ def test_the_released_network_has_the_released_keys_and_shapes() -> None:
     assert sum(value.numel() for value in network.parameters()) == 101_670_630
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["tiny64/forward_t0", "tiny64/forward_t40", "tiny64/forward_t960"])
 def test_the_network_says_what_the_original_says(name: str) -> None:
     given, denoise = case("tiny64", 2)
     assert distance(denoise(given["noise"], torch.full((2,), int(name.split("_t")[1]))), name) < FORWARD
 
 
+@pytest.mark.slow
 def test_the_network_of_the_released_depth_says_what_the_original_says() -> None:
     given, denoise = case("tiny128", 1)
     assert distance(denoise(given["noise"], torch.tensor([500])), "tiny128/forward_t500") < FORWARD
@@ -120,6 +122,7 @@ def test_the_system_composes_the_networks_input_as_the_original_does() -> None:
     assert distance(output, "tiny64/forward_t40") < FORWARD
 
 
+@pytest.mark.slow
 def test_the_sampling_loop_ends_where_the_original_ends() -> None:
     given, denoise = case("tiny128", 1)
     ours = sample(denoise, given["noise"], Diffusion(DiffusionConfig()), SampleConfig(spacing="ddim5"), no_noise)
@@ -128,6 +131,7 @@ def test_the_sampling_loop_ends_where_the_original_ends() -> None:
     assert distance(composite, "tiny128/composite") < LOOP
 
 
+@pytest.mark.slow
 def test_the_sampling_loop_ends_where_the_original_ends_without_saturating() -> None:
     given, denoise = damped("tiny64", 1)
     ours = sample(denoise, given["noise"][:1], Diffusion(DiffusionConfig()), SampleConfig(), no_noise)

@@ -55,6 +55,7 @@ def test_without_diffusers_its_autoencoder_is_one_sentence(tmp_path: Path) -> No
         load_autoencoder(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not DIFFUSERS, reason="needs diffusers")
 def test_a_folder_of_diffusers_is_an_autoencoder(tmp_path: Path) -> None:
     from diffusers import AutoencoderKL

@@ -18,6 +18,7 @@ from systems.registry import build, describe, load, load_system, presets
 MODELS = pytest.mark.parametrize(("name", "config"), [("diff2lip", PAPER), ("diff2lip", OURS), ("sync", SMALL)])
 
 
+@pytest.mark.slow
 @MODELS
 def test_what_is_saved_is_what_is_loaded(tmp_path: Path, name: str, config: object) -> None:
     model = build(name, config)

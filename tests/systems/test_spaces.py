@@ -96,6 +96,7 @@ def test_latents_are_not_clipped_and_pixels_are() -> None:
     assert pixels.shape == (3, 32, 32) and pixels.sampling.clip and isinstance(pixels.space, Pixels)
 
 
+@pytest.mark.slow
 def test_all_of_the_network_learns_and_no_autoencoder() -> None:
     model = system("bottleneck")
     model.network.requires_grad_(True)
@@ -144,6 +145,7 @@ def with_parts(folder: Path, *names: str) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("preset", "settings", "has"),
     [("syncdiff-small", SYNCDIFF, ["autoencoder"]), ("style-small", [*STYLE, "model.unet.patch=2"], ["motion"])],
@@ -164,6 +166,7 @@ def test_it_trains_resumes_and_is_a_model_where_it_was_trained(
     assert registry.load_system(tmp_path / "whole" / "weights.safetensors").config == found.config
 
 
+@pytest.mark.slow
 def test_an_autoencoder_that_is_missing_or_another_one_is_one_sentence(data: Path, tmp_path: Path) -> None:
     folder = with_parts(tmp_path / "parts", "autoencoder")
     train("syncdiff-small", data, tmp_path / "run", components=folder, device="cpu",
@@ -183,6 +186,7 @@ def test_the_default_is_pixels() -> None:
     assert SyncDiffConfig().latents == () and SyncDiffConfig().network.in_channels == 9
 
 
+@pytest.mark.slow
 def test_a_renderer_in_pixels_may_begin_as_a_diff2lip(
     data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

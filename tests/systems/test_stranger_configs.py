@@ -45,6 +45,7 @@ CHANGES: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CHANGES)
 def test_impossible_sizes_are_refused_at_once(tmp_path: Path, name: str) -> None:
     system, changes = CHANGES[name]

@@ -59,6 +59,7 @@ def test_the_denoiser_never_sees_the_hidden_half_of_its_own_frame(config: SyncDi
     assert torch.equal(output(model, batch), output(model, replace(batch, faces=faces)))
 
 
+@pytest.mark.slow
 @BOTH
 @pytest.mark.parametrize("kind", ["none", "bottleneck", "full"])
 def test_everything_that_it_may_see_matters(config: SyncDiffConfig, kind: str) -> None:
@@ -100,6 +101,7 @@ def test_the_pose_is_the_frame_before() -> None:
     assert torch.equal(alone[:, 0, :, :16], batch.faces[:, 0, :, :16]) and (alone[:, 0, :, HIDDEN] == 0).all()
 
 
+@pytest.mark.slow
 def test_a_history_is_the_frames_before_in_their_order() -> None:
     config = replace(MEL, pose=replace(MEL.pose, history=3))
     model, batch = filled(config), clips(config)
@@ -133,6 +135,7 @@ def test_what_was_visible_comes_back_bit_for_bit(config: SyncDiffConfig) -> None
     assert torch.equal(finished[..., HIDDEN, :], made[..., HIDDEN, :])
 
 
+@pytest.mark.slow
 @BOTH
 def test_same_seed_same_faces(config: SyncDiffConfig) -> None:
     faces = FaceSampler(filled(config), FEW)(clips(config))
@@ -141,6 +144,7 @@ def test_same_seed_same_faces(config: SyncDiffConfig) -> None:
     assert not torch.equal(faces, FaceSampler(filled(config), FEW, seed=8)(clips(config)))
 
 
+@pytest.mark.slow
 @BOTH
 def test_frames_are_made_after_the_one_that_was_made(config: SyncDiffConfig) -> None:
     """Not after the real one: what the truth shows in the hidden half is of no consequence."""
@@ -159,6 +163,7 @@ def test_frames_are_made_after_the_one_that_was_made(config: SyncDiffConfig) -> 
     assert not torch.allclose(other[:, 1:], whole[:, 1:], atol=1e-6)  # it goes on from frame to frame
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", [STEADY, MEL], ids=["avhubert", "mel"])
 def test_clips_that_are_made_together_do_not_see_each_other(config: SyncDiffConfig) -> None:
     speaker, batch = FaceSampler(filled(config), FEW), clips(config, number=3)

@@ -65,6 +65,7 @@ def total(losses: Mapping[str, Mapping[str, Tensor]]) -> Tensor:
     return torch.stack([value for terms in losses.values() for value in terms.values()]).sum()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("config", "kind"), [(PAPER, "none"), (PAPER, "bottleneck"), (PAPER, "full"), (MEL, "bottleneck")]
 )
@@ -101,6 +102,7 @@ def test_a_sound_encoder_can_be_kept_whole(config: SyncDiffConfig) -> None:
     assert all(p.requires_grad for p in trained.model.network.hearing.norm.parameters())
 
 
+@pytest.mark.slow
 @BOTH
 def test_losses_are_a_function_of_the_generator(config: SyncDiffConfig) -> None:
     one, same, other = (
@@ -123,6 +125,7 @@ def test_poses_in_training_are_noisy_and_sometimes_hide_the_mouth() -> None:
     assert torch.equal(hidden[..., :16, :], batch.faces[..., :16, :]) and (hidden[..., 16:, :] == 0).all()
 
 
+@pytest.mark.slow
 def test_own_frames_take_the_place_of_real_ones_more_and_more_often() -> None:
     batch = clips(MEL, frames=3)
     plain = replace(OWN, pose_noise=0.0, pose_hidden=0.0, own_warmup=2)
@@ -142,6 +145,7 @@ def test_own_frames_take_the_place_of_real_ones_more_and_more_often() -> None:
     assert shares == [0.125, 0.25, 0.375, 0.5, 0.5, 0.5]
 
 
+@pytest.mark.slow
 def test_one_clip_is_learnt_by_heart() -> None:
     """The masked error of the one-step prediction falls below a third within 40 small steps."""
     config = replace(
@@ -213,6 +217,7 @@ def test_a_file_that_would_run_something_is_not_run(tmp_path: Path) -> None:
         adopt_avhubert(AvHubert(EARS), tmp_path / "base.pt", "--audio_encoder base.pt")
 
 
+@pytest.mark.slow
 def test_the_small_preset_trains_and_resumes_bit_for_bit(data: Path, tmp_path: Path) -> None:
     for folder, steps in (("whole", 4), ("parts", 2), ("parts", 4)):
         train("syncdiff-small", data, tmp_path / folder, device="cpu",
@@ -223,6 +228,7 @@ def test_the_small_preset_trains_and_resumes_bit_for_bit(data: Path, tmp_path: P
     assert isinstance(load_system(tmp_path / "whole" / "weights.safetensors"), SyncDiff)
 
 
+@pytest.mark.slow
 def test_the_paper_preset_listens_by_avhubert(data: Path, published: Path, tmp_path: Path) -> None:
     settings = [*SHORT, *BASE, "train.steps=2"]
     train("syncdiff-128", data, tmp_path / "run", audio_encoder=published, settings=settings, device="cpu")

@@ -37,6 +37,7 @@ def data(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_system_is_trained_measured_and_resumed(data: Path, tmp_path: Path) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     settings = [*MODEL, *SHORT]
@@ -57,6 +58,7 @@ def test_a_system_is_trained_measured_and_resumed(data: Path, tmp_path: Path) ->
     assert strip.shape == (32, 4 * 32, 3)
 
 
+@pytest.mark.slow
 def test_the_whole_objective_resumes_bit_for_bit(data: Path, tmp_path: Path) -> None:
     """Two steps, resumed, and two more with a worker are four: both networks of the GAN, their optimisers, averages."""
     train("sync", data, tmp_path / "sync", settings=[*EXPERT, *SHORT, "train.batch=8", "train.steps=1"], device="cpu")
@@ -89,6 +91,7 @@ def instead_of_running(monkeypatch: pytest.MonkeyPatch) -> dict[str, torch.Tenso
     return begun
 
 
+@pytest.mark.slow
 def test_an_expert_is_trained_and_lends_its_hearing(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -121,6 +124,7 @@ def test_a_run_starts_from_a_checkpoint(data: Path, tmp_path: Path, monkeypatch:
     assert all(torch.equal(value, begun[name]) for name, value in load(first).state_dict().items())
 
 
+@pytest.mark.slow
 def test_another_system_lends_the_part_of_its_network_that_fits(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -142,6 +146,7 @@ def test_another_system_lends_the_part_of_its_network_that_fits(
     assert torch.equal(stem[:, : known.shape[1]], known) and not stem[:, known.shape[1] :].any()
 
 
+@pytest.mark.slow
 def test_the_same_system_with_another_config_lends_all_that_fits(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -201,6 +201,7 @@ def test_real_clips(name: str, fps: Fraction, frames: int) -> None:
     assert len(late) == 3 and late[0].shape == (info.height, info.width, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are listed by Linux only")
 def test_a_frame_that_was_read_leaves_nothing_behind(tmp_path: Path) -> None:
     """No thread of its own, and no cycle that keeps it until the garbage collector comes by."""

@@ -3,10 +3,12 @@
 from fractions import Fraction
 
 import numpy as np
+import pytest
 
 from video import write_video
 
 
+@pytest.mark.slow
 def test_a_file_does_not_depend_on_what_memory_held(tmp_path):
     """The macroblock tree of x264 did, with AVX-512."""
     random = np.random.default_rng(0)

@@ -34,6 +34,7 @@ def files(inputs: Path) -> dict[str, Path]:
     return {"video": inputs / "person.mp4", "audio": inputs / "words.wav"}
 
 
+@pytest.mark.slow
 def test_a_job_goes_from_files_to_a_file(
     server: Server, client: Client, files: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -232,6 +233,7 @@ def test_an_order_knows_the_flags() -> None:
         Order("preview", {"video": "a", "audio": "b"}, {})
 
 
+@pytest.mark.slow
 def test_the_server_has_no_torch_of_its_own() -> None:
     code = "import sys, web.app, web.__main__; assert 'torch' not in sys.modules"
     assert os.spawnve(os.P_WAIT, os.sys.executable, [os.sys.executable, "-c", code],

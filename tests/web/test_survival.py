@@ -108,6 +108,7 @@ def test_a_full_queue_says_when_to_come_again(tmp_path: Path, model: Path, input
         assert json.loads(ask(server, "/health")[2])["queued"] == 0
 
 
+@pytest.mark.slow
 def test_a_folder_and_a_port_have_one_server(tmp_path: Path, model: Path, capfd: pytest.CaptureFixture[str]) -> None:
     from web.__main__ import main
 
@@ -202,6 +203,7 @@ def test_what_nobody_needs_is_deleted(files: Files, tmp_path: Path) -> None:
         files.store.job("me", name)
 
 
+@pytest.mark.slow
 def test_a_file_that_breaks_its_reader_takes_nothing_down(tmp_path: Path, inputs: Path) -> None:
     process = Process([])
     tone(tmp_path / "a.wav", 0.1)

@@ -71,6 +71,7 @@ def practised(model: LipMotion, batches: list[SequenceBatch], rate: float = 2e-3
     return training
 
 
+@pytest.mark.slow
 def test_one_clip_can_be_learnt_by_heart(tmp_path: Path) -> None:
     model = untrained()
     batch = sequences(model, tmp_path)[0]
@@ -121,6 +122,7 @@ def test_speakers_with_too_little_are_left_out(tmp_path: Path) -> None:
         PredictingObjective(null_style=2)
 
 
+@pytest.mark.slow
 def test_stage_1_is_trained_measured_and_resumed(tmp_path: Path) -> None:
     data = prepare(tmp_path / "data")
     ears = tmp_path / "ears"

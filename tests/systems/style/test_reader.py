@@ -46,6 +46,7 @@ def test_motion_of_a_face_is_its_own_and_differentiable() -> None:
     assert torch.allclose(model.read(faces.detach()), motion.detach(), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_it_learns_to_read_clips_that_it_never_saw(tmp_path: Path) -> None:
     model = untrained()
     clips = labelled(prepare(tmp_path), 32, model.space)
@@ -57,6 +58,7 @@ def test_it_learns_to_read_clips_that_it_never_saw(tmp_path: Path) -> None:
     assert after["opening_r"] > max(0.9, before["opening_r"])
 
 
+@pytest.mark.slow
 def test_every_parameter_learns_and_one_batch_can_be_learnt_by_heart(tmp_path: Path) -> None:
     model = untrained()
     clips = labelled(prepare(tmp_path), 32, model.space)

@@ -39,6 +39,7 @@ def total(losses: Mapping[str, Mapping[str, Tensor]]) -> Tensor:
     return torch.stack([value for terms in losses.values() for value in terms.values()]).sum()
 
 
+@pytest.mark.slow
 def test_every_parameter_of_the_renderer_learns_and_no_other() -> None:
     """Branches that start at zero wake one after another: at the sixth step every parameter has a gradient."""
     trained = training()
@@ -60,6 +61,7 @@ def test_every_parameter_of_the_renderer_learns_and_no_other() -> None:
     assert torch.equal(normal, trained.model.space.normal.running_mean)  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 def test_losses_are_a_function_of_the_generator() -> None:
     one, same, other = (
         training(random=True).losses(clips(), Generator().manual_seed(n))["network"] for n in (0, 0, 1)
@@ -69,6 +71,7 @@ def test_losses_are_a_function_of_the_generator() -> None:
     assert set(training(RendererObjective()).losses(clips(), Generator())["network"]) == {"diffusion"}
 
 
+@pytest.mark.slow
 def test_one_clip_is_learnt_by_heart() -> None:
     """The masked error of the prediction falls below a third within 60 small steps."""
     trained = training(RendererObjective(x0_scale="plain", shared_step=False))
@@ -95,6 +98,7 @@ def data(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
+@pytest.mark.slow
 def test_it_trains_measures_resumes_and_is_a_model_where_it_was_trained(data: Path, tmp_path: Path) -> None:
     parts = tmp_path / "parts"
     parts.mkdir()

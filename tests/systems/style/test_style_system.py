@@ -118,6 +118,7 @@ def test_progress_is_measured_as_for_any_system(model: StyleSystem) -> None:
     assert validation.strip(model, validation.every(batch, 2)).shape == (2 * 32, 4 * 32, 3)
 
 
+@pytest.mark.slow
 def test_a_folder_is_a_model(tmp_path: Path, model: StyleSystem) -> None:
     batch = clips()
     for path in (save(tmp_path), tmp_path / "renderer.safetensors"):

@@ -85,6 +85,7 @@ def test_a_sound_without_samples_is_one_sentence() -> None:
         model().hear(Sound(Mel(np.full((1, 80), -4, np.float32), 0.0)), [range(3)])
 
 
+@pytest.mark.slow
 def test_a_pack_is_heard_and_moves_at_25_frames_a_second(tmp_path: Path) -> None:
     clips = labelled(pack(tmp_path, fps=50), 32, space())["train"]
     assert [clip.speaker for clip in clips] == ["ann", "ann", "bob", "bob"]
@@ -93,6 +94,7 @@ def test_a_pack_is_heard_and_moves_at_25_frames_a_second(tmp_path: Path) -> None
         labelled(tmp_path, 32, type(space())(3))
 
 
+@pytest.mark.slow
 def test_it_is_trained_from_a_pack_with_another_predictors_reader(tmp_path: Path) -> None:
     torch.manual_seed(1)
     mel = LipMotion(CONFIG)
@@ -116,6 +118,7 @@ def test_it_is_trained_from_a_pack_with_another_predictors_reader(tmp_path: Path
     assert all(torch.equal(value, heard[key].half().float()) for key, value in again.items())
 
 
+@pytest.mark.slow
 def test_a_reader_learns_in_the_space_that_a_pack_keeps(tmp_path: Path) -> None:
     data = pack(tmp_path / "pack")
     settings = [*(setting for setting in SETTINGS if not setting.startswith(("data", "loss")))]
