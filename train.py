@@ -1,9 +1,9 @@
 """Train one of the systems, or the sync expert.
 
     python train.py --system sync --data DATA --output runs/sync --steps 1500
-    python train.py --system diff2lip-small --data DATA --output runs/small \
+    python train.py --system diff2lip-small --data DATA --output runs/small \\
         --audio_encoder runs/sync/weights.safetensors
-    torchrun --nproc_per_node=8 train.py --system diff2lip-128 --data DATA --output runs/paper \
+    torchrun --nproc_per_node=8 train.py --system diff2lip-128 --data DATA --output runs/paper \\
         --expert runs/sync/weights.safetensors
 
 The same command goes on where it stopped; --list_settings PRESET says what --set knows.  DATA is VoxCeleb2, LRS2,
