@@ -137,8 +137,9 @@ class Store:
         """Of one visitor, of one status, or all; the newest last."""
         with self._transaction() as base:
             rows = base.execute(
-                "SELECT * FROM jobs WHERE (?1 IS NULL OR owner = ?1) AND (?2 IS NULL OR status = ?2) ORDER BY queued",
-                (owner, status),
+                "SELECT * FROM jobs WHERE (:owner IS NULL OR owner = :owner) AND (:status IS NULL OR status = :status)"
+                " ORDER BY queued",
+                {"owner": owner, "status": status},
             ).fetchall()
         return [_job(row) for row in rows]
 
@@ -152,9 +153,9 @@ class Store:
         """How many jobs wait for the same workers, of all or of those queued before a time."""
         with self._transaction() as base:
             row = base.execute(
-                "SELECT COUNT(*) FROM jobs WHERE status = 'queued' AND (kind = 'video') = ?"
-                " AND (?2 IS NULL OR queued < ?2)",
-                (kind == "video", before),
+                "SELECT COUNT(*) FROM jobs WHERE status = 'queued' AND (kind = 'video') = :video"
+                " AND (:before IS NULL OR queued < :before)",
+                {"video": kind == "video", "before": before},
             ).fetchone()
         return int(row[0])
 
