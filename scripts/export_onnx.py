@@ -196,6 +196,7 @@ def export(network: Network, path: Path) -> float:
             warnings.simplefilter("ignore")
             torch.onnx.export(
                 network.module, network.inputs(2), str(temporary), dynamo=True, external_data=False, verbose=False,
+                optimize=False,  # onnxscript 0.7 fails on a split that it cannot fold; runtimes optimise anyway
                 input_names=list(network.shapes), dynamic_shapes=(shapes,),
             )  # fmt: skip
         worst = difference(network, session(temporary), 3)
