@@ -56,6 +56,7 @@ class Settings:
     detail             how much of the skin's own detail stays where new and old face agree but for sharpness, and how
                        much what is softer than the face around it is sharpened, 0 to 1
     codec, crf         how the result is stored (see video.codecs)
+    encoder            a chip's encoder of h264 instead of x264; None: x264, whose bytes are the same from run to run
     compare            show the frame before beside the frame after
     debug_mask         show where the face was found and what was pasted
     patch              store the pasted patch alone, on nothing
@@ -95,6 +96,7 @@ class Settings:
     detail: float = 1.0
     codec: str = "h264"
     crf: int = 16
+    encoder: str | None = None
     compare: bool = False
     debug_mask: bool = False
     patch: bool = False
@@ -111,6 +113,8 @@ class Settings:
             raise BadInput(f"--style_strength {self.style_strength:g}: from 0, nobody's manner, to 1, the style's")
         if not 0 <= self.crf <= 51:
             raise BadInput(f"--crf {self.crf}: from 0 (lossless) to 51; 16 is visually lossless")
+        if self.encoder is not None and self.codec != "h264":
+            raise BadInput(f"--encoder {self.encoder}: makes h264, not {self.codec}; leave one of the two out")
         if self.batch < 0 or self.max_gap < 0 or self.start < 0 or self.detector_batch < 1:
             raise BadInput("--batch, --max_gap and --start cannot be negative, nor --face_det_batch_size less than 1")
         if max(self.batch, self.detector_batch) > LARGEST:

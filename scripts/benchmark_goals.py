@@ -63,7 +63,10 @@ def run(tree: Path, command: Sequence[str]) -> Run:
     begin = time.perf_counter()
     with tempfile.TemporaryFile("w+") as said:
         process = subprocess.Popen([sys.executable, *command], cwd=tree, stdout=said, stderr=said)
-        work, memory = waited(process)
+        try:
+            work, memory = waited(process)
+        finally:
+            process.kill()  # does nothing to one that has ended
         seconds = time.perf_counter() - begin
         said.seek(0)
         if process.returncode:

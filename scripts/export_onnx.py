@@ -43,7 +43,7 @@ from face_detection import landmarks, reframing  # noqa: E402
 from guided_diffusion.engine.device import autocast, resolve_precision, store_weights  # noqa: E402
 from systems import registry  # noqa: E402
 
-TOLERANCE = 1e-3  # of the largest number of an output, fp32 against fp32
+TOLERANCE = 1e-4  # of the largest number of an output, fp32 against fp32
 TIMED = 8  # items
 ROUNDS = 5
 EXTRA = "pip install -r requirements-onnx.txt"
@@ -196,6 +196,7 @@ def export(network: Network, path: Path) -> float:
             warnings.simplefilter("ignore")
             torch.onnx.export(
                 network.module, network.inputs(2), str(temporary), dynamo=True, external_data=False, verbose=False,
+                optimize=False,  # onnxscript 0.7 fails on a split that it cannot fold; runtimes optimise anyway
                 input_names=list(network.shapes), dynamic_shapes=(shapes,),
             )  # fmt: skip
         worst = difference(network, session(temporary), 3)

@@ -6,7 +6,7 @@ lets any file appear whole or not at all.  Everything is a stream: memory does n
 grow with length.  Time begins at a file's first picture, frame k is at k / fps, and fps is an exact Fraction.
 """
 
-from video.codecs import CODECS, CONTAINERS, codec_for
+from video.codecs import CODECS, CONTAINERS, codec_for, hardware
 from video.encoding import SEGMENT
 from video.info import VideoInfo, probe
 from video.joining import join, segment_suffix
@@ -23,6 +23,7 @@ __all__ = [
     "Mono",
     "VideoInfo",
     "codec_for",
+    "hardware",
     "join",
     "pick_frames",
     "probe",

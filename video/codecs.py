@@ -1,7 +1,15 @@
 """How pictures are stored: a codec, the containers that hold it, and whether it can be transparent."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
+from typing import cast
+
+import av
+from av import CodecContext
+from av.codec.codec import UnknownCodecError
+from av.video.codeccontext import VideoCodecContext
 
 from core.errors import BadInput
 
@@ -51,6 +59,39 @@ CODECS = {
 mbtree is off because with AVX-512 x264's macroblock tree reads memory that nobody wrote: the same frames gave six files
 in eight runs.  That costs a quarter to a half more bytes, and gains half a decibel.
 """
+
+
+HARDWARE: dict[str, tuple[str, Callable[[int], dict[str, str]]]] = {
+    "h264_nvenc": ("yuv420p", lambda crf: {"preset": "p5", "rc": "vbr", "cq": str(crf), "b:v": "0"}),
+    "h264_qsv": ("nv12", lambda crf: {"global_quality": str(max(crf, 1)), "async_depth": "4"}),
+    "h264_amf": ("nv12", lambda crf: {"rc": "cqp", "qp_i": str(crf), "qp_p": str(crf), "quality": "balanced"}),
+    "h264_videotoolbox": ("nv12", lambda crf: {"q:v": str(round(100 - 90 * crf / 51)), "allow_sw": "0"}),
+}
+"""FFmpeg's encoders of H.264 that are a chip's: the pixel format that each takes, and its options for a crf.
+
+NVIDIA's, Intel's, AMD's and Apple's.  What they write differs from chip to chip; none was at hand to try these on.
+"""
+TRIED = 256  # pixels of the square that shows whether an encoder is there
+
+
+def hardware(name: str, crf: int) -> Codec:
+    """H.264 by a hardware encoder at about the quality of a crf.  BadInput if this machine has none of that name."""
+    if name not in HARDWARE:
+        raise BadInput(f"--encoder {name}: there is no such encoder here; choose one of {', '.join(HARDWARE)}")
+    pixels, options = HARDWARE[name]
+    codec = Codec(name, pixels, None, CODECS["h264"].suffixes, CODECS["h264"].grid, options=options(crf))
+    try:
+        context = cast(VideoCodecContext, CodecContext.create(name, "w"))
+        context.width = context.height = TRIED
+        context.pix_fmt, context.time_base, context.framerate = pixels, Fraction(1, 25), Fraction(25)
+        context.options = codec.options
+        context.open()
+    except (av.FFmpegError, UnknownCodecError) as problem:
+        why = getattr(problem, "strerror", None) or "PyAV knows none"
+        raise BadInput(
+            f"--encoder {name}: this machine has no such encoder ({why}); leave the flag out to encode on the CPU"
+        ) from problem
+    return codec
 
 
 def codec_for(name: str, path: Path, *, transparent: bool = False) -> Codec:

@@ -12,7 +12,7 @@ from av.video.stream import VideoStream
 
 from core.atomic import atomic
 from core.errors import BadInput
-from video.codecs import CONTAINERS, codec_for
+from video.codecs import CONTAINERS, codec_for, hardware
 from video.encoding import Encoder
 from video.sound import Mono, sound_of
 
@@ -27,6 +27,7 @@ def write_video(
     codec: str = "h264",
     crf: int = 16,
     preset: str = "medium",
+    encoder: str | None = None,
     pixel_aspect: Fraction = Fraction(1),
 ) -> int:
     """Write frames (HWC u8, one size, RGB or with straight alpha RGBA) at `fps` with a sound; returns how many.
@@ -37,30 +38,36 @@ def write_video(
     they load.  The same frames give the same bytes on any number of cores, and files of stretches that start at
     multiples of SEGMENT can be joined to the whole (see `join`).
 
+    encoder: a chip's instead of x264 (see `video.codecs.hardware`), at about the quality of the crf; its bytes need not
+    be the same from run to run.
+
     The sound is copied packet by packet where the container holds it, else encoded as AAC; it begins where the
     pictures of its own file begin (see `audio.waveform`), and ends with the frames, or after `seconds` if that is
     earlier.  A sound that is shorter just ends.
 
     The file appears when it is complete; memory does not grow with its length.  BadInput: a container that does not
-    hold the codec; no frame; a sound without sound; a place that cannot be written; a full disk.
+    hold the codec; an encoder that is not there; no frame; a sound without sound; a place that cannot be written; a
+    full disk.
     """
     chosen = codec_for(codec, path)
     if not 0 <= crf <= 51:
         raise ValueError(f"crf is 0 (lossless) to 51, not {crf}")
     options = {"crf": str(crf), "preset": preset} if codec == "h264" else {}
+    if encoder is not None:
+        chosen, options = hardware(encoder, crf), {}
     end = Fraction(10**9) if seconds is None else Fraction(seconds)
     with atomic(path) as temporary, output_file(temporary) as output:
         stream = cast(VideoStream, output.add_stream(chosen.encoder, rate=fps))
-        encoder = Encoder(stream, chosen, fps, options, pixel_aspect)
+        made = Encoder(stream, chosen, fps, options, pixel_aspect)
         with sound_of(sound, output, path.suffix.lower()) as track:
             for frame in frames:
-                output.mux(list(encoder.encode(frame)))
-                track.write_until(min(encoder.frames / fps, end))
-            if not encoder.frames:
+                output.mux(list(made.encode(frame)))
+                track.write_until(min(made.frames / fps, end))
+            if not made.frames:
                 raise BadInput(f"{path}: there is no frame to write; give a longer video or sound")
-            output.mux(list(encoder.finish()))
-            track.finish(min(encoder.frames / fps, end))
-    return encoder.frames
+            output.mux(list(made.finish()))
+            track.finish(min(made.frames / fps, end))
+    return made.frames
 
 
 def output_file(path: Path, comment: str | None = None) -> OutputContainer:

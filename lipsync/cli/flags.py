@@ -260,6 +260,9 @@ def _add_output(g: Group, d: Settings) -> None:
     g.add_argument("--codec", choices=("h264", "ffv1", "prores"), default=d.codec,
                    help="h264 plays everywhere, ffv1 (.mkv) is lossless, prores (.mov) is for editors (%(default)s)")
     g.add_argument("--crf", type=int, default=d.crf, help="H.264 quality, lower is better (%(default)s)")
+    g.add_argument("--encoder", choices=("h264_nvenc", "h264_qsv", "h264_amf", "h264_videotoolbox"),
+                   help="let a chip of NVIDIA, Intel, AMD or Apple encode: quicker, larger, not the same file from run"
+                   " to run (x264, 4 threads)")
     g.add_argument("--compare", action=Switch, default=False, help="show before and after side by side")
     g.add_argument("--debug_mask", action=Switch, default=False, help="show what was pasted, and where the face is")
     g.add_argument("--patch", action=Switch, default=False,

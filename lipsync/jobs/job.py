@@ -9,7 +9,7 @@ from core.errors import BadInput
 from core.guard import Named, check
 from lipsync.planning.speaker_segments import sounds_of
 from lipsync.settings import Settings
-from video import codec_for
+from video import codec_for, hardware
 
 from .chunks import folder_of
 
@@ -66,6 +66,8 @@ class Job:
         """Raises BadInput, before any work, if the inputs are not there or the output cannot be."""
         self.check_inputs()
         codec_for(settings.codec, self.output, transparent=settings.patch)
+        if settings.encoder is not None:
+            hardware(settings.encoder, settings.crf)
 
     def check_inputs(self) -> None:
         """Raises BadInput if an input is not there, or nothing can be written at the output's place."""

@@ -170,8 +170,9 @@ class RenderJob:
         settings, aspect = self.settings, self.info.pixel_aspect
         with self.watch("encode"):
             write_video(
-                path, frames, self.plan.fps, sound=sound, codec=settings.codec, crf=settings.crf, pixel_aspect=aspect
-            )
+                path, frames, self.plan.fps, sound=sound, codec=settings.codec, crf=settings.crf,
+                encoder=settings.encoder, pixel_aspect=aspect,
+            )  # fmt: skip
 
     @property
     def edited(self) -> int:
