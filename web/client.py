@@ -199,7 +199,8 @@ def _say(seen: Mapping[str, Any]) -> None:
         where = f"after {seen['position']} others"
     elif progress:
         where = f"{progress['stage']} {progress['done']}/{progress['of']}"
-    sys.stderr.write(f"\r{seen['status']}: {where}    ")
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r{seen['status']}: {where}    ")
     sys.stderr.flush()
 
 
