@@ -1,4 +1,7 @@
-"""What the tests that are not marked slow cost in CPU time: printed at the end, and held to a budget."""
+"""For all tests: what lacks a face detector here is skipped, and what the quick ones cost is held to a budget.
+
+The cost is CPU time of the tests that are not marked slow, printed at the end.
+"""
 
 import json
 import os
@@ -57,3 +60,15 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         path.write_text(json.dumps(_all, indent=1))
     if sum(_spent.values()) > LIMIT and session.exitstatus == 0:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture(autouse=True)
+def without_cascades(monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenCV 5 has no cascades, and nothing else that finds faces ships: a test that comes to need them is skipped."""
+    import cv2
+
+    if hasattr(cv2, "CascadeClassifier"):
+        return
+    from face_detection import haar
+
+    monkeypatch.setattr(haar.Cascade, "load", lambda _: pytest.skip("this OpenCV has no cascades"))

@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import av
+import cv2
 import pytest
 
 from core.errors import BadInput
@@ -19,6 +20,8 @@ from video import probe
 from web.client import Client, Failed
 from web.client import main as client_main
 from web.order import NAMES, Order, descriptions
+
+CASCADES = pytest.mark.skipif(not hasattr(cv2, "CascadeClassifier"), reason="this OpenCV has no cascades")
 
 pytest_plugins = ("tests.helpers.web_fixtures",)
 FORM = b'--b\r\nContent-Disposition: form-data; name="video"; filename="a.mp4"\r\n\r\n'
@@ -116,6 +119,7 @@ def test_what_cannot_be_is_a_sentence_at_once(
     assert failed.value.status == 400 and failed.value.exit_code == 2 and str(inputs) not in str(failed.value)
 
 
+@CASCADES
 def test_a_problem_that_shows_later_has_its_exit_code(client: Client, files: dict[str, Path]) -> None:
     job = client.submit(files, face_detector="haar", face="index:4")
     with pytest.raises(Failed, match=r"person\.mp4") as failed:
@@ -159,6 +163,7 @@ def test_a_job_is_cancelled_while_it_is_made(client: Client, inputs: Path) -> No
     assert client.wait(later["id"])["status"] == "done"  # by a worker of its own
 
 
+@CASCADES
 def test_what_is_not_yours_is_not_there(server: Server, client: Client, files: dict[str, Path]) -> None:
     job = client.submit(files, **QUICK)
     client.wait(job["id"])
