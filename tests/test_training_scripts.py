@@ -32,7 +32,8 @@ TINY = [
     "model.unet.channel_mult=[1]", "model.unet.res_blocks=1",
     "model.unet.attention_resolutions=[]", "model.sound.res_blocks=1", "model.sampling.spacing=1",
     "loss.perceptual=0", "loss.discriminator.widths=[32,32]",
-    "train.steps=1", "train.batch=1", "train.evaluate_every=1", "train.log_every=1",
+    "train.steps=1", "train.batch=1", "train.accumulate=1", "train.precision=fp32", "train.evaluate_every=1",
+    "train.log_every=1",
 ]  # fmt: skip
 
 TINY_SYNCDIFF = [

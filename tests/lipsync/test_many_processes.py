@@ -186,7 +186,7 @@ def test_killed_at_any_frame_it_goes_on_from_the_finished_segments(long, tmp_pat
     codes, _ = run(command, die_at=die_at)
     assert codes == [-signal.SIGKILL] and not (tmp_path / "out.mp4").exists()
     finished = len(list(tmp_path.glob("out.mp4.parts/*/[0-9]*.mp4")))
-    assert finished == (die_at - 1) // 8  # when a frame is read, those of the batches before it were written
+    assert finished <= (die_at - 1) // 8  # what is read ahead of the encoder is not written yet
     codes, said = run(command, notes=tmp_path / "notes")
     assert codes == [0], said
     assert noted(tmp_path / "notes", "speak") == [(8 * finished, 45)]

@@ -58,10 +58,10 @@ def test_impossible_sizes_are_refused_at_once(tmp_path: Path, name: str) -> None
         assert leaf in node
         node[leaf] = value
     path = saved(tmp_path / "a.safetensors", system, json.dumps(config))
-    begin = time.monotonic()
+    begin = time.process_time()
     with pytest.raises(BadInput, match=r"a\.safetensors"):
         registry.load(path)
-    assert time.monotonic() - begin < 5  # one on a machine that has nothing else to do
+    assert time.process_time() - begin < 5  # one on a machine that has nothing else to do
 
 
 NONE = ("[]", "NaN", "3", '"x"', "null", "[" * 100_000, "{", '{"unet": []}', '{"unet": {"x": 1}}')
@@ -78,10 +78,10 @@ def test_a_file_that_inflates_is_refused_by_its_header(tmp_path: Path) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("archive/data.pkl", b"\0" * 10**8)
     for load in (load_checkpoint, lambda path: load_state(path, str(path))):
-        begin = time.monotonic()
+        begin = time.process_time()
         with pytest.raises(BadInput, match="become"):
             load(path)
-        assert time.monotonic() - begin < 2
+        assert time.process_time() - begin < 2
 
 
 def test_weights_of_data_parallel_are_known(tmp_path: Path) -> None:
