@@ -70,10 +70,6 @@ class Activity:
             yield (block * np.interp(places, np.arange(len(openness)), openness)).astype(np.float32)
             first += block.size
 
-    def silences(self) -> list[tuple[float, float]]:
-        """Where nobody speaks, in seconds."""
-        return [(start / MEL_RATE, stop / MEL_RATE) for start, stop in runs(~self.speaking)]
-
 
 def speech_activity(mel: Mel) -> Activity:
     """When somebody speaks in a sound."""

@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import ClassVar
@@ -100,12 +100,6 @@ class Windows:
         self.weights = balanced([speaker for _, speaker, _ in known], [frames for *_, frames in known], config.balance)
         self._left_out: set[int] = set()
         self._shards = self._by_shard() if isinstance(clips, ShardClips) else []
-
-    def from_step(self, step: int) -> Iterator[ClipBatch]:
-        """Batches from a step on, without end."""
-        while True:
-            yield self[step]
-            step += 1
 
     def __getitem__(self, step: int) -> ClipBatch:
         """Raises BadInput if clip after clip is broken."""

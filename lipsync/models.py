@@ -7,13 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.arrays import Pictures
+from core.progress import say
 from dataset import to_network
 from face_detection import Detector, Landmarks, load_detector
 from systems.registry import load_motion
 from systems.stage1 import Stage1
 from video import VideoInfo
 
-from .messages import say
 from .planning.face_selection import FaceSelector
 from .rendering.renderer import Synthesizer
 from .settings import Settings

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from audio import sound_blocks
 from core.arrays import Span
+from core.progress import Bar
 from face_detection import Selector
 from lipsync.jobs.chunks import ChunkStore, chunk_ranges
 from lipsync.jobs.job import Job
@@ -26,7 +27,6 @@ from lipsync.rendering.frame_source import FrameSource, frame_source
 from lipsync.rendering.render_job import RenderJob
 from video import join
 
-from .messages import Bar
 from .models import Models
 from .settings import LOADED, Settings
 from .stopwatch import Stopwatch

@@ -61,26 +61,26 @@ def train(
     named = find_preset(name)
     specification = specifications()[named.kind]
     with group() as processes:
-        found = _components(specification, components)
-        chosen = named.changed([*(found.settings if specification.components else ()), *settings])
-        device_here = processes.device(device)
+        parts = _components(specification, components)
+        chosen = named.changed([*(parts.settings if specification.components else ()), *settings])
+        own_device = processes.device(device)
         torch.manual_seed(chosen.train.seed)
         if specification.components:
-            chosen = replace(chosen, model=found.fitted(chosen.model))
+            chosen = replace(chosen, model=parts.fitted(chosen.model))
         specification.check(chosen, Start(init, audio_encoder, workers))
         model = specification.build(chosen.model)
         if init is not None:
             start_from(specification, model, init)
         if audio_encoder is not None:
             adopt_audio_encoder(specification, model, audio_encoder)
-        teachers = _teachers(expert, features, device_here, compiled=chosen.train.compile)
-        trainable = specification.trainable(chosen, specification.assemble(model, found), teachers)
+        teachers = _teachers(expert, features, own_device, compiled=chosen.train.compile)
+        trainable = specification.trainable(chosen, specification.assemble(model, parts), teachers)
         if dry_run is not None:
-            dry_run(plan(specification, chosen, model, found, trainable, data, output, device_here, processes))
+            dry_run(plan(specification, chosen, model, parts, trainable, data, output, own_device, processes))
             return False
         alone = processes.main and blob_url(output) is None
         with locked(output / ".lock", output) if alone else nullcontext():
-            _run(specification, chosen, model, found, trainable, data, output, workers, device_here, processes)
+            _run(specification, chosen, model, parts, trainable, data, output, workers, own_device, processes)
         return processes.main
 
 

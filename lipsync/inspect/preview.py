@@ -10,9 +10,9 @@ import numpy as np
 
 from core.arrays import Picture
 from core.errors import BadInput, NoFace
+from core.progress import say
 from face_detection import Box, FaceTrack, cut, load_detector
 from lipsync.jobs.job import Job
-from lipsync.messages import say
 from lipsync.pipeline import LipSyncPipeline
 from lipsync.planning.face_selection import FaceSelector
 from lipsync.rendering.views import compare

@@ -9,9 +9,8 @@ from functools import partial
 
 from core.errors import BadInput, LipSyncError, Stopped
 from core.program import said
-from core.progress import tell
+from core.progress import say, tell
 from guided_diffusion.engine.distributed import Group
-from lipsync.messages import say
 from lipsync.pipeline import LipSyncPipeline
 from lipsync.rendering.frame_source import FrameSource
 from lipsync.settings import LOADED

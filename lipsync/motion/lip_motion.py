@@ -20,9 +20,9 @@ from audio import Mel, Sound, open_sound
 from core.atomic import atomic
 from core.errors import BadInput, NoFace
 from core.npz import UNREADABLE, check_arrays
+from core.progress import say
 from face_detection import FaceTrack
 from lipsync.jobs.job import Job, picture_of
-from lipsync.messages import say
 from lipsync.planning.face_selection import FaceSelector
 from systems.stage1 import Stage1
 from video import VideoInfo, probe, write_picture

@@ -1,14 +1,15 @@
 """Finds the face that is meant in a video: a track that is ready to be cut by."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.arrays import Span
+from core.arrays import Picture, Span
 from core.errors import NoFace
+from core.progress import Bar
 from face_detection import (
     Box,
     Detector,
@@ -26,7 +27,6 @@ from face_detection import (
     opacity,
 )
 from face_detection import voxceleb2_box as voxceleb2_margins
-from lipsync.messages import Bar, counted
 from lipsync.settings import Settings
 from video import VideoInfo, pick_frames
 
@@ -123,7 +123,7 @@ class FaceSelector:
         if (face, span) not in self._pointed:
             numbers = np.flatnonzero(track.present)
             with Bar(total=len(numbers), desc="align", unit="frame", disable=None if len(numbers) else True) as bar:
-                shown = zip(numbers.tolist(), counted(pick_frames(self.info.path, numbers.tolist()), bar), strict=True)
+                shown = zip(numbers.tolist(), _counted(pick_frames(self.info.path, numbers.tolist()), bar), strict=True)
                 self._pointed[face, span] = find_points(track, shown, self._landmarks())
         points = self._pointed[face, span]
         if self.settings.strict_pose != "force":
@@ -164,3 +164,10 @@ def missing_in(track: FaceTrack, start: int, stop: int) -> list[tuple[int, int]]
 def cache_folder(settings: Settings) -> Path | None:
     """Where detections are kept, None for nowhere."""
     return default_folder() if settings.cache == "default" else settings.cache
+
+
+def _counted(frames: Iterable[Picture], bar: Bar) -> Iterator[Picture]:
+    """The frames, each counted as it is handed out."""
+    for frame in frames:
+        bar.update()
+        yield frame

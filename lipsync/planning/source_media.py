@@ -9,9 +9,9 @@ from audio import MEL_RATE, FilterBanks, Sound, broken_samples, open_sound, read
 from audio.activity import Activity, speech_activity
 from core.arrays import Span
 from core.errors import BadInput
+from core.progress import say
 from face_detection import FaceTrack
 from lipsync.jobs.job import Job
-from lipsync.messages import say
 from lipsync.models import Models
 from lipsync.motion.lip_motion import LipMotionSource, Motion
 from lipsync.settings import Settings

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 
 from core.arrays import Pictures, Span
+from core.progress import Bar
 from dataset import ClipBatch, to_pictures
 from lipsync.jobs.chunks import chunk_ranges
-from lipsync.messages import Bar
 from systems.system import AutoregressiveState
 from video import SEGMENT
 

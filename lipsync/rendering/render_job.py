@@ -9,10 +9,10 @@ import numpy as np
 
 from core.arrays import Picture, Span
 from core.beside import ahead, behind
+from core.progress import say
 from face_detection import Box, cut
 from guided_diffusion.engine.device import process_memory
 from lipsync.jobs.job import Report, unfit_sentence
-from lipsync.messages import say
 from lipsync.planning.timeline import Plan
 from lipsync.planning.turns import SpeakerTurn, missing, unfit
 from lipsync.settings import Settings
