@@ -15,6 +15,7 @@ from .lip_motion import MotionSpace
 from .motion import around_rest
 from .motion_model import LipMotion, LipMotionConfig
 from .sequences import FaceBatch, FaceData, Faces, SequenceBatch, SequenceData, Sequences
+from .sound_sequences import SoundBatch, SoundSequences
 
 COUNT = 128  # faces or sequences of each split
 SEED = 1     # of which ones
@@ -33,12 +34,14 @@ def reading(model: LipMotion, batch: FaceBatch) -> Mapping[str, float]:
 
 
 @torch.inference_mode()
-def predicting(model: LipMotion, batch: SequenceBatch) -> Mapping[str, float]:
+def predicting(model: LipMotion, batch: SequenceBatch | SoundBatch) -> Mapping[str, float]:
     """How far predicted points are from the real ones, per cent of the distance between the eyes.
 
     Around the rest of the own reference: moved as it moves, as another sequence's moves, as nobody in particular, and
     not at all.
     """
+    if isinstance(batch, SoundBatch):
+        batch = batch.heard_by(model.predictor.sound_encoder)
     movement, rest = around_rest(batch.reference_motion, batch.reference_mask)
     half = len(movement) // 2
 
@@ -78,10 +81,11 @@ class MotionEvaluate:
         splits: Mapping[str, Sequence[LabelledClip]],
         device: torch.device,
         precision: torch.dtype = torch.float32,
+        hears_anew: bool = False,
     ) -> None:
         self.model = LipMotion(config).to(device).eval().requires_grad_(False)
         self.batches = {
-            split: motion_samples(start, data, clips, COUNT, SEED, precision)[0].to(device)
+            split: motion_samples(start, data, clips, COUNT, SEED, precision, hears_anew)[0].to(device)
             for split, clips in splits.items()
         }
 
@@ -102,10 +106,17 @@ def motion_samples(
     batch: int,
     seed: int,
     precision: torch.dtype = torch.float32,
+    hears_anew: bool = False,
 ) -> Any:
-    """What the reader or the predictor learns from, [step] -> a batch; precision: in which it hears."""
+    """What the reader or the predictor learns from, [step] -> a batch.
+
+    precision   in which the predictor hears every clip, once
+    hears_anew  what is heard depends on the step: the batches hold the sound itself
+    """
     if isinstance(data, FaceData):
         return Faces(clips, data, batch=batch, seed=seed)
+    if hears_anew:
+        return SoundSequences(clips, data, batch=batch, seed=seed)
     return Sequences(clips, hearing(model, precision), data, batch=batch, seed=seed)
 
 
@@ -115,6 +126,6 @@ def hearing(model: LipMotion, precision: torch.dtype) -> Callable[[LabelledClip]
     def hear(clip: LabelledClip) -> Tensor:
         frames = len(clip.moves)
         with autocast(model.predictor.nobody_motion.device, precision):
-            return model.predictor.hear(clip.sound, [range(frames)])(0, frames)
+            return model.predictor.hear(clip.sound, [range(frames)])(0, frames).half()
 
     return hear

@@ -1,17 +1,21 @@
 """How stage 1 is trained: the reader on faces and their motion, then the predictor on sounds and references."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
+from guided_diffusion.engine.train_step import Tuning
+
 from .lip_motion import MotionSpace
 from .motion import around_rest
 from .motion_model import LipMotion
 from .sequences import FaceBatch, SequenceBatch
+from .sound_sequences import SoundBatch
+from .sound_variation import SoundVariation, varied
 
 SHUT = 0.02  # of the distance between the eyes: lips that are less apart are closed
 
@@ -47,6 +51,8 @@ class PredictingObjective:
               otherwise moves less than real lips do
     closed    L1 of how far the lips are open, in deviations, where real ones are closed
     null_style  share of the sequences that get no reference, only its rest, so that the model can speak without
+    audio_encoder_rate  the learning rate of Whisper's ears, times that of the rest; 0: they stay as they are
+    sound     how the sound is varied, for Whisper's ears
     """
 
     RENAMED: ClassVar[Mapping[str, str]] = {"nobody": "null_style"}
@@ -57,8 +63,17 @@ class PredictingObjective:
     range: float = 0.0
     closed: float = 0.0
     null_style: float = 0.2
+    audio_encoder_rate: float = 0.0
+    sound: SoundVariation = field(default_factory=SoundVariation)
+
+    @property
+    def hears_anew(self) -> bool:
+        """Whether what is heard of a sound depends on the step."""
+        return self.audio_encoder_rate > 0 or bool(self.sound)
 
     def __post_init__(self) -> None:
+        if self.audio_encoder_rate < 0:
+            raise ValueError("audio_encoder_rate is 0 or more")
         if not 0 <= self.null_style <= 1:
             raise ValueError(f"null_style is a share from 0 to 1, not {self.null_style}")
 
@@ -98,7 +113,8 @@ class ReaderTraining(nn.Module):
 
 
 class PredictorTraining(nn.Module):
-    """A LipMotion as a Trainable of its predictor; reader, space and sound encoder stay as they are."""
+    """A LipMotion as a Trainable of its predictor; reader and space stay as they are, and the audio encoder unless it
+    has a learning rate."""
 
     def __init__(self, model: LipMotion, config: PredictingObjective) -> None:
         super().__init__()
@@ -107,9 +123,26 @@ class PredictorTraining(nn.Module):
     def objectives(self) -> dict[str, list[nn.Parameter]]:
         predictor = self.model.predictor
         ears = set(predictor.sound_encoder.parameters())
-        return {"predictor": [parameter for parameter in predictor.parameters() if parameter not in ears]}
+        groups = {"predictor": [parameter for parameter in predictor.parameters() if parameter not in ears]}
+        if self.config.audio_encoder_rate:
+            groups["audio_encoder"] = list(predictor.sound_encoder.parameters())
+        return groups
 
-    def losses(self, batch: SequenceBatch, generator: Generator) -> Mapping[str, Mapping[str, Tensor]]:
+    def tuning(self) -> Mapping[str, Tuning]:
+        rate = self.config.audio_encoder_rate
+        return {"audio_encoder": Tuning(rate)} if rate else {}
+
+    def losses(self, batch: SequenceBatch | SoundBatch, generator: Generator) -> Mapping[str, Mapping[str, Tensor]]:
+        terms = self._terms(self._heard(batch, generator) if isinstance(batch, SoundBatch) else batch, generator)
+        return {"predictor": terms} | ({"audio_encoder": {}} if self.config.audio_encoder_rate else {})
+
+    def _heard(self, batch: SoundBatch, generator: Generator) -> SequenceBatch:
+        """Through the ears as they are now, the sound varied."""
+        mels = varied(batch.mels.float(), self.config.sound, generator)
+        with torch.set_grad_enabled(self.config.audio_encoder_rate > 0):
+            return batch.heard_by(self.model.predictor.sound_encoder, mels)
+
+    def _terms(self, batch: SequenceBatch, generator: Generator) -> dict[str, Tensor]:
         b, device, space = len(batch.motion), batch.motion.device, self.model.space
         draw = torch.rand(2, b, generator=generator, device=generator.device).to(device)
         mirrored = torch.where(draw[0][:, None, None] < 0.5, space.signs, torch.ones_like(space.signs))
@@ -126,7 +159,7 @@ class PredictorTraining(nn.Module):
             shut = space.opening(target) < SHUT
             apart = (space.opening(rest[:, None] + made) - SHUT).clamp(min=0) / space.gap.norm()
             terms["closed"] = self.config.closed * (apart * shut).mean()
-        return {"predictor": terms}
+        return terms
 
 
 def _range(space: MotionSpace, made: Tensor, target: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from typing import Self
 
 import numpy as np
 import torch
@@ -50,7 +51,7 @@ class SequenceData:
 class _Batch:
     """Tensors that go to a device together."""
 
-    def to(self, device: torch.device | str) -> "_Batch":
+    def to(self, device: torch.device | str) -> Self:
         moved = {field.name: getattr(self, field.name).to(device) for field in fields(self)}  # type: ignore[arg-type]
         return type(self)(**moved)
 
@@ -102,7 +103,7 @@ class Faces:
 class Sequences:
     """Draws batches of sequences, each with a reference from other clips of its speaker, or from elsewhere in its own.
 
-    All at 25 frames a second.  A clip is heard once, by `hear` -> [t, h], and kept as float16.
+    All at 25 frames a second.  A clip is heard once, by `hear` -> [t, ...], and kept.
     """
 
     def __init__(
@@ -168,10 +169,11 @@ class Sequences:
         return parts
 
     def heard(self, number: int) -> Tensor:
-        """[t, h] of a clip, by its number among all; computed in one piece, so that it is always the same."""
+        """[t, ...] of a clip, by its number among all; computed in one piece, so that it is always the same."""
         if number not in self._heard:
-            self._heard[number] = self._hear(self._all[number]).half().cpu()
-        return self._heard[number].float()
+            self._heard[number] = self._hear(self._all[number]).cpu()
+        found = self._heard[number]
+        return found.float() if found.is_floating_point() else found
 
 
 def stacked(items: Sequence[SequenceBatch]) -> SequenceBatch:

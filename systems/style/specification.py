@@ -150,6 +150,11 @@ class LipMotionSpecification(Specification[LipMotionConfig]):
                 " --system motion-reader and pass it with --init, and with --audio_encoder the first blocks of Whisper"
                 " tiny.en's encoder, or for model.predictor.audio_encoder=mel a sync expert"
             )
+        if preset.loss.hears_anew and preset.model.predictor.audio_encoder != "whisper":
+            raise BadInput(
+                "loss.audio_encoder_rate and loss.sound are for Whisper's ears; leave them at 0, or set"
+                " model.predictor.audio_encoder=whisper"
+            )
 
     def trainable(self, preset: Preset, model: Any, teachers: Teachers) -> nn.Module:
         reads = isinstance(preset.loss, ReadingObjective)
@@ -166,10 +171,13 @@ class LipMotionSpecification(Specification[LipMotionConfig]):
         model.space.to(device)
         held_out = {split: clips[split] for split in HELD_OUT if split in clips}
         batch, seed, precision = preset.train.batch, preset.train.seed, PRECISIONS[preset.train.precision]
-        samples = motion_samples(model, preset.data, clips["train"], batch, seed, precision)
+        anew = isinstance(preset.loss, PredictingObjective) and preset.loss.hears_anew
+        samples = motion_samples(model, preset.data, clips["train"], batch, seed, precision, anew)
 
         def validation() -> MotionEvaluate | None:
-            return MotionEvaluate(preset.model, model, preset.data, held_out, device, precision) if held_out else None
+            if not held_out:
+                return None
+            return MotionEvaluate(preset.model, model, preset.data, held_out, device, precision, anew)
 
         return TrainingData(samples, validation)
 

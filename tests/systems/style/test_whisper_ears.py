@@ -17,8 +17,9 @@ from face_detection.alignment import POINTS
 from guided_diffusion.engine.checkpoint import save_checkpoint
 from systems.initialisation import adopt_audio_encoder
 from systems.registry import describe, load_motion, specifications
-from systems.style import SPACE, LipMotion, PredictingObjective, labelled
+from systems.style import SPACE, LipMotion, PredictingObjective, SequenceData, labelled, motion_samples
 from systems.style.motion_training import _range
+from systems.style.sound_variation import SoundVariation, varied
 from systems.training import train
 from tests.helpers.talking_head import talking, tone
 from tests.helpers.tiny_motion import CONFIG, NUMBERS, space
@@ -135,3 +136,54 @@ def test_range_is_what_too_little_movement_costs() -> None:
     costs = [float(_range(space(), share * real + 3, real)) for share in (0.0, 0.5, 1.0, 1.5)]
     assert costs[2] < 1e-3 < costs[1] < costs[0] and costs[3] > costs[2]
     assert PredictingObjective(range=1).range == 1
+
+
+def tuned(data: Path, folder: Path, *settings: str) -> LipMotion:
+    """Trained for two steps from a model whose every number is known to half precision."""
+    first = save(folder.with_suffix(".safetensors"), model(5))
+    train("motion", data, folder, init=first, audio_encoder=first, settings=[*SETTINGS, *settings], device="cpu")
+    return load_motion(folder / "weights.safetensors")
+
+
+@pytest.mark.slow
+def test_ears_learn_only_where_they_are_told_to(tmp_path: Path) -> None:
+    data = pack(tmp_path / "pack")
+    before = model(5).sound_encoder.state_dict()
+    kept = tuned(data, tmp_path / "kept", "loss.sound.voice=0.1", "loss.sound.hidden=0.3", "loss.sound.noise=1")
+    learned = tuned(data, tmp_path / "learned", "loss.audio_encoder_rate=10")
+    for key, value in before.items():
+        assert torch.equal(kept.sound_encoder.state_dict()[key], value.half().float())
+    after = learned.sound_encoder.state_dict()
+    assert any(not torch.equal(value, before[key].half().float()) for key, value in after.items())
+    assert "audio_encoder/gradient_norm" in (tmp_path / "learned" / "log.jsonl").read_text()
+
+
+@pytest.mark.slow
+def test_sound_itself_is_heard_as_what_was_kept_of_it(tmp_path: Path) -> None:
+    made, data = model(), SequenceData(frames=8, least=10, most=20, stretch=8)
+    clips = labelled(pack(tmp_path), 32, made.space)["train"]
+    kept, anew = (motion_samples(made, data, clips, 4, 0, hears_anew=how)[3] for how in (False, True))
+    with torch.inference_mode():
+        heard = anew.heard_by(made.sound_encoder)
+    known = kept.reference_mask
+    assert torch.equal(kept.motion, heard.motion) and torch.equal(known, heard.reference_mask)
+    assert torch.allclose(kept.heard, heard.heard, atol=1e-2)
+    assert torch.allclose(kept.reference_heard[known], heard.reference_heard[known], atol=1e-2)
+
+
+def test_a_sound_is_varied_by_the_generator_alone() -> None:
+    mels = torch.rand(3, 80, 40, generator=torch.Generator().manual_seed(0))
+    for how in (SoundVariation(voice=0.2), SoundVariation(hidden=0.5), SoundVariation(noise=1.0)):
+        one, same, other = (varied(mels, how, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
+        assert one.shape == mels.shape and torch.equal(one, same) and not torch.equal(one, other)
+        assert not torch.equal(one, mels)
+    assert torch.equal(varied(mels, SoundVariation(), torch.Generator()), mels)
+    louder = varied(mels, SoundVariation(noise=1.0), torch.Generator().manual_seed(1))
+    assert (louder >= mels - 1e-5).all()
+
+
+def test_ears_of_the_mel_stay_as_they_are(tmp_path: Path) -> None:
+    first = save(tmp_path / "first.safetensors", model(5))
+    settings = [*SETTINGS, "model.predictor.audio_encoder=mel", "loss.audio_encoder_rate=0.1"]
+    with pytest.raises(BadInput, match="audio_encoder_rate"):
+        train("motion", tmp_path, tmp_path / "run", init=first, audio_encoder=first, settings=settings, device="cpu")
