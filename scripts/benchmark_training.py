@@ -6,7 +6,7 @@
 Each way is `train.py` itself in a process of its own, from the data to the update, begun anew and thrown away; what it
 says is its own log of the last half of the steps.  Without --data a pack of noise is made.  Terms that need weights
 which are not here are left out: sync, and LPIPS unless --features says by what else to judge.  --compile adds
-torch.compile, which takes minutes before the first step on a CPU.
+train.compile, which takes minutes before the first step on a CPU.
 """
 
 import os
