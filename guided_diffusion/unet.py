@@ -5,6 +5,7 @@ that the attention sees beside the pixels) or by modulation (a vector that scale
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +21,8 @@ from .blocks import (
     timestep_embedding,
     zeroed,
 )
+
+KINDS = 128  # of blocks by their shapes, with and without gradients, that may be compiled
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,19 @@ class UNet(nn.Module):
 
         head = zeroed(nn.Conv2d(width, config.out_channels * patch**2, 3, padding=1))
         self.out = nn.Sequential(normalization(width), nn.SiLU(), head)
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Has each kind of block compiled when it is first used, as `torch.compile` with these arguments does.
+
+        Blocks of one kind share what was compiled; what torch cannot compile runs as it is, and torch says so.
+        """
+        from torch._dynamo import config
+
+        config.recompile_limit = max(config.recompile_limit, KINDS)
+        config.suppress_errors = True
+        for part in self.modules():
+            if isinstance(part, (ResBlock, AttentionBlock)):
+                part.compile(*args, dynamic=False, **kwargs)
 
     def _res(self, width: int, out: int, resample: Resample | None = None) -> ResBlock:
         c = self.config

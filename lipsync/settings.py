@@ -13,13 +13,14 @@ Reference = Literal["other", "gt", "first_frame", "random"]
 OnNoFace = Literal["keep", "error"]
 StrictPose = Literal["keep", "fade", "force"]
 Sampler = Literal["ddim", "ddpm", "dpm++2m", "dpm++2m-c", "dpm++"]
+Compile = Literal["none", "graphs", "full"]
 Silence = Literal["model", "close", "original"]
 Sides = tuple[float, float, float, float]
 
 LARGEST = 4096  # frames at a time
 LONGEST = 1e7  # seconds, four months
 WIDEST = 1e5  # pixels
-LOADED = frozenset({"quality", "sampler", "steps", "seed", "batch", "device", "precision"})
+LOADED = frozenset({"quality", "sampler", "steps", "seed", "batch", "device", "precision", "compile"})
 """The settings that a model is loaded with."""
 QUALITIES = ("fast", "balanced", "best")  # which sampler and steps each is, the checkpoint says
 
@@ -50,6 +51,8 @@ class Settings:
     reference          which other frame shows the network the mouth (see references.py)
     quality            preset of sampler and steps; sampler and steps override it one by one
     batch              frames sampled at a time; 0: 8 on a CPU, 32 elsewhere
+    compile            graphs replays the network as CUDA graphs, the same frames; full compiles its blocks besides, in
+                       up to minutes once a machine, whose frames differ by rounding
 
     mask               what is pasted: mouth and chin within the lower half of the face, or all of that half
     feather            width of the blend inside the pasted half, as a share of the crop
@@ -90,6 +93,7 @@ class Settings:
     batch: int = 0
     device: str = "auto"
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    compile: Compile = "none"
 
     mask: Literal["jaw", "half"] = "jaw"
     feather: float = 1 / 12

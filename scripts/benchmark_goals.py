@@ -1,6 +1,7 @@
 """The goals of speed and what this machine reaches, against another revision in the same run if one is named.
 
-    python scripts/benchmark_goals.py [--against REVISION] [--video V --audio A] [--rounds 3] [--device auto]
+    python scripts/benchmark_goals.py [--against REVISION] [--video V --audio A] [--rounds 3] [--compile]
+                                      [--device auto]
 
 Each figure is that of whole processes, from the command to the file, the revisions in turn; seconds are medians, ratios
 medians of those within a round, and core seconds say what was computed, whatever else ran on the machine.
@@ -9,8 +10,8 @@ medians of those within a round, and core seconds say what was computed, whateve
     imports       what generate.py imports until it has loaded a model, none loaded
     end to end    generate.py on a video, frames a second, and the most memory that it held
 
-On a GPU also the released network alone, warm, 25 steps of DDIM: frames a second, memory, and the share of what a
-matrix product of that precision reaches.
+On a GPU also the released network alone, warm, 25 steps of DDIM, called and replayed as a CUDA graph, with --compile
+also compiled: frames a second, memory, and the share of what a matrix product of that precision reaches.
 """
 
 import os
@@ -24,12 +25,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -38,6 +42,7 @@ from core.errors import BadInput  # noqa: E402
 from core.flags import Parser  # noqa: E402
 from core.guard import guard, reads  # noqa: E402
 from core.program import exit_code  # noqa: E402
+from guided_diffusion.engine.compiling import Record  # noqa: E402
 from scripts.benchmark_processes import waited  # noqa: E402
 from video import probe, read_frames  # noqa: E402
 
@@ -146,45 +151,87 @@ def table(runs: dict[str, dict[str, list[Run]]], frames: int) -> str:
     return "\n".join(lines)
 
 
-def released(device: str) -> None:
-    """The released network alone on a GPU: goal 60 frames/s and 8 GB at 25 steps."""
-    import torch
+@dataclass(frozen=True)
+class Alone:
+    """A network alone, warm: frames a second, GB at most, seconds of its first batch, how far from what it was called.
+    """
 
+    frames: float
+    memory: float
+    first: float
+    apart: float
+
+
+def alone(
+    system: Any, where: torch.device, precision: torch.dtype, ways: Sequence[str], record: Record,
+    *, batch: int = BATCH, steps: int = STEPS,
+) -> dict[str, Alone]:  # fmt: skip
+    """Steps of DDIM by a system that hears a mel, called, replayed or with its blocks compiled as well (`ways`)."""
     from dataset import ClipBatch
-    from guided_diffusion.engine.device import resolve_precision, store_weights
+    from guided_diffusion.engine.compiling import Recorded
     from guided_diffusion.samplers import SampleConfig
+    from systems.system import FaceSampler
+
+    sampler = FaceSampler(system, SampleConfig("ddim", f"ddim{steps}"), precision=precision)
+    generator = torch.Generator().manual_seed(0)
+    faces = (torch.rand(batch, 1, 3, system.size, system.size, generator=generator) * 2 - 1).to(where)
+    mel = torch.randn(batch, 1, 80, 16, generator=generator).to(where)
+    clips, found, plain = ClipBatch(faces, faces, {"mel": mel}, mel[:, 0]), {}, None
+    for way in ways:
+        if way == "compiled":
+            system.network.compile()
+        if way != "called":
+            system.network.forward = Recorded(partial(type(system.network).forward, system.network), print, record)
+        if where.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(where)
+        begin = time.perf_counter()
+        made = sampler(clips).cpu()
+        first = time.perf_counter() - begin
+        plain = made if plain is None else plain
+        spent = seconds(lambda: sampler(clips), 3, where)
+        memory = torch.cuda.max_memory_allocated(where) / 1e9 if where.type == "cuda" else 0.0
+        found[way] = Alone(batch / spent, memory, first, float((made - plain).abs().max()))
+    return found
+
+
+def seconds(work: Callable[[], object], count: int, where: torch.device) -> float:
+    """Of a piece of work, the mean of so many after one to warm up."""
+
+    def wait() -> None:
+        if where.type == "cuda":
+            torch.cuda.synchronize(where)
+
+    work()
+    wait()
+    begin = time.perf_counter()
+    for _ in range(count):
+        work()
+    wait()
+    return (time.perf_counter() - begin) / count
+
+
+def released(device: str, *, compiled: bool) -> None:
+    """The released network alone on a GPU: goal 60 frames/s and 8 GB at 25 steps."""
+    from guided_diffusion.engine.compiling import cuda_graph
+    from guided_diffusion.engine.device import resolve_precision, store_weights
     from scripts.formula import fill
     from systems.diff2lip import Diff2Lip, Diff2LipConfig
-    from systems.system import FaceSampler
 
     where = torch.device(device)
     precision = resolve_precision("auto", where)
     system = Diff2Lip(Diff2LipConfig())
     fill(system.network)
     system = store_weights(system.to(where).to(memory_format=torch.channels_last).eval(), precision)
-    sampler = FaceSampler(system, SampleConfig("ddim", f"ddim{STEPS}"), precision=precision)
-    faces = torch.rand(BATCH, 1, 3, 128, 128, device=where) * 2 - 1
-    mel = torch.randn(BATCH, 1, 80, 16, device=where)
-    clips = ClipBatch(faces, faces, {"mel": mel}, mel[:, 0])
-
-    def seconds(work, count: int) -> float:  # type: ignore[no-untyped-def]
-        work()
-        torch.cuda.synchronize(where)
-        begin = time.perf_counter()
-        for _ in range(count):
-            work()
-        torch.cuda.synchronize(where)
-        return (time.perf_counter() - begin) / count
-
-    torch.cuda.reset_peak_memory_stats(where)
-    spent = seconds(lambda: sampler(clips), 3)
-    memory = torch.cuda.max_memory_allocated(where) / 1e9
+    found = alone(system, where, precision, ["called", "replayed", *["compiled"] * compiled], cuda_graph)
     side = torch.randn(8192, 8192, device=where, dtype=precision)
-    peak = 2 * 8192**3 / seconds(lambda: side @ side, 20)
-    share = BATCH * STEPS * FLOP / spent / peak
-    print(f"released size, {STEPS} steps of DDIM, {BATCH} at a time, {torch.cuda.get_device_name(where)}, {precision}:"
-          f" {BATCH / spent:.1f} frames/s (goal 60, 100 wanted), {memory:.1f} GB (goal under 8),"
-          f" {100 * share:.0f} % of the {peak / 1e12:.0f} TFLOPS of a matrix product")  # fmt: skip
+    peak = 2 * 8192**3 / seconds(lambda: side @ side, 20, where)
+    print(f"\nreleased size, {STEPS} steps of DDIM, {BATCH} at a time, {torch.cuda.get_device_name(where)}, {precision};")
+    print(f"a matrix product reaches {peak / 1e12:.0f} TFLOPS; goals 60 frames/s (100 wanted), under 8 GB\n")
+    print("| network | frames/s | share of a matrix product, % | GB | first batch, s | from called, of 2 |")
+    print("|---" * 6 + "|")
+    for way, one in found.items():
+        share = 100 * one.frames * STEPS * FLOP / peak
+        print(f"| {way} | {one.frames:.1f} | {share:.0f} | {one.memory:.1f} | {one.first:.1f} | {one.apart:.4f} |")
 
 
 def measure(options: argparse.Namespace) -> None:
@@ -207,10 +254,8 @@ def measure(options: argparse.Namespace) -> None:
         if options.against is not None:
             print(f"\nframes of the two differ by {apart(folder / '0.mp4', folder / '1.mp4'):.3f} levels on average"
                   " (goal: within 1)")  # fmt: skip
-    import torch
-
     if options.device != "cpu" and torch.cuda.is_available():
-        released("cuda" if options.device == "auto" else options.device)
+        released("cuda" if options.device == "auto" else options.device, compiled=options.compile)
 
 
 def main() -> None:
@@ -219,6 +264,7 @@ def main() -> None:
     parser.add_argument("--video", type=reads, default=DEMO / "portrait.jpg", help="for end to end")
     parser.add_argument("--audio", type=reads, default=DEMO / "speech.flac")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--compile", action="store_true", help="the released network with its blocks compiled, too")
     parser.add_argument("--device", default="auto")
     options = parser.parse_args()
     guard(parser, options)

@@ -6,7 +6,7 @@
 Each way is `train.py` itself in a process of its own, from the data to the update, begun anew and thrown away; what it
 says is its own log of the last half of the steps.  Without --data a pack of noise is made.  Terms that need weights
 which are not here are left out: sync, and LPIPS unless --features says by what else to judge.  --compile adds
-torch.compile, which takes minutes before the first step on a CPU.
+train.compile, which takes minutes before the first step on a CPU.
 """
 
 import os
@@ -85,13 +85,13 @@ def noise_pack(folder: Path, clips: int = 8, frames: int = 40) -> Path:
 
 def measure(
     way: Way, system: str, data: Path, batch: int, steps: int, features: Path | None, device: str
-) -> tuple[float, float, float]:
-    """Faces a second, the share of the time that data took, and the peak memory in GB."""
+) -> tuple[float, float, float, float]:
+    """Faces a second, the share of the time that data took, the peak memory in GB, and seconds of the first step."""
     logging.disable(logging.WARNING)  # that a pack of noise has no held-out clips
     chosen = find_preset(system)
     hears = chosen.kind != "style" and not getattr(chosen.loss, "train_audio_encoder", True)
     settings = [
-        *way.settings, f"train.batch={batch}", f"train.steps={2 * steps}", f"train.log_every={steps}", "train.keep=0",
+        *way.settings, f"train.batch={batch}", f"train.steps={2 * steps}", "train.log_every=1", "train.keep=0",
         "train.evaluate_every=1000000", "train.warmup=0", "train.cooldown=0", f"train.save_every={2 * steps}",
     ]  # fmt: skip
     settings += ["loss.sync=0", "loss.reconstruction=0"] if chosen.kind != "style" else []
@@ -104,8 +104,11 @@ def measure(
             system, data, here / "run", audio_encoder=SYNC if hears else None, features=features, device=device,
             components=here / "parts" if chosen.kind == "style" else None, settings=settings,
         )  # fmt: skip
-        last = json.loads((here / "run" / "log.jsonl").read_text(encoding="utf-8").splitlines()[-1])
-    return last["clips_per_second"] * chosen.data.frames, last["data_wait"], last["memory_gb"]
+        log = [json.loads(line) for line in (here / "run" / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+    seconds = [1 / line["steps_per_second"] for line in log]
+    waited = sum(spent * line["data_wait"] for spent, line in zip(seconds[steps:], log[steps:], strict=True))
+    total = sum(seconds[steps:])
+    return batch * steps / total * chosen.data.frames, waited / total, log[-1]["memory_gb"], seconds[0]
 
 
 def main() -> None:
@@ -125,8 +128,8 @@ def main() -> None:
     ways = [Way(), Way(checkpointing=True), Way("bf16"), Way("bf16", checkpointing=True)]
     ways += [Way("bf16", compiled=True)] * options.compile
     print(f"{options.system}, {batch} x {chosen.data.frames} frames, {device}, torch {torch.__version__}\n")
-    print("| a training step | faces/s | times as fast | waiting for data, % | peak memory, GB |")
-    print("|---|---|---|---|---|")
+    print("| a training step | faces/s | times as fast | waiting for data, % | peak memory, GB | first step, s |")
+    print("|---|---|---|---|---|---|")
     plain = None
     fresh = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory() as folder:
@@ -134,9 +137,10 @@ def main() -> None:
         for way in ways:
             work = way, options.system, data, batch, options.steps, options.features, options.device
             with ProcessPoolExecutor(1, fresh) as pool:
-                speed, wait, memory = pool.submit(measure, *work).result()
+                speed, wait, memory, first = pool.submit(measure, *work).result()
             plain = plain or speed
-            print(f"| {way} | {speed:.1f} | {speed / plain:.2f} | {100 * wait:.1f} | {memory:.2f} |", flush=True)
+            figures = f"{speed:.1f} | {speed / plain:.2f} | {100 * wait:.1f} | {memory:.2f} | {first:.1f}"
+            print(f"| {way} | {figures} |", flush=True)
 
 
 if __name__ == "__main__":

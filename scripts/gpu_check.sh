@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Everything that wants a GPU, in at most 4 minutes: the tests marked gpu, then the benchmarks, as long as time is left.
+# Everything that wants a GPU, in at most 4 minutes: the tests marked gpu, then the benchmarks (the goals of
+# speed, training, generation), as long as time is left.
 #
 #   scripts/gpu_check.sh [folder for what was measured (default: gpu_check)]
 #
@@ -26,6 +27,7 @@ run() { # NAME command...: what it says goes to the terminal and to NAME.txt
 }
 
 run tests "$python" -m pytest -m gpu
+run goals "$python" scripts/benchmark_goals.py --rounds 1 --compile
 run training "$python" scripts/benchmark_training.py --system style-medium --steps 10 --compile
 run generation "$python" scripts/benchmark.py
 exit "$status"

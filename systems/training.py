@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from core.errors import BadInput
 from core.lock import locked
 from guided_diffusion.engine.checkpoint import save_checkpoint
+from guided_diffusion.engine.compiling import compiler_problem
 from guided_diffusion.engine.config import from_dict, to_dict
 from guided_diffusion.engine.distributed import Group, group
 from guided_diffusion.engine.loading import batches_of
@@ -151,8 +152,8 @@ def _teachers(expert: Path | None, features: Path | None, device: torch.device, 
 
     def distance() -> Distance:
         network = (load_lpips() if features is None else load_features(features)).to(device)
-        if compiled:
-            network.compile()
+        if compiled and compiler_problem(device) is None:
+            network.compile(dynamic=False)
         return network
 
     return Teachers(agreement, distance)

@@ -1,13 +1,18 @@
 """scripts/benchmark_goals.py: ratios within rounds, whole processes, another revision that goes again."""
 
 import subprocess
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+import torch
+from torch import Tensor
 
 from core.errors import BadInput
-from scripts.benchmark_goals import ROOT, Run, checked_out, run, table, words
+from scripts.benchmark_goals import ROOT, Run, alone, checked_out, run, table, words
+from systems.diff2lip import Diff2Lip
+from tests.helpers.tiny import OURS
 
 
 def test_a_ratio_is_the_median_of_those_within_a_round() -> None:
@@ -29,6 +34,16 @@ def test_a_program_that_fails_is_said_with_its_last_words(tmp_path: Path) -> Non
 def test_the_words_are_short(tmp_path: Path) -> None:
     words(tmp_path / "words.wav", 0.32)
     assert (tmp_path / "words.wav").stat().st_size == 44 + 2 * 5120
+
+
+def test_a_network_alone_is_measured_in_each_way() -> None:
+    def record(run: Callable[[], Tensor], device: torch.device) -> tuple[Tensor, Callable[[], object]]:
+        output = run()
+        return output, lambda: output.copy_(run())
+
+    system = Diff2Lip(OURS).eval()
+    found = alone(system, torch.device("cpu"), torch.float32, ["called", "replayed"], record, batch=1, steps=1)
+    assert all(one.frames > 0 and one.first > 0 and one.apart == 0 for one in found.values()) and len(found) == 2
 
 
 @pytest.mark.slow

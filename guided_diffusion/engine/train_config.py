@@ -19,7 +19,7 @@ class TrainConfig:
     ema                     rates of the averages of the weights: all are kept and published, the first is evaluated
     precision               of matrix products and convolutions; the weights and their averages stay float32
     gradient_checkpointing  computes the UNets' activations twice instead of keeping them: less memory, more time
-    compile                 compiles the UNets: minutes at the start, then faster steps on a GPU
+    compile                 compiles the UNets' blocks, each kind once, at the first step: then faster steps on a GPU
     save_every              steps between two saved states
     keep                    published weights of so many earlier saves stay in history/, to go back to; 0 for none
     """

@@ -27,6 +27,7 @@ from core.errors import BadInput, Stopped
 
 from .checkpoint import load_state, step_of
 from .clock import Clock
+from .compiling import compiler_problem
 from .config import changes, to_dict
 from .device import peak_memory
 from .distributed import Group
@@ -120,10 +121,13 @@ class Trainer(Generic[B]):
         """What the config says about how, not what, networks compute that leave it open (the UNets do)."""
         if not any(part is self.averaged for part in module.modules()):
             raise ValueError("what is averaged must be a part of what is trained")
+        problem = compiler_problem(self.device) if self.config.compile else None
+        if problem is not None:
+            NOTES.warning("train.compile has no effect: torch's compiler does not work here (%s)", problem)
         for part in module.modules():
             if isinstance(part, Checkpointing):
                 part.gradient_checkpointing = self.config.gradient_checkpointing
-                if self.config.compile:
+                if self.config.compile and problem is None:
                     part.compile()
 
     def run(self) -> None:

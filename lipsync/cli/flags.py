@@ -273,6 +273,9 @@ def _add_execution(g: Group, d: Settings) -> None:
     g.add_argument("--device", default=d.device, help="auto, cpu, cuda, cuda:1 or mps (%(default)s)")
     g.add_argument("--precision", choices=("auto", "fp32", "bf16", "fp16"), default=d.precision,
                    help="of the network (%(default)s)")
+    g.add_argument("--compile", choices=("none", "graphs", "full"), default=d.compile,
+                   help="graphs: replay the network as CUDA graphs, the same frames; full: compile its blocks too,"
+                   " which takes up to minutes the first time (%(default)s)")
     g.add_argument("--threads", type=count, metavar="N",
                    help="of the network on a CPU (all cores; 1 in generate_dist.py)")
     g.add_argument("--keep_temp", action=Switch, default=False, help="keep the segments that a result is joined of")

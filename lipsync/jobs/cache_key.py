@@ -14,7 +14,7 @@ from .job import Job
 
 VERSION = 8
 """Raised whenever the same inputs and settings would give other frames."""
-IRRELEVANT = ("cache", "detector_batch")  # settings that change no frame
+IRRELEVANT = ("cache", "detector_batch", "compile")  # settings that change no frame
 
 
 def cache_key(job: Job, settings: Settings, models: Models) -> str:
@@ -32,6 +32,8 @@ def cache_key(job: Job, settings: Settings, models: Models) -> str:
         "device": synthesizer.device.type,
         "precision": str(synthesizer.precision),
     }
+    if synthesizer.compiled:
+        relevant["compile"] = "full"
     everything = [VERSION, relevant, [_stamp(path) for path in _inputs(job, settings, models)]]
     return hashlib.blake2b(json.dumps(everything, default=str).encode(), digest_size=8).hexdigest()
 

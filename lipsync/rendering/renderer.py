@@ -15,9 +15,11 @@ from core.arrays import Pictures
 from core.errors import BadInput, OutOfMemory, lacks_memory
 from dataset import ClipBatch, Needs, to_network, to_pictures
 from dataset.conditions import Windows
+from guided_diffusion.engine.compiling import Recorded, compiler_problem
 from guided_diffusion.engine.device import resolve_device, resolve_precision, store_weights
 from guided_diffusion.samplers import SampleConfig
-from lipsync.settings import Settings
+from guided_diffusion.unet import UNet
+from lipsync.settings import Compile, Settings
 from systems import registry
 from systems.system import FaceSampler
 
@@ -79,6 +81,7 @@ class Synthesizer:
     grid   frames of a whole batch.  Frame k of a result is always computed in slot k % grid of a batch of one size, so
            that its numbers do not depend on where the work began.
     batch  frames computed at once: the grid, or less once memory did not suffice.
+    compiled  whether its blocks are compiled, which changes its numbers by rounding.
     """
 
     def __init__(self, checkpoint: Path, settings: Settings, say: Callable[[str], None]) -> None:
@@ -95,6 +98,8 @@ class Synthesizer:
         self.past = system.past
         if self.precision != torch.float32:
             store_weights(system, self.precision)
+        self._recorded: list[Recorded] = []
+        self.compiled = self._quicken(system, settings.compile, say)
         self.sampler = FaceSampler(system, self.sampling, seed=self.seed, precision=self.precision)
         self.grid = settings.batch or (8 if self.device.type == "cpu" else 32)
         self.batch = self.grid
@@ -163,12 +168,33 @@ class Synthesizer:
                 "--device or a smaller checkpoint"
             ) from problem
         self.batch //= 2
+        for recorded in self._recorded:
+            recorded.forget()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
         self._say(
             f"out of memory: going on with {self.batch} frames at a time (--batch {self.batch} starts so); the frames "
             "are no longer, bit for bit, those of a run with enough memory"
         )
+
+    def _quicken(self, system: Any, how: Compile, say: Callable[[str], None]) -> bool:
+        """Has the system's UNets compiled and recorded, as far as this machine can; -> whether they are compiled."""
+        networks = [part for part in system.modules() if isinstance(part, UNet)] if how != "none" else []
+        compiled = False
+        if how == "full":
+            problem = compiler_problem(self.device)
+            compiled = problem is None
+            if problem is not None:
+                say(f"--compile full: torch's compiler does not work here ({problem}); going on without")
+        if how == "graphs" and self.device.type != "cuda":
+            say(f"--compile graphs has no effect on {self.device.type}: CUDA graphs want a CUDA device")
+        for network in networks:
+            if compiled:
+                network.compile()
+            if self.device.type == "cuda":
+                self._recorded.append(Recorded(network.forward, say))
+                network.forward = self._recorded[-1]  # type: ignore[method-assign]
+        return compiled
 
     @property
     def folder(self) -> Path:

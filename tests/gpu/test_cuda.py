@@ -95,6 +95,30 @@ def test_lower_precision_gives_a_picture(model: str, precision: str, inputs: Pat
     assert not edited.any() or np.abs(exact.astype(float) - found)[edited].mean() <= 6
 
 
+@pytest.mark.parametrize("model", SHIPPED)
+def test_recorded_networks_make_the_same_frames(model: str, inputs: Path, tmp_path: Path) -> None:
+    called = result(inputs, model, tmp_path / "called.mkv", "--device", DEVICE)
+    replayed = result(inputs, model, tmp_path / "replayed.mkv", "--device", DEVICE, "--compile", "graphs")
+    assert np.array_equal(called, replayed)
+
+
+@pytest.mark.slow
+def test_compiled_networks_make_nearly_the_same_frames(inputs: Path, tmp_path: Path) -> None:
+    called = result(inputs, "style-small", tmp_path / "called.mkv", "--device", DEVICE)
+    compiled = result(inputs, "style-small", tmp_path / "compiled.mkv", "--device", DEVICE, "--compile", "full")
+    edited = (called != compiled).any(axis=3)
+    assert not edited.any() or np.abs(called.astype(float) - compiled)[edited].mean() <= 6
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute")  # the compiler looks at it
+@pytest.mark.slow
+def test_a_compiled_system_trains(tmp_path: Path) -> None:
+    data = prepare(tmp_path / "data")
+    settings = [*SHORT, *TINY["diff2lip-small"], "train.steps=3", "train.batch=8", "train.compile=true"]
+    train("diff2lip-small", data, tmp_path / "run", settings=settings, device=DEVICE)
+    assert (tmp_path / "run" / "weights.safetensors").exists()
+
+
 def test_out_of_memory_halves_the_batch(
     inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from core.errors import BadInput, OutOfMemory, lacks_memory
+from lipsync.rendering import renderer
 from lipsync.rendering.renderer import NetworkInputs, Synthesizer
 from lipsync.settings import Settings
 
@@ -39,6 +40,33 @@ def failing(synthesizer: Synthesizer, problem: BaseException, above: int):
         return speaker(clips)
 
     synthesizer.sampler = speak
+
+
+def test_what_a_machine_cannot_quicken_it_says(checkpoint, said, monkeypatch):
+    monkeypatch.setattr(renderer, "compiler_problem", lambda device: "no compiler")
+    plain = Synthesizer(checkpoint, SETTINGS, said.append)
+    graphs = Synthesizer(checkpoint, replace(SETTINGS, compile="graphs"), said.append)
+    full = Synthesizer(checkpoint, replace(SETTINGS, compile="full"), said.append)
+    assert said == [
+        "--compile graphs has no effect on cpu: CUDA graphs want a CUDA device",
+        "--compile full: torch's compiler does not work here (no compiler); going on without",
+    ]
+    assert not graphs.compiled and not full.compiled
+    faces = plain(range(4), NetworkInputs(*crops(4)))
+    assert all(np.array_equal(other(range(4), NetworkInputs(*crops(4))), faces) for other in (graphs, full))
+
+
+def test_a_halved_batch_lets_go_of_what_was_recorded(synthesizer, said):
+    class Kept:
+        gone = False
+
+        def forget(self):
+            self.gone = True
+
+    synthesizer._recorded = [kept := Kept()]
+    failing(synthesizer, MemoryError(), above=4)
+    synthesizer(range(8), NetworkInputs(*crops(8)))
+    assert kept.gone and synthesizer.batch == 4
 
 
 @pytest.mark.slow
