@@ -43,8 +43,8 @@ def arguments() -> argparse.Namespace:
     parser = Parser(__doc__, names=ELSEWHERE)
     parser.add_argument(
         "--system", default="diff2lip-small",
-        help="preset: {diff2lip,syncdiff}-{128,small}, sync, style-{small,medium}, or what that needs: autoencoder,"
-        " motion-reader, motion",
+        help="preset: diff2lip-{128,256,small}, syncdiff-{128,small}, sync, style-{128,256,small,medium}, or what that"
+        " needs: autoencoder, autoencoder-{128,256}, motion-reader, motion",
     )  # fmt: skip
     parser.add_argument("--data", type=reads, help="data as published, prepared, in shards or packed; see above")
     parser.add_argument("--output", type=writes_into, metavar="RUN",

@@ -29,5 +29,6 @@ run() { # NAME command...: what it says goes to the terminal and to NAME.txt
 run tests "$python" -m pytest -m gpu
 run goals "$python" scripts/benchmark_goals.py --rounds 1 --compile
 run training "$python" scripts/benchmark_training.py --system style-medium --steps 10 --compile
+run presets "$python" scripts/benchmark_presets.py --output "$output/presets.json"
 run generation "$python" scripts/benchmark.py
 exit "$status"

@@ -6,8 +6,8 @@
 FLOP and memory come from a training step on tensors without contents (torch's FakeTensorMode): every term of the
 objective but the perceptual one (--vgg counts it, by the features of a VGG-16), forward and backward, in the preset's
 precision.  A style preset whose network sees patches of pixels is counted in pixels, as it ships, others in the latents
-that they name; a preset of stage 1 has its parameters alone.  Of SyncDiff's own frames as pose the arithmetic counts,
-by the share of sequences that have them.
+of the autoencoder of their size; a preset of stage 1 has its parameters alone.  Of SyncDiff's own frames as pose the
+arithmetic counts, by the share of sequences that have them.
 
 forward      GFLOP a face of one step of the denoiser, what it is told included; multiplying and adding are two
 training     GFLOP a face of a training step: the forward and backward of everything in it
@@ -117,7 +117,9 @@ def _fresh(name: str, preset: Preset) -> Component | None:
     wanted = name in specifications()[preset.kind].components
     if not wanted or (name == "autoencoder" and not preset.model.latents):
         return None
-    other = find_preset("motion-reader" if name == "motion" else "autoencoder")
+    of_size = f"autoencoder-{preset.model.size}"
+    autoencoder = of_size if of_size in presets() else "autoencoder"
+    other = find_preset("motion-reader" if name == "motion" else autoencoder)
     model = replace(other.model, size=preset.model.size)
     return Component(specifications()[other.kind].build(model).eval().requires_grad_(False), Path(name))
 

@@ -1,6 +1,7 @@
 """The autoencoder as a kind of model: what others ask of it, and how it is trained."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,10 @@ from ..specification import Specification, Teachers
 from ..validation import psnr_of_mouth_half
 from .model import Autoencoder, AutoencoderConfig
 
+# Which autoencoder the papers use is not known; those of their sizes are as wide as a renderer of that size is.
+PAPER_TRAINING = TrainConfig(
+    steps=100_000, batch=32, learning_rate=2e-4, warmup=1_000, cooldown=50_000, ema=(0.999,), precision="bf16"
+)
 PRESETS = {
     "autoencoder": Preset(
         "autoencoder",
@@ -26,6 +31,14 @@ PRESETS = {
             save_every=250, evaluate_every=250,
         ),
         data=WindowConfig(frames=1, balance=0.5, zoom=0.14),
+    ),
+    "autoencoder-128": Preset(
+        "autoencoder", AutoencoderConfig(width=256, encoder=4, decoder=8), train=PAPER_TRAINING,
+        data=WindowConfig(frames=1),
+    ),
+    "autoencoder-256": Preset(
+        "autoencoder", AutoencoderConfig(size=256, width=256, encoder=4, decoder=8),
+        train=replace(PAPER_TRAINING, batch=8, accumulate=4), data=WindowConfig(frames=1),
     ),
 }  # fmt: skip
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from dataset import WindowConfig
 from guided_diffusion.engine.train_config import TrainConfig
-from guided_diffusion.unet import UNet
+from guided_diffusion.unet import UNet, UNetConfig
 
 from ..objective import ObjectiveConfig
 from ..preset import SMALL_DIFFUSION, SMALL_SAMPLING, SMALL_UNET, Preset
@@ -18,10 +18,17 @@ from .system import Diff2Lip, Diff2LipConfig
 TIME = "time_embed.2.bias"  # of a UNet
 RELEASED = "audio_encoder_to_style.3.weight"  # a key of the authors' checkpoint alone
 
-# The paper's network and objective are the defaults of their configs; `small` is ours.
+# The paper's network and objective are the defaults of their configs; `small` is ours.  At 256 px it is what the code
+# that the paper builds on has there, but for the widths, which are as the release has them.
 PRESETS = {
     "diff2lip-128": Preset(
         "diff2lip", Diff2LipConfig(), ObjectiveConfig(), TrainConfig(batch=8, accumulate=4, precision="bf16")
+    ),
+    "diff2lip-256": Preset(
+        "diff2lip",
+        Diff2LipConfig(unet=UNetConfig(image_size=256, channel_mult=(1, 1, 2, 3, 4, 4))),
+        ObjectiveConfig(),
+        TrainConfig(batch=4, accumulate=8, precision="bf16"),
     ),
     "diff2lip-small": Preset(
         "diff2lip",

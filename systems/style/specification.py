@@ -12,6 +12,7 @@ from dataset import ClipBatch, WindowConfig
 from guided_diffusion.engine.checkpoint import load_strictly
 from guided_diffusion.engine.device import PRECISIONS
 from guided_diffusion.engine.train_config import TrainConfig
+from guided_diffusion.unet import UNetConfig
 
 from ..components import Components
 from ..preset import SMALL_DIFFUSION, SMALL_SAMPLING, SMALL_UNET, Preset
@@ -29,7 +30,22 @@ from .sequences import FaceData, SequenceData
 from .system import StyleSystem
 from .training import RendererObjective, RendererTraining
 
+# As far as the paper is known, it is the defaults of the configs: diffusion in latents (systems/autoencoder has presets
+# of these sizes), nothing shown by channels but the masked face.  At 256 px there is one level more.
 RENDERER_PRESETS = {
+    "style-128": Preset(
+        "style", RendererConfig(), RendererObjective(), TrainConfig(batch=64, precision="bf16"), WindowConfig(frames=1)
+    ),
+    "style-256": Preset(
+        "style",
+        RendererConfig(
+            latents=(8, 64, 64),
+            unet=UNetConfig(image_size=256, channel_mult=(1, 2, 3, 4), attention_resolutions=(16, 8)),
+        ),
+        RendererObjective(),
+        TrainConfig(precision="bf16"),
+        WindowConfig(frames=1),
+    ),
     "style-small": Preset(
         "style",
         RendererConfig(

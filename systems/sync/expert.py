@@ -57,8 +57,11 @@ class SyncExpert(nn.Module):
         return self.config.size
 
     def embed_faces(self, faces: Tensor) -> Tensor:
-        """faces [b, 5, 3, s, s] in [-1, 1] -> unit vectors [b, d]."""
+        """faces [b, 5, 3, s, s] in [-1, 1], of another size too, which is brought to the own -> unit vectors [b, d]."""
         lower = faces[:, :, :, faces.shape[3] // 2 :].flatten(1, 2)     # [b, 15, s/2, s]
+        own = (self.size // 2, self.size)
+        if lower.shape[2:] != own:
+            lower = F.interpolate(lower, own, mode="bilinear", antialias=True, align_corners=False)
         lower = F.avg_pool2d(lower, self.config.shrink)
         return F.normalize(self.face_head(self.face_encoder(lower).flatten(1)).float(), dim=1)
 

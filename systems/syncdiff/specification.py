@@ -19,7 +19,9 @@ from .training import SyncDiffObjective, SyncDiffTraining
 
 # The paper's network is the default of its config; `small` is ours.
 PRESETS = {
-    "syncdiff-128": Preset("syncdiff", SyncDiffConfig(), SyncDiffObjective(), data=WindowConfig(frames=1)),
+    "syncdiff-128": Preset(
+        "syncdiff", SyncDiffConfig(), SyncDiffObjective(), TrainConfig(precision="bf16"), WindowConfig(frames=1)
+    ),
     "syncdiff-small": Preset(
         "syncdiff",
         SyncDiffConfig(

@@ -48,6 +48,14 @@ def test_it_sees_the_lower_half_alone() -> None:
     assert not torch.equal(judge.embed_faces(faces), judge.embed_faces(clips.faces))
 
 
+def test_faces_of_another_size_are_seen_at_its_own() -> None:
+    """So that one expert judges networks of 128 and of 256 px."""
+    judge, clips = expert(), batch(0, 2)
+    twice = clips.faces.repeat_interleave(2, dim=3).repeat_interleave(2, dim=4)
+    cosines = (judge.embed_faces(twice) * judge.embed_faces(clips.faces)).sum(dim=1)
+    assert cosines.min() > 0.95
+
+
 @pytest.mark.slow
 def test_untrained_it_guesses() -> None:
     guessed = retrieval_accuracy(expert(), batch(0, 12))
