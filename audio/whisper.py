@@ -111,7 +111,8 @@ class WhisperEncoder(nn.Module):
                 parts.append(self(log_mel(window.to(device))[None])[0].half())
             else:
                 parts.append(torch.zeros(KEPT, width, dtype=torch.float16, device=device))
-        return torch.cat(parts)
+        with torch.autocast(device.type, enabled=False):  # which in bf16 joins no float16
+            return torch.cat(parts)
 
 
 def windows(blocks: Iterable[np.ndarray]) -> Iterator[Tensor]:

@@ -1,11 +1,13 @@
 """The pieces a UNet is built from (Dhariwal & Nichol 2021, appendix): residual blocks, attention, embeddings."""
 
 import math
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from . import fused_norm
 
 GROUPS = 32  # of every GroupNorm
 M = TypeVar("M", bound=nn.Module)
@@ -34,6 +36,10 @@ class Norm(nn.GroupNorm):
         with torch.autocast(input.device.type, enabled=False):
             weight, bias = self.weight.to(input.dtype), self.bias.to(input.dtype)
             return F.group_norm(input, self.num_groups, weight, bias, self.eps)
+
+    def factors(self, count: int) -> tuple[Tensor, Tensor]:
+        """Weight and bias for each of so many items, float32 [count, channels]."""
+        return self.weight.float().expand(count, -1), self.bias.float().expand(count, -1)
 
 
 def normalization(channels: int) -> Norm:
@@ -67,10 +73,14 @@ class ModulatedConv2d(nn.Conv2d):
         self.scales = nn.Linear(modulation, channels)
         nn.init.ones_(self.scales.bias)
 
-    def forward(self, x: Tensor, vector: Tensor) -> Tensor:  # type: ignore[override]
-        scales: Tensor = self.scales(vector.to(self.scales.weight.dtype)).float()       # [b, c]
+    def factors(self, vector: Tensor) -> tuple[Tensor, Tensor]:
+        """What the input is multiplied by [b, channels], and the output divided by [b, out], float32."""
+        scales: Tensor = self.scales(vector.to(self.scales.weight.dtype)).float()
         power = self.weight.float().square().sum(dim=(2, 3))                            # [out, c]
-        lengths = ((scales**2 @ power.T + 1e-8) / (power.sum(dim=1) + 1e-8)).sqrt()     # [b, out]
+        return scales, ((scales**2 @ power.T + 1e-8) / (power.sum(dim=1) + 1e-8)).sqrt()
+
+    def forward(self, x: Tensor, vector: Tensor) -> Tensor:  # type: ignore[override]
+        scales, lengths = self.factors(vector)
         h: Tensor = F.conv2d(x * scales[:, :, None, None].to(x.dtype), self.weight, padding=1)
         h = h / lengths[:, :, None, None].to(h.dtype)
         return h if self.bias is None else h + self.bias[:, None, None].to(h.dtype)
@@ -97,6 +107,7 @@ class ResBlock(nn.Module):
     ) -> None:
         super().__init__()
         self.modulated = modulation > 0
+        self.dropout = dropout
         self.scale_shift_norm = scale_shift_norm
         self.resample = resample
         conv = (
@@ -115,6 +126,8 @@ class ResBlock(nn.Module):
         self.skip_connection = nn.Identity() if channels == out_channels else nn.Conv2d(channels, out_channels, 1)
 
     def forward(self, x: Tensor, embedding: Tensor, modulation: Tensor | None = None) -> Tensor:
+        if fused_norm.usable(x) and not (self.training and self.dropout):
+            return self._fused(x, embedding, modulation)
         norm, activation, conv = self.in_layers
         h = activation(norm(x))
         if self.resample is not None:
@@ -128,6 +141,29 @@ class ResBlock(nn.Module):
         else:
             h = self.out_layers(h + bias)
         return self.skip_connection(x) + h  # type: ignore[no-any-return]
+
+    def _fused(self, x: Tensor, embedding: Tensor, modulation: Tensor | None) -> Tensor:
+        """The same, all that lies between two convolutions in one pass.  Factors are float32 [b, channels]."""
+        norm, conv = cast(Norm, self.in_layers[0]), cast(nn.Conv2d, self.in_layers[2])
+        addend, bias = self.emb_layers(embedding).float(), cast(Tensor, conv.bias).float().expand(len(x), -1)
+        before, after = x.new_ones(len(x), x.shape[1], dtype=torch.float32), torch.ones_like(bias)
+        gate, pre_scale = before, after
+        if isinstance(conv, ModulatedConv2d) and modulation is not None:
+            gate, lengths = conv.factors(modulation)
+            pre_scale = 1 / lengths
+        h = fused_norm.norm_silu(x, norm, *norm.factors(len(x)), gate, before, torch.zeros_like(before))
+        if self.resample is not None:
+            h, x = self.resample(h), self.resample(x)
+        h = F.conv2d(h, conv.weight, padding=1)
+        norm = cast(Norm, self.out_layers[0])
+        scale, shift = norm.factors(len(x))
+        if self.scale_shift_norm:
+            more, offset = addend.chunk(2, dim=1)
+            scale, shift = scale * (1 + more), shift * (1 + more) + offset
+        else:
+            bias = bias + addend
+        h = fused_norm.norm_silu(h, norm, scale, shift, after, pre_scale, bias)
+        return self.skip_connection(x) + self.out_layers[3](h)  # type: ignore[no-any-return]
 
 
 class AttentionBlock(nn.Module):
