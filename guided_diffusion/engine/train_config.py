@@ -21,6 +21,7 @@ class TrainConfig:
     gradient_checkpointing  computes the UNets' activations twice instead of keeping them: less memory, more time
     compile                 compiles the UNets' blocks, each kind once, at the first step: then faster steps on a GPU
     save_every              steps between two saved states
+    save_minutes            it is also saved when so many minutes have gone by since; 0: only by steps
     keep                    published weights of so many earlier saves stay in history/, to go back to; 0 for none
     """
 
@@ -40,6 +41,7 @@ class TrainConfig:
     compile: bool = False
     seed: int = 0
     save_every: int = 1000
+    save_minutes: float = 10.0
     keep: int = 5
     log_every: int = 50
     evaluate_every: int = 1000
@@ -49,6 +51,8 @@ class TrainConfig:
             raise ValueError("steps, batch, accumulate and every interval must be at least 1")
         if self.keep < 0:
             raise ValueError(f"keep is a number of files, at least 0, not {self.keep}")
+        if self.save_minutes < 0:
+            raise ValueError(f"save_minutes is 0 or more, not {self.save_minutes}")
         if self.minutes < 0 or not 0 <= self.falling <= 1:
             raise ValueError("minutes are 0 or more, falling is a share from 0 to 1")
         if self.warmup + self.cooldown > self.steps:

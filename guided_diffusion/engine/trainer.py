@@ -45,7 +45,10 @@ NOTES = logging.getLogger(__name__)
 B = TypeVar("B")
 ANEW = "move it away to begin anew, or choose another --output"
 VERSION = 2  # of the layout of state.pt
-FREE = ("steps", "minutes", "keep", "save_every", "log_every", "evaluate_every", "compile", "gradient_checkpointing")
+FREE = (
+    "steps", "minutes", "keep", "save_every", "save_minutes", "log_every", "evaluate_every", "compile",
+    "gradient_checkpointing",
+)  # fmt: skip
 """Settings of a TrainConfig that a run may change when it goes on without becoming another one."""
 MOST_STEPS = 10**12
 SAID_EVERY = 60.0  # seconds
@@ -113,7 +116,7 @@ class Trainer(Generic[B]):
         self.emas = [Ema(averaged, rate) for rate in config.ema] if group.main else []
         self.step = 0
         self.clock = Clock(config.minutes, group)
-        self._said = time.monotonic()
+        self._said = self._saved = time.monotonic()
         self._history: list[str] = []  # what this run, as far as it is saved, has put into history/
         self._resume()
 
@@ -150,7 +153,7 @@ class Trainer(Generic[B]):
                     self._tell(log, outcome, pace, bar)
                 if self.step % self.config.log_every == 0:
                     pace = self._pace()
-                if self._due(self.config.save_every) or outcome.stopping:
+                if self._due(self.config.save_every) or self._long_unsaved() or outcome.stopping:
                     self.save(log)
                 if outcome.stopping and self.step < self.config.steps:
                     raise Stopped(f"stopped and saved after step {self.step}; the same command goes on from there")
@@ -159,6 +162,10 @@ class Trainer(Generic[B]):
 
     def _due(self, every: int) -> bool:
         return self.step % every == 0 or self.step == self.config.steps
+
+    def _long_unsaved(self) -> bool:
+        """Of one process's clock: the others save nothing."""
+        return 0 < 60 * self.config.save_minutes < time.monotonic() - self._saved
 
     def _log(self) -> "Log | nullcontext[None]":
         if not self.group.main:
@@ -208,6 +215,7 @@ class Trainer(Generic[B]):
         } | self.update.state()
         save_atomically(self.store.folder / "state.pt", lambda path: torch.save(state, path))
         self.store.keep("state.pt")
+        self._saved = time.monotonic()
 
     def _remember(self, name: str) -> None:
         """Copies published weights into history/, where the last `config.keep` stay."""

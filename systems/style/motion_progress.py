@@ -126,6 +126,6 @@ def hearing(model: LipMotion, precision: torch.dtype) -> Callable[[LabelledClip]
     def hear(clip: LabelledClip) -> Tensor:
         frames = len(clip.moves)
         with autocast(model.predictor.nobody_motion.device, precision):
-            return model.predictor.hear(clip.sound, [range(frames)])(0, frames).half()
+            return model.predictor.hear(clip.sound, [range(frames)])(0, frames)
 
     return hear

@@ -16,6 +16,9 @@ from dataset.sampling import balanced
 
 from .labels import LabelledClip
 
+Part = tuple[int, slice]
+"""The number of a clip among all, and frames of it, at 25 a second."""
+
 GAP = 5  # frames between a sequence and what of its own clip may be its reference: a neighbour knows the answer
 
 
@@ -103,7 +106,7 @@ class Faces:
 class Sequences:
     """Draws batches of sequences, each with a reference from other clips of its speaker, or from elsewhere in its own.
 
-    All at 25 frames a second.  A clip is heard once, by `hear` -> [t, ...], and kept.
+    All at 25 frames a second.  A clip is heard once, by `hear` -> [t, h], and kept as float16.
     """
 
     def __init__(
@@ -125,37 +128,38 @@ class Sequences:
         self.config, self.batch, self.seed, self._hear = config, batch, seed, hear
         self.weights = _balanced(self.clips, config.balance)
         self._heard: dict[int, Tensor] = {}
-        self._all = list(clips)
+        self.all = list(clips)
         self._of_speaker = defaultdict(list)
         for number, clip in enumerate(clips):
             self._of_speaker[clip.speaker].append(number)
         self._number = {id(clip): number for number, clip in enumerate(clips)}
 
     def __getitem__(self, step: int) -> SequenceBatch:
+        return stacked([self._filled(*plan) for plan in self.plans(step)])
+
+    def plans(self, step: int) -> list[tuple[Part, list[Part]]]:
+        """What a step draws: of each sequence its own part of a clip, and those of its reference."""
         rng = np.random.default_rng([self.seed, step])
         chosen = rng.choice(len(self.clips), self.batch, p=self.weights)
-        return stacked([self._drawn(self.clips[number], rng) for number in chosen])
+        return [self._planned(self._number[id(self.clips[number])], rng) for number in chosen]
 
-    def _drawn(self, clip: LabelledClip, rng: Generator) -> SequenceBatch:
-        number = self._number[id(clip)]
-        start = int(rng.integers(len(clip.moves) - self.config.frames + 1))
+    def _planned(self, number: int, rng: Generator) -> tuple[Part, list[Part]]:
+        start = int(rng.integers(len(self.all[number].moves) - self.config.frames + 1))
         own = slice(start, start + self.config.frames)
-        parts = self._reference(number, own, rng)
-        heard = torch.cat([self.heard(other)[part] for other, part in parts])
-        motion = torch.cat([self._all[other].moves[part] for other, part in parts])
-        return SequenceBatch(
-            self.heard(number)[own][None], clip.moves[own][None],
-            heard[None], motion[None], torch.ones(1, len(motion), dtype=torch.bool),
-        )  # fmt: skip
+        return (number, own), self._reference(number, own, rng)
 
-    def _reference(self, number: int, own: slice, rng: Generator) -> list[tuple[int, slice]]:
+    def _filled(self, own: Part, parts: list[Part]) -> SequenceBatch:
+        heard = self.heard(own[0])[own[1]]
+        return sequence(self.all, own, parts, heard, torch.cat([self.heard(other)[part] for other, part in parts]))
+
+    def _reference(self, number: int, own: slice, rng: Generator) -> list[Part]:
         """Stretches of the speaker's clips in a random order, as many frames as drawn or as there are."""
         wanted = int(rng.integers(self.config.least, self.config.most + 1))
         stretches = []
-        for other in self._of_speaker[self._all[number].speaker]:
-            whole = [(0, len(self._all[other].moves))]
+        for other in self._of_speaker[self.all[number].speaker]:
+            whole = [(0, len(self.all[other].moves))]
             if other == number:
-                whole = [(0, own.start - GAP), (own.stop + GAP, len(self._all[other].moves))]
+                whole = [(0, own.start - GAP), (own.stop + GAP, len(self.all[other].moves))]
             stretches += [(other, first, last) for first, last in whole if last > first]
         parts = []
         for place in rng.permutation(len(stretches)):
@@ -169,11 +173,21 @@ class Sequences:
         return parts
 
     def heard(self, number: int) -> Tensor:
-        """[t, ...] of a clip, by its number among all; computed in one piece, so that it is always the same."""
+        """[t, h] of a clip, by its number among all; computed in one piece, so that it is always the same."""
         if number not in self._heard:
-            self._heard[number] = self._hear(self._all[number]).cpu()
-        found = self._heard[number]
-        return found.float() if found.is_floating_point() else found
+            self._heard[number] = self._hear(self.all[number]).half().cpu()
+        return self._heard[number].float()
+
+
+def sequence(
+    clips: Sequence[LabelledClip], own: Part, parts: Sequence[Part], heard: Tensor, reference_heard: Tensor
+) -> SequenceBatch:
+    """One sequence, its motion from the clips: heard [t, ...], reference_heard [r, ...]."""
+    motion = torch.cat([clips[other].moves[part] for other, part in parts])
+    return SequenceBatch(
+        heard[None], clips[own[0]].moves[own[1]][None],
+        reference_heard[None], motion[None], torch.ones(1, len(motion), dtype=torch.bool),
+    )  # fmt: skip
 
 
 def stacked(items: Sequence[SequenceBatch]) -> SequenceBatch:

@@ -1,17 +1,17 @@
 """Sequences with their sound itself, for an audio encoder that learns, or that hears the sound varied in each step."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from audio.whisper import KEPT, log_mel, windows
-from core.errors import BadInput
+from video.opening import one_thread_each
 
 from .labels import LabelledClip
-from .sequences import SequenceBatch, SequenceData, Sequences
+from .sequences import SequenceBatch, SequenceData, Sequences, sequence, stacked
 
 
 @dataclass(frozen=True)
@@ -42,23 +42,35 @@ class SoundSequences:
     """
 
     def __init__(self, clips: Sequence[LabelledClip], config: SequenceData, *, batch: int, seed: int) -> None:
-        self._windows: list[Tensor] = []
-        self._sequences = Sequences(clips, self._numbered, config, batch=batch, seed=seed)
+        self._sequences = Sequences(clips, _unheard, config, batch=batch, seed=seed)
+        self._windows: dict[int, Tensor] = {}  # of each clip drawn so far
 
     def __getitem__(self, step: int) -> SoundBatch:
-        drawn = self._sequences[step]
-        places = torch.cat([drawn.heard, drawn.reference_heard], dim=1)
-        numbers, back = torch.unique(places // KEPT, return_inverse=True)
-        renumbered = back * KEPT + places % KEPT
-        own, reference = renumbered.split([drawn.heard.shape[1], drawn.reference_heard.shape[1]], dim=1)
-        mels = torch.stack([self._windows[number] for number in numbers.tolist()])
-        return SoundBatch(mels, replace(drawn, heard=own, reference_heard=reference))
+        clips, plans = self._sequences.all, self._sequences.plans(step)
+        drawn = list(dict.fromkeys(number for own, parts in plans for number, _ in (own, *parts)))
+        self._read([number for number in drawn if number not in self._windows])
+        places, first = {}, 0  # of each drawn clip's features among those of all windows
+        for number in drawn:
+            known = KEPT * len(self._windows[number])
+            places[number] = first + torch.arange(len(clips[number].moves)).clamp(max=known - 1)
+            first += known
+        sequences = []
+        for (number, part), parts in plans:
+            reference = torch.cat([places[other][stretch] for other, stretch in parts])
+            sequences.append(sequence(clips, (number, part), parts, places[number][part], reference))
+        return SoundBatch(torch.cat([self._windows[number] for number in drawn]), stacked(sequences))
 
-    def _numbered(self, clip: LabelledClip) -> Tensor:
-        """Keeps the windows of a clip; -> which of the features of all windows belongs to each of its frames."""
-        first = len(self._windows) * KEPT
-        self._windows += [log_mel(window).half() for window in windows(clip.sound.blocks())]
-        known = len(self._windows) * KEPT - first
-        if known <= 0:
-            raise BadInput(f"{clip.clip.name}: has no sound")
-        return first + torch.from_numpy(np.arange(len(clip.moves)).clip(max=known - 1))
+    def _read(self, numbers: Sequence[int]) -> None:
+        """On all cores: decoding is most of the work, and done once."""
+        clips = [self._sequences.all[number] for number in numbers]
+        with one_thread_each(), ThreadPoolExecutor() as pool:
+            self._windows.update(zip(numbers, pool.map(_read, clips), strict=True))
+
+
+def _read(clip: LabelledClip) -> Tensor:
+    """The windows of a clip, f16 [n, 80, 800]."""
+    return torch.stack([log_mel(window).half() for window in windows(clip.sound.blocks())])
+
+
+def _unheard(clip: LabelledClip) -> Tensor:
+    raise NotImplementedError("nobody hears here")

@@ -16,7 +16,7 @@ from core.errors import BadInput
 from guided_diffusion.engine import trainer as engine_trainer
 from guided_diffusion.engine.distributed import Group
 from guided_diffusion.engine.train_step import micro_batches
-from guided_diffusion.engine.trainer import Evaluation
+from guided_diffusion.engine.trainer import Evaluation, Trainer
 from guided_diffusion.unet import UNet, UNetConfig
 from tests.helpers.adversarial import FOUR, Toy, batch, measured, trainer
 from tests.helpers.left import TIMING, lines, same, state
@@ -91,6 +91,22 @@ def test_a_loss_that_is_not_finite_stops_with_a_sentence_and_keeps_the_saved_sta
     three = Toy()
     trainer(tmp_path / "three", replace(config, steps=3), module=three).run()
     assert same(three.state_dict(), module.state_dict())
+
+
+def test_a_run_is_saved_by_the_clock_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved: list[int] = []
+
+    def noted(run: Trainer[Tensor], log: object = None) -> None:
+        saved.append(run.step)
+        save(run)
+
+    save = Trainer.save
+    monkeypatch.setattr(Trainer, "save", noted)
+    config = replace(FOUR, save_every=100)
+    for minutes, expected in ((1e-9, [1, 2, 3, 4]), (60.0, [4]), (0.0, [4])):
+        saved.clear()
+        trainer(tmp_path / str(minutes), replace(config, save_minutes=minutes)).run()
+        assert saved == expected
 
 
 class Cliff(Toy):

@@ -106,7 +106,7 @@ def test_a_sequence_is_a_function_of_its_step_and_never_its_own_reference(tmp_pa
         lengths = one.reference_mask.sum(dim=1)
         assert lengths.min() >= 10 and lengths.max() <= 20 == found.config.most
     places = [found._reference(0, slice(10, 18), np.random.default_rng(k)) for k in range(30)]
-    assert {found._all[number].speaker for parts in places for number, _ in parts} == {found._all[0].speaker}
+    assert {found.all[number].speaker for parts in places for number, _ in parts} == {found.all[0].speaker}
     own = [part for parts in places for number, part in parts if number == 0]
     assert own and all(part.stop <= 10 - GAP or part.start >= 18 + GAP for part in own)
 
