@@ -21,7 +21,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from core.errors import BadInput
+from core.errors import BadValue
 from core.flags import Parser, add_config, write_config
 from core.guard import guard, reads, writes_into
 from core.program import exit_code
@@ -75,7 +75,7 @@ def arguments() -> argparse.Namespace:
         return options
     for name in ("data", "output"):
         if getattr(options, name) is None:
-            raise BadInput(f"--{name} is missing: pass {HINTS[name]}")
+            raise BadValue(f"--{name} is missing: pass {HINTS[name]}")
     short = {"train.steps": options.steps, "train.batch": options.batch, "train.learning_rate": options.lr}
     options.set = [f"{name}={value}" for name, value in short.items() if value is not None] + options.set
     files = [options.output / name for name in ("state.pt", "weights.safetensors", "log.jsonl")]

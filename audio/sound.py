@@ -10,7 +10,7 @@ import numpy as np
 from audio.activity import Activity
 from audio.mel import Mel, read_mel
 from audio.waveform import sound_blocks
-from core.errors import BadInput
+from core.errors import Mismatch
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Sound:
     def blocks(self) -> Iterable[np.ndarray]:
         """The samples.  Raises BadInput if they were not kept."""
         if self.samples is None:
-            raise BadInput(
+            raise Mismatch(
                 "of this sound only the mel was kept, and Whisper's ears need the samples; give the videos themselves,"
                 " or a pack of them, made by scripts/pack_training.py"
             )

@@ -16,7 +16,7 @@ import numpy as np
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 
-from core.errors import BadInput
+from core.errors import NoData, NotFound, Unreadable
 from media import heard, mixes, not_numbers, open_media, sound_stream
 from media.opening import check_sound
 
@@ -61,7 +61,7 @@ def sound_blocks(path: Path, *, rate: int = SAMPLE_RATE) -> Iterator[np.ndarray]
             empty = False
             yield block[channel or 0]
     if empty:
-        raise BadInput(f"{path}: its sound cannot be decoded (empty or damaged); give a file that plays")
+        raise Unreadable(f"{path}: its sound cannot be decoded (empty or damaged); give a file that plays")
 
 
 def broken_samples(path: Path) -> int:
@@ -79,7 +79,7 @@ def _louder(path: Path, changed: int, size: int) -> int | None:
 
 def _version(path: Path) -> tuple[int, int]:
     if not path.is_file():
-        raise BadInput(f"{path}: no such file; check the path of the sound")
+        raise NotFound(f"{path}: no such file; check the path of the sound")
     state = path.stat()
     return state.st_mtime_ns, state.st_size
 
@@ -89,6 +89,6 @@ def _opened(path: Path) -> Iterator[tuple[InputContainer, AudioStream]]:
     with open_media(path, "sound or video file", "give a wav, mp3, m4a or mp4") as container:
         stream = sound_stream(container)
         if stream is None:
-            raise BadInput(f"{path}: it has no sound; give a file with a sound track")
+            raise NoData(f"{path}: it has no sound; give a file with a sound track")
         check_sound(path, stream.codec_context.sample_rate, stream.codec_context.channels)
         yield container, stream

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
 
-from core.errors import BadInput
+from core.errors import NotFound, Unwritable
 
 UNFINISHED = re.compile(r"\.lip-sync-[0-9a-f]{16}\.[a-z0-9]+")
 """What a temporary file is called, so that one which a kill left behind is known as ours."""
@@ -24,9 +24,9 @@ def atomic(path: Path) -> Iterator[Path]:
     """
     temporary = path.with_name(f".lip-sync-{token_hex(8)}{path.suffix}")
     if path.is_dir():
-        raise BadInput(f"{path}: is a folder; give the name of a file in it")
+        raise Unwritable(f"{path}: is a folder; give the name of a file in it")
     if not path.parent.is_dir():
-        raise BadInput(f"{path}: there is no folder {path.parent}; create it first")
+        raise NotFound(f"{path}: there is no folder {path.parent}; create it first")
     try:
         _reserve(path, temporary)
         yield temporary
@@ -34,7 +34,7 @@ def atomic(path: Path) -> Iterator[Path]:
         _rename(temporary, path)
     except OSError as error:
         if error.errno in FULL:
-            raise BadInput(f"{path}: the disk is full; free some space or write to another disk") from error
+            raise Unwritable(f"{path}: the disk is full; free some space or write to another disk") from error
         raise
     finally:
         temporary.unlink(missing_ok=True)
@@ -59,10 +59,10 @@ def _reserve(path: Path, temporary: Path) -> None:
     try:
         temporary.touch(exist_ok=False)
     except PermissionError as error:
-        raise BadInput(f"{path}: the folder is not writable; choose another or change its permissions") from error
+        raise Unwritable(f"{path}: the folder is not writable; choose another or change its permissions") from error
     except OSError as error:
         if error.errno == errno.EROFS:
-            raise BadInput(f"{path}: the disk is read-only; write to another one") from error
+            raise Unwritable(f"{path}: the disk is read-only; write to another one") from error
         raise
 
 
@@ -75,4 +75,6 @@ def _rename(temporary: Path, path: Path) -> None:
     try:
         temporary.replace(path)
     except PermissionError as error:
-        raise BadInput(f"{path}: cannot be replaced; close the program that has it open, or choose another") from error
+        raise Unwritable(
+            f"{path}: cannot be replaced; close the program that has it open, or choose another"
+        ) from error

@@ -30,7 +30,31 @@ class LipSyncError(Exception):
 
 
 class BadInput(LipSyncError):
-    """A file, flag or checkpoint that cannot be used as given."""
+    """A file, flag or checkpoint that cannot be used as given; its kinds say why, for who wants to tell them apart."""
+
+
+class NotFound(BadInput):
+    """A file, a folder, a package or a part of a model that is not there."""
+
+
+class Unreadable(BadInput):
+    """A file that is damaged, cut off, or not what its name or its place says."""
+
+
+class NoData(BadInput):
+    """A file, list or folder that can be read, and holds nothing, or too little, of what is needed."""
+
+
+class Mismatch(BadInput):
+    """Files, data or settings, each good by itself, that do not belong together."""
+
+
+class BadValue(BadInput):
+    """A flag, a setting or a key whose value cannot be, or that lacks or contradicts another."""
+
+
+class Unwritable(BadInput):
+    """A place where nothing can or may be written: full, locked, taken, or what is read."""
 
 
 class NoFace(LipSyncError):

@@ -19,7 +19,7 @@ from pathlib import Path, PurePath
 from typing import Any, NoReturn
 
 from core.atomic import atomic
-from core.errors import BadInput
+from core.errors import BadValue, Unreadable
 from core.guard import reads, writes
 
 CONFIGS = ("config", "write_config")
@@ -112,7 +112,7 @@ def read_config(parser: Parser, path: Path) -> list[str]:
         text = path.read_text(encoding="utf-8-sig")
         table = json.loads(text) if text.lstrip().startswith("{") else tomllib.loads(text)
     except (OSError, ValueError, RecursionError) as problem:
-        raise BadInput(f"--config {path}: not readable as JSON or TOML ({problem}); correct it") from problem
+        raise Unreadable(f"--config {path}: not readable as JSON or TOML ({problem}); correct it") from problem
     actions = {flag: action for action in parser._actions for flag in action.option_strings}
     words: list[str] = []
     for key, value in table.items():
@@ -121,7 +121,7 @@ def read_config(parser: Parser, path: Path) -> list[str]:
         if action is None or action.dest in ("help", "version", *CONFIGS):
             near = None if action else nearest(key, parser.flags, parser.names)
             meant = f"did you mean {near}?" if near else "leave it out"
-            raise BadInput(f"--config {path}: there is no flag {key!r} that a file may set; {meant}")
+            raise BadValue(f"--config {path}: there is no flag {key!r} that a file may set; {meant}")
         words += _words(flag, action, value, f"--config {path}: {key}")
     return words
 
@@ -132,20 +132,20 @@ def _words(flag: str, action: argparse.Action, value: Any, where: str) -> list[s
         return []
     if action.nargs == 0:  # store_true and the like
         if not isinstance(value, bool):
-            raise BadInput(f"{where} is {value!r}; write true or false")
+            raise BadValue(f"{where} is {value!r}; write true or false")
         return [flag] if value else []
     if isinstance(action, argparse._AppendAction):
         settings = value if isinstance(value, list) else [f"{name}={_text(item)}" for name, item in _flat(value, where)]
         return [f"{flag}={setting}" for setting in settings]
     if isinstance(value, dict) or (isinstance(value, list) and any(isinstance(item, (dict, list)) for item in value)):
-        raise BadInput(f"{where} is a table; write one value")
+        raise BadValue(f"{where} is a table; write one value")
     return [f"{flag}={','.join(map(str, value)) if isinstance(value, list) else value}"]
 
 
 def _flat(value: Any, where: str, before: str = "") -> Iterator[tuple[str, Any]]:
     """Nested tables as dotted names and values."""
     if not isinstance(value, dict):
-        raise BadInput(f"{where} is {value!r}; write a list of NAME=VALUE, or a table")
+        raise BadValue(f"{where} is {value!r}; write a list of NAME=VALUE, or a table")
     for name, item in value.items():
         if isinstance(item, dict):
             yield from _flat(item, where, f"{before}{name}.")
@@ -160,7 +160,7 @@ def _text(item: Any) -> str:
 def write_config(parser: argparse.ArgumentParser, options: argparse.Namespace, path: Path) -> None:
     """All flags of a run that have a value, as JSON.  BadInput if nothing can be written there."""
     if path.suffix.lower() != ".json":
-        raise BadInput(f"--write_config {path}: is written as JSON; choose the ending .json")
+        raise BadValue(f"--write_config {path}: is written as JSON; choose the ending .json")
     table: dict[str, Any] = {}
     for action in parser._actions:
         flag = next((flag for flag in action.option_strings if flag.startswith("--")), None)

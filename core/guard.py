@@ -13,7 +13,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from core.errors import BadInput
+from core.errors import Unwritable
 
 LONGEST_NAME, LONGEST_PATH = 255, 4096  # bytes, where files are kept today
 Named = tuple[str, Path]
@@ -76,15 +76,15 @@ def check(read: Iterable[Named], written: Iterable[Named], owned: Iterable[Named
         if key in known:
             other, file = known[key]
             what = f"that of {other}" if file == path else f"the same file as {other} {file}"
-            raise BadInput(f"{name} {path}: is the input itself, {what}; choose another name")
+            raise Unwritable(f"{name} {path}: is the input itself, {what}; choose another name")
         if key in made:
             other, file = made[key]
-            raise BadInput(f"{name} {path}: would be written over {other} {file}; give them different names")
+            raise Unwritable(f"{name} {path}: would be written over {other} {file}; give them different names")
         made[key] = name, path
     for name, path in (*inputs, *outputs):
         for key in _above(path):
             if key in made and (made[key] in folders or ((name, path) in outputs and not made[key][1].is_dir())):
-                raise BadInput(
+                raise Unwritable(
                     f"{name} {path}: lies in {made[key][1]}, which the program makes and removes; choose another place"
                 )
 
@@ -96,9 +96,9 @@ def check_spelling(name: str, path: Path) -> None:
     except UnicodeEncodeError:
         encoded = b"\0"
     if b"\0" in encoded:
-        raise BadInput(f"{name} {str(path)!r}: no file can be called so; correct the name")
+        raise Unwritable(f"{name} {str(path)!r}: no file can be called so; correct the name")
     if len(encoded) >= LONGEST_PATH or any(len(part) > LONGEST_NAME for part in encoded.split(os.sep.encode())):
-        raise BadInput(f"{name} {str(path)[:60]}...: no file can have so long a name; correct it")
+        raise Unwritable(f"{name} {str(path)[:60]}...: no file can have so long a name; correct it")
 
 
 def files_of(path: Path) -> Iterator[Path]:

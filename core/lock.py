@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from core.errors import BadInput
+from core.errors import Unwritable
 
 try:
     import fcntl
@@ -37,13 +37,13 @@ def acquire(path: Path, what: Path) -> int:
             path.parent.mkdir(parents=True, exist_ok=True)
             handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         except OSError as problem:
-            raise BadInput(f"{what}: cannot write there ({problem.strerror}); choose another place") from problem
+            raise Unwritable(f"{what}: cannot write there ({problem.strerror}); choose another place") from problem
         try:
             if fcntl is not None:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as problem:
             os.close(handle)
-            raise BadInput(f"{what}: another run is making it; wait until that has ended, or stop it") from problem
+            raise Unwritable(f"{what}: another run is making it; wait until that has ended, or stop it") from problem
         if _is_at(path, handle):
             return handle
         os.close(handle)  # the run that held it has just removed it

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from core.errors import BadInput
+from core.errors import BadValue, Unreadable
 
 MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 SEPARATORS = ",;\t"
@@ -21,9 +21,9 @@ def read_text(path: Path, kind: str = "a CSV or JSON lines file") -> str:
         encoding = next((name for mark, name in MARKS.items() if data.startswith(mark)), "utf-8")
         text = data.decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
     except (OSError, ValueError) as problem:
-        raise BadInput(f"{path}: not a readable list ({problem}); pass {kind} in UTF-8 or UTF-16") from problem
+        raise Unreadable(f"{path}: not a readable list ({problem}); pass {kind} in UTF-8 or UTF-16") from problem
     if "\0" in text:
-        raise BadInput(f"{path}: it holds zero bytes, as UTF-16 without a mark does; save it as UTF-8")
+        raise Unreadable(f"{path}: it holds zero bytes, as UTF-16 without a mark does; save it as UTF-8")
     return text
 
 
@@ -45,11 +45,11 @@ def table(path: Path, text: str) -> list[tuple[int, dict[str, str]]]:
             if not names:
                 names = cells
             elif len(cells) > len(names):
-                raise BadInput(f"{path}, row {rows.line_num}: more cells than the header; quote what has a separator")
+                raise Unreadable(f"{path}, row {rows.line_num}: more cells than the header; quote what has a separator")
             elif any(cells):
                 found.append((rows.line_num, dict(zip(names, cells + [""] * (len(names) - len(cells)), strict=True))))
     except csv.Error as problem:
-        raise BadInput(f"{path}, row {rows.line_num}: no row of a CSV ({problem}); correct it") from problem
+        raise Unreadable(f"{path}, row {rows.line_num}: no row of a CSV ({problem}); correct it") from problem
     return found
 
 
@@ -65,14 +65,14 @@ def read_rows(listing: Path) -> list[tuple[int, Row]]:
 def check_columns(row: Iterable[str], known: Sequence[str], where: str) -> None:
     """BadInput for a column that does not exist."""
     if unknown := set(row) - set(known):
-        raise BadInput(f"{where}: unknown column {sorted(unknown)[0]!r}; there are {', '.join(known)}")
+        raise BadValue(f"{where}: unknown column {sorted(unknown)[0]!r}; there are {', '.join(known)}")
 
 
 def _object(listing: Path, number: int, line: str) -> Row:
     try:
         row = json.loads(line)
     except (ValueError, RecursionError) as problem:
-        raise BadInput(f"{listing}, row {number}: not JSON ({problem}); write one object per line") from problem
+        raise Unreadable(f"{listing}, row {number}: not JSON ({problem}); write one object per line") from problem
     if not isinstance(row, dict):
-        raise BadInput(f"{listing}, row {number}: not an object; write {{\"start\": 0, \"face\": ...}}")
+        raise Unreadable(f"{listing}, row {number}: not an object; write {{\"start\": 0, \"face\": ...}}")
     return {name: "" if value is None else str(value) for name, value in row.items()}

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from audio import Mel
-from core.errors import BadInput, BatchFailed, LipSyncError
+from core.errors import BadInput, BadValue, BatchFailed, LipSyncError, NoData
 from core.flags import Parser
 from core.guard import guard, reads, writes
 from core.paths import CHECKPOINTS
@@ -60,12 +60,12 @@ def parser() -> argparse.ArgumentParser:
 def run(options: argparse.Namespace) -> None:
     """The program.  Raises BatchFailed at the end if clips cannot be used."""
     if min(options.clips, options.workers, options.seconds, options.sync_clips) < 0 or 0 != options.size < 8:
-        raise BadInput("--clips, --workers, --seconds and --sync_clips are 0 or more, --size 8 or more; correct them")
+        raise BadValue("--clips, --workers, --seconds and --sync_clips are 0 or more, --size 8 or more; correct them")
     layout = layout_of(options.data)
     size = options.size or (0 if layout.sized else SIZE)
     clips = Everything(layout.read(options.data, size))
     if not clips:
-        raise BadInput(f"{options.data}: looks like {layout.name}, but no clip is in it; check the path")
+        raise NoData(f"{options.data}: looks like {layout.name}, but no clip is in it; check the path")
     print(f"{options.data}: {layout.name} ({layout.looks})")
     on_sheet = shown(clips, SHOWN)
     tally, faces = _opened(clips, on_sheet, options)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audio import SILENCE, Mel
-from core.errors import BadInput
+from core.errors import BadInput, NoData
 from guided_diffusion.engine.loading import batches_of
 
 from .footage import Footage
@@ -175,7 +175,7 @@ def sync_of(clips: Iterable[Footage], scorer: Scorer) -> Sync:
             foreign.append(scorer(faces, before, fps).confidence)
         first, before = first or (faces, fps), mel
     if len(names) < LEAST_CLIPS or first is None or before is None:
-        raise BadInput(f"{len(names)} clips have frames and sound enough, {LEAST_CLIPS} are needed")
+        raise NoData(f"{len(names)} clips have frames and sound enough, {LEAST_CLIPS} are needed")
     foreign.insert(0, scorer(first[0], before, first[1]).confidence)
     frames, confidence = np.array([[one.frames, one.confidence] for one in own]).T
     found = Sync(names, frames, confidence, np.array(foreign))

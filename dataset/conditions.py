@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audio import MELS, ROW, WINDOW, FilterBanks, Mel
-from core.errors import BadInput
+from core.errors import Mismatch
 
 Windows = NDArray[np.float32]
 
@@ -72,7 +72,7 @@ class FilterBankWindows:
     def windows(self, sound: AudioFeatures, start: int, stop: int, fps: Fraction) -> Windows:
         """Raises BadInput if the sound was prepared without."""
         if sound.banks is None:
-            raise BadInput(
+            raise Mismatch(
                 f"{sound.name}: was prepared without the filter banks that AV-HuBERT hears; prepare the data again into"
                 " another folder, or train on the mel with --set model.audio_encoder=mel"
             )

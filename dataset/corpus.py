@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from audio import Sound, sound_blocks
-from core.errors import BadInput
+from core.errors import Mismatch, NoData
 
 from .footage import Footage
 from .layout import PACK, VIDEOS, layout_of
@@ -26,12 +26,12 @@ def corpus(data: Path, size: int, framing: Framing = "box") -> Mapping[str, Sequ
     """
     layout = layout_of(data)
     if framing != "box" and layout is not PACK:
-        raise BadInput(f"{data}: faces are to be aligned, which takes a pack; make one with scripts/pack_training.py")
+        raise Mismatch(f"{data}: faces are to be aligned, which takes a pack; make one with scripts/pack_training.py")
     if layout is VIDEOS:  # which a folder of anything else that was not recognised would be, too
         NOTES.warning("%s: taken for videos of one face each, a folder a speaker; faces are looked for in each", data)
     found = packed(data, size, framing) if layout is PACK else layout.read(data, size)
     if not found.get("train"):
-        raise BadInput(f"{data}: has no clips to train on (split train); prepare some with python -m dataset.prepare")
+        raise NoData(f"{data}: has no clips to train on (split train); prepare some with python -m dataset.prepare")
     return {split: found[split] for split in SPLITS if found.get(split)}
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from core.atomic import atomic
-from core.errors import BadInput
+from core.errors import NoData, NotFound, Unreadable
 from core.rows import read_text
 
 from .folders import VIDEO_SUFFIXES
@@ -45,7 +45,7 @@ def read_filelist(path: Path) -> list[Pair]:
     text = read_text(path, "a text file")
     found = [_pair(line, f"{path}, line {number}") for number, line in enumerate(text.split("\n"), 1) if line.strip()]
     if not found:
-        raise BadInput(f"{path}: no pair in it; each line holds a sound and a video")
+        raise NoData(f"{path}: no pair in it; each line holds a sound and a video")
     return found
 
 
@@ -68,7 +68,7 @@ def locate(root: Path, name: str) -> Path:
             file = place.with_name(place.name + ending)
             if file.is_file():
                 return file
-    raise BadInput(f"{root / name}.mp4: no such file; check the data root and the list")
+    raise NotFound(f"{root / name}.mp4: no such file; check the data root and the list")
 
 
 def _pair(line: str, where: str) -> Pair:
@@ -77,6 +77,6 @@ def _pair(line: str, where: str) -> Pair:
         sound, video = (column.strip() for column in columns)
         return Pair(sound, video)
     except ValueError as problem:
-        raise BadInput(
+        raise Unreadable(
             f"{where}: not a sound and a video with one blank between them; put a TAB between paths that have blanks"
         ) from problem

@@ -6,7 +6,7 @@ from functools import cache, lru_cache
 import cv2
 import numpy as np
 
-from core.errors import BadInput
+from core.errors import Mismatch, NoData
 from face_detection import Box, Detector, load_detector, voxceleb2_box
 from face_detection.searching import LONGEST
 from video import VideoInfo, pick_frames
@@ -34,13 +34,13 @@ def found_face(info: VideoInfo) -> Box:
               for frame in pick_frames(info.path, numbers)]  # fmt: skip
     found = [max((one.box for one in faces), key=lambda box: box.area) for faces in _detector().detect(frames) if faces]
     if len(found) < min(LEAST, len(numbers)):
-        raise BadInput(
+        raise NoData(
             f"{info.path}: a face was found in {len(found)} of {len(numbers)} frames looked at; leave the video out,"
             " or cut it into clips with python -m dataset.prepare --videos"
         )
     box = Box(*np.median([one.corners for one in found], axis=0).tolist())
     if min(one.iou(box) for one in found) < STEADY:
-        raise BadInput(
+        raise Mismatch(
             f"{info.path}: its face moves about, or it shows several; cut it into clips with"
             " python -m dataset.prepare --videos"
         )

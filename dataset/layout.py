@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.errors import BadInput
+from core.errors import BadInput, NoData, NotFound
 
 from .filelist import read_filelist
 from .footage import Footage
@@ -73,14 +73,14 @@ LAYOUTS = (
 def layout_of(data: Path) -> Layout:
     """The first shape that the data has.  Raises BadInput if it has none."""
     if not data.exists():
-        raise BadInput(f"{data}: no such folder; check the path of the data")
+        raise NotFound(f"{data}: no such folder; check the path of the data")
     for layout in LAYOUTS:
         if layout.fits(data):
             return layout
     if pairs := _pairs(data):
-        raise BadInput(f"{data}: holds a list of {pairs} pairs and no clips; give the folder that its paths are below")
+        raise NoData(f"{data}: holds a list of {pairs} pairs and no clips; give the folder that its paths are below")
     known = ", ".join(f"{layout.name} ({layout.looks})" for layout in LAYOUTS)
-    raise BadInput(f"{data}: holds no clips of a known shape; prepare videos with python -m dataset.prepare --videos,"
+    raise NoData(f"{data}: holds no clips of a known shape; prepare videos with python -m dataset.prepare --videos,"
                    f" or give one of these: {known}")  # fmt: skip
 
 

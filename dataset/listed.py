@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from core.errors import BadInput
+from core.errors import BadValue, NoData
 from core.rows import read_text, table
 
 from .framing import voxceleb2_face
@@ -22,10 +22,10 @@ def rows_of(listing: Path) -> list[dict[str, str]]:
     """The rows of a list.  BadInput if there is none, one lacks a value, or is in an unknown split."""
     rows = [row for _, row in table(listing, read_text(listing))]
     if not rows or not all(row.get(column) for row in rows for column in COLUMNS):
-        raise BadInput(f"{listing}: needs at least one row, and file, split and speaker in every one")
+        raise NoData(f"{listing}: needs at least one row, and file, split and speaker in every one")
     for row in rows:
         if row["split"] not in SPLITS:
-            raise BadInput(f"{listing}: {row['file']} is in a split {row['split']}; use one of {', '.join(SPLITS)}")
+            raise BadValue(f"{listing}: {row['file']} is in a split {row['split']}; use one of {', '.join(SPLITS)}")
     return rows
 
 

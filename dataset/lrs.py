@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from core.errors import BadInput
+from core.errors import NotFound, Unreadable
 from core.rows import read_text
 
 from .folders import files, subfolders
@@ -57,7 +57,7 @@ def lrs2(root: Path, size: int) -> dict[str, VideoTree]:
     above = next(one for one in LRS2_ABOVE if _has_clips(root / one / "main"))
     lists = {split: _list(root, above, name) for split, name in LRS2_LISTS.items()}
     if lists["train"] is None:
-        raise BadInput(
+        raise NotFound(
             f"{root}: looks like LRS2, but its lists are missing; put train.txt, val.txt and test.txt of the"
             " publication beside mvlrs_v1"
         )
@@ -103,7 +103,7 @@ def _listed(path: Path) -> list[str]:
     names = [line.split()[0] for line in read_text(path, "a list of LRS2").split("\n") if line.strip()]
     for name in names:
         if not re.fullmatch(r"\w+/\d+", name, re.ASCII):
-            raise BadInput(f"{path}: {name!r} is no clip such as 6330311066473698535/00011; take the published list")
+            raise Unreadable(f"{path}: {name!r} is no clip such as 6330311066473698535/00011; take the published list")
     return names
 
 

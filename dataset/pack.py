@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from audio import FilterBanks, Mel, read_filterbanks, read_mel
 from core.atomic import atomic
-from core.errors import BadInput
+from core.errors import Mismatch, Unreadable
 from core.npz import UNREADABLE
 from face_detection import Box, cut, voxceleb2_box
 from face_detection.alignment import POINTS, aligned_box, aligned_boxes, steadied
@@ -66,7 +66,7 @@ class Labels:
                 points, motion, opening = (file[name].astype(np.float32) for name in ("points", "motion", "opening"))
             return cls(points / UNIT, motion, opening)
         except UNREADABLE as problem:
-            raise BadInput(f"{path}: not labels of a pack ({problem}); pack the clips again") from problem
+            raise Unreadable(f"{path}: not labels of a pack ({problem}); pack the clips again") from problem
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ class PackClip:
                 for number, frame in zip(wanted, frames, strict=True)
             }
         except ValueError as problem:
-            raise BadInput(
+            raise Mismatch(
                 f"{self.path}: its labels are of other frames ({problem}); pack the clips again"
             ) from problem
         return np.stack([cuts[number] for number in numbers])

@@ -23,7 +23,7 @@ from pathlib import Path
 import cv2
 from tqdm import tqdm
 
-from core.errors import BadInput, BatchFailed, LipSyncError, OutOfMemory
+from core.errors import BadValue, BatchFailed, LipSyncError, OutOfMemory
 from core.flags import Parser
 from core.guard import check, reads, writes_into
 from core.lock import locked
@@ -148,9 +148,9 @@ def run(options: argparse.Namespace, *, sync: SyncFilter | None = None, scorer: 
             options.size, options.face_detector, Least(options.min_seconds, options.min_face), sync or SyncFilter()
         )
     except ValueError as problem:
-        raise BadInput(f"--size, --min_seconds or --min_face: {problem}") from problem
+        raise BadValue(f"--size, --min_seconds or --min_face: {problem}") from problem
     if not 0 <= options.held_out < 1:
-        raise BadInput(f"--held_out {options.held_out}: is a share of the speakers, 0 or more and below 1")
+        raise BadValue(f"--held_out {options.held_out}: is a share of the speakers, 0 or more and below 1")
     if options.list is not None:
         sources = listed(options.list, options.output)
     else:

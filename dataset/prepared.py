@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from audio import FilterBanks, Mel
 from core.atomic import atomic
-from core.errors import BadInput
+from core.errors import Mismatch, NoData, Unreadable
 from core.npz import UNREADABLE
 
 from .clip import Clip
@@ -101,7 +101,7 @@ class PreparedClip:
         with readable(self.entry.path):
             faces = self.contents().pictures(numbers)
         if self.size and faces.shape[1:3] != (self.size, self.size):
-            raise BadInput(
+            raise Mismatch(
                 f"{self.entry.path}: is {faces.shape[1]} px, the network takes {self.size};"
                 f" prepare the clips with --size {self.size}"
             )
@@ -126,7 +126,7 @@ def entries(folder: Path, split: str) -> list[Entry]:
     """The clips of a split, in a fixed order.  Raises BadInput if there are none."""
     found = _entries(folder, split)
     if not found:
-        raise BadInput(f"{folder / split}: no prepared clips; make them with python -m dataset.prepare")
+        raise NoData(f"{folder / split}: no prepared clips; make them with python -m dataset.prepare")
     return found
 
 
@@ -190,7 +190,7 @@ def readable(path: Path) -> Iterator[None]:
     try:
         yield
     except (*UNREADABLE, ZeroDivisionError, cv2.error) as problem:
-        raise BadInput(f"{path}: not a prepared clip ({problem}); delete it and prepare it again") from problem
+        raise Unreadable(f"{path}: not a prepared clip ({problem}); delete it and prepare it again") from problem
 
 
 def _picture(jpeg: NDArray[np.uint8]) -> NDArray[np.uint8]:

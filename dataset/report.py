@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from core.atomic import atomic
-from core.errors import BadInput
+from core.errors import Mismatch, Unreadable
 
 Line = Mapping[str, Any]
 BEGIN = '{"source": "'  # of each line but the first
@@ -30,7 +30,7 @@ class Report:
         lines = _lines(self.path)
         before = lines[0].get("size", size) if lines else size
         if before != size:
-            raise BadInput(f"{folder}: holds faces of {before} px; pass --size {before}, or another --output")
+            raise Mismatch(f"{folder}: holds faces of {before} px; pass --size {before}, or another --output")
         self.finished = {line["source"] for line in lines if line.get("finished")}
         kept = [line for line in lines if line.get("source") in self.finished]
         folder.mkdir(parents=True, exist_ok=True)
@@ -65,7 +65,7 @@ def _lines(path: Path) -> list[dict[str, Any]]:
             if number == len(texts) and (text.startswith(BEGIN) or BEGIN.startswith(text)):
                 break
         if not isinstance(line, dict) or not (isinstance(line.get("source"), str) or isinstance(line.get("size"), int)):
-            raise BadInput(
+            raise Unreadable(
                 f"{path}, line {number}: is no line of a report of prepared clips; move the file away, or choose"
                 " another --output"
             )

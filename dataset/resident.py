@@ -18,7 +18,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from audio import MELS, WINDOW
-from core.errors import BadInput
+from core.errors import BadInput, Mismatch, NoData
 from video.opening import one_thread_each
 
 from .clip import ClipBatch, Needs
@@ -49,13 +49,13 @@ class Resident:
         device: torch.device,
     ) -> None:
         if needs.filterbanks:
-            raise BadInput("a pack is drawn without the filter banks that AV-HuBERT hears; prepare a folder of clips")
+            raise Mismatch("a pack is drawn without the filter banks that AV-HuBERT hears; prepare a folder of clips")
         if batch % config.per_clip:
-            raise BadInput(f"a batch of {batch} does not divide into {config.per_clip} windows a clip")
+            raise Mismatch(f"a batch of {batch} does not divide into {config.per_clip} windows a clip")
         least = config.frames + needs.before
         self.clips = [clip for clip in clips if len(clip) > least]
         if not self.clips:
-            raise BadInput(f"no clip has more than {least} frames; pack longer ones")
+            raise NoData(f"no clip has more than {least} frames; pack longer ones")
         self.config, self.batch, self.seed, self.needs, self.device = config, batch, seed, needs, device
         self.size = self.clips[0].size
         self.lengths = np.array([len(clip) for clip in self.clips])

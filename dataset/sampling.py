@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from audio import Mel
-from core.errors import BadInput
+from core.errors import BadInput, Mismatch, NoData
 
 from .clip import ClipBatch, Needs, to_network
 from .conditions import AudioFeatures
@@ -89,11 +89,11 @@ class Windows:
         self, clips: Sequence[Footage], config: WindowConfig, *, batch: int, seed: int, needs: Needs = Needs()  # noqa: B008
     ) -> None:
         if batch % config.per_clip:
-            raise BadInput(f"a batch of {batch} does not divide into {config.per_clip} windows a clip")
+            raise Mismatch(f"a batch of {batch} does not divide into {config.per_clip} windows a clip")
         least = config.frames + needs.before
         known = [(i, clip.speaker, clip.amount or 1) for i, clip in enumerate(clips) if _may_serve(clip, least)]
         if not known:
-            raise BadInput(f"no clip has more than {least} frames; prepare longer ones")
+            raise NoData(f"no clip has more than {least} frames; prepare longer ones")
         self.config, self.batch, self.seed, self.needs = config, batch, seed, needs
         self.clips = clips
         self.usable = np.array([i for i, _, _ in known])
@@ -142,13 +142,13 @@ class Windows:
                     self._left_out.add(number)
                     NOTES.warning("left out: %s", problem)
             number, rng = int(self._chosen(spare, step, 1)[0]), spare
-        raise BadInput(f"none of {PATIENCE} clips drawn one after another can be used; see the warnings before this")
+        raise NoData(f"none of {PATIENCE} clips drawn one after another can be used; see the warnings before this")
 
     def _draw(self, clip: Footage, rng: Generator) -> list[ClipBatch]:
         length, count, lead = self.config.frames, self.config.per_clip, self.needs.before
         room = len(clip) - length - lead + 1
         if room < 2:
-            raise BadInput(f"{clip.name}: its {len(clip)} frames are too few for a window of {length} and a reference")
+            raise NoData(f"{clip.name}: its {len(clip)} frames are too few for a window of {length} and a reference")
         starts = (lead + rng.choice(room, count, replace=room < count)).tolist()
         mirrored, gain, offset = False, 1.0, 0.0
         if self.config.augment:

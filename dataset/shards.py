@@ -22,7 +22,7 @@ from typing import Any, overload
 import numpy as np
 
 from core.atomic import atomic
-from core.errors import BadInput
+from core.errors import NoData, Unreadable
 
 from .prepared import KEPT, Contents, Entry, PreparedClip, contents_of, readable
 from .splits import SPLITS
@@ -122,10 +122,10 @@ def places_in(tar: Path) -> list[Place]:
             if known["bytes"] == size and known["clips"]:
                 return [_place(row) for row in known["clips"]]
         except (ValueError, KeyError, TypeError, RecursionError) as problem:
-            raise BadInput(f"{index}: not the index of a shard ({problem}); delete it, the tar will do") from problem
+            raise Unreadable(f"{index}: not the index of a shard ({problem}); delete it, the tar will do") from problem
     found = _read_through(tar)
     if not found:
-        raise BadInput(f"{tar}: holds no clips; write shards with python -m dataset.write_shards, or take it away")
+        raise NoData(f"{tar}: holds no clips; write shards with python -m dataset.write_shards, or take it away")
     return found
 
 
@@ -148,7 +148,7 @@ def _read_through(tar: Path) -> list[Place]:
             told = {name: file.extractfile(member) for name, member in members.items() if name.endswith(INDEX)}
             says = {name: json.loads(opened.read()) for name, opened in told.items() if opened is not None}
     except (tarfile.TarError, OSError, ValueError, RecursionError) as problem:
-        raise BadInput(f"{tar}: not a readable shard ({problem}); write it again, or take it away") from problem
+        raise Unreadable(f"{tar}: not a readable shard ({problem}); write it again, or take it away") from problem
     found = []
     for name, member in members.items():
         if name.endswith(CLIP):
@@ -162,7 +162,7 @@ def _read_through(tar: Path) -> list[Place]:
 
 def _known(told: object, where: str) -> dict[str, Any]:
     if told is not None and not isinstance(told, dict):
-        raise BadInput(f"{where}: is no object that names the speaker; write the shard again")
+        raise Unreadable(f"{where}: is no object that names the speaker; write the shard again")
     return told or {}
 
 

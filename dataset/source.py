@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from core.errors import BadInput
+from core.errors import NoData, NotFound, Unwritable
 
 from .folders import VIDEO_SUFFIXES, files_below
 from .listed import rows_of
@@ -64,10 +64,10 @@ def found(folder: Path, output: Path, held_out: float) -> list[Source]:
     Raises BadInput if there is no video, or two would become the same clips.
     """
     if not folder.is_dir():
-        raise BadInput(f"--videos {folder}: no such folder; check the path")
+        raise NotFound(f"--videos {folder}: no such folder; check the path")
     names = sorted(files_below(folder, VIDEO_SUFFIXES))
     if not names:
-        raise BadInput(f"--videos {folder}: no video below it; known endings: {', '.join(sorted(VIDEO_SUFFIXES))}")
+        raise NoData(f"--videos {folder}: no video below it; known endings: {', '.join(sorted(VIDEO_SUFFIXES))}")
     sources = []
     for name in names:
         speaker = speaker_of(name)
@@ -90,5 +90,7 @@ def _distinct(origin: Path, sources: Iterable[Source]) -> list[Source]:
     for source in sources:
         other = owners.setdefault(source.target, source)
         if other.video != source.video:
-            raise BadInput(f"{origin}: {other.video} and {source.video} would both become {source.target}; rename one")
+            raise Unwritable(
+                f"{origin}: {other.video} and {source.video} would both become {source.target}; rename one"
+            )
     return list(owners.values())

@@ -20,7 +20,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from core.atomic import atomic
-from core.errors import BadInput, BatchFailed
+from core.errors import BadInput, BadValue, BatchFailed, NoData
 from core.flags import Parser
 from core.guard import check, reads, writes_into
 from core.lock import locked
@@ -65,7 +65,7 @@ def _write(tar: Path, clips: Sequence[Footage], numbers: range, problems: list[s
                     problems.append(str(problem))
                 bar.update()
         if not names:
-            raise BadInput(f"{tar}: none of its clips can be read ({problems[-1]}); use fewer --shards, or mend them")
+            raise NoData(f"{tar}: none of its clips can be read ({problems[-1]}); use fewer --shards, or mend them")
     write_index(tar, places_in(tar))
 
 
@@ -96,7 +96,7 @@ def parser() -> argparse.ArgumentParser:
 def run(options: argparse.Namespace) -> None:
     """The program.  Raises as `write_shards`."""
     if options.size < 8 or options.shards < 1:
-        raise BadInput("--size is 8 or more, --shards 1 or more; correct them")
+        raise BadValue("--size is 8 or more, --shards 1 or more; correct them")
     check([("DATA", options.data)], [("--output", options.output / "train-000000.tar")])
     options.output.mkdir(parents=True, exist_ok=True)
     with locked(options.output / ".lock", options.output):

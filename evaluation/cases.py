@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.errors import BadInput
+from core.errors import BadInput, NoData, NotFound
 from dataset.filelist import Pair, locate, read_filelist
 from dataset.folders import VIDEO_SUFFIXES, files_below
 
@@ -33,10 +33,10 @@ def from_folder(real: Path, results: Path) -> list[Case]:
     """
     _check(results)
     if not real.is_dir():
-        raise BadInput(f"--real {real}: no such folder or list; check the path")
+        raise NotFound(f"--real {real}: no such folder or list; check the path")
     names = sorted(files_below(real, VIDEO_SUFFIXES))
     if not names:
-        raise BadInput(f"--real {real}: no video below it; known endings: {', '.join(ENDINGS)}")
+        raise NoData(f"--real {real}: no video below it; known endings: {', '.join(ENDINGS)}")
     stems = [(name, name.rpartition(".")[0]) for name in names]
     return [Case(stem, real / name, _found(results, [stem]), None, results / f"{stem}.mp4") for name, stem in stems]
 
@@ -49,7 +49,7 @@ def from_list(listing: Path, root: Path, results: Path) -> list[Case]:
     """
     _check(results)
     if not root.is_dir():
-        raise BadInput(f"--root {root}: no such folder; give the one that the names in {listing} are below of")
+        raise NotFound(f"--root {root}: no such folder; give the one that the names in {listing} are below of")
     return [_case(pair, root, results) for pair in read_filelist(listing)]
 
 
@@ -81,4 +81,4 @@ def _found(results: Path, stems: list[str]) -> Path | None:
 
 def _check(results: Path) -> None:
     if not results.is_dir():
-        raise BadInput(f"--fake {results}: no such folder; give the one that holds the results")
+        raise NotFound(f"--fake {results}: no such folder; give the one that holds the results")

@@ -7,7 +7,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Literal
 
-from core.errors import BadInput
+from core.errors import NoData
 from dataset.folders import VIDEO_SUFFIXES, files, files_below
 from dataset.source import Source, listed
 from video import probe
@@ -46,7 +46,7 @@ def of_split(
     """
     taken = _spread([source for source in listed(listing, Path(split)) if source.target.parts[1] == split], count)
     if len(taken) < 2:
-        raise BadInput(f"{listing}: needs two clips of the split {split}, one to give the other its sound; list more")
+        raise NoData(f"{listing}: needs two clips of the split {split}, one to give the other its sound; list more")
     lengths = [min(probe(source.video).seconds, seconds) for source in taken]
     pairs = []
     for place, (source, length) in enumerate(zip(taken, lengths, strict=True)):
@@ -65,12 +65,12 @@ def of_videos(folder: Path, count: int, seconds: Fraction, speech: Sequence[Path
     """
     found = [folder / name for name in sorted(files_below(folder, VIDEO_SUFFIXES))] if folder.is_dir() else []
     if not found:
-        raise BadInput(f"--full {folder}: there is no video below it; check the path")
+        raise NoData(f"--full {folder}: there is no video below it; check the path")
     pairs = []
     for place, video in enumerate(found[: count or None]):
         info = probe(video)
         if not info.audio and not speech:
-            raise BadInput(f"{video}: has no sound; pass --speech with something that it can say")
+            raise NoData(f"{video}: has no sound; pass --speech with something that it can say")
         sound = video if info.audio else _cycled(speech, place, 1)[0]
         pairs.append(_pair(video, FULL, video.stem, "own", sound, min(info.seconds, seconds)))
     return pairs
@@ -83,7 +83,7 @@ def recordings(folder: Path | None) -> list[Path]:
     found = [folder / name for name in files(folder, SOUND_SUFFIXES)] if folder.is_dir() else []
     if not found:
         endings = ", ".join(sorted(SOUND_SUFFIXES))
-        raise BadInput(f"--speech {folder}: there is no sound in it; known endings: {endings}")
+        raise NoData(f"--speech {folder}: there is no sound in it; known endings: {endings}")
     return found
 
 

@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from core.errors import BadInput
+from core.errors import BadInput, Unreadable
 from face_detection.weights import TABLE as DETECTORS
 from face_detection.weights import Weights, folders
 
@@ -98,7 +98,7 @@ class Shelf:
         try:
             self.taken[path.name] = sha256(path)
         except OSError as problem:
-            raise BadInput(f"{path}: cannot be read ({problem.strerror}); check the path of the weights") from problem
+            raise Unreadable(f"{path}: cannot be read ({problem.strerror}); check the path of the weights") from problem
         return path
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from core.atomic import atomic, remove_unfinished
-from core.errors import BadInput
+from core.errors import BadInput, Unreadable
 from core.npz import UNREADABLE, check_arrays
 from face_detection.searching import BLOCK, LONGEST, STILL, STRIDE
 from face_detection.sightings import Sightings
@@ -40,7 +40,7 @@ def content_hash(video: Path) -> str:
         with video.open("rb") as file:
             return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
     except OSError as error:
-        raise BadInput(f"{video}: cannot be read ({error.strerror}); check the path and its permissions") from error
+        raise Unreadable(f"{video}: cannot be read ({error.strerror}); check the path and its permissions") from error
 
 
 class SightingCache:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.arrays import Picture
-from core.errors import BadInput
+from core.errors import NotFound
 from face_detection.box import Box, Detection
 from face_detection.detector import Framing, best_first
 
@@ -43,7 +43,7 @@ class Cascade:
         except (ImportError, AttributeError):
             classifier = None
         if classifier is None or classifier.empty():
-            raise BadInput(
+            raise NotFound(
                 f"OpenCV {cv2.__version__} came without {self.file}, which the face detector haar needs; "
                 "pip install 'opencv-python<5'"
             )

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from core.arrays import Picture
-from core.errors import BadInput
+from core.errors import NotFound
 from core.paths import CHECKPOINTS
 from face_detection.alignment import POINTS, aligned_box, aligned_boxes
 from face_detection.box import Box
@@ -68,7 +68,7 @@ class Landmarks:
         try:
             self._network.load_state_dict(load_file(path))
         except (OSError, SafetensorError, RuntimeError) as problem:
-            raise BadInput(
+            raise NotFound(
                 f"{path}: the weights that align faces are missing or damaged; restore the file from the repository"
             ) from problem
         self._network.eval().requires_grad_(False)

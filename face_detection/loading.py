@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from core.errors import BadInput
+from core.errors import BadInput, BadValue, NotFound
 from face_detection import weights
 from face_detection.detector import Detector
 from face_detection.haar import HaarDetector
@@ -34,7 +34,7 @@ def load_detector(name: str = "auto", *, device: str = "cpu", say: Callable[[str
     from face_detection.reframing import Reframed, load_framing  # torch loads with it
 
     if name not in NAMES:
-        raise BadInput(f"--face_detector {name}: there is no such detector; choose one of {', '.join(NAMES)}")
+        raise BadValue(f"--face_detector {name}: there is no such detector; choose one of {', '.join(NAMES)}")
     return Reframed(_best(device, say) if name == "auto" else _named(name, device, say), load_framing())
 
 
@@ -58,7 +58,7 @@ def _best(device: str, say: Callable[[str], None]) -> Detector:
                 later = "; it is not tried again for a week" if fetch and weights.given_up(FETCHED) else ""
                 say(f"using the face detector {name}{less} because of this: {_joined(problems)}{later}")
             return found
-    raise BadInput(f"there is no face detector at hand; mend one of these: {_joined(problems)}")
+    raise NotFound(f"there is no face detector at hand; mend one of these: {_joined(problems)}")
 
 
 def _unsaid(sentence: str) -> None:
@@ -88,6 +88,6 @@ def _named(name: str, device: str, say: Callable[[str], None]) -> Detector:
         }
         return builders[name](path, device)
     except ModuleNotFoundError as error:
-        raise BadInput(
+        raise NotFound(
             f"the package {error.name}, which the face detector {name} needs, is missing; pip install face-alignment"
         ) from error

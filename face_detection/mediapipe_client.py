@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.arrays import Pictures
-from core.errors import BadInput
+from core.errors import BadInput, BadValue
 
 from .mediapipe_points import MOUTH, READY
 
@@ -38,7 +38,7 @@ class MediaPipe:
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
             )
         except OSError as problem:
-            raise BadInput(
+            raise BadValue(
                 f"--mediapipe_python {python}: cannot be run ({problem.strerror}); give the python of an environment"
                 " that has mediapipe"
             ) from problem

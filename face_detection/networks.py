@@ -23,7 +23,7 @@ from torch import Tensor
 from torchvision.ops import nms
 
 from core.arrays import Picture
-from core.errors import BadInput
+from core.errors import Unreadable
 from face_detection.box import Box, Detection
 from face_detection.detector import Framing, best_first
 
@@ -141,7 +141,7 @@ def _loaded(network: Network, weights: Path, device: str) -> Network:
         state = torch.load(weights, map_location=device, weights_only=True)
         network.load_state_dict({key.removeprefix("module."): value for key, value in state.items()})
     except (pickle.UnpicklingError, RuntimeError, EOFError, AttributeError) as error:
-        raise BadInput(
+        raise Unreadable(
             f"{weights}: not the weights that this file name stands for; delete it and fetch it again"
         ) from error
     return network.to(device).eval()

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from core.arrays import Picture
-from core.errors import BadInput
+from core.errors import NotFound
 from core.paths import CHECKPOINTS
 from face_detection.box import Box, Detection
 from face_detection.cropping import cut
@@ -59,7 +59,7 @@ def load_framing(path: Path = WEIGHTS) -> FramingNetwork:
     try:
         network.load_state_dict(load_file(path))
     except (OSError, SafetensorError, RuntimeError) as problem:
-        raise BadInput(
+        raise NotFound(
             f"{path}: the weights that correct boxes are missing or damaged; restore the file from the repository"
         ) from problem
     return network.eval().requires_grad_(False)

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from core.errors import BadInput, NoFace
+from core.errors import BadValue, NoFace
 from face_detection.faces import Faces
 from face_detection.track import FaceTrack
 
@@ -44,7 +44,7 @@ class Selector:
             x, y, seconds = (float(value or 0) for value in match.groups()[:3])
             if max(abs(x), abs(y), seconds) < FARTHEST:
                 return cls("point", 0, (x, y), seconds if match[3] else None)
-        raise BadInput(f"--face {text}: choose {FORMS}; the video itself is passed with --video")
+        raise BadValue(f"--face {text}: choose {FORMS}; the video itself is passed with --video")
 
     @property
     def needs_all(self) -> bool:

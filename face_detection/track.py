@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from core.errors import BadInput
+from core.errors import BadValue
 from core.runs import runs
 from face_detection.box import Box
 from face_detection.smoothing import local_line, running_median
@@ -136,7 +136,7 @@ class FaceTrack:
         boxes = self.boxes + np.array([-left, -top, right, bottom], np.float32)
         kept = boxes[self.present]
         if (kept[:, 2:] <= kept[:, :2]).any():
-            raise BadInput(f"--pads {top:g},{bottom:g},{left:g},{right:g}: no face would be left; take off less")
+            raise BadValue(f"--pads {top:g},{bottom:g},{left:g},{right:g}: no face would be left; take off less")
         return replace(self, boxes=boxes)
 
     def _spans(self) -> Iterator[tuple[int, int]]:

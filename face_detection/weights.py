@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.errors import BadInput
+from core.errors import NotFound, Unreadable
 from core.paths import CHECKPOINTS
 from face_detection.cache import default_folder
 
@@ -103,7 +103,7 @@ def obtain(name: str, *, say: Callable[[str], None]) -> Path:
     try:
         fetch(weights, target)
     except OSError as error:  # URLError, timeouts and a full disk are all OSErrors
-        raise BadInput(
+        raise NotFound(
             f"{target}: the weights of the face detector {name} are missing and cannot be fetched ({_reason(error)}); "
             f"download {weights.url} to that place"
         ) from error
@@ -151,7 +151,7 @@ def fetch(weights: Weights, target: Path) -> None:
                 digest.update(block)
                 sink.write(block)
         if not digest.hexdigest().startswith(weights.sha256):
-            raise BadInput(
+            raise Unreadable(
                 f"{weights.url}: what came has the SHA-256 {digest.hexdigest()}, not {weights.sha256}, and was thrown "
                 f"away; get the file elsewhere and put it at {target}"
             )

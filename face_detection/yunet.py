@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 
 from core.arrays import Picture
-from core.errors import BadInput
+from core.errors import Unreadable
 from face_detection.box import Box, Detection
 from face_detection.detector import Framing, best_first
 
@@ -24,7 +24,9 @@ class YuNetDetector:
         try:
             self._network = cv2.FaceDetectorYN.create(str(weights), "", (320, 320), SURE, OVERLAP)
         except cv2.error as error:
-            raise BadInput(f"{weights}: no YuNet network that OpenCV can read; delete it and fetch it again") from error
+            raise Unreadable(
+                f"{weights}: no YuNet network that OpenCV can read; delete it and fetch it again"
+            ) from error
 
     def detect(self, frames: Sequence[Picture]) -> list[list[Detection]]:
         """See `Detector`.  Scores lie in [0.6, 1]."""

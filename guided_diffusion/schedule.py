@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import BadInput
+from core.errors import BadValue
 
 Floats = NDArray[np.float64]
 ScheduleName = Literal["linear", "cosine"]
@@ -85,4 +85,4 @@ def spaced_steps(total: int, spacing: str) -> list[int]:
             start += length
         return chosen
     except (ValueError, StopIteration):
-        raise BadInput(f"timestep spacing {spacing!r} does not fit {total} steps; write ddim25, 25 or 10,15") from None
+        raise BadValue(f"timestep spacing {spacing!r} does not fit {total} steps; write ddim25, 25 or 10,15") from None

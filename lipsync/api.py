@@ -10,7 +10,7 @@ from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import BadInput
+from core.errors import BadValue
 from core.progress import Told, telling
 from lipsync.jobs.job import Job, Report
 from lipsync.jobs.runner import dub
@@ -103,7 +103,7 @@ class LipSync:
         files = {job: Path(changes.pop(name)) for name, job in FILES.items() if changes.get(name) is not None}
         own = {name: value for name, value in changes.items() if name in NAMES}
         if fixed := sorted(LOADED & own.keys()):
-            raise BadInput(f"{', '.join(fixed)}: belongs to the loaded model; pass it to LipSync.from_pretrained")
+            raise BadValue(f"{', '.join(fixed)}: belongs to the loaded model; pass it to LipSync.from_pretrained")
         sound = None if audio is None else Path(audio)
         return self._pipeline.adjusted(**own), Job(Path(video), sound, output, **files)
 
@@ -114,8 +114,8 @@ def _check(given: dict[str, Any], known: set[str]) -> None:
     for name, value in given.items():
         words = get_args(hints.get(name)) if get_origin(hints.get(name)) is Literal else ()
         if words and value not in words:
-            raise BadInput(f"{name}: {value!r} is none of {', '.join(words)}")
+            raise BadValue(f"{name}: {value!r} is none of {', '.join(words)}")
     for name in sorted(given.keys() - known):
         near = difflib.get_close_matches(name, known, 1)
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(known))}"
-        raise BadInput(f"{name}: unknown setting; {hint}")
+        raise BadValue(f"{name}: unknown setting; {hint}")

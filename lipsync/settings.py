@@ -5,7 +5,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
-from core.errors import BadInput
+from core.errors import BadValue
 
 Extend = Literal["pingpong", "loop", "hold"]
 Length = Literal["audio", "video", "shortest"]
@@ -108,31 +108,31 @@ class Settings:
     def __post_init__(self) -> None:
         self._check_numbers()
         if self.quality not in QUALITIES:
-            raise BadInput(f"--quality {self.quality}: choose one of {', '.join(QUALITIES)}")
+            raise BadValue(f"--quality {self.quality}: choose one of {', '.join(QUALITIES)}")
         if not 0 <= self.detail <= 1:
-            raise BadInput(f"--detail {self.detail}: a share from 0 (none of the skin's own detail) to 1")
+            raise BadValue(f"--detail {self.detail}: a share from 0 (none of the skin's own detail) to 1")
         if not 0 <= self.feather <= 0.25:
-            raise BadInput(f"--feather {self.feather}: a share of the crop from 0 to 0.25")
+            raise BadValue(f"--feather {self.feather}: a share of the crop from 0 to 0.25")
         if not 0 <= self.style_strength <= 1:
-            raise BadInput(f"--style_strength {self.style_strength:g}: from 0, nobody's manner, to 1, the style's")
+            raise BadValue(f"--style_strength {self.style_strength:g}: from 0, nobody's manner, to 1, the style's")
         if not 0 <= self.crf <= 51:
-            raise BadInput(f"--crf {self.crf}: from 0 (lossless) to 51; 16 is visually lossless")
+            raise BadValue(f"--crf {self.crf}: from 0 (lossless) to 51; 16 is visually lossless")
         if self.encoder is not None and self.codec != "h264":
-            raise BadInput(f"--encoder {self.encoder}: makes h264, not {self.codec}; leave one of the two out")
+            raise BadValue(f"--encoder {self.encoder}: makes h264, not {self.codec}; leave one of the two out")
         if self.batch < 0 or self.max_gap < 0 or self.start < 0 or self.detector_batch < 1:
-            raise BadInput("--batch, --max_gap and --start cannot be negative, nor --face_det_batch_size less than 1")
+            raise BadValue("--batch, --max_gap and --start cannot be negative, nor --face_det_batch_size less than 1")
         if max(self.batch, self.detector_batch) > LARGEST:
-            raise BadInput(f"--batch and --face_det_batch_size: at most {LARGEST} frames at a time")
+            raise BadValue(f"--batch and --face_det_batch_size: at most {LARGEST} frames at a time")
         if not 0 <= self.seed < 2**63:
-            raise BadInput(f"--seed {str(self.seed)[:30]}: from 0 to 2^63 - 1")
+            raise BadValue(f"--seed {str(self.seed)[:30]}: from 0 to 2^63 - 1")
         if self.end is not None and self.end <= self.start:
-            raise BadInput(f"--end {self.end:g}: the edit starts at {self.start:g} s; give a later end")
+            raise BadValue(f"--end {self.end:g}: the edit starts at {self.start:g} s; give a later end")
         if self.fps is not None and not 1 <= self.fps <= 240:
-            raise BadInput(f"--fps {self.fps}: from 1 to 240 frames per second")
+            raise BadValue(f"--fps {self.fps}: from 1 to 240 frames per second")
         if self.box is not None and (self.box[1] <= self.box[0] or self.box[3] <= self.box[2]):
-            raise BadInput(f"--box {_sides(self.box)}: give top, bottom, left, right; top < bottom and left < right")
+            raise BadValue(f"--box {_sides(self.box)}: give top, bottom, left, right; top < bottom and left < right")
         if sum((self.compare, self.debug_mask, self.patch)) > 1:
-            raise BadInput("--compare, --debug_mask and --patch show different things; choose one of them")
+            raise BadValue("--compare, --debug_mask and --patch show different things; choose one of them")
 
     def _check_numbers(self) -> None:
         """BadInput for seconds and pixels that are no numbers, or of no video."""
@@ -142,7 +142,7 @@ class Settings:
             *(("--pads or --box", side, WIDEST) for side in sides),
         ):  # fmt: skip
             if not abs(value) <= most:  # false for what is no number as well
-                raise BadInput(f"{name} {value:g}: give a number up to {most:g}")
+                raise BadValue(f"{name} {value:g}: give a number up to {most:g}")
 
 
 def _sides(sides: Sides) -> str:

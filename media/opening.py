@@ -1,19 +1,22 @@
 """A file -> its container and the streams that are meant, or one sentence that says why not."""
 
 from collections import Counter
+from collections.abc import Iterator
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import av
 from av.audio.stream import AudioStream
 from av.container import InputContainer
+from av.packet import Packet
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
-from core.errors import BadInput, lacks_memory
+from core.errors import NoData, NotFound, Unreadable, lacks_memory
 
+S = TypeVar("S", AudioStream, VideoStream)
 # Titles in broken Unicode stop nobody: so PyAV reads them from 19 on, before that it must be told.
 LENIENT: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "ignore"}
 OTHERS = {
@@ -34,9 +37,9 @@ def open_media(path: Path, what: str, give: str) -> InputContainer:
     what, give: for the sentence, "video", and what to pass instead.
     """
     if not path.is_file():
-        raise BadInput(f"{path}: no such file; check the path of the {what}")
+        raise NotFound(f"{path}: no such file; check the path of the {what}")
     if not path.stat().st_size:
-        raise BadInput(f"{path}: the file is empty; export or copy it again")
+        raise NoData(f"{path}: the file is empty; export or copy it again")
     try:
         return cast(
             InputContainer, av.open(str(path.absolute()), options={"format_whitelist": MEDIA}, **LENIENT)
@@ -45,7 +48,7 @@ def open_media(path: Path, what: str, give: str) -> InputContainer:
         if lacks_memory(error):
             raise
         reason = getattr(error, "strerror", None) or error
-        raise BadInput(
+        raise Unreadable(
             f"{path}: not a readable {what}, cut off before its index, or a list of other files ({reason}); {give}"
         ) from error
 
@@ -77,10 +80,25 @@ def zero(container: InputContainer, stream: AudioStream) -> Fraction:
     return shown
 
 
+def demuxed(container: InputContainer, stream: S) -> Iterator["Packet[S]"]:
+    """The packets of one stream in decoding order, up to where a cut file ends; the last one may be empty."""
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets, None)
+        except av.FFmpegError as problem:  # cut in the middle of a packet
+            if lacks_memory(problem):
+                raise
+            return
+        if packet is None:
+            return
+        yield packet
+
+
 def check_sound(path: Path, rate: int, channels: int) -> None:
     """BadInput for a sound that no recorder makes."""
     if rate not in RATES or not 1 <= channels <= CHANNELS:
-        raise BadInput(
+        raise Unreadable(
             f"{path}: says that it has {rate} samples a second in {channels} channels; convert it to a usual wav"
         )
 

@@ -17,7 +17,7 @@ from av.container import InputContainer
 
 from core.arrays import Samples
 from core.errors import lacks_memory
-from media.opening import LENIENT, check_sound, sound_stream, zero
+from media.opening import LENIENT, check_sound, demuxed, sound_stream, zero
 
 JITTER = Fraction(1, 10)  # seconds that timestamps may be off before that counts as a hole
 LONGEST_HOLE = 600  # seconds; a longer one is a broken clock and not silence
@@ -108,16 +108,7 @@ def decoded(container: InputContainer, stream: AudioStream) -> Iterator[AudioFra
 
 
 def _decoded(container: InputContainer, stream: AudioStream) -> Iterator[AudioFrame]:
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets, None)
-        except av.FFmpegError as problem:  # the file ends in the middle of something
-            if lacks_memory(problem):
-                raise
-            return
-        if packet is None:
-            return
+    for packet in demuxed(container, stream):
         try:
             yield from packet.decode()
         except av.FFmpegError as problem:  # damage is not always called invalid data

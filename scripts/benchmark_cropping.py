@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from core.arrays import Picture  # noqa: E402
-from core.errors import BadInput  # noqa: E402
+from core.errors import BadValue, NotFound  # noqa: E402
 from core.flags import Parser  # noqa: E402
 from core.guard import reads  # noqa: E402
 from core.program import exit_code  # noqa: E402
@@ -38,7 +38,7 @@ def earlier(revision: str) -> ModuleType:
     command = ["git", "show", f"{revision}:face_detection/cropping.py"]
     shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if shown.returncode:
-        raise BadInput(f"--against {revision}: git has no such revision of face_detection/cropping.py; name another")
+        raise NotFound(f"--against {revision}: git has no such revision of face_detection/cropping.py; name another")
     module = sys.modules["earlier"] = ModuleType("earlier")
     exec(compile(shown.stdout, "earlier", "exec"), vars(module))
     return module
@@ -73,7 +73,7 @@ def main() -> None:
     arguments = parser.parse_args()
     picture = cv2.imread(str(arguments.picture), cv2.IMREAD_COLOR)
     if picture is None:
-        raise BadInput(f"--picture {arguments.picture}: no picture that OpenCV can read; name another")
+        raise BadValue(f"--picture {arguments.picture}: no picture that OpenCV can read; name another")
     cv2.setNumThreads(1)
     frame: Picture = cv2.resize(picture, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA).astype(np.uint8)
     old = earlier(arguments.against)

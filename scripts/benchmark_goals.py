@@ -38,7 +38,7 @@ import torch
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from core.errors import BadInput  # noqa: E402
+from core.errors import BadInput, BadValue  # noqa: E402
 from core.flags import Parser  # noqa: E402
 from core.guard import guard, reads  # noqa: E402
 from core.program import exit_code  # noqa: E402
@@ -111,7 +111,7 @@ def checked_out(revision: str, folder: Path, stack: ExitStack) -> Path:
     add = ["git", "worktree", "add", "--detach", str(tree), revision]
     made = subprocess.run(add, cwd=ROOT, capture_output=True, text=True, check=False)
     if made.returncode:
-        raise BadInput(f"--against {revision}: {made.stderr.strip().splitlines()[-1]}; name a commit that is here")
+        raise BadValue(f"--against {revision}: {made.stderr.strip().splitlines()[-1]}; name a commit that is here")
     stack.callback(
         subprocess.run, ["git", "worktree", "remove", "--force", str(tree)], cwd=ROOT, capture_output=True, check=False
     )

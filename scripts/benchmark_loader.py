@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from audio import Mel, read_mel  # noqa: E402
-from core.errors import BadInput  # noqa: E402
+from core.errors import BadValue  # noqa: E402
 from core.flags import Parser  # noqa: E402
 from core.guard import reads  # noqa: E402
 from core.program import exit_code  # noqa: E402
@@ -156,7 +156,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         clips = corpus(options.data or make_clips(Path(folder)), SIZE)["train"]
         if not isinstance(clips[0], VideoClip):
-            raise BadInput(f"--data {options.data}: is prepared already; give a folder of mp4 files")
+            raise BadValue(f"--data {options.data}: is prepared already; give a folder of mp4 files")
         print(f"{len(clips)} clips, the first of {len(clips[0])} frames\n")
         table(clips, options.windows)  # type: ignore[arg-type]
         show_memory(clips, options.samples)

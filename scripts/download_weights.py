@@ -11,7 +11,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from core.errors import BadInput, BatchFailed
+from core.errors import BadInput, BatchFailed, Unreadable
 from core.flags import Parser
 from core.paths import CHECKPOINTS
 from core.program import exit_code
@@ -53,7 +53,7 @@ def fetch(entry: Weights, target: Path) -> None:
     try:
         weights.fetch(entry, target)
     except OSError as problem:
-        raise BadInput(
+        raise Unreadable(
             f"{entry.url}: cannot be fetched ({problem}); download it by other means to {target}"
         ) from problem
 

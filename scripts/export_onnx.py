@@ -34,7 +34,7 @@ sys.path.insert(0, str(ROOT))
 
 from audio import MELS, WINDOW  # noqa: E402
 from core.atomic import atomic  # noqa: E402
-from core.errors import BadInput  # noqa: E402
+from core.errors import BadInput, BadValue, NotFound  # noqa: E402
 from core.flags import Parser  # noqa: E402
 from core.guard import guard, writes_into  # noqa: E402
 from core.paths import CHECKPOINTS  # noqa: E402
@@ -177,7 +177,7 @@ def runtime() -> Any:
         import onnxruntime
         import onnxscript  # noqa: F401
     except ImportError as problem:
-        raise BadInput(f"ONNX needs packages that are not installed ({problem.name}); {EXTRA}") from problem
+        raise NotFound(f"ONNX needs packages that are not installed ({problem.name}); {EXTRA}") from problem
     return onnxruntime
 
 
@@ -279,7 +279,7 @@ def main() -> None:
     names = options.only or list(known)
     for name in names:
         if name not in known:
-            raise BadInput(f"--only {name}: there is no such network; choose of {', '.join(known)}")
+            raise BadValue(f"--only {name}: there is no such network; choose of {', '.join(known)}")
     guard(parser, options, outputs=[("the network", options.folder / f"{name}.onnx") for name in names])
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     for name in names:

@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from core.errors import BadInput
+from core.errors import NoData
 from core.flags import Parser
 from core.guard import reads
 from core.program import exit_code
@@ -69,7 +69,7 @@ def fit(data: Path, numbers: int) -> MotionSpace:
             points = np.load(landmarks_path(entry.path))
             found.append((entry.speaker, points[np.isfinite(points).all(axis=(1, 2))]))
     if not sum(len(points) for _, points in found):
-        raise BadInput(f"{data}: no face was found in any clip of train, so there is no lip motion to fit")
+        raise NoData(f"{data}: no face was found in any clip of train, so there is no lip motion to fit")
     total = Counter[str]()
     for speaker, points in found:
         total[speaker] += len(points)

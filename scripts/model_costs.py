@@ -43,7 +43,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from core.errors import BadInput
+from core.errors import BadValue
 from core.flags import Parser
 from core.program import exit_code
 from dataset import ClipBatch, Needs
@@ -267,7 +267,7 @@ def confirm(name: str, batch: int) -> None:
     """Prints how much a sequence costs, measured and estimated."""
     preset = as_counted(find_preset(name))
     if preset.kind == "motion":
-        raise BadInput(f"--confirm {name}: is not estimated either; choose another preset")
+        raise BadValue(f"--confirm {name}: is not estimated either; choose another preset")
     low, high = batch, 3 * batch
     fresh = multiprocessing.get_context("spawn")
     peaks = []
@@ -291,7 +291,7 @@ def main(args: Sequence[str] | None = None) -> int:
 
     def work() -> None:
         if options.batch < 0 or options.tflops < 0:
-            raise BadInput("--batch and --tflops are above 0; correct them")
+            raise BadValue("--batch and --tflops are above 0; correct them")
         if options.confirm is not None:
             confirm(options.confirm, options.batch or 4)
         else:

@@ -28,7 +28,7 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from core.atomic import atomic
-from core.errors import BadInput
+from core.errors import BadInput, NoData, Unwritable
 from core.flags import Parser
 from core.guard import guard, reads, writes_into
 from core.program import exit_code
@@ -156,17 +156,17 @@ def label(sources: Sequence[Source], output: Path, space: MotionSpace) -> list[P
         size = source.video.stat().st_size + path.with_suffix(".npz").stat().st_size
         clips.append(Packed(source, path.with_suffix(".npz"), size))
     if not clips:
-        raise BadInput("no clip shows a face nearly throughout; see the lines above")
+        raise NoData("no clip shows a face nearly throughout; see the lines above")
     return clips
 
 
 def run(options: argparse.Namespace) -> None:
     if any(options.output.glob("piece-*")):
-        raise BadInput(f"{options.output}: has pieces already; remove them, or choose another folder")
+        raise Unwritable(f"{options.output}: has pieces already; remove them, or choose another folder")
     wanted = options.splits.split(",")
     sources = [source for source in listed(options.list, options.output) if source.target.parts[-3] in wanted]
     if not sources:
-        raise BadInput(f"{options.list}: nothing is in {options.splits}; name other --splits")
+        raise NoData(f"{options.list}: nothing is in {options.splits}; name other --splits")
     if unfit := [source.video for source in sources if source.video.suffix.lower() != ".mp4"]:
         raise BadInput(f"{unfit[0]}: a pack holds mp4 files; convert it, or use python -m dataset.prepare")
     space = load_motion(options.motion).space

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from audio import Mel
-from core.errors import BadInput
+from core.errors import BadValue, Mismatch
 from core.guard import reads
 from core.program import exit_code
 from dataset.prepare import parser, run
@@ -60,9 +60,9 @@ def main() -> None:
                        help="clips found with less are left out (default 0.1)")  # fmt: skip
     options = flags.parse_args()
     if options.size != _judge(options.expert).size:
-        raise BadInput(f"--expert {options.expert}: judges {_judge(options.expert).size} px faces, not {options.size}")
+        raise Mismatch(f"--expert {options.expert}: judges {_judge(options.expert).size} px faces, not {options.size}")
     if options.max_offset < 0:
-        raise BadInput(f"--max_offset {options.max_offset}: a number of frames is 0 or more")
+        raise BadValue(f"--max_offset {options.max_offset}: a number of frames is 0 or more")
     run(options, sync=SyncFilter(options.min_confidence, options.max_offset), scorer=ExpertScorer(options.expert))
 
 

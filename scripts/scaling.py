@@ -28,7 +28,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from core.errors import BadInput
+from core.errors import BadValue
 from core.flags import Parser
 from core.program import exit_code
 from scripts.model_costs import GIGA, MEGA, TERA, as_counted, cost
@@ -90,7 +90,7 @@ def main(args: Sequence[str] | None = None) -> int:
 
     def work() -> None:
         if min(options.tflops, options.link, options.loader) <= 0 or options.gpus < 1:
-            raise BadInput("--tflops, --link and --loader are above 0, --gpus 1 or more; correct them")
+            raise BadValue("--tflops, --link and --loader are above 0, --gpus 1 or more; correct them")
         table(options.system or list(presets()), options)
 
     return exit_code(work)

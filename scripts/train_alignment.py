@@ -25,7 +25,7 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from core.atomic import atomic
-from core.errors import BadInput
+from core.errors import NoData
 from core.flags import Parser
 from core.guard import guard, reads, writes
 from core.program import exit_code
@@ -204,7 +204,7 @@ def main() -> None:
     device = resolve_device(options.device)
     splits = packed(options.data, STORED, "box")
     if not splits.get("train"):
-        raise BadInput(f"{options.data}: no pack with clips to train on; make one with scripts/pack_training.py")
+        raise NoData(f"{options.data}: no pack with clips to train on; make one with scripts/pack_training.py")
     network = trained(crops(splits["train"], device), options.steps, options.batch)
     with atomic(options.output) as temporary:
         save_file({name: value.half().cpu() for name, value in network.state_dict().items()}, temporary)

@@ -26,7 +26,7 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from core.atomic import atomic
-from core.errors import BadInput
+from core.errors import BadInput, NoData
 from core.flags import Parser
 from core.guard import guard, reads, writes
 from core.program import exit_code
@@ -72,7 +72,7 @@ def crops(sources: list[Filmed]) -> Crops:
             pictures.append(cv2.resize(frames[number], (STORED, STORED), interpolation=cv2.INTER_AREA))
             speakers.append(source.speaker)
     if not pictures:
-        raise BadInput("none of the videos can be read; see the lines above")
+        raise NoData("none of the videos can be read; see the lines above")
     return Crops(torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2), speakers)
 
 
@@ -170,7 +170,7 @@ def main() -> None:
         for split, clips in packed(options.data, STORED, "box").items():
             by_split |= {split: [Filmed(clip.path, clip.speaker) for clip in clips]} if clips else {}
     if "train" not in by_split:
-        raise BadInput(f"{options.list or options.data}: nothing is in the split train")
+        raise NoData(f"{options.list or options.data}: nothing is in the split train")
     network = trained(crops(by_split.pop("train")), options.steps)
     with atomic(options.output) as temporary:
         save_file({name: value.half() for name, value in network.state_dict().items()}, temporary)

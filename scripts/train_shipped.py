@@ -21,7 +21,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from core.atomic import atomic
-from core.errors import BadInput, LipSyncError, Stopped
+from core.errors import BadInput, LipSyncError, Mismatch, NoData, NotFound, Stopped, Unreadable, Unwritable
 from core.flags import Parser
 from core.guard import guard, reads, writes_into
 from core.lock import locked
@@ -124,7 +124,7 @@ def check(stages: Sequence[Stage], waiting: Sequence[Stage], options: argparse.N
         for maker in makers(stage, quick=options.quick):
             _check_record(maker, options)
             if maker not in waiting and not (options.output / maker.result).exists():
-                raise BadInput(
+                raise NotFound(
                     f"{options.output / maker.result}: is missing, which stage {stage.name} needs; add {maker.name} to"
                     " --stages"
                 )
@@ -140,14 +140,14 @@ def _check_record(stage: Stage, options: argparse.Namespace) -> None:
     result = options.output / stage.result
     if not path.exists():
         if result.exists():
-            raise BadInput(f"{result}: was not made by this program; move it away, or choose another OUTPUT")
+            raise Mismatch(f"{result}: was not made by this program; move it away, or choose another OUTPUT")
         return
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as problem:
-        raise BadInput(f"{path}: cannot be read ({problem}); choose another OUTPUT") from problem
+        raise Unreadable(f"{path}: cannot be read ({problem}); choose another OUTPUT") from problem
     if found != noted(stage):
-        raise BadInput(
+        raise Mismatch(
             f"{path}: stage {stage.name} was begun with other settings (--quick, or an earlier version of this"
             f" program); choose another OUTPUT, or remove this file, {options.output / stage.run} and {result}"
         )
@@ -181,13 +181,13 @@ def _check_data(waiting: Sequence[Stage], options: argparse.Namespace) -> None:
 
     device = resolve_device(options.device)
     if not is_pack(options.data):
-        raise BadInput(f"{options.data}: is no pack; make one of your clips with scripts/pack_training.py")
+        raise Unreadable(f"{options.data}: is no pack; make one of your clips with scripts/pack_training.py")
     splits = packed(options.data, SIZE, "box")
     if not splits["train"]:
-        raise BadInput(f"{options.data}: has no clips to train on (split train); take more of its pieces")
+        raise NoData(f"{options.data}: has no clips to train on (split train); take more of its pieces")
     for clip in (clip for clips in splits.values() for clip in clips):
         if not clip.path.with_suffix(".npz").exists():
-            raise BadInput(f"{clip.path.with_suffix('.npz')}: is missing; copy the piece again, or pack anew")
+            raise NotFound(f"{clip.path.with_suffix('.npz')}: is missing; copy the piece again, or pack anew")
     numbers = find_preset("motion").model.motion_dim
     known = labelled(options.data, SIZE, MotionSpace(numbers))["train"]
     wanted = {stage.preset for stage in waiting}
@@ -203,7 +203,7 @@ def _check_disk(needed: float, output: Path) -> None:
     place = next(folder for folder in (output.resolve(), *output.resolve().parents) if folder.exists())
     free = shutil.disk_usage(place).free
     if needed > free:
-        raise BadInput(
+        raise Unwritable(
             f"{output}: the stages that are left take {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free; make room,"
             " or choose another OUTPUT"
         )

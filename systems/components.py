@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from core.errors import BadInput
+from core.errors import Mismatch, NotFound
 
 K = TypeVar("K")
 WEIGHTS = ("weights.safetensors", "network.safetensors", "renderer.safetensors")
@@ -58,7 +58,7 @@ class Components:
         changes: dict[str, Any] = {"latents": ()}
         for component in filter(None, (self.autoencoder, self.motion)):
             if component.model.size != given.size:
-                raise BadInput(
+                raise Mismatch(
                     f"{component.path}: is made for faces of {component.model.size} px, the network for {given.size};"
                     " use --set model.unet.image_size accordingly"
                 )
@@ -72,14 +72,14 @@ class Components:
         try:
             return replace(given, **changes, **dict(self._fingerprints()))  # type: ignore[no-any-return]
         except ValueError as problem:
-            raise BadInput(f"{problem}; use other --components or --set") from problem
+            raise Mismatch(f"{problem}; use other --components or --set") from problem
 
     def check(self, config: Any, where: str) -> None:
         """BadInput if a network, which came from `where`, was trained with others than these."""
         for name, found in self._fingerprints():
             if (said := getattr(config, name)) and said != found:
                 path = getattr(self, name).path
-                raise BadInput(f"{path}: is not the one that {where} was trained with; put that one beside it")
+                raise Mismatch(f"{path}: is not the one that {where} was trained with; put that one beside it")
 
     def put_beside(self, weights: Path) -> None:
         """Copies them into the folder of a network's weights, unless they are there."""
@@ -120,7 +120,7 @@ def has_autoencoder(folder: Path) -> bool:
 def _one_of(folder: Path, names: tuple[str, ...], what: str, preset: str) -> Path:
     found = next((folder / name for name in names if (folder / name).exists()), None)
     if found is None:
-        raise BadInput(
+        raise NotFound(
             f"{folder}: this model lacks {what}; put {folder / names[0]} there, made by train.py --system {preset}"
         )
     return found

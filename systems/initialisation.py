@@ -8,7 +8,7 @@ from torch import nn
 
 from audio.avhubert import AvHubert
 from audio.whisper import WhisperEncoder
-from core.errors import BadInput
+from core.errors import Mismatch
 from guided_diffusion.engine.checkpoint import load_checkpoint, load_strictly
 
 from .avhubert_weights import adopt_avhubert
@@ -54,10 +54,10 @@ def adopt_audio_encoder(specification: Specification[Any], model: nn.Module, pat
         return
     expert = load_expert(path)
     if not isinstance(expert, SyncExpert):
-        raise BadInput(f"--audio_encoder {path}: its sound encoder is of another kind; train one with --system sync")
+        raise Mismatch(f"--audio_encoder {path}: its sound encoder is of another kind; train one with --system sync")
     if isinstance(encoder, SoundEmbedder):
         load_strictly(encoder.head, expert.audio_head.state_dict(), f"--audio_encoder {path}")
         encoder = encoder.features
     if not isinstance(encoder, SoundEncoder):
-        raise BadInput(f"--audio_encoder {path}: what is trained has no use for an expert's; leave the flag out")
+        raise Mismatch(f"--audio_encoder {path}: what is trained has no use for an expert's; leave the flag out")
     load_strictly(encoder, expert.audio_encoder.state_dict(), f"--audio_encoder {path}")

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from core.errors import BadInput
+from core.errors import NotFound, Unreadable
 from core.paths import CHECKPOINTS
 from guided_diffusion.engine.checkpoint import load_checkpoint, load_strictly
 
@@ -50,7 +50,7 @@ def load_lpips() -> Lpips:
     folders = (CHECKPOINTS, Path(torch.hub.get_dir()) / "checkpoints")
     found = next((folder / BACKBONE for folder in folders if (folder / BACKBONE).is_file()), None)
     if found is None:
-        raise BadInput(
+        raise NotFound(
             f"{CHECKPOINTS / BACKBONE}: the perceptual term needs AlexNet's weights; download {URL} to that place,"
             " or leave the term out with --set loss.perceptual=0"
         )
@@ -103,7 +103,7 @@ def load_features(path: Path) -> VggFeatures:
     names = sorted(weights, key=lambda name: [int(part) if part.isdigit() else part for part in name.split(".")])
     kernels = [name for name in names if name.endswith("weight")]
     if len(kernels) != len(VGG) or len(names) != 2 * len(VGG):
-        raise BadInput(f"{path}: holds no seven convolutions of a VGG-16; leave --features out for LPIPS")
+        raise Unreadable(f"{path}: holds no seven convolutions of a VGG-16; leave --features out for LPIPS")
     renamed = {}
     for number, kernel in enumerate(kernels):
         renamed[f"{number}.weight"] = weights[kernel]

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from core.errors import BadInput
+from core.errors import BadInput, Unwritable
 from dataset import Footage, PackClip, corpus
 from guided_diffusion.engine.device import process_memory
 from guided_diffusion.engine.distributed import Group
@@ -44,7 +44,7 @@ def plan(
         )
     free = _free(output)
     if disk > free:
-        raise BadInput(
+        raise Unwritable(
             f"--output {output}: {free / 1e9:.1f} GB are free, and state and weights take {disk / 1e9:.1f} GB; make"
             " room, or name a folder on another disk"
         )

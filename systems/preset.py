@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from core.errors import BadInput
+from core.errors import BadValue
 from dataset import WindowConfig
 from guided_diffusion.diffusion import DiffusionConfig
 from guided_diffusion.engine.config import with_overrides
@@ -36,7 +36,7 @@ class Preset:
         for setting in settings:
             section, _, rest = setting.partition(".")
             if section not in given or not rest:
-                raise BadInput(f"--set {setting}: begin with {', '.join(f'{name}.' for name in SECTIONS)}")
+                raise BadValue(f"--set {setting}: begin with {', '.join(f'{name}.' for name in SECTIONS)}")
             given[section].append(rest)
         given["train"] = self._shrunk(given["train"]) + given["train"]
         sections = {name: with_overrides(getattr(self, name), changes) for name, changes in given.items()}

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 import systems
-from core.errors import BadInput
+from core.errors import BadValue, Mismatch
 from core.paths import CHECKPOINTS
 from guided_diffusion.engine.checkpoint import Checkpoint, check_size, load_checkpoint, load_strictly
 from guided_diffusion.engine.config import from_dict, to_dict
@@ -54,7 +54,7 @@ def find_preset(name: str) -> Preset:
     """Raises BadInput on an unknown name."""
     known = presets()
     if name not in known:
-        raise BadInput(f"--system {name}: unknown; choose from {', '.join(known)}")
+        raise BadValue(f"--system {name}: unknown; choose from {', '.join(known)}")
     return known[name]
 
 
@@ -79,7 +79,7 @@ def load_with_specification(path: Path) -> tuple[Specification[Any], Any]:
     check_size(lambda: holder(specification.build(config)), checkpoint.weights, str(path))
     model = specification.build(config)
     if getattr(model, "size", 0) > LARGEST_FACE:
-        raise BadInput(f"{path}: is for faces of {model.size} px, above {LARGEST_FACE}; use another checkpoint")
+        raise Mismatch(f"{path}: is for faces of {model.size} px, above {LARGEST_FACE}; use another checkpoint")
     load_strictly(holder(model), {key: value.float() for key, value in checkpoint.weights.items()}, str(path))
     return specification, model.eval().requires_grad_(False)
 
@@ -92,7 +92,7 @@ def load_system(path: Path) -> Any:
     file = network_in(path) if path.is_dir() else path
     specification, model = load_with_specification(file)
     if specification.role != "system":
-        raise BadInput(f"{path}: is a {type(model).__name__}, which {REMEDY['system']}")
+        raise Mismatch(f"{path}: is a {type(model).__name__}, which {REMEDY['system']}")
     components = components_in(file.parent, specification, latent=bool(getattr(model.config, "latents", ())))
     components.check(model.config, str(file))
     return specification.assemble(model, components).eval()
@@ -136,7 +136,7 @@ def load_motion(path: Path) -> Stage1:
 def _of_role(path: Path, role: Role) -> Any:
     specification, model = load_with_specification(path)
     if specification.role != role:
-        raise BadInput(f"{path}: {REMEDY[role]}")
+        raise Mismatch(f"{path}: {REMEDY[role]}")
     return model
 
 
@@ -150,7 +150,7 @@ def identify(checkpoint: Checkpoint, path: Path) -> tuple[Specification[Any], An
         for specification in known.values():
             if (config := specification.published(checkpoint.weights)) is not None:
                 return specification, config
-    raise BadInput(
+    raise Mismatch(
         f"{path}: holds no lip-sync model known here ({', '.join(sorted(known))}); pass one with --model_path"
     )
 

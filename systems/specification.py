@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from core.errors import BadInput
+from core.errors import Mismatch
 from dataset import ClipBatch, Needs, corpus
 from guided_diffusion.engine.checkpoint import load_strictly
 from guided_diffusion.unet import UNet
@@ -108,11 +108,11 @@ class Specification(Generic[C]):
         """Who judges made faces, as far as the objective asks.  BadInput if the windows are not of their length."""
         loss, frames = preset.loss, preset.data.frames
         if loss.sync and frames != FRAMES:
-            raise BadInput(
+            raise Mismatch(
                 f"the sync term judges {FRAMES} frames at once; use --set data.frames={FRAMES} or loss.sync=0"
             )
         if loss.adversarial and frames != loss.discriminator.frames:
-            raise BadInput(
+            raise Mismatch(
                 f"the discriminator sees {loss.discriminator.frames} frames at once, the data has {frames};"
                 " make data.frames and loss.discriminator.frames equal, or use --set loss.adversarial=0"
             )
@@ -165,7 +165,7 @@ class Specification(Generic[C]):
         unet, theirs = self.unet(model), origin.unet(other)
         weights = dict(theirs.state_dict()) if same and theirs is not None else origin.lent_unet(other)
         if unet is None or weights is None:
-            raise BadInput(f"{where}: is a {type(other).__name__}; use a checkpoint of the same system")
+            raise Mismatch(f"{where}: is a {type(other).__name__}; use a checkpoint of the same system")
         more = unet.state_dict()[STEM].shape[1] - weights[STEM].shape[1]
         if more > 0:  # channels of pictures that the other was not shown: not looked at yet
             weights[STEM] = F.pad(weights[STEM], (0, 0, 0, 0, 0, more))

@@ -9,7 +9,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from core.errors import BadInput
+from core.errors import BadValue, Mismatch
 from core.lock import locked
 from guided_diffusion.engine.checkpoint import save_checkpoint
 from guided_diffusion.engine.compiling import compiler_problem
@@ -136,14 +136,14 @@ def _components(specification: Specification[Any], folder: Path | None) -> Compo
     if folder is None:
         return specification.without_components()
     if not specification.components:
-        raise BadInput(f"--components {folder}: what is trained has no components; leave the flag out")
+        raise Mismatch(f"--components {folder}: what is trained has no components; leave the flag out")
     return components_in(folder, specification)
 
 
 def _teachers(expert: Path | None, features: Path | None, device: torch.device, *, compiled: bool) -> Teachers:
     def agreement() -> Agreement:
         if expert is None:
-            raise BadInput(
+            raise BadValue(
                 "the sync term needs a sync expert: train one with --system sync and pass it with --expert,"
                 " or leave the term out with --set loss.sync=0"
             )

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from core.errors import BadInput
+from core.errors import Mismatch
 from dataset import Footage, Needs, PackClip, PreparedClip, Resident, Windows
 from guided_diffusion.engine.trainer import Evaluation
 
@@ -38,7 +38,7 @@ def windows(clips: Sequence[Footage], preset: Preset, needs: Needs, device: torc
 def check_filterbanks(first: Footage, needs: Needs, data: Path) -> None:
     """BadInput if the data was prepared without what the model hears; other footage is read as it is."""
     if needs.filterbanks and isinstance(first, PreparedClip) and first.banks is None:
-        raise BadInput(
+        raise Mismatch(
             f"{data}: was prepared without the filter banks that AV-HuBERT hears; prepare it again into another folder,"
             " or train on the mel with --system syncdiff-small"
         )

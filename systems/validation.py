@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from core.errors import BadInput
+from core.errors import BadInput, NoData
 from dataset import ClipBatch, Footage, Needs, stack, to_pictures, window
 from guided_diffusion.engine.trainer import Evaluation
 from guided_diffusion.samplers import SampleConfig
@@ -34,7 +34,7 @@ def held_out_windows(
     spread = np.linspace(0, len(clips) - 1, min(count, len(clips))).astype(int)
     chosen = [clips[i] for i in spread if _is_long_enough(clips[i], frames + 2)]
     if not chosen:
-        raise BadInput(f"no held-out clip has more than {frames + 2} frames; prepare longer ones or leave them out")
+        raise NoData(f"no held-out clip has more than {frames + 2} frames; prepare longer ones or leave them out")
     windows = [
         window(clip, int((len(clip) - frames) * (i + 0.5) / per_clip), frames, 0, needs)
         for clip in chosen

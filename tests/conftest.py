@@ -5,9 +5,14 @@ The cost is CPU time of the tests that are not marked slow, printed at the end.
 
 import json
 import os
+import random
+import sys
+from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 BUDGET, LIMIT = 60, 120  # seconds of CPU time, children's too: what is meant, and what fails
@@ -60,6 +65,20 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         path.write_text(json.dumps(_all, indent=1))
     if sum(_spent.values()) > LIMIT and session.exitstatus == 0:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture(autouse=True)
+def own_randomness() -> Iterator[None]:
+    """No test depends on what another drew: numpy's and Python's global generators are for none of them, and torch's,
+    from which fresh networks draw their weights, goes on after each as if nothing had been drawn.
+    """
+    torch = sys.modules.get("torch")
+    before = random.getstate(), np.random.get_state()[1:3]  # noqa: NPY002
+    with nullcontext() if torch is None else torch.random.fork_rng(devices=[]):
+        yield
+    drawn, place = np.random.get_state()[1:3]  # noqa: NPY002
+    assert random.getstate() == before[0], "this test drew from, or seeded, Python's global generator"
+    assert place == before[1][1] and np.array_equal(drawn, before[1][0]), "this test drew from numpy's global generator"
 
 
 @pytest.fixture(autouse=True)

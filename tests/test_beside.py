@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from core.beside import ahead, behind
+from tests.helpers.failing import fails
 
 
 @pytest.fixture(autouse=True)
@@ -82,7 +83,7 @@ def test_a_problem_of_the_work_is_raised_to_whom_hands_it_items(at: int) -> None
             if item == at:
                 raise ValueError("disk full")
 
-    with pytest.raises(ValueError, match="disk full"), behind(work, 1, "used") as use:
+    with fails(ValueError, "disk full"), behind(work, 1, "used") as use:
         for item in range(100):
             use(item)
         raise AssertionError("went on")
@@ -93,7 +94,7 @@ def test_a_problem_with_the_last_item_is_raised_at_the_end() -> None:
         assert list(items) == [1]
         raise ValueError("disk full")
 
-    with pytest.raises(ValueError, match="disk full"), behind(work, 1, "used") as use:
+    with fails(ValueError, "disk full"), behind(work, 1, "used") as use:
         use(1)
 
 
@@ -134,7 +135,7 @@ def test_a_problem_at_the_far_end_of_a_chain_comes_back_and_one_at_its_start_end
             for item in made:
                 use(item)
 
-    with pytest.raises(ValueError, match="disk full"):
+    with fails(ValueError, "disk full"):
         chain(iter(range(100)))
-    with pytest.raises(OSError, match="torn"):
+    with fails(OSError, "torn"):
         chain(failing(2, OSError("torn")))

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import BadInput
+from core.errors import Unreadable
 from core.rows import read_text, table
 from dataset.filelist import read_filelist
+from tests.helpers.failing import fails
 
 ROWS = [("ä.mp4", "w.wav"), ("b c.mp4", "")]
 
@@ -32,13 +33,13 @@ def test_a_quoted_cell_may_hold_the_separator_and_a_line_end(tmp_path: Path) -> 
 @pytest.mark.parametrize("data", ["a b\n".encode("utf-16-le"), b"\xff\xfe\xff", b"a \xe4\n"])
 def test_what_is_no_text_is_named(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "l.txt").write_bytes(data)
-    with pytest.raises(BadInput, match=r"l\.txt.*UTF-8"):
+    with fails(Unreadable, "l.txt", "UTF-8"):
         read_filelist(tmp_path / "l.txt")
 
 
 @pytest.mark.parametrize("text", ["a,b\n1,2,3\n", "a\n" + "x" * 200_000])
 def test_a_row_that_is_none_is_named(tmp_path: Path, text: str) -> None:
-    with pytest.raises(BadInput, match="row 2"):
+    with fails(Unreadable, tmp_path, "row 2"):
         table(tmp_path, text)
 
 

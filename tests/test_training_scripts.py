@@ -21,6 +21,7 @@ from systems.registry import build, describe, find_preset, load_motion
 from systems.sound import SoundConfig
 from systems.style import SPACE, MotionSpace
 from systems.sync import SyncConfig
+from tests.helpers.seeded import seeded
 from tests.helpers.toy import talking
 from video import write_video
 
@@ -44,8 +45,8 @@ TINY_SYNCDIFF = [
 
 
 @pytest.fixture
+@seeded()
 def expert(tmp_path: Path) -> Path:
-    torch.manual_seed(0)
     model = build("sync", EXPERT)
     save_checkpoint(tmp_path / "expert.safetensors", describe("sync", model, 0, model.state_dict()))
     return tmp_path / "expert.safetensors"

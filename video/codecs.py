@@ -11,7 +11,7 @@ from av import CodecContext
 from av.codec.codec import UnknownCodecError
 from av.video.codeccontext import VideoCodecContext
 
-from core.errors import BadInput
+from core.errors import BadValue
 
 CONTAINERS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
 
@@ -77,7 +77,7 @@ TRIED = 256  # pixels of the square that shows whether an encoder is there
 def hardware(name: str, crf: int) -> Codec:
     """H.264 by a hardware encoder at about the quality of a crf.  BadInput if this machine has none of that name."""
     if name not in HARDWARE:
-        raise BadInput(f"--encoder {name}: there is no such encoder here; choose one of {', '.join(HARDWARE)}")
+        raise BadValue(f"--encoder {name}: there is no such encoder here; choose one of {', '.join(HARDWARE)}")
     pixels, options = HARDWARE[name]
     codec = Codec(name, pixels, None, CODECS["h264"].suffixes, CODECS["h264"].grid, options=options(crf))
     try:
@@ -88,7 +88,7 @@ def hardware(name: str, crf: int) -> Codec:
         context.open()
     except (av.FFmpegError, UnknownCodecError) as problem:
         why = getattr(problem, "strerror", None) or "PyAV knows none"
-        raise BadInput(
+        raise BadValue(
             f"--encoder {name}: this machine has no such encoder ({why}); leave the flag out to encode on the CPU"
         ) from problem
     return codec
@@ -97,10 +97,10 @@ def hardware(name: str, crf: int) -> Codec:
 def codec_for(name: str, path: Path, *, transparent: bool = False) -> Codec:
     """The codec, if the container that the ending of `path` names holds it.  Else BadInput."""
     if name not in CODECS:
-        raise BadInput(f"--codec {name}: there is no such codec here; choose one of {', '.join(CODECS)}")
+        raise BadValue(f"--codec {name}: there is no such codec here; choose one of {', '.join(CODECS)}")
     codec = CODECS[name]
     if transparent and codec.matte is None:
-        raise BadInput(f"{path}: {name} has no transparency; pass --codec prores with .mov, or --codec ffv1 with .mkv")
+        raise BadValue(f"{path}: {name} has no transparency; pass --codec prores with .mov, or --codec ffv1 with .mkv")
     if path.suffix.lower() not in codec.suffixes:
-        raise BadInput(f"{path}: {name} is written as {', '.join(codec.suffixes)}; choose one of these endings")
+        raise BadValue(f"{path}: {name} is written as {', '.join(codec.suffixes)}; choose one of these endings")
     return codec

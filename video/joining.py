@@ -8,11 +8,11 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from core.atomic import atomic
-from core.errors import BadInput
+from core.errors import NoData
+from media import demuxed
 from video.codecs import CODECS
 from video.opening import opened
 from video.sound import Mono, sound_of
-from video.timeline import all_packets
 from video.writing import output_file
 
 
@@ -39,7 +39,7 @@ def join(
     ValueError if they do not go together.
     """
     if not parts:
-        raise BadInput(f"{path}: there is no part to join; run the parts again")
+        raise NoData(f"{path}: there is no part to join; run the parts again")
     end = Fraction(10**9) if seconds is None else Fraction(seconds)
     with atomic(path) as temporary, output_file(temporary, comment) as output, opened(parts[0]) as (_, template):
         stream = output.add_stream_from_template(template)
@@ -52,7 +52,7 @@ def join(
                     if _kind(pictures) != kind:
                         raise ValueError(f"{part}: its pictures are of another kind than those of {parts[0]}")
                     count = 0
-                    for packet in _shifted(all_packets(container, pictures), stream, frames, fps):
+                    for packet in _shifted(demuxed(container, pictures), stream, frames, fps):
                         output.mux(packet)
                         count += 1
                         track.write_until(min((frames + count) / fps, end))

@@ -8,7 +8,7 @@ from pathlib import Path
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from core.errors import BadInput
+from core.errors import NoData
 from media import open_media, picture_stream
 
 READABLE = "give an mp4, mov, mkv, webm, avi or mpg video, or a png, jpg or webp picture"
@@ -24,7 +24,7 @@ def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     with open_media(path, "video", READABLE) as container:
         stream = picture_stream(container)
         if stream is None:
-            raise BadInput(f"{path}: it has no pictures; {READABLE}")
+            raise NoData(f"{path}: it has no pictures; {READABLE}")
         threads = os.environ.get("OMP_NUM_THREADS", "")
         stream.thread_type, stream.thread_count = "AUTO", int(threads) if threads.isdecimal() else 0
         yield container, stream

@@ -13,10 +13,11 @@ from av.packet import Packet
 from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
-from core.errors import BadInput, lacks_memory
+from core.errors import Unreadable, lacks_memory
+from media import demuxed
 from video.opening import is_still, opened
 from video.picture import TURNING, Converter, Turn, exif_turn
-from video.timeline import Key, Timeline, Times, all_packets, timeline
+from video.timeline import Key, Timeline, Times, timeline
 
 LONGEST_FREEZE = 1  # seconds for which an undecodable stretch is bridged by the picture before it
 NEAR = 8  # frames: to open a file again and seek costs about as much as decoding so many
@@ -94,7 +95,7 @@ def _stored(path: Path, line: Timeline, shown: Times) -> Iterator[Callable[[], n
                 following = next(turned, None)
             if (moment - time) * line.tick > LONGEST_FREEZE:
                 where = float((time - line.times[0]) * line.tick)
-                raise BadInput(f"{path}: damaged after {where:.1f} s; cut it there, or export or copy it again")
+                raise Unreadable(f"{path}: damaged after {where:.1f} s; cut it there, or export or copy it again")
             yield partial(converter.rgb, frame, turn)
 
 
@@ -114,11 +115,11 @@ def pictures(
                 yield _converter(stream), timed
                 return
     with opened(path) as (container, stream):
-        frames = _decoded(stream, all_packets(container, stream))
+        frames = _decoded(stream, demuxed(container, stream))
         timed = enumerate(frames) if line.counted else _stamped(frames)
         head = next(timed, None)
         if head is None:
-            raise BadInput(f"{path}: none of its pictures can be decoded; export or copy it again")
+            raise Unreadable(f"{path}: none of its pictures can be decoded; export or copy it again")
         yield _converter(stream, exif_turn(path) if is_still(container) else None), chain([head], timed)
 
 
@@ -134,7 +135,7 @@ def _from_key(container: InputContainer, stream: VideoStream, key: Key) -> Itera
     only if that is a whole picture (streams with intra refresh have none).
     """
     container.seek(key.dts, stream=stream)
-    packets = all_packets(container, stream)
+    packets = demuxed(container, stream)
     keys = (packet for packet in packets if packet.is_keyframe)
     head = next((packet for packet in keys if packet.pts is not None and packet.pts >= key.pts), None)
     if head is None or (head.pts, head.size) != (key.pts, key.size):

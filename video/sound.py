@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-import av
 import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
@@ -14,8 +13,8 @@ from av.codec.codec import Codec
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 
-from core.errors import BadInput, lacks_memory
-from media import changes, heard, open_media, sound_stream, zero
+from core.errors import NoData
+from media import changes, demuxed, heard, open_media, sound_stream, zero
 from media.opening import check_sound
 
 AAC_BITS = 192_000  # per second
@@ -77,7 +76,7 @@ def sound_of(path: Path | Mono | None, output: OutputContainer, suffix: str) -> 
     with open_media(path, "sound or video file", "give a wav, mp3, m4a or mp4") as container:
         stream = sound_stream(container)
         if stream is None:
-            raise BadInput(f"{path}: it has no sound; give a file with a sound track")
+            raise NoData(f"{path}: it has no sound; give a file with a sound track")
         context = stream.codec_context
         check_sound(path, context.sample_rate, context.channels)
         with open_media(path, "sound or video file", "") as again:  # read to its end
@@ -111,28 +110,13 @@ def _copied(
 def _shifted(container: InputContainer, stream: AudioStream, copy: AudioStream) -> Iterator["Packet[AudioStream]"]:
     begin = round(zero(container, stream) / Fraction(stream.time_base or 1))
     last: int | None = None
-    for packet in _demuxed(container, stream):
+    for packet in filter(lambda packet: packet.size, demuxed(container, stream)):
         packet.pts = (packet.dts or 0 if packet.pts is None else packet.pts) - begin
         packet.dts = packet.pts
         audible = packet.pts + 2 * (packet.duration or 0) > 0  # one packet before the start warms the decoder up
         if audible and (last is None or packet.pts > last):  # a clock that steps back stops a muxer
             last = packet.pts
             packet.stream = copy
-            yield packet
-
-
-def _demuxed(container: InputContainer, stream: AudioStream) -> Iterator["Packet[AudioStream]"]:
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets, None)
-        except av.FFmpegError as problem:  # cut in the middle of a packet
-            if lacks_memory(problem):
-                raise
-            return
-        if packet is None:
-            return
-        if packet.size:
             yield packet
 
 

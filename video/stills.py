@@ -8,7 +8,7 @@ import numpy as np
 from av.video.frame import VideoFrame
 
 from core.atomic import atomic
-from core.errors import BadInput
+from core.errors import BadValue
 
 PICTURES = (".png",)
 
@@ -16,7 +16,7 @@ PICTURES = (".png",)
 def write_picture(path: Path, picture: np.ndarray) -> None:
     """picture HWC u8 RGB -> a PNG, which keeps every bit.  BadInput: another ending, a place that cannot be written."""
     if path.suffix.lower() not in PICTURES:
-        raise BadInput(f"{path}: a still is written as {', '.join(PICTURES)}; choose this ending")
+        raise BadValue(f"{path}: a still is written as {', '.join(PICTURES)}; choose this ending")
     with atomic(path) as temporary:
         encoder = av.CodecContext.create("png", "w")
         encoder.height, encoder.width = picture.shape[:2]

@@ -1,7 +1,6 @@
 """Which picture of a file is shown at frame k of a constant rate: from the packets' timestamps, without decoding."""
 
 from bisect import bisect_right
-from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -9,14 +8,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-import av
 import numpy as np
-from av.container import InputContainer
-from av.packet import Packet
-from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from core.errors import BadInput, lacks_memory
+from core.errors import NotFound, Unreadable
+from media import demuxed
 from video.opening import is_still, opened
 
 STILL_RATE = Fraction(25)
@@ -82,7 +78,7 @@ def timeline(path: Path) -> Timeline:
 
 def _version(path: Path) -> tuple[int, int]:
     if not path.is_file():
-        raise BadInput(f"{path}: no such file; check the path of the video")
+        raise NotFound(f"{path}: no such file; check the path of the video")
     state = path.stat()
     return state.st_mtime_ns, state.st_size
 
@@ -94,7 +90,7 @@ def _timeline(path: Path, changed: int, size: int) -> Timeline:
         tick = Fraction(stream.time_base or 0)
         shown = [
             Shown(packet.pts, packet.dts, packet.duration or 0, packet.is_keyframe, packet.size)
-            for packet in all_packets(container, stream)
+            for packet in demuxed(container, stream)
             if packet.size and not packet.is_discard
         ]
         rates = [Fraction(rate) for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate) if rate]
@@ -102,7 +98,7 @@ def _timeline(path: Path, changed: int, size: int) -> Timeline:
         unordered = container.format.name == "avi" and stream.codec_context.has_b_frames  # stores no presentation times
         seekable = container.format.name not in UNSEEKABLE
     if not shown:
-        raise BadInput(f"{path}: no picture in it can be read (cut off or damaged); export or copy it again")
+        raise Unreadable(f"{path}: no picture in it can be read (cut off or damaged); export or copy it again")
     if still:
         return _counted(len(shown), STILL_RATE)
     rates = [rate for rate in rates if SLOWEST <= rate <= FASTEST]
@@ -111,28 +107,13 @@ def _timeline(path: Path, changed: int, size: int) -> Timeline:
     elif rates:
         line = _counted(len(shown), rates[0])
     else:
-        raise BadInput(f"{path}: it says neither how long nor how fast it is; convert it to mp4 with a constant rate")
+        raise Unreadable(f"{path}: it says neither how long nor how fast it is; convert it to mp4 with a constant rate")
     if not SLOWEST <= line.fps <= FASTEST or line.frames > MOST_FRAMES:
-        raise BadInput(
+        raise Unreadable(
             f"{path}: {float(line.fps):g} frames a second, {line.frames} in all; convert it to a rate between"
             f" {SLOWEST} and {FASTEST} (--fps chooses that of the result, not of what is read)"
         )
     return line
-
-
-def all_packets(container: InputContainer, stream: VideoStream) -> Iterator["Packet[VideoStream]"]:
-    """The packets in decoding order, up to where a cut file ends."""
-    demuxed = container.demux(stream)
-    while True:
-        try:
-            packet = next(demuxed, None)
-        except av.FFmpegError as problem:  # cut in the middle of a packet
-            if lacks_memory(problem):
-                raise
-            return
-        if packet is None:
-            return
-        yield packet
 
 
 def _usable(shown: list[Shown], tick: Fraction) -> bool:

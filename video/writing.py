@@ -11,7 +11,7 @@ from av.container import OutputContainer
 from av.video.stream import VideoStream
 
 from core.atomic import atomic
-from core.errors import BadInput
+from core.errors import NoData
 from video.codecs import CONTAINERS, codec_for, hardware
 from video.encoding import Encoder
 from video.sound import Mono, sound_of
@@ -64,7 +64,7 @@ def write_video(
                 output.mux(list(made.encode(frame)))
                 track.write_until(min(made.frames / fps, end))
             if not made.frames:
-                raise BadInput(f"{path}: there is no frame to write; give a longer video or sound")
+                raise NoData(f"{path}: there is no frame to write; give a longer video or sound")
             output.mux(list(made.finish()))
             track.finish(min(made.frames / fps, end))
     return made.frames

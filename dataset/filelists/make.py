@@ -24,7 +24,7 @@ from collections import Counter
 from itertools import permutations
 from pathlib import Path, PurePosixPath
 
-from core.errors import BadInput
+from core.errors import BadValue, NoData, NotFound
 from core.flags import Parser
 from core.guard import guard, reads, writes
 from core.program import exit_code
@@ -51,15 +51,15 @@ def names(root: Path) -> list[str]:
     Raises BadInput if there is none.
     """
     if not root.is_dir():
-        raise BadInput(f"--root {root}: no such folder; check the path of the data")
+        raise NotFound(f"--root {root}: no such folder; check the path of the data")
     found = sorted({str(PurePosixPath(name).with_suffix("")) for name in files_below(root, VIDEO_SUFFIXES)})
     if not found:
-        raise BadInput(f"--root {root}: no video below it; choose the folder that holds the data")
+        raise NoData(f"--root {root}: no video below it; choose the folder that holds the data")
     for rest in TRAINED_ON:
         if any(re.fullmatch(rest, name) for name in found):
             left = [name for name in found if not re.fullmatch(rest, name)]
             if not left:
-                raise BadInput(f"--root {root}: only clips to train on are below it; add those of test")
+                raise NoData(f"--root {root}: only clips to train on are below it; add those of test")
             return left
     return found
 
@@ -81,7 +81,7 @@ def drawn_pairs(videos: list[str], count: int, seed: int, *, fewer: bool = False
     speakers = Counter(who for who in map(speaker, videos) if who is not None)
     possible = len(videos) * (len(videos) - 1) - sum(own * (own - 1) for own in speakers.values())
     if possible < (1 if fewer else count):
-        raise BadInput(f"--pairs {count}: there are only {possible} pairs of different speakers; ask for fewer")
+        raise BadValue(f"--pairs {count}: there are only {possible} pairs of different speakers; ask for fewer")
     if possible <= count:  # all of them: drawing the last ones would take for ever
         every = [pair for pair in every_pair(videos) if _of_two(pair.sound, pair.video)]
         return rng.sample(every, len(every))
@@ -107,7 +107,7 @@ def like_original(name: str, root: Path) -> tuple[list[Pair], int]:
         return drawn_pairs(names(root), count, SEED, fewer=True), count
     if kind == "reconstruction":
         return reconstruction(chosen(names(root), count, SEED, fewer=True)), count
-    raise BadInput(f"{name}: no list of the original is called so; there are {', '.join(ORIGINALS)}")
+    raise BadValue(f"{name}: no list of the original is called so; there are {', '.join(ORIGINALS)}")
 
 
 def chosen(videos: list[str], count: int | None, seed: int, *, fewer: bool = False) -> list[str]:
@@ -116,7 +116,7 @@ def chosen(videos: list[str], count: int | None, seed: int, *, fewer: bool = Fal
     if count is None or (fewer and count > len(videos)):
         return videos
     if not 1 <= count <= len(videos):
-        raise BadInput(f"--videos {count}: there are {len(videos)} videos; ask for 1 to so many")
+        raise BadValue(f"--videos {count}: there are {len(videos)} videos; ask for 1 to so many")
     return sorted(random.Random(seed).sample(videos, count))
 
 
@@ -137,9 +137,9 @@ def pairs(options: argparse.Namespace) -> list[Pair]:
         some = chosen(found, options.videos, options.seed, fewer=options.fewer)
         return drawn_pairs(some, options.pairs, options.seed, fewer=options.fewer)
     if options.kind == "cross" and options.videos is None:
-        raise BadInput(f"--root {options.root}: has {len(found)} videos; say how many with --videos or --pairs")
+        raise BadValue(f"--root {options.root}: has {len(found)} videos; say how many with --videos or --pairs")
     if options.kind == "cross" and options.videos == 1:
-        raise BadInput("--videos 1: one video has no other to take its sound from; ask for 2 or more")
+        raise BadValue("--videos 1: one video has no other to take its sound from; ask for 2 or more")
     if options.kind == "cross":
         return every_pair(chosen(found, options.videos, options.seed))
     return reconstruction(chosen(found, options.videos, options.seed, fewer=options.fewer))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from fractions import Fraction
 
-from core.errors import BadInput, BatchFailed
+from core.errors import BadInput, BadValue, BatchFailed
 from face_detection import load_detector
 from face_detection.mediapipe_client import MediaPipe
 
@@ -45,9 +45,9 @@ def run(options: argparse.Namespace, flags: Sequence[str]) -> None:
 
 def _pairs(options: argparse.Namespace) -> list[Pair]:
     if options.list is None and options.full is None:
-        raise BadInput("there is nothing to say it with; pass --list, --full, or both")
+        raise BadValue("there is nothing to say it with; pass --list, --full, or both")
     if options.frames < 25 or options.speeches < 0 or len(options.clips) > 3 or min(options.clips) < 0:
-        raise BadInput("--frames is at least 25, --speeches and --clips at least 0, --clips up to three numbers")
+        raise BadValue("--frames is at least 25, --speeches and --clips at least 0, --clips up to three numbers")
     test, seen, full = (options.clips + [options.clips[-1]] * 2)[:3]
     seconds, speech = Fraction(options.frames, 25), recordings(options.speech)
     pairs = []

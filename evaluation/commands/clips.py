@@ -9,7 +9,7 @@ import numpy as np
 
 from audio import Waveform, read_sound
 from core.atomic import atomic
-from core.errors import BadInput, BatchFailed
+from core.errors import BatchFailed, NoData, NotFound
 from core.guard import check
 from dataset.folders import VIDEO_SUFFIXES, files
 from lipsync.cli.main import generate
@@ -92,10 +92,10 @@ def _late(line: ManifestEntry, folder: Path) -> str:
 def write_list(path: Path, videos: Path, audio: Path | None) -> None:
     """The list of all videos in a folder.  BadInput if there is none."""
     if not videos.is_dir():
-        raise BadInput(f"{videos}: is no folder; name one that holds videos")
+        raise NotFound(f"{videos}: is no folder; name one that holds videos")
     names = files(videos, VIDEO_SUFFIXES)
     if not names:
-        raise BadInput(f"{videos}: holds no video; give a folder of mp4, mov, mkv, webm, avi or mpg files")
+        raise NoData(f"{videos}: holds no video; give a folder of mp4, mov, mkv, webm, avi or mpg files")
     found = [(videos / name).absolute() for name in names]
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from core.errors import BadInput
+from core.errors import Mismatch
 from dataset import ClipBatch, Footage, corpus, stack, window
 from guided_diffusion.engine.device import resolve_device
 from systems import registry, validation
@@ -26,7 +26,7 @@ def run(options: argparse.Namespace, _: Sequence[str]) -> None:
     device = resolve_device(options.device)
     system: Any = registry.load_system(options.model_path)
     if system.needs.filterbanks or system.needs.motion:
-        raise BadInput(f"{options.model_path}: hears more than the mel, all that it is given here; use another model")
+        raise Mismatch(f"{options.model_path}: hears more than the mel, all that it is given here; use another model")
     speaker = face_sampler(system, device)
     everything = [clip for clips in corpus(options.data, system.size).values() for clip in clips]
     longest = sorted(everything, key=lambda clip: -(clip.amount or 0))[: options.clips]

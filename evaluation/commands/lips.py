@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from audio.activity import speech_activity
-from core.errors import BadInput
+from core.errors import NoData
 from systems import registry
 from systems.metrics import correlation
 from systems.style import LipMotion, StyleReference
@@ -52,7 +52,7 @@ def run(options: argparse.Namespace, _: Sequence[str]) -> None:
     model: Any = registry.load_motion(options.model_path)
     found = measure(model, list(cases(model, options.data, options.most)))
     if not found:
-        raise BadInput(f"{options.data}: has no clips of seen or test; pack some with scripts/pack_training.py")
+        raise NoData(f"{options.data}: has no clips of seen or test; pack some with scripts/pack_training.py")
     print(table(found))
     if options.output is not None:
         write_json(options.output, found)
@@ -91,7 +91,7 @@ def measure(model: LipMotion, cases: Sequence[Case]) -> Found:
         others = [other for other in cases if other.split == case.split and other.speaker > case.speaker]
         others = others or [other for other in cases if other.split == case.split and other.speaker != case.speaker]
         if not others:
-            raise BadInput(f"{case.split}: {case.speaker} is the only speaker there; a wrong sound needs another")
+            raise NoData(f"{case.split}: {case.speaker} is the only speaker there; a wrong sound needs another")
         figures = found[case.split][case.speaker]
         made = _opening(model, case.heard, case)
         wrong = _opening(model, others[len(figures["r"]) % len(others)].heard, case)

@@ -10,7 +10,7 @@ import torch
 from tqdm import tqdm
 
 from core.arrays import Pictures
-from core.errors import BadInput
+from core.errors import Mismatch
 from dataset import Clip, Needs, entries, load_clip, to_pictures
 from guided_diffusion.engine.device import resolve_device
 from systems import registry
@@ -41,7 +41,7 @@ def run(options: argparse.Namespace, _: Sequence[str]) -> None:
     device = resolve_device(options.device)
     system: Any = registry.load_system(options.model_path)
     if system.needs.motion:
-        raise BadInput(f"{options.model_path}: is told lip motion; measure it with python -m evaluation render")
+        raise Mismatch(f"{options.model_path}: is told lip motion; measure it with python -m evaluation render")
     speaker = face_sampler(system, device, options.precision)
     rows = []
     for split in SPLITS:

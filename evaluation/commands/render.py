@@ -13,7 +13,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from audio import SAMPLE_RATE, Sound, Waveform, log_mel
-from core.errors import BadInput
+from core.errors import Mismatch
 from dataset import Clip, ClipBatch, entries, load_clip, to_pictures
 from face_detection.mediapipe_client import MediaPipe, in_margin
 from guided_diffusion.engine.device import autocast, resolve_device
@@ -40,7 +40,7 @@ def run(options: argparse.Namespace, _: Sequence[str]) -> None:
     device = resolve_device(options.device)
     system: Any = registry.load_system(options.model_path)
     if not system.needs.motion:
-        raise BadInput(f"{options.model_path}: is told no lip motion; measure it with python -m evaluation reconstruct")
+        raise Mismatch(f"{options.model_path}: is told no lip motion; measure it with python -m evaluation reconstruct")
     motion = registry.load_motion(options.model_path).to(device)
     speaker = face_sampler(system, device, options.precision)
     with ExitStack() as stack:

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from contextlib import ExitStack
 
-from core.errors import BadInput
+from core.errors import BadValue
 from core.guard import guard
 from guided_diffusion.engine.device import resolve_device
 
@@ -20,9 +20,9 @@ from ..suite import Tools, assemble
 def run(options: argparse.Namespace, _: Sequence[str]) -> None:
     """Evaluates, writes the reports and prints the table.  Raises BatchFailed, after that, if clips were left out."""
     if options.protocol not in PROTOCOLS:
-        raise BadInput(f"--protocol {options.protocol}: unknown; choose one of {', '.join(PROTOCOLS)}")
+        raise BadValue(f"--protocol {options.protocol}: unknown; choose one of {', '.join(PROTOCOLS)}")
     if options.real.is_file() and options.root is None:
-        raise BadInput(f"--real {options.real}: is a list; say with --root which folder its names are below of")
+        raise BadValue(f"--real {options.real}: is a list; say with --root which folder its names are below of")
     listed = options.real.is_file()
     cases = (
         from_list(options.real, options.root, options.fake) if listed else from_folder(options.real, options.fake)

@@ -11,7 +11,7 @@ from PIL import Image
 
 from core.arrays import Picture
 from core.atomic import atomic
-from core.errors import BadInput
+from core.errors import BadValue, NoData
 from lipsync.planning.timeline import Plan
 from video import probe, read_frames
 
@@ -62,7 +62,7 @@ def sheet(pictures: list[tuple[Picture, Picture]], height: int, *, close: bool =
 def write_picture(path: Path, picture: Picture) -> None:
     """Raises BadInput if the suffix is not that of a picture, or nothing can be written there."""
     if path.suffix.lower() not in {".png", ".jpg", ".jpeg", ".webp"}:
-        raise BadInput(f"{path}: the contact sheet is a picture; give it the ending .png, .jpg or .webp")
+        raise BadValue(f"{path}: the contact sheet is a picture; give it the ending .png, .jpg or .webp")
     _, encoded = cv2.imencode(path.suffix, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
     with atomic(path) as temporary:
         temporary.write_bytes(encoded.tobytes())
@@ -76,7 +76,7 @@ def write_animation(path: Path, before: Path, after: Path, height: int) -> None:
     length = 100 * float(probe(after).frames / probe(after).fps)
     shown = close_ups(pairs(before, after, min(LONGEST, max(1, round(length / TICKS)))))
     if not shown:
-        raise BadInput(f"{after}: shows nothing that {before} does not; pass the video before and the one made of it")
+        raise NoData(f"{after}: shows nothing that {before} does not; pass the video before and the one made of it")
     pages = [np.hstack([_high(picture, height) for picture in pair]) for pair in shown]
     colours = Image.fromarray(np.vstack(pages[:: -(-len(pages) // 8)])).quantize(96)
     first, *rest = [Image.fromarray(page).quantize(palette=colours, dither=Image.Dither.NONE) for page in pages]

@@ -12,7 +12,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from core.atomic import atomic
-from core.errors import BadInput
+from core.errors import NoData
 from systems import registry
 from systems.metrics import correlation
 from systems.style import LipMotion
@@ -37,7 +37,7 @@ def run(options: argparse.Namespace, _: Sequence[str]) -> None:
     model: Any = registry.load_motion(options.model_path)
     found = list(Cases(model, options.data, options.reference, options.clips))
     if not found:
-        raise BadInput(f"{options.data}: no held-out clips with landmarks; find them with scripts/fit_motion.py")
+        raise NoData(f"{options.data}: no held-out clips with landmarks; find them with scripts/fit_motion.py")
     measure = Measure(model, found)
     rows = [(case.group, case.speaker, measure.of(number)) for number, case in enumerate(found)]
     attention = [measure.attention(number) for number in range(len(found))]
@@ -149,7 +149,7 @@ class Measure:
         }
         for group, names in self.speakers.items():
             if len(names) == 1:
-                raise BadInput(f"{group}: {names[0]} is the only speaker there; another's style needs another speaker")
+                raise NoData(f"{group}: {names[0]} is the only speaker there; another's style needs another speaker")
 
     def of(self, number: int) -> dict[str, dict[str, float]]:
         """condition -> figure -> value, of one case."""

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from core.errors import BadInput
+from core.errors import Unreadable
 
 from ..talker import Once, Talker
 
@@ -24,7 +24,7 @@ class VideoFeatures:
                 warnings.filterwarnings("ignore", message=r".torch\.jit")  # it is published in no other form
                 self._network = torch.jit.load(str(path), map_location=device).eval()  # type: ignore[no-untyped-call]
         except RuntimeError as problem:
-            raise BadInput(f"{path}: not TorchScript, as its name says; download it again") from problem
+            raise Unreadable(f"{path}: not TorchScript, as its name says; download it again") from problem
         self._device = device
         self._once = Once(self._of)
 

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import BadInput
+from core.errors import Unreadable
 
 from ..talker import Talker
 from .metric import Column, Figure, clip_mean
@@ -40,7 +40,7 @@ class SFace:
             self._recogniser = cv2.FaceRecognizerSF.create(str(recogniser), "")
             self._detector = cv2.FaceDetectorYN.create(str(detector), "", (1, 1))
         except cv2.error as problem:
-            raise BadInput(f"{recogniser}: not readable with {detector.name}; download both again") from problem
+            raise Unreadable(f"{recogniser}: not readable with {detector.name}; download both again") from problem
 
     def embed(self, picture: NDArray[np.uint8]) -> NDArray[np.float32] | None:
         """See `Identity`."""

@@ -21,7 +21,7 @@ from torch.nn.modules.module import (
 from torch.overrides import TorchFunctionMode
 
 from core.atomic import save_atomically
-from core.errors import BadInput
+from core.errors import Mismatch, NotFound, Unreadable
 from core.npz import UNREADABLE
 
 FORMAT = "lipsync-1"
@@ -82,7 +82,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint, dtype: torch.dtype | Non
 def load_checkpoint(path: Path) -> Checkpoint:
     """A .safetensors file of ours, or a bare .pt state dict.  Raises BadInput for anything else."""
     if not path.is_file():
-        raise BadInput(f"{path}: no such checkpoint; pass --model_path with a .safetensors or .pt file")
+        raise NotFound(f"{path}: no such checkpoint; pass --model_path with a .safetensors or .pt file")
     if path.suffix == ".safetensors":
         return _load_safetensors(path)
     return _load_pickle(path)
@@ -94,13 +94,13 @@ def _load_safetensors(path: Path) -> Checkpoint:
             metadata = file.metadata() or {}
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as problem:
-        raise BadInput(f"{path}: not a readable safetensors file ({problem}); copy or download it again") from problem
+        raise Unreadable(f"{path}: not a readable safetensors file ({problem}); copy or download it again") from problem
     if metadata.get("format") != FORMAT:
         return Checkpoint(None, {}, 0, weights)
     try:
         return Checkpoint(metadata["system"] or None, json.loads(metadata["config"]), int(metadata["step"]), weights)
     except (KeyError, ValueError, RecursionError) as problem:
-        raise BadInput(f"{path}: does not say what its weights are ({problem}); use another checkpoint") from problem
+        raise Unreadable(f"{path}: does not say what its weights are ({problem}); use another checkpoint") from problem
 
 
 def check_inflation(path: Path) -> None:
@@ -111,7 +111,7 @@ def check_inflation(path: Path) -> None:
     except UNREADABLE:
         return  # of the older form, or damaged, as loading it will say
     if inflated > INFLATION * path.stat().st_size:
-        raise BadInput(f"{path}: {path.stat().st_size} bytes that become {inflated}; use a file that torch wrote")
+        raise Unreadable(f"{path}: {path.stat().st_size} bytes that become {inflated}; use a file that torch wrote")
 
 
 def _load_pickle(path: Path) -> Checkpoint:
@@ -121,12 +121,12 @@ def _load_pickle(path: Path) -> Checkpoint:
             warnings.simplefilter("ignore", UserWarning)  # about pickle protocols: the outcome is what counts
             weights = torch.load(path, map_location="cpu", weights_only=True)
     except NOT_WEIGHTS as problem:
-        raise BadInput(f"{path}: not a file of weights alone; nothing in it was run, use another") from problem
+        raise Unreadable(f"{path}: not a file of weights alone; nothing in it was run, use another") from problem
     for name in ("state_dict", "model"):  # many projects put the weights beside an optimiser's state
         if isinstance(weights, dict) and isinstance(weights.get(name), dict):
             weights = weights[name]
     if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
-        raise BadInput(f"{path}: holds something other than one table of weights; use a weights-only checkpoint")
+        raise Unreadable(f"{path}: holds something other than one table of weights; use a weights-only checkpoint")
     if weights and all(str(key).startswith(PARALLEL) for key in weights):  # as DataParallel saves them
         weights = {key.removeprefix(PARALLEL): value for key, value in weights.items()}
     return Checkpoint(None, {}, 0, weights)
@@ -138,11 +138,11 @@ def load_state(path: Path, where: str) -> dict[str, Any]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except NOT_WEIGHTS as problem:
-        raise BadInput(
+        raise Unreadable(
             f"{where}: is no state of a run, or damaged; move it away to begin anew, or choose another --output"
         ) from problem
     if not isinstance(state, dict):
-        raise BadInput(f"{where}: is no state of a run; move it away to begin anew, or choose another --output")
+        raise Unreadable(f"{where}: is no state of a run; move it away to begin anew, or choose another --output")
     return state
 
 
@@ -186,7 +186,7 @@ def check_size(build: Callable[[], torch.nn.Module], weights: Mapping[str, Tenso
             warnings.simplefilter("ignore", UserWarning)  # of layers without numbers
             network = build()
     except NOT_A_NETWORK as problem:
-        raise BadInput(f"{where}: its config makes no network ({problem}); use another checkpoint") from problem
+        raise Mismatch(f"{where}: its config makes no network ({problem}); use another checkpoint") from problem
     finally:
         for hook in hooks:
             hook.remove()
@@ -205,9 +205,9 @@ def check_shapes(module: torch.nn.Module, weights: Mapping[str, Tensor], where: 
     missing, unknown = sorted(set(own) - set(weights)), sorted(set(weights) - set(own))
     if missing or unknown:
         what = f"lacks {missing[0]}" if missing else f"holds the unknown {unknown[0]}"
-        raise BadInput(f"{where}: {what}, so it does not fit this network; use a checkpoint made for it")
+        raise Mismatch(f"{where}: {what}, so it does not fit this network; use a checkpoint made for it")
     for name, value in own.items():
         if weights[name].shape != value.shape:
-            raise BadInput(
+            raise Mismatch(
                 f"{where}: {name} has shape {tuple(weights[name].shape)}, the network needs {tuple(value.shape)}"
             )

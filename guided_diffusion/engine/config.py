@@ -6,7 +6,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from core.errors import BadInput
+from core.errors import BadValue, Unreadable
 
 C = TypeVar("C")
 LARGEST = 2**53  # what JSON holds exactly
@@ -32,7 +32,7 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any], where: str = ""
 def from_dict(kind: type[C], values: dict[str, Any], where: str = "config") -> C:
     """The inverse of `to_dict`.  Raises BadInput on an unknown key or a value that does not fit."""
     if not isinstance(values, dict):
-        raise BadInput(f"{where}: its config is no table of settings; use another checkpoint")
+        raise Unreadable(f"{where}: its config is no table of settings; use another checkpoint")
     values = current_names(kind, values)
     upgraded = getattr(kind, "upgraded", None)
     values = upgraded(values) if upgraded is not None else values  # what an older version of this config said
@@ -40,11 +40,11 @@ def from_dict(kind: type[C], values: dict[str, Any], where: str = "config") -> C
     names = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     unknown = sorted(set(values) - names)
     if unknown:
-        raise BadInput(f"{where}: unknown key {unknown[0]!r}; {kind.__name__} knows {', '.join(sorted(names))}")
+        raise BadValue(f"{where}: unknown key {unknown[0]!r}; {kind.__name__} knows {', '.join(sorted(names))}")
     try:
         return kind(**{name: _convert(hints[name], value, f"{where}.{name}") for name, value in values.items()})
     except (TypeError, ValueError, ArithmeticError, LookupError) as problem:
-        raise BadInput(f"{where}: {problem}") from problem
+        raise BadValue(f"{where}: {problem}") from problem
 
 
 def current_names(kind: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:
@@ -69,18 +69,18 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         return from_dict(hint, value, where)  # type: ignore[arg-type]
     if origin is tuple:
         if not isinstance(value, (list, tuple)):
-            raise BadInput(f"{where}: {value!r} is not a list; write it as [{value}]")
+            raise BadValue(f"{where}: {value!r} is not a list; write it as [{value}]")
         return tuple(_convert(arguments[0], item, where) for item in value)
     if origin is typing.Literal:
         if value not in arguments:
-            raise BadInput(f"{where}: {value!r} is none of {', '.join(map(str, arguments))}")
+            raise BadValue(f"{where}: {value!r} is none of {', '.join(map(str, arguments))}")
         return value
     if hint is float and isinstance(value, int) and not isinstance(value, bool) and abs(value) <= LARGEST:
         value = float(value)
     if isinstance(hint, type) and (not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool)):
-        raise BadInput(f"{where}: {value!r} is not of type {hint.__name__}")
+        raise BadValue(f"{where}: {value!r} is not of type {hint.__name__}")
     if isinstance(value, (int, float)) and not abs(value) <= LARGEST:
-        raise BadInput(f"{where}: {str(value)[:30]} is no number of a network; use one up to {LARGEST}")
+        raise BadValue(f"{where}: {str(value)[:30]} is no number of a network; use one up to {LARGEST}")
     return value
 
 
@@ -95,14 +95,14 @@ def with_overrides(config: C, overrides: typing.Iterable[str]) -> C:
     for override in overrides:
         name, equals, text = override.partition("=")
         if not equals:
-            raise BadInput(f"--set {override}: write it as name=value")
+            raise BadValue(f"--set {override}: write it as name=value")
         *parents, leaf = name.split(".")
         node, owner = values, config
         for parent in parents:
             (parent,) = current_names(type(owner), {parent: None})
             inner = node.get(parent)
             if not isinstance(inner, dict):
-                raise BadInput(f"--set {override}: {parent!r} is not a group of settings")
+                raise BadValue(f"--set {override}: {parent!r} is not a group of settings")
             node, owner = inner, getattr(owner, parent)
         (leaf,) = current_names(type(owner), {leaf: None})
         try:

@@ -6,7 +6,7 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-from core.errors import BadInput
+from core.errors import BadValue
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -20,10 +20,10 @@ def resolve_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise BadInput(f"--device {name}: unknown; use auto, cpu, cuda, cuda:1 or mps") from None
+        raise BadValue(f"--device {name}: unknown; use auto, cpu, cuda, cuda:1 or mps") from None
     there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not there.get(device.type, False):
-        raise BadInput(f"--device {name}: there is none on this machine; use auto")
+        raise BadValue(f"--device {name}: there is none on this machine; use auto")
     return device
 
 

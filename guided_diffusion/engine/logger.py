@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.atomic import save_atomically
-from core.errors import BadInput
+from core.errors import Unreadable
 
 NAMES = ("log.jsonl", "tensorboard", "strips")  # what a log puts into its folder
 
@@ -102,5 +102,5 @@ def _lines(path: Path) -> list[str]:
         except (ValueError, TypeError, KeyError, RecursionError):
             known = False
         if not known:
-            raise BadInput(f"{path}, line {number}: is no line of a log; move it away, or choose another --output")
+            raise Unreadable(f"{path}, line {number}: is no line of a log; move it away, or choose another --output")
     return lines

@@ -6,7 +6,7 @@ import tempfile
 import weakref
 from pathlib import Path
 
-from core.errors import BadInput
+from core.errors import Unreadable, Unwritable
 
 BLOB = re.compile(r"(gs|az|https):/+(.+)")  # pathlib folds the two slashes of gs://bucket/run into one
 
@@ -44,7 +44,9 @@ class Store:
                     path.parent.mkdir(parents=True, exist_ok=True)
                     blobfile.copy(f"{self.remote}/{name}", str(path), overwrite=True)
             except blobfile.Error as problem:
-                raise BadInput(f"{self.remote}: cannot be read ({problem}); check the name and the login") from problem
+                raise Unreadable(
+                    f"{self.remote}: cannot be read ({problem}); check the name and the login"
+                ) from problem
         return path
 
     def keep(self, name: str) -> None:
@@ -60,7 +62,9 @@ class Store:
                 blobfile.makedirs(blobfile.dirname(target))
                 blobfile.copy(str(file), target, overwrite=True)
             except blobfile.Error as problem:
-                raise BadInput(f"{target}: cannot be written ({problem}); check the login and its rights") from problem
+                raise Unwritable(
+                    f"{target}: cannot be written ({problem}); check the login and its rights"
+                ) from problem
 
     def names(self, folder: str) -> list[str]:
         """The files of a folder, sorted; none if there is no such folder."""

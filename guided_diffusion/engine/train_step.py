@@ -11,7 +11,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from core.errors import BadInput
+from core.errors import BadInput, Mismatch
 
 from .checkpoint import load_strictly
 from .device import PRECISIONS, autocast
@@ -217,7 +217,7 @@ class Update(Generic[B]):
         for name, optimizer in self.optimizers.items():
             saved = state["optimizers"].get(name, {"param_groups": [{"params": ()}]})
             if len(saved["param_groups"][0]["params"]) != len(self.objectives[name]):
-                raise BadInput(f"{where}: there {name} trained other parameters; choose another --output")
+                raise Mismatch(f"{where}: there {name} trained other parameters; choose another --output")
             own = [
                 {name: value for name, value in group.items() if name != "params"} for group in optimizer.param_groups
             ]

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from core.atomic import remove_unfinished, save_atomically
-from core.errors import BadInput, Stopped
+from core.errors import Mismatch, Stopped, Unreadable
 
 from .checkpoint import load_state, step_of
 from .clock import Clock
@@ -239,7 +239,7 @@ class Trainer(Generic[B]):
             self._load(load_state(path, where), where)
         self._check_history()
         if self.group.total(self.step) != self.step * self.group.size:
-            raise BadInput(
+            raise Mismatch(
                 f"{self.store.place}: the processes find different steps there; choose an --output that all of them see"
             )
 
@@ -251,24 +251,24 @@ class Trainer(Generic[B]):
                 continue
             published = self.store.folder / "weights.safetensors"  # what a run published that was killed a moment later
             if not (published.exists() and filecmp.cmp(path, published, shallow=False)):
-                raise BadInput(f"{path}: was not made by this run; move it away, or choose another --output")
+                raise Mismatch(f"{path}: was not made by this run; move it away, or choose another --output")
 
     def _load(self, state: dict[str, Any], where: str) -> None:
         try:
             self._restore(state, where)
         except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as problem:
-            raise BadInput(f"{where}: is no whole state of a run ({problem}); {ANEW}") from problem
+            raise Unreadable(f"{where}: is no whole state of a run ({problem}); {ANEW}") from problem
 
     def _restore(self, state: dict[str, Any], where: str) -> None:
         if self.upgraded(state["identity"]) != self.identity:
-            raise BadInput(
+            raise Mismatch(
                 f"{where}: was made with another system, config or version of this program; choose another --output"
             )
         if changed := changes(state.get("settings", {}), self.settings):
             NOTES.warning("%s: goes on with other settings than before: %s", where, ", ".join(changed))
         for ema in self.emas:
             if str(ema.rate) not in state["emas"]:
-                raise BadInput(
+                raise Mismatch(
                     f"{where}: holds no average of rate {ema.rate}; keep train.ema among {', '.join(state['emas'])}"
                 )
             ema.load(**state["emas"][str(ema.rate)])

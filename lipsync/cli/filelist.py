@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from core.errors import BadInput
+from core.errors import BadInput, BadValue, NoData, Unwritable
 from core.flags import spelled
 from core.rows import JSON, check_columns, read_rows, read_text
 from dataset.filelist import read_filelist
@@ -44,7 +44,7 @@ def read_list(listing: Path, args: Sequence[str]) -> list[FilelistItem]:
     rows = listing.suffix.lower() in (".csv", *JSON) or read_text(listing).lstrip().startswith("{")
     items = list(_rows(listing, args) if rows else _pairs(listing, args))
     if not items:
-        raise BadInput(f"{listing}: it is empty; give one row per video")
+        raise NoData(f"{listing}: it is empty; give one row per video")
     if all(item.problem for item in items):
         raise next(item.problem for item in items if item.problem)
     return _distinct(items)
@@ -53,7 +53,7 @@ def read_list(listing: Path, args: Sequence[str]) -> list[FilelistItem]:
 def _pairs(listing: Path, args: Sequence[str]) -> Iterable[FilelistItem]:
     options = _parser().parse_args(args)
     if options.motion_out is not None:
-        raise BadInput("--motion_out is for one video; pass it without --filelist")
+        raise BadValue("--motion_out is for one video; pass it without --filelist")
     chosen, root = settings(options), options.test_video_dir or listing.parent
     suffix = segment_suffix(chosen.codec)
     for number, pair in enumerate(read_filelist(listing), 1):
@@ -80,7 +80,7 @@ def _rows(listing: Path, args: Sequence[str]) -> Iterable[FilelistItem]:
         except BadInput as problem:
             video = Path(row.get("video") or where)
             job = Job(video, None, output or common.sample_path / f"{listing.stem}, row {number}")
-            yield FilelistItem(where, job, settings(common), problem=BadInput(f"{where}: {problem}"))
+            yield FilelistItem(where, job, settings(common), problem=type(problem)(f"{where}: {problem}"))
 
 
 def _item(
@@ -89,13 +89,13 @@ def _item(
     """Paths in a row are below the root, those of the command line are not.  output: that of the row, None: none."""
     root = options.test_video_dir or folder
     if options.motion_out is not None:
-        raise BadInput("--motion_out is for one video; pass it without --filelist")
+        raise BadValue("--motion_out is for one video; pass it without --filelist")
     given = (options.video, options.audio, options.segments, options.heard, options.style, options.motion_in)
     video, audio, *others = (
         root / row[name] if row.get(name) else other for name, other in zip(PATHS, given, strict=True)
     )
     if video is None:
-        raise BadInput("it names no video; give it one")
+        raise NoData("it names no video; give it one")
     chosen = settings(options)
     output = output or options.sample_path / default_name(video, audio, chosen.codec)
     source = original_of(output) if options.save_orig else None
@@ -106,7 +106,7 @@ def _inside(folder: Path, name: str, where: str) -> Path:
     """A result below the folder.  BadInput if its name leads out of it."""
     path = Path(os.path.normpath(folder.absolute() / name))
     if not path.is_relative_to(os.path.normpath(folder.absolute())):
-        raise BadInput(f"{where}: its result {name} lies outside of --sample_path {folder}; name a file below that")
+        raise Unwritable(f"{where}: its result {name} lies outside of --sample_path {folder}; name a file below that")
     return folder / path.relative_to(os.path.normpath(folder.absolute()))
 
 
@@ -115,7 +115,7 @@ def _distinct(items: Sequence[FilelistItem]) -> list[FilelistItem]:
     for item in items:
         first = found.setdefault(item.job.output, item)
         if (first.job, first.settings) != (item.job, item.settings):
-            raise BadInput(
+            raise Unwritable(
                 f"{item.where}: its result {item.job.output} is that of {first.where} too; give them different names"
             )
     return list(found.values())
@@ -125,7 +125,7 @@ class _RowParser(argparse.ArgumentParser):
     """Says a mistake as BadInput."""
 
     def error(self, message: str) -> NoReturn:
-        raise BadInput(f"{message}; correct it")
+        raise BadValue(f"{message}; correct it")
 
 
 def _parser() -> argparse.ArgumentParser:

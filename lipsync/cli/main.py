@@ -12,7 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core.errors import BadInput, BatchFailed
+from core.errors import BadValue, BatchFailed, Unwritable
 from core.flags import write_config
 from core.lock import locked
 from core.program import exit_code
@@ -109,29 +109,29 @@ def _run(args: Sequence[str], meet: Meeting) -> None:
 def _take_named(options: argparse.Namespace) -> None:
     """VIDEO AUDIO [RESULT] without flags; a result that is not named appears here, under a name of its own."""
     if Path(options.face).suffix and Path(options.face).exists():
-        raise BadInput(f"--face {options.face}: says who of the people speaks; pass a video by --video")
+        raise BadValue(f"--face {options.face}: says who of the people speaks; pass a video by --video")
     if not options.named:
         return
     places = ("video", "audio", "output")
     if options.filelist is not None or len(options.named) > len(places):
-        raise BadInput(f"{options.named[-1]}: without a flag there are VIDEO AUDIO [RESULT], of one video; see --help")
+        raise BadValue(f"{options.named[-1]}: without a flag there are VIDEO AUDIO [RESULT], of one video; see --help")
     for place, path in zip(places, options.named, strict=False):
         if getattr(options, place) is not None:
-            raise BadInput(f"{path}: stands where the {place} does, which --{place} names as well; give one of them")
+            raise BadValue(f"{path}: stands where the {place} does, which --{place} names as well; give one of them")
         setattr(options, place, path)
     if options.output is None and options.sample_path is None and look(options) is None:
         options.output = Path(default_name(options.video, options.audio, options.codec))
         if options.output.exists():
-            raise BadInput(f"{options.output}: is there already; name the result: VIDEO AUDIO RESULT")
+            raise Unwritable(f"{options.output}: is there already; name the result: VIDEO AUDIO RESULT")
 
 
 def _single(options: argparse.Namespace, chosen: Settings) -> FilelistItem:
     if options.video is None:
-        raise BadInput("there is no video; pass --video and --output, or --filelist for many")
+        raise BadValue("there is no video; pass --video and --output, or --filelist for many")
     output = options.output
     if output is None:
         if options.sample_path is None:
-            raise BadInput("there is no place for the result; pass --output")
+            raise BadValue("there is no place for the result; pass --output")
         output = options.sample_path / default_name(options.video, options.audio, chosen.codec)
     job = Job(
         options.video, options.audio, output, options.segments, options.heard,
@@ -144,11 +144,11 @@ def _listed(options: argparse.Namespace, args: Sequence[str]) -> list[FilelistIt
     from .filelist import read_list
 
     if options.filelist is None:
-        raise BadInput("there is no list; pass --filelist")
+        raise BadValue("there is no list; pass --filelist")
     if options.sample_path is None:
-        raise BadInput(f"--filelist {options.filelist}: there is no place for the results; pass --sample_path")
+        raise BadValue(f"--filelist {options.filelist}: there is no place for the results; pass --sample_path")
     if look(options) is not None:
-        raise BadInput(f"--filelist {options.filelist}: only one video can be looked at; pass it with --video")
+        raise BadValue(f"--filelist {options.filelist}: only one video can be looked at; pass it with --video")
     if not options.filelist.exists() and original_sentence(options) is not None:
         options.filelist = _drawn(options.filelist.name, options.test_video_dir or Path(), options.sample_path)
     items = read_list(options.filelist, args)

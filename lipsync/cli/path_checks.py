@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from core.errors import BadInput
+from core.errors import BadInput, Unwritable
 from core.guard import Named, check, roles
 from lipsync.jobs.item import FilelistItem
 from lipsync.jobs.job import check_place
@@ -31,7 +31,7 @@ def check_run(options: argparse.Namespace, items: Sequence[FilelistItem], manife
         written.append(("the report", manifest.path))
         for name, path in read:
             if manifest.is_own(path):
-                raise BadInput(f"{name} {path}: is called as a report of this list; give one of them another name")
+                raise Unwritable(f"{name} {path}: is called as a report of this list; give one of them another name")
     if options.cache_dir is not None:
         written.append(("--cache_dir", options.cache_dir))
     check(read, written, [item.job.parts for item in items])

@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Callable
 
-from core.errors import BadInput
+from core.errors import BadValue
 from core.guard import check
 from lipsync.cli.flags import checkpoint
 from lipsync.jobs.job import Job, check_place
@@ -61,5 +61,5 @@ def look(options: argparse.Namespace) -> Look | None:
 
 def _check_still(job: Job) -> None:
     if job.output.suffix.lower() != ".png":
-        raise BadInput(f"--output {job.output}: this is a picture; choose the ending .png")
+        raise BadValue(f"--output {job.output}: this is a picture; choose the ending .png")
     check_place(job.output)

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from core.arrays import Picture
-from core.errors import BadInput, NoFace
+from core.errors import BadValue, NoFace
 from core.progress import say
 from face_detection import Box, FaceTrack, cut, load_detector
 from lipsync.jobs.job import Job
@@ -38,7 +38,7 @@ def preview(checkpoint: Path, settings: Settings, job: Job, seconds: float) -> P
     k = plan.frame_at(seconds)
     if k >= plan.frames or seconds < 0:
         end = float(plan.frames / plan.fps)
-        raise BadInput(f"--preview {seconds:g}: the result lasts {end:.2f} s; name a moment before that")
+        raise BadValue(f"--preview {seconds:g}: the result lasts {end:.2f} s; name a moment before that")
     render_job = pipeline.prepare(job_plan, within=(k, k + 1))
     render_job.warn()
     return next(render_job.frames(k, k + 1, show=compare))

@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from core.arrays import Span
-from core.errors import BadInput
+from core.errors import BadInput, Unreadable, Unwritable
 from core.lock import acquire, release
 from video import SEGMENT, probe, segment_suffix
 
@@ -44,7 +44,7 @@ class ChunkStore:
             self.folder.mkdir(parents=True, exist_ok=True)
             (self.folder / MARK).touch()
         except OSError as problem:
-            raise BadInput(
+            raise Unwritable(
                 f"{self.folder}: cannot be made ({problem.strerror}); choose another place for the result"
             ) from problem
 
@@ -61,7 +61,7 @@ class ChunkStore:
             whole = False
         if not whole:
             path.unlink()
-            raise BadInput(f"{path}: this segment was damaged and is removed; the same command makes it again")
+            raise Unreadable(f"{path}: this segment was damaged and is removed; the same command makes it again")
         return path
 
     @property

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from core.errors import BadInput
+from core.errors import BadValue, NotFound, Unwritable
 from core.guard import Named, check
 from lipsync.planning.speaker_segments import sounds_of
 from lipsync.settings import Settings
@@ -72,15 +72,15 @@ class Job:
     def check_inputs(self) -> None:
         """Raises BadInput if an input is not there, or nothing can be written at the output's place."""
         if self.audio is None and self.segments is None:
-            raise BadInput(f"{self.video}: there are no words for it; pass --audio, or --segments")
+            raise BadValue(f"{self.video}: there are no words for it; pass --audio, or --segments")
         for flag, path in self.reads:
             if not path.exists():
-                raise BadInput(f"{flag} {path}: no such file; check the path")
+                raise NotFound(f"{flag} {path}: no such file; check the path")
         check([*self.reads, *self.sounds], self.writes, [self.parts])
         check_place(self.output)
         if self.motion_out is not None:
             if self.motion_out.suffix != ".npz":
-                raise BadInput(f"--motion_out {self.motion_out}: choose the ending .npz")
+                raise BadValue(f"--motion_out {self.motion_out}: choose the ending .npz")
             check_place(self.motion_out, "--motion_out")
 
 
@@ -92,12 +92,12 @@ def picture_of(motion: Path) -> Path:
 def check_place(output: Path, flag: str = "--output") -> None:
     """Raises BadInput if no file can be written there."""
     if output.is_dir():
-        raise BadInput(f"{flag} {output}: is a folder; name a file, such as {output / 'result.mp4'}")
+        raise Unwritable(f"{flag} {output}: is a folder; name a file, such as {output / 'result.mp4'}")
     standing = next(folder for folder in output.absolute().parents if folder.exists())
     try:
         tempfile.TemporaryFile(dir=standing).close()
     except OSError as problem:
-        raise BadInput(
+        raise Unwritable(
             f"{flag} {output}: cannot write there ({problem.strerror}); choose a folder you may write to"
         ) from problem
 

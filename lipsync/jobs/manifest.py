@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from core.atomic import atomic
-from core.errors import BadInput
+from core.errors import Unreadable, Unwritable
 
 from .chunks import beside
 from .job import Job, Report
@@ -71,7 +71,7 @@ class Manifest:
                 if line.output not in entries or entries[line.output].time <= line.time:
                     entries[line.output] = line
         if self.log.exists() and not self.log.read_bytes().startswith(LOG.encode()):
-            raise BadInput(f"{self.log}: is not the log of a list; move it away, or give the list another name")
+            raise Unreadable(f"{self.log}: is not the log of a list; move it away, or give the list another name")
         self._known = entries
         return entries
 
@@ -116,7 +116,7 @@ class Manifest:
             with self._own.open("a", encoding="utf-8", errors="backslashreplace") as file:
                 file.write(f"\n{line.json()}\n")  # the first newline ends what a killed process left half written
         except OSError as problem:
-            raise BadInput(
+            raise Unwritable(
                 f"{self._own}: the report cannot be written ({problem.strerror}); free some space, and the same command"
                 " goes on"
             ) from problem
@@ -145,7 +145,7 @@ def _lines(path: Path) -> list[ManifestEntry]:
             entries += [ManifestEntry(**json.loads(text))] if text.strip() else []
         except (ValueError, TypeError, RecursionError) as problem:
             if not _torn(text):
-                raise BadInput(
+                raise Unreadable(
                     f"{path}, line {number}: is no line of a report; move the file away, or give the list another name"
                 ) from problem
     return entries

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from audio import Mel, Sound, open_sound
 from core.atomic import atomic
-from core.errors import BadInput, NoFace
+from core.errors import BadInput, BadValue, Mismatch, NoFace, Unreadable
 from core.npz import UNREADABLE, check_arrays
 from core.progress import say
 from face_detection import FaceTrack
@@ -70,7 +70,7 @@ class LipMotionSource:
         track: the face; asked for only where its style counts.
         """
         if (self.job.motion_in or self.job.motion_out) and self._predictions:
-            raise BadInput("--motion_in and --motion_out: are for one face that says one sound; leave --segments out")
+            raise BadValue("--motion_in and --motion_out: are for one face that says one sound; leave --segments out")
         if self._given is not None:
             style, motion = None, self._resampled(*self._given, frames, fps)
         else:
@@ -140,7 +140,7 @@ class LipMotionSource:
         """Motion at `rate` a second -> so many frames at `fps`, each between the two that are nearest in time."""
         places = np.arange(frames) * float(rate / fps)
         if places[-1] > len(motion):
-            raise BadInput(
+            raise Mismatch(
                 f"--motion_in {self.job.motion_in}: its {len(motion)} frames at {float(rate):g} a second end after"
                 f" {len(motion) / float(rate):.2f} s, what is said after {float(frames / fps):.2f} s; give more"
             )
@@ -157,9 +157,9 @@ def read_motion(path: Path, numbers: int) -> tuple[Motion, Fraction]:
         with np.load(path, allow_pickle=False) as file:
             motion, fps = np.asarray(file["motion"], np.float32), float(file["fps"])
     except UNREADABLE as problem:
-        raise BadInput(f"--motion_in {path}: not lip motion ({problem}); give what --motion_out wrote") from problem
+        raise Unreadable(f"--motion_in {path}: not lip motion ({problem}); give what --motion_out wrote") from problem
     if motion.ndim != 2 or motion.shape[1] != numbers or not len(motion) or not np.isfinite(motion).all():
-        raise BadInput(f"--motion_in {path}: motion is {motion.shape}; give finite numbers [frames, {numbers}]")
+        raise Unreadable(f"--motion_in {path}: motion is {motion.shape}; give finite numbers [frames, {numbers}]")
     if not 1 <= fps <= 240:
-        raise BadInput(f"--motion_in {path}: {fps:g} frames a second; give from 1 to 240")
+        raise BadValue(f"--motion_in {path}: {fps:g} frames a second; give from 1 to 240")
     return motion, Fraction(fps).limit_denominator(1001)

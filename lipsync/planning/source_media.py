@@ -8,7 +8,7 @@ from pathlib import Path
 from audio import MEL_RATE, FilterBanks, Sound, broken_samples, open_sound, read_filterbanks
 from audio.activity import Activity, speech_activity
 from core.arrays import Span
-from core.errors import BadInput
+from core.errors import BadValue, Mismatch
 from core.progress import say
 from face_detection import FaceTrack
 from lipsync.jobs.job import Job
@@ -125,7 +125,7 @@ class SourceMedia:
         if self.job.segments is not None:
             return read_segments(self.job.segments, self._settings.face, self.job.audio)
         if self.job.audio is None:
-            raise BadInput("there are no words; pass --audio, or --segments")
+            raise BadValue("there are no words; pass --audio, or --segments")
         return [SpeakerSegment(self._settings.start, self._settings.end, self._settings.face, None)]
 
     def _read_lip_motion(self) -> LipMotionSource | None:
@@ -146,7 +146,7 @@ class SourceMedia:
         flags = [flag for flag, value in given.items() if value is not None]
         flags += ["--style_strength"] * (self._settings.style_strength != 1)
         if flags and not synthesizer.needs.motion:
-            raise BadInput(
+            raise Mismatch(
                 f"{', '.join(flags)}: {synthesizer.checkpoint} knows no style; leave that out, or pass a style"
                 " model with --model_path, such as checkpoints/style-small"
             )

@@ -14,7 +14,7 @@ own time).  Ranges may overlap where their faces differ.
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.errors import BadInput
+from core.errors import BadInput, BadValue, NoData, NotFound
 from core.rows import check_columns, read_rows
 from lipsync.settings import LONGEST
 
@@ -51,13 +51,13 @@ def read_segments(listing: Path, face: str, audio: Path | None) -> list[SpeakerS
             sound = listing.parent / row["sound"] if row.get("sound") else None
             segments.append(SpeakerSegment(start or 0.0, end, row.get("face") or face, sound))
         except ValueError as problem:
-            raise BadInput(f"{place}: {problem}; correct that row") from problem
+            raise BadValue(f"{place}: {problem}; correct that row") from problem
         if sound is not None and not sound.exists():
-            raise BadInput(f"{place}: there is no file {sound}; check its path, relative to the list")
+            raise NotFound(f"{place}: there is no file {sound}; check its path, relative to the list")
         if sound is None and audio is None:
-            raise BadInput(f"{place}: it names no sound; give it one, or pass --audio for all that have none")
+            raise NoData(f"{place}: it names no sound; give it one, or pass --audio for all that have none")
     if not segments:
-        raise BadInput(f"{listing}: it is empty; give one row per stretch of speech")
+        raise NoData(f"{listing}: it is empty; give one row per stretch of speech")
     return segments
 
 

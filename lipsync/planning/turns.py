@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from audio import FilterBanks, Mel
 from audio.activity import Activity
-from core.errors import BadInput
+from core.errors import BadValue
 from dataset import AudioCondition, AudioFeatures
 from dataset.conditions import Windows
 from face_detection import FaceTrack, unfit_ranges
@@ -72,7 +72,7 @@ def frames_of(segment: SpeakerSegment, plan: Plan) -> tuple[int, int]:
     first = plan.frame_at(segment.start)
     stop = plan.frames if segment.end is None else plan.frame_at(segment.end)
     if first >= stop:
-        raise BadInput(
+        raise BadValue(
             f"the edit from {segment.start:g} s lies outside the result, which ends at "
             f"{float(plan.frames / plan.fps):.2f} s; give an earlier --start, or --length video"
         )
@@ -96,7 +96,7 @@ def check_apart(turns: Sequence[SpeakerTurn], plan: Plan) -> None:
             for k in range(max(turn.first, other.first), min(turn.stop, other.stop)):
                 one, two = turn.track.box(plan[k]), other.track.box(plan[k])
                 if one is not None and two is not None and one.iou(two) > 0.5:
-                    raise BadInput(
+                    raise BadValue(
                         f"--segments: one face is to say two things at {float(k / plan.fps):.2f} s; let the one end "
                         "before the other starts, or choose another face"
                     )

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from audio import MELS, WINDOW
 from core.arrays import Pictures
-from core.errors import BadInput, OutOfMemory, lacks_memory
+from core.errors import BadInput, Mismatch, OutOfMemory, lacks_memory
 from dataset import ClipBatch, Needs, to_network, to_pictures
 from dataset.conditions import Windows
 from guided_diffusion.engine.compiling import Recorded, compiler_problem
@@ -159,7 +159,7 @@ class Synthesizer:
 
     def no_picture(self) -> BadInput:
         """Says that a face is none."""
-        return BadInput(f"{self.checkpoint}: this network gives no picture; pass another checkpoint with --model_path")
+        return Mismatch(f"{self.checkpoint}: this network gives no picture; pass another checkpoint with --model_path")
 
     def _halve(self, problem: BaseException) -> None:
         if self.batch == 1:

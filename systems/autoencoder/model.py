@@ -38,7 +38,9 @@ class AutoencoderConfig:
     structure: float = 0.2
 
     def __post_init__(self) -> None:
-        if self.size % self.patch or min(self.size, self.patch, self.latents, self.width) < 1:
+        if min(self.size, self.patch, self.latents, self.width) < 1:
+            raise ValueError("size, patch, latents and width are 1 or more")
+        if self.size % self.patch:
             raise ValueError(f"faces of {self.size} px do not divide into patches of {self.patch}")
         if min(self.encoder, self.decoder) < 0 or self.noise < 0 or self.structure < 0:
             raise ValueError("numbers of units, the noise and the weight of the structure are 0 or more")

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from core.errors import BadInput
+from core.errors import NotFound, Unreadable
 from guided_diffusion.engine.checkpoint import load_checkpoint, load_strictly
 
 SIZE = 128         # pixels of a face
@@ -26,7 +26,7 @@ def load_published(folder: Path, size: int = SIZE) -> "TinyAutoencoder | KlAutoe
         return TinyAutoencoder(folder, size)
     if (folder / CONFIG).is_file():
         return KlAutoencoder(folder, size)
-    raise BadInput(
+    raise NotFound(
         f"{folder}: holds no autoencoder; put {TINY[0]} and {TINY[1]} there, or diffusers' {CONFIG} and {WEIGHTS}"
     )
 
@@ -61,7 +61,7 @@ class KlAutoencoder(nn.Module):
         try:
             from diffusers import AutoencoderKL
         except ImportError as problem:
-            raise BadInput(f"{folder}: needs diffusers; pip install diffusers, or use our own autoencoder") from problem
+            raise NotFound(f"{folder}: needs diffusers; pip install diffusers, or use our own autoencoder") from problem
         build: Any = AutoencoderKL.from_config
         self.network = build({**_config(folder / CONFIG), "sample_size": size})
         load_strictly(self.network, load_checkpoint(folder / WEIGHTS).weights, str(folder / WEIGHTS))
@@ -82,9 +82,9 @@ def _config(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as problem:
-        raise BadInput(f"{path}: not readable ({problem}); copy or download it again") from problem
+        raise Unreadable(f"{path}: not readable ({problem}); copy or download it again") from problem
     if not isinstance(found, dict):
-        raise BadInput(f"{path}: says no settings; copy or download it again")
+        raise Unreadable(f"{path}: says no settings; copy or download it again")
     return found
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from audio import Sound
 from core.atomic import atomic
-from core.errors import BadInput
+from core.errors import Mismatch, NoData, Unreadable
 from dataset import PackClip, PreparedClip
 from dataset.corpus import sound_of
 from dataset.pack import is_pack, packed
@@ -74,9 +74,11 @@ def load_landmarks(clip: Path) -> Landmarks:
     try:
         found: Landmarks = np.load(path, allow_pickle=False)
     except (OSError, EOFError, ValueError) as problem:
-        raise BadInput(f"{path}: not landmarks ({problem}); delete it and run scripts/fit_motion.py again") from problem
+        raise Unreadable(
+            f"{path}: not landmarks ({problem}); delete it and run scripts/fit_motion.py again"
+        ) from problem
     if found.ndim != 3 or found.shape[1:] != (len(POINTS), 2):
-        raise BadInput(f"{path}: holds {list(found.shape)}; delete it and run scripts/fit_motion.py again")
+        raise Unreadable(f"{path}: holds {list(found.shape)}; delete it and run scripts/fit_motion.py again")
     return found
 
 
@@ -93,14 +95,14 @@ def labelled(data: Path, size: int, space: MotionSpace) -> Mapping[str, list[Lab
         for split, clips in prepared(data, size).items()
     }
     if not found["train"]:
-        raise BadInput(f"{data}: no clip of train has landmarks; find them with scripts/fit_motion.py")
+        raise NoData(f"{data}: no clip of train has landmarks; find them with scripts/fit_motion.py")
     return {split: clips for split, clips in found.items() if clips}
 
 
 def _packed(clip: PackClip, space: MotionSpace) -> LabelledClip:
     motion = torch.from_numpy(clip.labels.motion)
     if motion.shape[1] != space.numbers or not motion.isfinite().all():
-        raise BadInput(
+        raise Mismatch(
             f"{clip.path}: is labelled with {motion.shape[1]} numbers a frame, the model knows {space.numbers}; pack"
             " the clips again, with the model's own space"
         )
@@ -113,7 +115,7 @@ def _labelled(clip: PreparedClip, space: MotionSpace) -> LabelledClip | None:
         return None
     landmarks = load_landmarks(path)
     if len(landmarks) != len(clip):
-        raise BadInput(
+        raise Mismatch(
             f"{landmarks_path(path)}: is of {len(landmarks)} frames, the clip has {len(clip)};"
             " delete it and run scripts/fit_motion.py again"
         )

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from core.atomic import atomic
-from core.errors import BadInput
+from core.errors import Unreadable
 from core.npz import UNREADABLE
 from guided_diffusion.engine.checkpoint import load_strictly
 
@@ -132,7 +132,7 @@ class MotionSpace(nn.Module):
             with np.load(path, allow_pickle=False) as file:
                 found = {name: torch.from_numpy(file[name]) for name in file.files}
         except UNREADABLE as problem:
-            raise BadInput(f"{path}: not a space of lip motion ({problem}); {remedy}") from problem
+            raise Unreadable(f"{path}: not a space of lip motion ({problem}); {remedy}") from problem
         space = cls(numbers)
         load_strictly(space, found, str(path))
         return space

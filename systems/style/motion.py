@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from audio import Sound
 from audio.whisper import WhisperConfig, WhisperEncoder
-from core.errors import BadInput
+from core.errors import NoData
 from guided_diffusion.blocks import zeroed
 
 from ..sound import WIDTHS, SoundConfig, SoundEncoder
@@ -55,7 +55,7 @@ class PredictorConfig:
 
     def __post_init__(self) -> None:
         if min(self.width, self.heads, self.layers) < 1 or self.reach < 0 or not 0 <= self.dropout < 1:
-            raise ValueError("a predictor has a width, heads and layers of at least 1, and a dropout in [0, 1)")
+            raise ValueError("width, heads and layers are 1 or more, reach is 0 or more, dropout lies in [0, 1)")
         if self.width % self.heads:
             raise ValueError(f"a width of {self.width} does not divide into {self.heads} heads")
 
@@ -80,7 +80,7 @@ class StyleReference:
         if len(self.heard) != len(self.motion) or self.heard.ndim != 2 or self.motion.ndim != 2:
             raise ValueError(f"heard {tuple(self.heard.shape)} and motion {tuple(self.motion.shape)} are not of a kind")
         if len(self.motion) < LEAST:
-            raise BadInput(
+            raise NoData(
                 f"a style reference of {len(self.motion)} frames says nothing of a manner of speaking; give {LEAST} or"
                 " more, better some seconds"
             )

@@ -10,7 +10,7 @@ import torch
 from numpy.random import Generator
 from torch import Tensor
 
-from core.errors import BadInput
+from core.errors import Mismatch, NoData
 from dataset import to_network
 from dataset.sampling import balanced
 
@@ -87,7 +87,7 @@ class Faces:
 
     def __init__(self, clips: Sequence[LabelledClip], config: FaceData, *, batch: int, seed: int) -> None:
         if batch % config.per_clip:
-            raise BadInput(f"a batch of {batch} does not divide into {config.per_clip} faces a clip")
+            raise Mismatch(f"a batch of {batch} does not divide into {config.per_clip} faces a clip")
         self.clips, self.config, self.batch, self.seed = clips, config, batch, seed
         self.weights = _balanced(clips, config.balance)
 
@@ -124,7 +124,7 @@ class Sequences:
             amounts[clip.speaker] += len(clip.moves)
         self.clips = [clip for clip in clips if len(clip.moves) >= config.frames and amounts[clip.speaker] >= least]
         if not self.clips:
-            raise BadInput(f"no speaker has the {least} frames of a sequence and a reference; prepare more clips")
+            raise NoData(f"no speaker has the {least} frames of a sequence and a reference; prepare more clips")
         self.config, self.batch, self.seed, self._hear = config, batch, seed, hear
         self.weights = _balanced(self.clips, config.balance)
         self._heard: dict[int, Tensor] = {}

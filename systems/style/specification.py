@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from core.errors import BadInput
+from core.errors import BadValue, Mismatch
 from dataset import ClipBatch, WindowConfig
 from guided_diffusion.engine.checkpoint import load_strictly
 from guided_diffusion.engine.device import PRECISIONS
@@ -128,7 +128,7 @@ class RendererSpecification(Specification[RendererConfig]):
         return StyleSystem(model, components.space, components.motion.model.reader)
 
     def without_components(self) -> Components:
-        raise BadInput(
+        raise BadValue(
             "a renderer needs stage 1: train it with --system motion, put it into a folder as motion.safetensors,"
             " beside autoencoder.safetensors of --system autoencoder to render in latents, and pass the folder with"
             " --components"
@@ -157,11 +157,11 @@ class LipMotionSpecification(Specification[LipMotionConfig]):
         if not isinstance(preset.loss, PredictingObjective):
             return
         if start.workers:
-            raise BadInput(
+            raise BadValue(
                 f"--workers {start.workers}: what predicts lip motion hears every clip once, in one process; use 0"
             )
         if start.init is None or start.audio_encoder is None:
-            raise BadInput(
+            raise Mismatch(
                 "what predicts lip motion needs a reader of it and an audio encoder: train a reader with"
                 " --system motion-reader and pass it with --init, and with --audio_encoder the first blocks of Whisper"
                 " tiny.en's encoder, or for model.predictor.audio_encoder=mel a sync expert"

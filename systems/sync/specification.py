@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from core.errors import BadInput
+from core.errors import Mismatch
 from dataset import ClipBatch, WindowConfig
 from guided_diffusion.engine.train_config import TrainConfig
 
@@ -46,7 +46,7 @@ class SyncExpertSpecification(Specification[SyncConfig]):
 
     def trainable(self, preset: Preset, model: Any, teachers: Teachers) -> nn.Module:
         if preset.data.frames != FRAMES or preset.data.per_clip < 2:
-            raise BadInput(f"an expert learns from several windows of {FRAMES} frames a clip; set data. accordingly")
+            raise Mismatch(f"an expert learns from several windows of {FRAMES} frames a clip; set data. accordingly")
         expert: SyncExpert = model
         return expert
 

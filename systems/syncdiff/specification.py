@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import nn
 
-from core.errors import BadInput
+from core.errors import Mismatch
 from dataset import WindowConfig
 from guided_diffusion.engine.train_config import TrainConfig
 
@@ -66,7 +66,7 @@ class SyncDiffSpecification(Specification[SyncDiffConfig]):
     def check(self, preset: Preset, start: Start) -> None:
         config = preset.model
         if config.audio_encoder == "avhubert" and config.frozen and not (start.audio_encoder or start.init):
-            raise BadInput(
+            raise Mismatch(
                 "AV-HuBERT's frozen layers need its published weights: pass them with --audio_encoder, or train on the"
                 " mel with --system syncdiff-small"
             )
@@ -74,7 +74,7 @@ class SyncDiffSpecification(Specification[SyncDiffConfig]):
     def trainable(self, preset: Preset, model: Any, teachers: Teachers) -> SyncDiffTraining:
         judges = self.judges(preset, teachers)
         if preset.loss.own_output and preset.data.frames < 2:
-            raise BadInput(
+            raise Mismatch(
                 "own frames as pose need sequences: use --set data.frames=2, or leave them out with"
                 " --set loss.own_output=0"
             )

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from audio import MELS, SAMPLE_RATE, SILENCE, WINDOW, Mel, Waveform, log_mel, read_mel, read_sound
+from tests.helpers.failing import fails
 
 PARITY = Path(__file__).parents[1] / "data" / "mel_parity.npz"  # what the original makes of `chirp()`
 FPS = Fraction(25)
@@ -106,11 +107,11 @@ def test_a_part_of_the_sound_has_the_same_mel_away_from_its_edges() -> None:
 
 def test_a_mel_refuses_to_be_inconsistent() -> None:
     for columns, seconds in [(np.zeros((5, 79), np.float32), 1), (np.zeros((5, 80)), 1), (ramp(5).columns, -1)]:
-        with pytest.raises(ValueError, match=r"columns|seconds"):
+        with fails(ValueError, "columns" if seconds > 0 else seconds):
             Mel(columns, seconds)
-    with pytest.raises(ValueError, match="16000"):
+    with fails(ValueError, 16000, 8000):
         log_mel(Waveform(np.zeros(5, np.float32), 8000))
-    with pytest.raises(ValueError, match="range"):
+    with fails(ValueError, "3..2"):
         ramp(5).windows(3, 2, FPS)
 
 

@@ -4,9 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
-from core.errors import BadInput
+from core.errors import BadInput, NoData
 from dataset import Clip, save_clip
 from dataset.check import main
 from dataset.checking import Everything, Looks, spread, sync_of
@@ -16,6 +15,8 @@ from guided_diffusion.engine.checkpoint import save_checkpoint
 from systems.registry import build, describe
 from systems.sound import SoundConfig
 from systems.sync import SyncConfig
+from tests.helpers.failing import check_error, fails
+from tests.helpers.seeded import seeded
 from tests.helpers.tiny_videos import tiny_video
 from tests.helpers.toy import talking
 from video import probe
@@ -32,8 +33,8 @@ def data(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+@seeded()
 def expert(tmp_path: Path) -> Path:
-    torch.manual_seed(0)
     tiny = SyncConfig(size=32, shrink=1, widths=(32, 32), embedding=16, sound=SoundConfig(res_blocks=1))
     model = build("sync", tiny)
     save_checkpoint(tmp_path / "expert.safetensors", describe("sync", model, 0, model.state_dict()))
@@ -65,7 +66,7 @@ def test_broken_clips_are_named_and_the_exit_code_is_5(data: Path, capsys: pytes
 
 def test_what_is_no_data_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(tmp_path)]) == 2
-    assert "holds no clips of a known shape" in capsys.readouterr().err
+    check_error(capsys.readouterr().err, "python -m dataset.prepare --videos")
     assert main([str(tmp_path), "--clips", "-1"]) == 2
     assert main([str(tmp_path / "gone")]) == 2
 
@@ -102,9 +103,9 @@ def test_sync_is_told_by_somebody_who_knows_and_not_by_others() -> None:
 
     found = sync_of(clips, knows)
     assert found.told == 1 and found.sure.all() and (found.frames == 2).all() and found.foreign.tolist() == [0.1] * 6
-    with pytest.raises(BadInput, match="own sound than of another's in 0% only"):
+    with fails(BadInput, "6 clips", "0%"):
         sync_of(clips, lambda faces, mel, fps: Offset(0, 0.5))
-    with pytest.raises(BadInput, match="3 clips have frames and sound enough, 5 are needed"):
+    with fails(NoData, 3, 5):
         sync_of(clips[:3], knows)
 
 

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 from audio import read_mel
-from core.errors import BadInput
+from core.errors import NoData
 from dataset import Entry, cutting, load_clip
 from dataset.cutting import Cutting, prepare_source
 from dataset.source import Source
 from dataset.span import Least
 from dataset.sync_filter import Offset, SyncFilter
+from tests.helpers.failing import fails
 from tests.helpers.painted_films import SIZE, Judge, Painted, film, scene, shade
 from tests.helpers.tiny_videos import FPS, numbers
 from video import write_video
@@ -71,7 +72,7 @@ def test_a_video_without_sound_or_pictures_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "silent.mp4"
     write_video(path, scene(range(3), 40), FPS)
     source = Source(path, "silent.mp4", "ann", tmp_path / "out" / "silent.npz", framed=False)
-    with pytest.raises(BadInput, match="it has no sound"):
+    with fails(NoData, "silent.mp4"):
         prepare_source(source, Cutting(), None)
     assert not (tmp_path / "out").exists()
 
@@ -98,5 +99,5 @@ def test_what_is_not_surely_in_sync_is_left_out(tmp_path: Path) -> None:
 
 
 def test_an_impossible_size_is_refused() -> None:
-    with pytest.raises(ValueError, match="at least 8 pixels"):
+    with fails(ValueError, 8, 0):
         Cutting(size=0)

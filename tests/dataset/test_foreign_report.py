@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import BadInput
+from core.errors import Unreadable
 from dataset.report import Report
+from tests.helpers.failing import fails
 
 TEXTS = ("my list\n", '{"mine": 1}\n', "[]\n", '{"size": 8}\n{"size":\n', '{"size": 8}\n3\n', "x")
 
@@ -14,7 +15,7 @@ TEXTS = ("my list\n", '{"mine": 1}\n', "[]\n", '{"size": 8}\n{"size":\n', '{"siz
 def test_a_foreign_or_broken_report_is_refused_and_stays(tmp_path: Path, text: str) -> None:
     path = tmp_path / "report.jsonl"
     path.write_text(text)
-    with pytest.raises(BadInput, match=r"report\.jsonl, line \d.*another --output"):
+    with fails(Unreadable, "report.jsonl, line ", "--output"):
         Report(tmp_path, 8)
     assert path.read_text() == text
 

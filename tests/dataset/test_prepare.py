@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 
 from audio import read_mel
-from core.errors import BadInput, BatchFailed
+from core.errors import BadValue, BatchFailed
 from dataset import corpus, cutting, entries, load_clip, prepare
 from dataset.sync_filter import Offset, SyncFilter
 from face_detection import voxceleb2_box
+from tests.helpers.failing import fails
 from tests.helpers.painted_films import Judge, Painted, film, scene
 from tests.helpers.talking_head import PORTRAIT
 from tests.helpers.tiny_videos import noise
@@ -91,14 +92,14 @@ def test_the_same_command_goes_on_and_names_what_is_broken(listing: Path, tmp_pa
     (tmp_path / "broken.mp4").write_bytes(b"no video at all")
     with listing.open("a") as file:
         file.write("eve,broken.mp4,train,z\neve,gone.mp4,train,z\n")
-    with pytest.raises(BatchFailed, match=r"2 of 4 videos left out: .*broken\.mp4.*gone\.mp4") as caught:
+    with fails(BatchFailed, "2 of 4", "broken.mp4", "gone.mp4") as caught:
         run(output, "--list", str(listing))
     assert caught.value.exit_code == 5
     times = {path: path.stat().st_mtime_ns for path in output.rglob("*.npz")}
     assert len(times) == 2
 
     framed(tmp_path / "broken.mp4", frames=4)
-    with pytest.raises(BatchFailed, match=r"1 of 2 videos left out: .*gone\.mp4"):
+    with fails(BatchFailed, "1 of 2", "gone.mp4"):
         run(output, "--list", str(listing))
     assert all(path.stat().st_mtime_ns == time for path, time in times.items())
     assert len(entries(output, "train")) == 2
@@ -116,7 +117,7 @@ def test_what_was_prepared_before_there_were_reports_is_not_done_again(listing: 
 
 def test_any_videos_become_clips_that_can_be_trained_on(films: Path, tmp_path: Path) -> None:
     output = tmp_path / "prepared"
-    with pytest.raises(BatchFailed, match=r"1 of 3 videos left out: .*broken\.mp4"):
+    with fails(BatchFailed, "1 of 3", "broken.mp4"):
         run(output, "--videos", str(films))
     assert made(output) == ["train/ann/one__000.npz", "train/bob/bob__000.npz"]
     assert [len(clip) for clip in corpus(output, 32)["train"]] == [30, 28]
@@ -146,16 +147,16 @@ def test_a_scorer_that_is_handed_in_judges_every_clip(films: Path, tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("words", "named"),
     [
-        (["--size", "0"], "--size, --min_seconds or --min_face: .*at least 8 pixels"),
-        (["--min-seconds", "0"], "--min_seconds .*a clip has a length"),
-        (["--held-out", "1"], "--held_out 1.0: is a share"),
+        (["--size", "0"], "--size"),
+        (["--min-seconds", "0"], "--min_seconds"),
+        (["--held-out", "1"], "--held_out 1.0"),
     ],
 )
-def test_impossible_flags_are_one_sentence(tmp_path: Path, words: list[str], says: str) -> None:
+def test_impossible_flags_are_one_sentence(tmp_path: Path, words: list[str], named: str) -> None:
     flags = ["--videos", str(tmp_path), "--output", str(tmp_path / "out"), *words]
-    with pytest.raises(BadInput, match=says):
+    with fails(BadValue, named):
         prepare.run(prepare.parser().parse_args(flags))
     assert not (tmp_path / "out").exists()
 

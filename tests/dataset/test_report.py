@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import BadInput
+from core.errors import Mismatch
 from dataset.report import Report
+from tests.helpers.failing import fails
 
 
 def filled(folder: Path) -> Report:
@@ -53,5 +54,5 @@ def test_a_line_cut_short_costs_its_video_alone(tmp_path: Path, lost: int) -> No
 
 def test_another_size_is_refused(tmp_path: Path) -> None:
     filled(tmp_path)
-    with pytest.raises(BadInput, match="holds faces of 128 px; pass --size 128, or another --output"):
+    with fails(Mismatch, tmp_path, "--size 128", "--output"):
         Report(tmp_path, 96)

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from core.errors import BadInput
+from core.errors import BadInput, Mismatch, NoData
 from dataset import Clip, ClipBatch, WindowConfig, Windows, corpus, entries, load_clip, save_clip, to_pictures, window
 from dataset.sampling import _zoomed
+from tests.helpers.failing import fails
 from tests.helpers.toy import counting, talking
 
 PLAIN = WindowConfig(frames=5, augment=False)
@@ -122,11 +123,11 @@ def test_short_clips_are_left_out_and_none_left_is_refused() -> None:
     windows = Windows([counting(5), counting(6, speaker="bob")], PLAIN, batch=2, seed=0)
     assert windows.usable.tolist() == [1] and windows.weights.tolist() == [1]
     assert frame_numbers(windows[0].faces).max() <= 5
-    with pytest.raises(BadInput, match="no clip has more than 5 frames; prepare longer ones"):
+    with fails(NoData, "5 frames"):
         Windows([counting(5)], PLAIN, batch=2, seed=0)
-    with pytest.raises(BadInput, match="a batch of 6 does not divide into 4 windows a clip"):
+    with fails(Mismatch, "batch of 6", 4):
         Windows(clips(), WindowConfig(per_clip=4), batch=6, seed=0)
-    with pytest.raises(ValueError, match="at least 1"):
+    with fails(ValueError, "window", "clip"):
         WindowConfig(frames=0)
 
 
@@ -156,7 +157,7 @@ def test_sequences_of_one_clip_have_its_number() -> None:
     assert torch.equal(batch.clip, batch.clip[::3].repeat_interleave(3)) and len(batch.clip.unique()) > 1
     moved = batch.to("cpu")
     assert moved.clip is not None and torch.equal(moved.clip, batch.clip)
-    with pytest.raises(ValueError, match="do not belong together"):
+    with fails(ValueError, "faces", "speech"):
         ClipBatch(batch.faces, batch.reference, batch.audio, batch.speech, batch.clip[:5])
 
 
@@ -169,7 +170,7 @@ def test_voices_vary_what_is_heard_and_nothing_that_is_seen() -> None:
     changes = varied.speech - plain.speech
     heard = [{round(float(change), 4) for change in changes[rows].unique()} for rows in ([0, 1], [2, 3])]
     assert heard[0] != {0.0} and heard[0] != heard[1]  # each clip speaks in a voice of its own
-    with pytest.raises(ValueError, match="at least 1"):
+    with fails(ValueError, "window", "clip"):
         WindowConfig(voice_jitter=-1)
 
 
@@ -244,6 +245,6 @@ def test_nothing_is_opened_before_it_is_drawn_and_all_broken_is_an_error() -> No
     mine = unopened(broken=tuple(range(6)))
     windows = Windows(mine, PLAIN, batch=2, seed=0)
     assert not any(clip.opened for clip in mine)
-    with pytest.raises(BadInput, match="none of 100 clips drawn one after another can be used"):
+    with fails(NoData, "100 clips"):
         windows[0]
     assert all(len(clip.opened) <= 1 for clip in mine)

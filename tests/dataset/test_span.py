@@ -7,6 +7,7 @@ import pytest
 
 from dataset.span import Least, Span, spans
 from face_detection import FaceTrack
+from tests.helpers.failing import fails
 
 FPS = Fraction(25)
 
@@ -64,7 +65,7 @@ def test_other_rates_give_the_nearest_frame_and_never_one_of_another_shot(fps: F
 
 def test_impossible_demands_are_refused() -> None:
     for wrong in ({"seconds": 0.0}, {"face": -1.0}):
-        with pytest.raises(ValueError, match="a clip has a length"):
+        with fails(ValueError, "Least("):
             Least(**wrong)
 
 

@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
-import pytest
-
-from core.errors import BadInput
+from core.errors import NoData, NotFound
 from dataset.filelist import read_filelist
 from evaluation.cases import from_folder, from_list, result_name
 from lipsync.cli.filelist import read_list
+from tests.helpers.failing import fails
 
 
 def touch(*paths: Path) -> None:
@@ -48,11 +47,11 @@ def test_results_are_called_as_the_generator_calls_them(tmp_path: Path) -> None:
 def test_what_is_not_there_is_refused(tmp_path: Path) -> None:
     touch(tmp_path / "real" / "a.mp4", tmp_path / "empty" / "b.txt")
     (tmp_path / "list.txt").write_text("a a\n")
-    for wrong, message in (
-        (lambda: from_folder(tmp_path / "real", tmp_path / "none"), "--fake"),
-        (lambda: from_folder(tmp_path / "none", tmp_path / "real"), "--real"),
-        (lambda: from_folder(tmp_path / "empty", tmp_path / "real"), "no video below it"),
-        (lambda: from_list(tmp_path / "list.txt", tmp_path / "none", tmp_path / "real"), "--root"),
+    for wrong, kind, named in (
+        (lambda: from_folder(tmp_path / "real", tmp_path / "none"), NotFound, "--fake"),
+        (lambda: from_folder(tmp_path / "none", tmp_path / "real"), NotFound, "--real"),
+        (lambda: from_folder(tmp_path / "empty", tmp_path / "real"), NoData, "--real"),
+        (lambda: from_list(tmp_path / "list.txt", tmp_path / "none", tmp_path / "real"), NotFound, "--root"),
     ):
-        with pytest.raises(BadInput, match=message):
+        with fails(kind, named):
             wrong()

@@ -7,8 +7,9 @@ import cv2
 import numpy as np
 import pytest
 
-from core.errors import BadInput
+from core.errors import Unreadable
 from evaluation.metrics.identity import MOMENTS, SFace, columns, csim
+from tests.helpers.failing import fails
 from tests.helpers.talkers import noise, talker
 
 
@@ -62,5 +63,5 @@ def test_sface_takes_the_largest_face_aligned_in_bgr(monkeypatch: pytest.MonkeyP
 
 def test_what_is_no_network_is_refused(tmp_path: Path) -> None:
     (tmp_path / "sface.onnx").write_bytes(b"none")
-    with pytest.raises(BadInput, match=r"sface\.onnx: not readable"):
+    with fails(Unreadable, "sface.onnx"):
         SFace(tmp_path / "sface.onnx", tmp_path / "sface.onnx")

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from evaluation.metrics.mfcc import mfcc
+from tests.helpers.failing import fails
 
 # python_speech_features 0.6, mfcc(sweep(16000), 16000), rows 0, 50 and 98; it agrees with ours to 1e-12 on all rows
 PUBLISHED = np.array([
@@ -35,5 +36,5 @@ def test_a_last_window_that_is_not_full_counts(samples: int, rows: int) -> None:
 
 def test_digital_silence_is_finite_and_a_sound_is_asked_for() -> None:
     assert np.isfinite(mfcc(np.zeros(1000, np.int16))).all()
-    with pytest.raises(ValueError, match="no samples"):
+    with fails(ValueError, "samples"):
         mfcc(np.zeros(0, np.int16))

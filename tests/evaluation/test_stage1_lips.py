@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from core.errors import BadInput
+from core.errors import NoData
 from evaluation.commands.lips import SHUT, Case, measure, table
 from systems.style import MotionSpace, StyleReference
+from tests.helpers.failing import fails
 from tests.helpers.tiny_motion import NUMBERS, mouth, space
 
 FRAMES = 60
@@ -61,5 +62,5 @@ def test_a_movement_that_is_known_has_the_figures_that_it_must_have(gain: float)
 
 
 def test_a_wrong_sound_needs_another_speaker() -> None:
-    with pytest.raises(BadInput, match="ann is the only speaker there; a wrong sound needs another"):
+    with fails(NoData, "test", "ann"):
         measure(Repeater(1.0), [case("ann", 0), case("ann", 1)])  # type: ignore[arg-type]

@@ -8,6 +8,7 @@ import pytest
 
 from evaluation.cli import main
 from evaluation.flags import COMMANDS
+from tests.helpers.failing import check_error
 
 ROOT = Path(__file__).parents[2]
 
@@ -37,11 +38,11 @@ def test_every_subcommand_is_named_and_has_its_file(capsys: pytest.CaptureFixtur
 
 @pytest.mark.parametrize(
     ("words", "says"),
-    [(["stlye"], "stlye is no subcommand; there are results, checkpoint"),
-     (["drift", "--frames", "0"], "0 is no number from 1 on"), (["reconstruct"], "--data")],
+    [(["stlye"], "stlye"),
+     (["drift", "--frames", "0"], "--frames"), (["reconstruct"], "--data")],
 )  # fmt: skip
 def test_a_mistake_is_one_sentence(words: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         main(words)
-    said = capsys.readouterr().err
-    assert end.value.code == 2 and says in said and said.count("\n") == 1
+    assert end.value.code == 2
+    check_error(capsys.readouterr().err, says)

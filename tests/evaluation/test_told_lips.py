@@ -23,6 +23,7 @@ from systems.sound import SoundConfig
 from systems.style import StyleReference
 from systems.style.motion import Heard
 from systems.sync import SyncConfig
+from tests.helpers.seeded import seeded
 from tests.helpers.talkers import mouths
 from tests.helpers.tiny_style import save
 from tests.helpers.toy import talking
@@ -111,10 +112,10 @@ def judged(tmp_path: Path) -> Callable[..., None]:
 
 
 @pytest.mark.slow
+@seeded()
 def test_an_expert_judges_a_style_model(
     judged: Callable[..., None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    torch.manual_seed(0)
     model = build("sync", EXPERT)
     save_checkpoint(tmp_path / "expert.safetensors", describe("sync", model, 0, model.state_dict()))
     judged("sync", "--expert", tmp_path / "expert.safetensors", "--steps", "1")

@@ -4,10 +4,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import pytest
 
-from core.errors import BadInput
+from core.errors import BadInput, BadValue
 from face_detection.mediapipe_client import MediaPipe, in_margin
+from tests.helpers.failing import fails
 
 
 def python(folder: Path, package: str) -> Path:
@@ -51,9 +51,9 @@ def test_mediapipe_answers_from_another_environment(tmp_path: Path) -> None:
             found = landmarks.find(pictures)
             assert np.allclose(found[0], (5, 2)) and np.isnan(found[1]).all() and np.allclose(found[2], (1, 1.6))
         pictures[0, 0, 0] = 13
-        with pytest.raises(BadInput, match="has ended early"):
+        with fails(BadInput, "MediaPipe"):
             landmarks.find(pictures)
-        with pytest.raises(BadInput, match="has ended early"):
+        with fails(BadInput, "MediaPipe"):
             landmarks.find(np.zeros((500, 100, 100, 3), np.uint8))
     with MediaPipe(python(tmp_path, PACKAGE), tmp_path / "face_landmarker.task", (13, 14, 152)) as landmarks:
         found = landmarks.find_in_space(pictures[2:])
@@ -61,9 +61,9 @@ def test_mediapipe_answers_from_another_environment(tmp_path: Path) -> None:
 
 
 def test_without_mediapipe_the_remedy_is_named(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="pip install mediapipe in an environment of its own"):
+    with fails(BadInput, "python", "pip install mediapipe in an environment of its own"):
         MediaPipe(python(tmp_path, "raise ImportError"), tmp_path / "face_landmarker.task")
-    with pytest.raises(BadInput, match="cannot be run"):
+    with fails(BadValue, "--mediapipe_python"):
         MediaPipe(tmp_path / "nothing", tmp_path / "face_landmarker.task")
 
 

@@ -12,12 +12,13 @@ import torch
 from numpy.testing import assert_allclose
 from torch import Tensor
 
-from core.errors import BadInput
+from core.errors import NotFound
 from core.program import exit_code
 from face_detection import Box, Detection, reframing
 from face_detection.detector import ASPECT
 from face_detection.reframing import WEIGHTS, FramingNetwork, Reframed, load_framing
 from scripts import train_framing
+from tests.helpers.failing import fails
 from video import write_video
 
 PORTRAIT = Path(__file__).parents[2] / "scripts" / "demo" / "portrait.jpg"
@@ -86,7 +87,7 @@ def test_missing_weights_are_one_sentence(tmp_path: Path) -> None:
     for content in (None, b"no weights"):
         if content is not None:
             (tmp_path / "framing.safetensors").write_bytes(content)
-        with pytest.raises(BadInput, match=r"framing\.safetensors: the weights .* restore the file") as caught:
+        with fails(NotFound, "framing.safetensors") as caught:
             load_framing(tmp_path / "framing.safetensors")
         assert "\n" not in str(caught.value)
 

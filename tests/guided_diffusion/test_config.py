@@ -6,8 +6,9 @@ from typing import Literal
 
 import pytest
 
-from core.errors import BadInput
+from core.errors import BadValue
 from guided_diffusion.engine.config import from_dict, to_dict, with_overrides
+from tests.helpers.failing import fails
 
 
 @dataclass(frozen=True)
@@ -43,24 +44,24 @@ def test_what_is_left_out_keeps_its_default() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "says"),
+    ("values", "place", "named"),
     [
-        ({"cuont": 3}, r"model\.json: unknown key 'cuont'; Outer knows count, exact, fill, inner, limit"),
-        ({"inner": {"rat": 1}}, r"model\.json\.inner: unknown key 'rat'"),
-        ({"count": "three"}, r"model\.json\.count: 'three' is not of type int"),
-        ({"count": 3.5}, r"model\.json\.count: 3\.5 is not of type int"),
-        ({"count": True}, r"model\.json\.count: True is not of type int"),
-        ({"exact": 1}, r"model\.json\.exact: 1 is not of type bool"),
-        ({"inner": 3}, r"model\.json\.inner: 3 is not of type Inner"),
-        ({"inner": {"widths": [1, "2"]}}, r"model\.json\.inner\.widths: '2' is not of type int"),
-        ({"inner": {"widths": 2}}, r"model\.json"),
-        ({"inner": {"rate": -1}}, r"model\.json\.inner: rate cannot be -1\.0"),
-        ({"fill": "grey"}, r"model\.json\.fill: 'grey' is none of noise, zeros"),
-        ({"limit": "x"}, r"model\.json\.limit: 'x' is not of type int"),
+        ({"cuont": 3}, "", "'cuont'"),
+        ({"inner": {"rat": 1}}, ".inner", "'rat'"),
+        ({"count": "three"}, ".count", "'three'"),
+        ({"count": 3.5}, ".count", 3.5),
+        ({"count": True}, ".count", True),
+        ({"exact": 1}, ".exact", "bool"),
+        ({"inner": 3}, ".inner", "Inner"),
+        ({"inner": {"widths": [1, "2"]}}, ".inner.widths", "'2'"),
+        ({"inner": {"widths": 2}}, ".inner.widths", "[2]"),
+        ({"inner": {"rate": -1}}, ".inner", "rate"),
+        ({"fill": "grey"}, ".fill", "noise, zeros"),
+        ({"limit": "x"}, ".limit", "'x'"),
     ],
 )
-def test_what_does_not_fit_is_refused_with_its_place(values: dict[str, object], says: str) -> None:
-    with pytest.raises(BadInput, match=says):
+def test_what_does_not_fit_is_refused_with_its_place(values: dict[str, object], place: str, named: object) -> None:
+    with fails(BadValue, f"model.json{place}: ", named):
         from_dict(Outer, values, "model.json")
 
 
@@ -73,5 +74,5 @@ def test_overrides_change_what_they_name() -> None:
 
 @pytest.mark.parametrize("override", ["count", "count=x", "nothing=1", "inner.nothing=1", "count.deep=1", "fill=grey"])
 def test_an_override_that_does_not_fit_is_refused(override: str) -> None:
-    with pytest.raises(BadInput, match="--set"):
+    with fails(BadValue, "--set"):
         with_overrides(Outer(), [override])

@@ -12,9 +12,10 @@ import torch
 from safetensors.torch import load_file
 from torch import Generator, Tensor, nn
 
-from core.errors import BadInput, Stopped
+from core.errors import Mismatch, Stopped
 from guided_diffusion.engine.distributed import Group
 from tests.helpers.adversarial import FOUR, IDENTITY, Toy, batch, trainer
+from tests.helpers.failing import fails
 from tests.helpers.left import lines, same, state
 
 
@@ -54,7 +55,7 @@ def test_a_signal_saves_the_running_step_and_the_same_command_goes_on_exactly(tm
 
     before = signal.getsignal(getattr(signal, name))
     trainer(tmp_path / "whole").run()
-    with pytest.raises(Stopped, match="stopped and saved after step 3; the same command goes on") as stopped:
+    with fails(Stopped, "step 3", "the same command goes on") as stopped:
         trainer(tmp_path / "cut", batches=interrupted).run()
     assert stopped.value.exit_code == 130 and signal.getsignal(getattr(signal, name)) is before
     assert state(tmp_path / "cut")["step"] == 3
@@ -90,7 +91,7 @@ def test_a_second_ctrl_c_leaves_at_once_and_saves_nothing_half_done(tmp_path: Pa
 def test_the_state_of_something_else_is_refused(tmp_path: Path, change: dict[str, Any]) -> None:
     trainer(tmp_path).run()
     trainer(tmp_path)
-    with pytest.raises(BadInput, match=r"state\.pt: was made with another system, .*choose another --output"):
+    with fails(Mismatch, "state.pt", "--output"):
         trainer(tmp_path, identity=IDENTITY | change)
 
 
@@ -106,7 +107,7 @@ def test_other_settings_go_on_but_are_named(tmp_path: Path, caplog: pytest.LogCa
 def test_a_rate_may_be_dropped_but_not_invented(tmp_path: Path) -> None:
     trainer(tmp_path, replace(FOUR, ema=(0.9, 0.5))).run()
     trainer(tmp_path, replace(FOUR, ema=(0.5,)))
-    with pytest.raises(BadInput, match=r"holds no average of rate 0\.7; keep train\.ema among 0\.9, 0\.5"):
+    with fails(Mismatch, "state.pt", "0.7", "train.ema among 0.9, 0.5"):
         trainer(tmp_path, replace(FOUR, ema=(0.9, 0.7)))
 
 
@@ -128,17 +129,17 @@ def test_the_state_of_another_game_is_refused(tmp_path: Path) -> None:
             self.third = nn.Linear(1, 1)
 
     trainer(tmp_path / "lonely", module=Lonely()).run()
-    with pytest.raises(BadInput, match=r"lonely/state\.pt: there judge trained other parameters; choose another"):
+    with fails(Mismatch, "lonely/state.pt", "judge", "--output"):
         trainer(tmp_path / "lonely")
     trainer(tmp_path / "two").run()
-    with pytest.raises(BadInput, match=r"two/state\.pt: there network trained other parameters"):
+    with fails(Mismatch, "two/state.pt", "network"):
         trainer(tmp_path / "two", module=Deaf())
-    with pytest.raises(BadInput, match=r"two/state\.pt: lacks third\.bias"):
+    with fails(Mismatch, "two/state.pt", "third.bias"):
         trainer(tmp_path / "two", module=Larger())
 
 
 def test_processes_that_do_not_see_the_same_folder_are_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trainer(tmp_path).run()
     monkeypatch.setattr(Group, "total", lambda group, number: number / 2)  # of two processes, the other starts anew
-    with pytest.raises(BadInput, match="find different steps there; choose an --output that all of them see"):
+    with fails(Mismatch, tmp_path, "--output"):
         trainer(tmp_path)

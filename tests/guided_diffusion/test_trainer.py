@@ -19,7 +19,9 @@ from guided_diffusion.engine.train_step import micro_batches
 from guided_diffusion.engine.trainer import Evaluation, Trainer
 from guided_diffusion.unet import UNet, UNetConfig
 from tests.helpers.adversarial import FOUR, Toy, batch, measured, trainer
+from tests.helpers.failing import fails
 from tests.helpers.left import TIMING, lines, same, state
+from tests.helpers.seeded import seeded
 
 
 def test_the_toy_trains_both_players_and_nothing_else(tmp_path: Path) -> None:
@@ -84,7 +86,7 @@ def test_a_loss_that_is_not_finite_stops_with_a_sentence_and_keeps_the_saved_sta
     trainer(tmp_path / "good", replace(config, steps=2)).run()
     module = Toy()
     run = trainer(tmp_path / "bad", config, module=module, batches=poisoned)
-    with pytest.raises(BadInput, match=r"step 3: the loss network/fit is not finite; .*learning_rate than 0\.01"):
+    with fails(BadInput, "step 3", "network/fit", "train.learning_rate", "0.01"):
         run.run()
     good, bad = state(tmp_path / "good"), state(tmp_path / "bad")
     assert bad["step"] == 2 and same(good["weights"], bad["weights"]) and same(good["emas"], bad["emas"])
@@ -120,7 +122,7 @@ class Cliff(Toy):
 def test_a_gradient_that_is_not_finite_stops_before_it_does_harm(tmp_path: Path) -> None:
     module = Cliff()
     before = {name: value.clone() for name, value in module.state_dict().items()}
-    with pytest.raises(BadInput, match="step 0: the gradient of network is not finite"):
+    with fails(BadInput, "step 0", "gradient of network"):
         trainer(tmp_path, module=module).run()
     assert same(before, module.state_dict()) and not (tmp_path / "state.pt").exists()
 
@@ -129,7 +131,7 @@ def test_in_fp16_an_overflow_lowers_the_scale_until_that_cannot_help(tmp_path: P
     module = Cliff()
     before = {name: value.clone() for name, value in module.network.state_dict().items()}
     run = trainer(tmp_path, replace(FOUR, steps=40, precision="fp16"), module=module)
-    with pytest.raises(BadInput, match="step 16: the gradient of network is not finite"):
+    with fails(BadInput, "step 16", "gradient of network"):
         run.run()
     assert run.update.scaler.get_scale() == 1 and same(before, module.network.state_dict())
     log = lines(tmp_path)
@@ -137,7 +139,7 @@ def test_in_fp16_an_overflow_lowers_the_scale_until_that_cannot_help(tmp_path: P
 
 
 def test_what_is_averaged_must_be_what_is_trained(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="a part of what is trained"):
+    with fails(ValueError, "averaged"):
         trainer(tmp_path, averaged=Toy().network)
     trainer(tmp_path, module=(module := Toy()), averaged=module).run()
     assert state(tmp_path)["emas"]["0.9"]["weights"].keys() == module.state_dict().keys()
@@ -149,7 +151,7 @@ def test_objectives_that_are_empty_or_overlap_are_a_bug(tmp_path: Path, share: A
         def objectives(self) -> dict[str, list[nn.Parameter]]:
             return super().objectives() | {"judge": share(self)}
 
-    with pytest.raises(ValueError, match="must each have parameters, all of their own"):
+    with fails(ValueError, "network", "judge", "parameters"):
         trainer(tmp_path, module=Wrong())
 
 
@@ -158,7 +160,7 @@ def test_terms_of_no_objective_are_a_bug(tmp_path: Path) -> None:
         def objectives(self) -> dict[str, list[nn.Parameter]]:
             return {"network": list(self.network.parameters())}
 
-    with pytest.raises(ValueError, match=r"losses for \['judge', 'network'\], but objectives \['network'\]"):
+    with fails(ValueError, "['judge', 'network']", "['network']"):
         trainer(tmp_path, module=Wrong()).run()
 
 
@@ -228,8 +230,9 @@ class Drawing(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        torch.manual_seed(0)
-        self.network = UNet(UNetConfig(16, 3, 3, 32, (1, 1), res_blocks=1, attention_resolutions=(), head_channels=32))
+        config = UNetConfig(16, 3, 3, 32, (1, 1), res_blocks=1, attention_resolutions=(), head_channels=32)
+        with seeded():
+            self.network = UNet(config)
 
     def objectives(self) -> dict[str, list[nn.Parameter]]:
         return {"network": list(self.parameters())}

@@ -17,6 +17,7 @@ from torch import Generator, Tensor, nn
 from torch.func import functional_call
 
 from guided_diffusion.engine.trainer import Evaluation, TrainConfig, Trainer
+from tests.helpers.seeded import seeded
 
 FOUR = TrainConfig(
     steps=4, batch=4, learning_rate=0.01, ema=(0.9,), weight_decay=0.1, log_every=1, save_every=100, evaluate_every=100
@@ -29,10 +30,10 @@ class Toy(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        torch.manual_seed(3)
-        self.network = nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Dropout(0.2), nn.Linear(8, 2))
-        self.judge = nn.Linear(2, 1)
-        self.fixed = nn.Linear(2, 2)
+        with seeded(3):
+            self.network = nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Dropout(0.2), nn.Linear(8, 2))
+            self.judge = nn.Linear(2, 1)
+            self.fixed = nn.Linear(2, 2)
 
     def objectives(self) -> dict[str, list[nn.Parameter]]:
         return {"network": list(self.network.parameters()), "judge": list(self.judge.parameters())}

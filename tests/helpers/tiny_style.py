@@ -16,6 +16,7 @@ from systems import registry
 from systems.autoencoder import Autoencoder, AutoencoderConfig
 from systems.components import Component, Components
 from systems.style import LipMotion, Renderer, RendererConfig, StyleSystem
+from tests.helpers.seeded import seeded
 from tests.helpers.tiny_motion import CONFIG as MOTION
 from tests.helpers.tiny_motion import space
 from tests.helpers.toy import talking
@@ -62,9 +63,9 @@ def filled(module: M) -> M:
     return module.eval().requires_grad_(False)
 
 
+@seeded()
 def system(*, random: bool = True, config: RendererConfig = CONFIG) -> StyleSystem:
     """Ready to sample; random: with weights of the formula instead of those that training starts from."""
-    torch.manual_seed(0)
     found = parts()
     renderer = Renderer(found.fitted(config))
     return registry.assemble("style", filled(renderer) if random else renderer, found)  # type: ignore[return-value]

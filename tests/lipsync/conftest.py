@@ -13,6 +13,7 @@ from guided_diffusion.unet import UNetConfig
 from systems import registry
 from systems.diff2lip import Diff2LipConfig
 from systems.sound import SoundConfig
+from tests.helpers.seeded import seeded
 from tests.helpers.talking_head import talking, tone
 from video import write_video
 
@@ -34,9 +35,9 @@ def no_cache_of_the_user(tmp_path, monkeypatch):
 
 
 @pytest.fixture(scope="session")
+@seeded()
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Diff2Lip of 32 px whose weights are random everywhere, so that its mouth depends on all it is given."""
-    torch.manual_seed(0)
     model = registry.build("diff2lip", TINY)
     for parameter in model.parameters():
         if parameter.ndim > 1 and not parameter.any():

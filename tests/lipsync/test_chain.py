@@ -24,6 +24,7 @@ from lipsync.settings import Settings
 from systems import registry
 from systems.system import AutoregressiveState
 from tests.helpers.prepared import prepared
+from tests.helpers.seeded import seeded
 from tests.helpers.tiny_syncdiff import PAPER
 from video import probe
 
@@ -33,9 +34,9 @@ SETTINGS = Settings(
 
 
 @pytest.fixture(scope="module")
+@seeded()
 def speaking(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A SyncDiff of 32 px that hears by AV-HuBERT, its weights random everywhere."""
-    torch.manual_seed(0)
     model = registry.build("syncdiff", PAPER)
     for parameter in model.parameters():
         if parameter.ndim > 1 and not parameter.any():

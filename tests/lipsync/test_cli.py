@@ -18,6 +18,7 @@ from lipsync.cli.flags import parser, settings
 from lipsync.cli.legacy_flags import unused
 from lipsync.cli.main import generate
 from lipsync.settings import Settings
+from tests.helpers.failing import check_error
 from tests.helpers.talking_head import talking
 from video import probe, write_video
 
@@ -67,10 +68,10 @@ def run(files, capsys, *extra, **changes):
         ("text renamed", {"video": "text.mp4"}, 2, "text.mp4"),
         ("cut in half", {"video": "half.mp4"}, 2, "half.mp4"),
         ("text as sound", {"audio": "text.mp4"}, 2, "text.mp4"),
-        ("silent video as sound", {"audio": "wall.mp4"}, 2, "sound"),
-        ("no face anywhere", {"video": "wall.mp4"}, 3, "no face"),
+        ("silent video as sound", {"audio": "wall.mp4"}, 2, "wall.mp4"),
+        ("no face anywhere", {"video": "wall.mp4"}, 3, "wall.mp4"),
         ("output in a file", {"output": "file/result.mp4"}, 2, "result.mp4"),
-        ("output is a folder", {"output": "."}, 2, "folder"),
+        ("output is a folder", {"output": "."}, 2, "--output"),
         ("unknown container", {"output": "result.xyz"}, 2, ".mp4"),
         ("missing checkpoint", {"model": "absent.safetensors"}, 2, "--model_path"),
         ("a random pickle", {"model": "pickle.pt"}, 2, "nothing in it was run"),
@@ -81,16 +82,16 @@ def run(files, capsys, *extra, **changes):
 def test_bad_input(files, capsys, what, changes, code, words):
     before = set(files["here"].rglob("*"))
     got, said = run(files, capsys, **{name: files["here"] / value for name, value in changes.items()})
-    assert (got, words in said) == (code, True), f"{what}: {got} {said}"
-    sentence = [line for line in said.splitlines() if line.startswith("error: ")]
-    assert len(sentence) == 1 and "Traceback" not in said
+    assert got == code, f"{what}: {got} {said}"
+    check_error(said, words)
     assert set(files["here"].rglob("*")) == before
     assert not Path("/tmp/lipsync-bomb").exists()
 
 
 def test_the_input_is_never_overwritten(files, capsys):
     code, said = run(files, capsys, output=files["video"])
-    assert code == 2 and "input itself" in said
+    assert code == 2
+    check_error(said, "--output", "--video")
 
 
 def test_an_existing_result_survives_a_failure(files, capsys):
@@ -112,9 +113,9 @@ def test_a_face_in_half_the_frames(files, capsys, tmp_path):
     ("args", "code", "words"),
     [
         (["--codec", "ffv1"], 2, ".mkv"),
-        (["--patch"], 2, "transparency"),
-        (["--patch", "--compare"], 2, "choose one"),
-        (["--face", "person.mp4"], 2, "passed with --video"),
+        (["--patch"], 2, "--codec"),
+        (["--patch", "--compare"], 2, "--compare, --debug_mask and --patch"),
+        (["--face", "person.mp4"], 2, "--face person.mp4"),
         (["--face", "index:7"], 3, "--list_faces"),
         (["--preview", "0.5"], 2, ".png"),
         (["--list-faces"], 2, ".png"),
@@ -125,13 +126,15 @@ def test_a_face_in_half_the_frames(files, capsys, tmp_path):
 )
 def test_flags_that_cannot_be_used_say_why(files, capsys, args, code, words):
     got, said = run(files, capsys, *args)
-    assert (got, words in said, len(said.splitlines())) == (code, True, 1), said
+    assert got == code, said
+    check_error(said, words)
     assert not files["output"].exists()
 
 
 def test_without_words_there_is_nothing_to_say(files, capsys):
     code = generate(["--video", str(files["video"]), "--output", str(files["output"])])
-    assert code == 2 and "--audio" in capsys.readouterr().err
+    assert code == 2
+    check_error(capsys.readouterr().err, "--audio")
 
 
 BAD_USAGE = [

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from audio import Waveform
-from core.errors import BadInput
+from core.errors import NoData, NotFound
 from evaluation.cli import main
 from evaluation.commands.clips import lag, write_list
+from tests.helpers.failing import fails
 from tests.helpers.talking_head import talking, tone
 from video import Mono, write_video
 
@@ -53,7 +54,7 @@ def test_a_row_for_every_video_and_why_others_have_none(checkpoint, folder, tmp_
 
 
 def test_a_folder_without_videos_is_refused(tmp_path) -> None:
-    for place, said in ((tmp_path, "holds no video"), (tmp_path / "none", "is no folder")):
-        with pytest.raises(BadInput, match=said):
+    for place, kind in ((tmp_path, NoData), (tmp_path / "none", NotFound)):
+        with fails(kind, place):
             write_list(tmp_path / "list.csv", place, None)
     assert not list(tmp_path.iterdir())

@@ -10,13 +10,14 @@ import pytest
 import torch
 from test_chain import SETTINGS, speaking  # noqa: F401, a fixture
 
-from core.errors import BadInput
+from core.errors import BadInput, Mismatch
 from guided_diffusion.engine.distributed import Group
 from lipsync.jobs.job import Job
 from lipsync.jobs.runner import JobRunner, dub
 from lipsync.pipeline import LipSyncPipeline
 from lipsync.rendering.lockstep import LockstepBatcher, Slot, slot_in_list, slots
 from lipsync.rendering.renderer import Synthesizer
+from tests.helpers.failing import fails
 from tests.helpers.prepared import prepared
 from video import read_frames
 
@@ -64,7 +65,7 @@ def test_nothing_to_do_ends() -> None:
 def test_a_lane_that_fails_ends_the_others() -> None:
     closed = []
 
-    def fails(ask) -> None:  # type: ignore[no-untyped-def]
+    def breaks(ask) -> None:  # type: ignore[no-untyped-def]
         ask(1)
         raise BadInput("one of the videos broke off")
 
@@ -75,8 +76,8 @@ def test_a_lane_that_fails_ends_the_others() -> None:
         finally:
             closed.append(True)
 
-    with pytest.raises(BadInput, match="broke off"):
-        LockstepBatcher(doubled).run({0: [goes_on], 1: [fails], 2: [goes_on]})
+    with fails(BadInput, "videos"):
+        LockstepBatcher(doubled).run({0: [goes_on], 1: [breaks], 2: [goes_on]})
     assert closed == [True, True]
 
 
@@ -98,7 +99,7 @@ def test_a_lane_that_gets_no_answer_may_go_on_and_so_do_the_others() -> None:
         return {place: BadInput("no picture") if question == 1 else 2 * question for place, question in asked.items()}
 
     def careful(ask) -> None:  # type: ignore[no-untyped-def]
-        with pytest.raises(BadInput, match="no picture"):
+        with fails(BadInput, "no picture"):
             ask(1)
         heard.append(ask(3))
 
@@ -189,6 +190,6 @@ def test_a_network_that_gives_no_picture_leaves_no_result(
     pipeline = LipSyncPipeline(speaking, replace(SETTINGS, batch=4, length="audio"))
     nothing = lambda spoken, _: torch.zeros(len(spoken), dtype=torch.bool)  # noqa: E731
     monkeypatch.setattr("lipsync.rendering.renderer.is_picture", nothing)
-    with pytest.raises(BadInput, match="gives no picture"):
+    with fails(Mismatch, "tiny.safetensors", "--model_path"):
         dub(pipeline, Job(folder / "person.mp4", folder / "words.wav", tmp_path / "out" / "result.mp4"))
     assert list((tmp_path / "out").iterdir()) == []

@@ -98,7 +98,7 @@ def alone(flags, data, tmp_path_factory):
     """What one process makes of the list."""
     out = tmp_path_factory.mktemp("alone")
     codes, said = run([*flags, "--filelist", data / "list.csv", "--sample_path", out, "--no_cache"])
-    assert codes == [5] and "2 of 6 failed" in said
+    assert codes == [5] and "2 of 6" in said
     return out
 
 
@@ -117,7 +117,7 @@ def test_three_processes_make_what_one_makes(flags, data, alone, tmp_path):
         [*flags, "--filelist", data / "list.csv", "--sample_path", tmp_path / "out", "--cache_dir", tmp_path / "cache"],
         size=3, notes=tmp_path / "notes",
     )  # fmt: skip
-    assert codes == [5, 0, 0] and "2 of 6 failed" in said and "Traceback" not in said
+    assert codes == [5, 0, 0] and "2 of 6" in said and "Traceback" not in said
     assert_same_results(tmp_path / "out", alone)
     assert noted(tmp_path / "notes", "search") == [(0, 9), (0, 12)]
 
@@ -129,7 +129,7 @@ def test_so_do_three_under_mpiexec(flags, data, alone, tmp_path):
     done = subprocess.run(
         list(map(str, command)), env=environment(**MPI), capture_output=True, text=True, timeout=300, check=False
     )
-    assert done.returncode == 5 and "2 of 6 failed" in done.stderr
+    assert done.returncode == 5 and "2 of 6" in done.stderr
     assert_same_results(tmp_path / "out", alone)
 
 
@@ -141,7 +141,7 @@ def test_a_bug_in_a_row_leaves_no_process_waiting(flags, data, alone, tmp_path):
         list(map(str, command)), env=environment(**MPI, BUG_AT="anna.mp4"), capture_output=True, text=True, timeout=120,
         check=False,
     )  # fmt: skip
-    assert done.returncode == 5 and "4 of 6 failed" in done.stderr and "Traceback" not in done.stderr
+    assert done.returncode == 5 and "4 of 6" in done.stderr and "Traceback" not in done.stderr
     assert "ZeroDivisionError" in (tmp_path / "out" / "list.report.log").read_text()
     for name in ("bert_one.mp4", "bert_two.mp4"):
         assert np.array_equal(frames(tmp_path / "out" / name), frames(alone / name))

@@ -19,6 +19,7 @@ from lipsync.pipeline import LipSyncPipeline
 from lipsync.rendering.render_job import STAGES, RenderJob
 from lipsync.rendering.renderer import Synthesizer
 from lipsync.settings import Settings
+from tests.helpers.failing import fails
 from tests.helpers.prepared import prepared
 
 SETTINGS = Settings(box=(20, 110, 90, 180), device="cpu", precision="fp32", batch=8, cache=None)
@@ -99,7 +100,7 @@ def test_the_video_that_breaks_off_ends_it(
         raise BadInput("damaged after 0.0 s")
 
     monkeypatch.setattr("lipsync.planning.timeline.Plan.read", torn)
-    with pytest.raises(BadInput, match="damaged after"):
+    with fails(BadInput, "0.0 s"):
         dub(pipeline, job)
     assert list(job.output.parent.iterdir()) == []
 

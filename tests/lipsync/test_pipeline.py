@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from audio import read_sound
-from core.errors import BadInput, NoFace
+from core.errors import BadValue, Mismatch, NoFace
 from face_detection import Box, FaceTrack
 from lipsync.jobs.job import Job
 from lipsync.jobs.runner import dub
@@ -19,6 +19,7 @@ from lipsync.planning.references import References
 from lipsync.planning.timeline import Plan
 from lipsync.planning.turns import SpeakerTurn
 from lipsync.settings import Settings
+from tests.helpers.failing import fails
 from tests.helpers.prepared import prepared, selector
 from tests.helpers.talking_head import PORTRAIT, picture, talking, tone
 from video import SEGMENT, join, probe, read_frames, write_video
@@ -115,7 +116,7 @@ def test_frames_without_a_face_pass_untouched_and_are_reported(pipeline, folder,
     assert report.missing == [(10, 29)] and report.edited == 20
     assert np.array_equal(after[10:30], before[10:30])
     assert (after[:10] != before[:10]).any() and (after[30:] != before[30:]).any()
-    with pytest.raises(NoFace, match="10-29"):
+    with fails(NoFace, "gap.mp4", "10-29"):
         spoken(pipeline, video, folder / "words.wav", length="video", on_no_face="error")
 
 
@@ -128,7 +129,7 @@ def test_only_the_edit_from_start_to_end_is_touched(pipeline, folder):
     assert np.flatnonzero(changed).tolist() == list(range(5, 13)) and report.edited == 8
     whole, _, _ = spoken(pipeline, folder / "person.mp4", folder / "words.wav", length="video")
     assert np.array_equal(after[5:13], whole[5:13])
-    with pytest.raises(BadInput, match="--start"):
+    with fails(BadValue, "--start"):
         spoken(pipeline, folder / "person.mp4", folder / "words.wav", start=3.0)
 
 
@@ -202,7 +203,7 @@ def test_pads_make_the_cut_larger(pipeline, folder):
     plain = selector(pipeline, info).track("largest", 0, 20)
     padded = selector(pipeline.adjusted(pads=(1.0, 10.0, 3.0, 4.0)), info).track("largest", 0, 20)
     assert np.allclose(padded.boxes - plain.boxes, [-3, -1, 4, 10], atol=1e-3)
-    with pytest.raises(BadInput, match="--pads"):
+    with fails(BadValue, "--pads"):
         selector(pipeline.adjusted(pads=(-90.0, -90.0, 0.0, 0.0)), info).track("largest", 0, 20)
 
 
@@ -238,14 +239,14 @@ def test_the_mouth_in_silence(pipeline, folder, tmp_path, silence):
 @pytest.mark.slow
 def test_no_picture_is_never_written(pipeline, folder, tmp_path, monkeypatch):
     monkeypatch.setattr(pipeline.models.synthesizer, "sampler", lambda clips: clips.faces * float("nan"))
-    with pytest.raises(BadInput, match="gives no picture"):
+    with fails(Mismatch, "tiny.safetensors", "--model_path"):
         dub(pipeline, Job(folder / "person.mp4", folder / "words.wav", tmp_path / "out.mp4"))
     assert not any(tmp_path.iterdir())
 
 
 def test_settings_of_the_loaded_model_cannot_be_adjusted(pipeline):
     assert pipeline.adjusted(seed=7, length="video").models is pipeline.models
-    with pytest.raises(ValueError, match="seed"):
+    with fails(ValueError, "seed"):
         pipeline.adjusted(seed=8)
 
 

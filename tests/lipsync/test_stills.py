@@ -5,12 +5,13 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from core.errors import BadInput, NoFace
+from core.errors import BadValue, NoFace
 from lipsync.inspect.dry_run import estimate
 from lipsync.inspect.preview import contact_sheet, preview
 from lipsync.jobs.job import Job
 from lipsync.pipeline import LipSyncPipeline
 from lipsync.settings import Settings
+from tests.helpers.failing import fails
 from tests.helpers.prepared import prepared
 from tests.helpers.talking_head import picture, talking
 from video import probe, read_frames, write_video
@@ -28,7 +29,7 @@ def test_a_preview_is_a_moment_of_the_result(checkpoint, folder, tmp_path):
     assert np.array_equal(still[:, :256], before)
     assert np.abs(still[:, 256:].astype(int) - whole).max() <= 2 and (still[:, 256:] != before).any()
     for moment in (1.01, -1.0):
-        with pytest.raises(BadInput, match="--preview"):
+        with fails(BadValue, "--preview"):
             preview(checkpoint, SETTINGS, job, moment)
 
 
@@ -40,7 +41,7 @@ def test_the_contact_sheet_shows_who_is_there_when(tmp_path):
     assert lines == ["index:0  0:00.0-0:00.8, 0:01.6-0:02.4"]
     assert sheet.dtype == np.uint8 and sheet.shape[0] > 100 and len(np.unique(sheet)) > 50
     write_video(video, (np.full((96, 96, 3), 90, np.uint8) for _ in range(5)), Fraction(25))
-    with pytest.raises(NoFace, match="no face"):
+    with fails(NoFace, "clip.mp4"):
         contact_sheet(video, SETTINGS)
 
 

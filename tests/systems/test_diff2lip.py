@@ -10,6 +10,7 @@ from dataset import ClipBatch, stack, window
 from guided_diffusion.diffusion import DiffusionConfig
 from scripts.formula import fill
 from systems.diff2lip import Diff2Lip, Diff2LipConfig
+from tests.helpers.failing import fails
 from tests.helpers.tiny import OURS, PAPER, UNET
 from tests.helpers.toy import talking
 
@@ -101,15 +102,15 @@ def test_hide_is_the_share_of_rows_hidden(hide: float, first: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "says"),
+    ("changes", "named"),
     [
-        ({"mask_ratio": 0.0}, "mask_ratio must lie in"),
-        ({"mask_ratio": 1.0}, "mask_ratio must lie in"),
+        ({"mask_ratio": 0.0}, "mask_ratio"),
+        ({"mask_ratio": 1.0}, "mask_ratio"),
         ({"unet": replace(UNET, in_channels=6)}, "9 channels in"),
         ({"unet": replace(UNET, out_channels=3)}, "6 out"),
         ({"diffusion": DiffusionConfig(learn_variance=False)}, "3 out"),
     ],
 )
-def test_an_impossible_config_is_refused(changes: dict[str, object], says: str) -> None:
-    with pytest.raises(ValueError, match=says):
+def test_an_impossible_config_is_refused(changes: dict[str, object], named: str) -> None:
+    with fails(ValueError, named):
         replace(PAPER, **changes)  # type: ignore[arg-type]

@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from core.errors import BadInput
+from core.errors import Mismatch, NotFound, Unreadable
 from dataset import to_network
 from systems.autoencoder.published import TINY, KlAutoencoder, TinyAutoencoder, _tiny_decoder, _tiny_encoder
 from systems.registry import load_autoencoder
+from tests.helpers.failing import fails
+from tests.helpers.seeded import seeded
 from tests.helpers.toy import talking
 
 SHARED = Path(__file__).parents[3] / "shared" / "weights"
@@ -18,9 +20,9 @@ DIFFUSERS = importlib.util.find_spec("diffusers") is not None
 
 
 @pytest.fixture
+@seeded()
 def tiny(tmp_path: Path) -> Path:
     """TAEF2 with random weights."""
-    torch.manual_seed(0)
     for name, part in zip(TINY, (_tiny_encoder(), _tiny_decoder()), strict=True):
         torch.save(part.state_dict(), tmp_path / name)
     return tmp_path
@@ -39,19 +41,19 @@ def test_weights_that_do_not_fit_are_refused(tiny: Path) -> None:
     weights = torch.load(tiny / TINY[1], weights_only=True)
     del weights["1.bias"]
     torch.save(weights, tiny / TINY[1])
-    with pytest.raises(BadInput, match=r"taef2_decoder.pth: lacks 1.bias"):
+    with fails(Mismatch, "taef2_decoder.pth", "1.bias"):
         load_autoencoder(tiny)
 
 
 def test_an_empty_folder_is_none(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="holds no autoencoder; put taef2_encoder"):
+    with fails(NotFound, tmp_path, "taef2_encoder.pth"):
         load_autoencoder(tmp_path)
 
 
 @pytest.mark.skipif(DIFFUSERS, reason="diffusers is there")
 def test_without_diffusers_its_autoencoder_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(BadInput, match="needs diffusers; pip install diffusers"):
+    with fails(NotFound, "pip install diffusers"):
         load_autoencoder(tmp_path)
 
 
@@ -68,10 +70,10 @@ def test_a_folder_of_diffusers_is_an_autoencoder(tmp_path: Path) -> None:
     assert found.encode(faces).shape == (2, 4, 16, 16) and found.decode(found.encode(faces)).shape == faces.shape
     config = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(config | {"latent_channels": 3}))
-    with pytest.raises(BadInput, match="has shape"):
+    with fails(Mismatch, "diffusion_pytorch_model.safetensors", "weight"):
         load_autoencoder(tmp_path)
     (tmp_path / "config.json").write_text("[")
-    with pytest.raises(BadInput, match="not readable"):
+    with fails(Unreadable, "config.json"):
         load_autoencoder(tmp_path)
 
 

@@ -10,10 +10,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from core.errors import BadInput
+from core.errors import BadInput, BadValue, Mismatch, Unreadable
 from guided_diffusion.engine.checkpoint import load_checkpoint, load_state
 from guided_diffusion.engine.config import to_dict
 from systems import registry
+from tests.helpers.failing import fails
 
 
 def saved(path: Path, system: str, config: str) -> Path:
@@ -59,7 +60,7 @@ def test_impossible_sizes_are_refused_at_once(tmp_path: Path, name: str) -> None
         node[leaf] = value
     path = saved(tmp_path / "a.safetensors", system, json.dumps(config))
     begin = time.process_time()
-    with pytest.raises(BadInput, match=r"a\.safetensors"):
+    with fails((BadInput, BadValue, Mismatch, Unreadable), "a.safetensors"):
         registry.load(path)
     assert time.process_time() - begin < 5  # one on a machine that has nothing else to do
 
@@ -69,7 +70,7 @@ NONE = ("[]", "NaN", "3", '"x"', "null", "[" * 100_000, "{", '{"unet": []}', '{"
 
 @pytest.mark.parametrize("text", NONE)
 def test_what_is_no_config_is_refused(tmp_path: Path, text: str) -> None:
-    with pytest.raises(BadInput, match=r"a\.safetensors"):
+    with fails((BadValue, Unreadable), "a.safetensors"):
         registry.load(saved(tmp_path / "a.safetensors", "diff2lip", text))
 
 
@@ -79,7 +80,7 @@ def test_a_file_that_inflates_is_refused_by_its_header(tmp_path: Path) -> None:
         file.writestr("archive/data.pkl", b"\0" * 10**8)
     for load in (load_checkpoint, lambda path: load_state(path, str(path))):
         begin = time.process_time()
-        with pytest.raises(BadInput, match="become"):
+        with fails(Unreadable, "bomb.pt"):
             load(path)
         assert time.process_time() - begin < 2
 

@@ -14,6 +14,8 @@ from systems import validation
 from systems.syncdiff import PoseConfig, SyncDiff, SyncDiffConfig, SyncDiffNetwork
 from systems.syncdiff.pose_bottleneck import PoseBottleneck
 from systems.system import AutoregressiveState, FaceSampler
+from tests.helpers.failing import fails
+from tests.helpers.seeded import seeded
 from tests.helpers.tiny_syncdiff import MEL, PAPER, heard
 
 STEADY = replace(PAPER, unet=MEL.unet, diffusion=MEL.diffusion)  # an x0 made from eps multiplies errors of rounding
@@ -81,8 +83,8 @@ def test_everything_that_it_may_see_matters(config: SyncDiffConfig, kind: str) -
 
 
 @pytest.mark.parametrize("width", [1, 4, 24])
+@seeded()
 def test_a_bottleneck_lets_so_many_numbers_pass_and_no_more(width: int) -> None:
-    torch.manual_seed(0)
     bottleneck = PoseBottleneck(PoseConfig(width=width, widths=(32, 32)), 128)
     torch.nn.init.normal_(bottleneck.head[1].weight)
     poses = noise(5)[:, None]
@@ -122,7 +124,7 @@ def test_a_history_is_the_frames_before_in_their_order() -> None:
         parts.append(speaker(batch.frame(k, state.before)))
         state.advance(parts[-1])
     assert torch.equal(torch.cat(parts, dim=1), speaker(batch))
-    with pytest.raises(ValueError, match="a history of more than 1 frame needs a bottleneck"):
+    with fails(ValueError, "history", "bottleneck"):
         PoseConfig("full", history=2)
 
 
@@ -193,24 +195,24 @@ def test_progress_is_measured_as_for_any_system() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "says"),
+    ("changes", "named"),
     [
-        ({"mask_ratio": 0.0}, "mask_ratio must lie in"),
-        ({"unet": replace(PAPER.unet, in_channels=6)}, "in_channels is 9 here"),
+        ({"mask_ratio": 0.0}, "mask_ratio"),
+        ({"unet": replace(PAPER.unet, in_channels=6)}, "in_channels is 9"),
         ({"unet": replace(PAPER.unet, context_channels=32)}, "context_channels 0"),
         ({"unet": replace(PAPER.unet, out_channels=3)}, "out_channels 6"),
-        ({"frozen": 4}, "of 3 layers 4 cannot be frozen"),
-        ({"audio_tokens": 9}, "9 tokens cannot be the middle of 8 rows"),
+        ({"frozen": 4}, "3 layers"),
+        ({"audio_tokens": 9}, "9 tokens"),
     ],
 )
-def test_an_impossible_config_is_refused(changes: dict[str, object], says: str) -> None:
-    with pytest.raises(ValueError, match=says):
+def test_an_impossible_config_is_refused(changes: dict[str, object], named: str) -> None:
+    with fails(ValueError, named):
         replace(PAPER, **changes)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="at least 1 number"):
+    with fails(ValueError, "bottleneck", "number"):
         PoseConfig(width=0)
 
 
 def test_a_batch_without_what_it_hears_is_refused() -> None:
     batch = clips(PAPER)
-    with pytest.raises(ValueError, match="AV-HuBERT hears 8 rows"):
+    with fails(ValueError, "AV-HuBERT", "8 rows"):
         SyncDiff(SyncDiffNetwork(PAPER)).conditions(replace(batch, audio={}), noise())

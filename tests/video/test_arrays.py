@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from core.npz import check_arrays
+from tests.helpers.failing import fails
 
 
 def test_honest_arrays_pass(tmp_path: Path) -> None:
@@ -23,5 +24,5 @@ def test_a_declared_size_that_is_not_there_is_refused(tmp_path: Path, shape: str
     header = data[10:128].replace(b"(4,)", shape.encode())
     with zipfile.ZipFile(tmp_path / "a.npz", "w") as file:
         file.writestr("a.npy", data[:8] + len(header).to_bytes(2, "little") + header + data[128:])
-    with pytest.raises(ValueError, match=r"a\.npy is said"):
+    with fails(ValueError, "a.npy"):
         check_arrays(tmp_path / "a.npz")

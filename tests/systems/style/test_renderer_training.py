@@ -8,12 +8,13 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
-from core.errors import BadInput
+from core.errors import BadValue, Mismatch, NotFound
 from dataset import ClipBatch, save_clip, stack, window
 from systems.objective import Judges
 from systems.registry import load_system
 from systems.style import RendererObjective, RendererTraining, StyleSystem
 from systems.training import train
+from tests.helpers.failing import fails
 from tests.helpers.tiny_style import CONFIG, SHORT, same_state, save, system
 from tests.helpers.toy import talking
 
@@ -117,16 +118,16 @@ def test_what_cannot_be_is_one_sentence(data: Path, tmp_path: Path) -> None:
     def begin(name: str, parts: Path | None, *more: str) -> None:
         train(name, data, tmp_path / "run", components=parts, settings=[*SHORT, *SMALL, *more], device="cpu")
 
-    with pytest.raises(BadInput, match="needs stage 1: train it"):
+    with fails(BadValue, "motion.safetensors", "--components"):
         begin("style-small", None)
-    with pytest.raises(BadInput, match="lacks stage 1"):
+    with fails(NotFound, "motion.safetensors", "train.py --system motion"):
         begin("style-small", tmp_path)
-    with pytest.raises(BadInput, match="has no components; leave the flag out"):
+    with fails(Mismatch, "--components"):
         train("diff2lip-small", data, tmp_path / "run", components=tmp_path, settings=SHORT, device="cpu")
     (parts := tmp_path / "parts").mkdir()
     save(parts)
-    with pytest.raises(BadInput, match="made for faces of 32 px, the network for 64"):
+    with fails(Mismatch, "autoencoder.safetensors", 32, 64):
         begin("style-small", parts, "model.unet.image_size=64")
-    with pytest.raises(ValueError, match="0 or more"):
+    with fails(ValueError, "weight"):
         replace(ALL, motion=-1.0)
     assert not (tmp_path / "run").exists()
