@@ -99,7 +99,7 @@ class Windows:
         self.usable = np.array([i for i, _, _ in known])
         self.weights = balanced([speaker for _, speaker, _ in known], [frames for *_, frames in known], config.balance)
         self._left_out: set[int] = set()
-        self._shards = self._by_shard() if isinstance(clips, ShardClips) else []
+        self._shards = self._by_shard(clips) if isinstance(clips, ShardClips) else []
 
     def __getitem__(self, step: int) -> ClipBatch:
         """Raises BadInput if clip after clip is broken."""
@@ -112,9 +112,9 @@ class Windows:
             numbers += [number] * len(drawn)
         return replace(stack(windows), clip=torch.tensor(numbers))
 
-    def _by_shard(self) -> list[NDArray[np.int64]]:
+    def _by_shard(self, clips: ShardClips) -> list[NDArray[np.int64]]:
         """For each shard the places in `usable` of its clips; those without any are passed over."""
-        ends = [shard.stop for shard in self.clips.shards]  # type: ignore[attr-defined]
+        ends = [shard.stop for shard in clips.shards]
         cuts = np.searchsorted(self.usable, ends).tolist()
         return [np.arange(start, stop) for start, stop in pairwise([0, *cuts]) if stop > start]
 

@@ -13,11 +13,11 @@ from dataset import Footage, to_network
 from dataset.corpus import sound_of
 from lipsync.motion.style_reference import FPS, stretches
 from systems import registry
-from systems.stage1 import Stage1
+from systems.stage1 import LEAST, Stage1, StyleReference
 from systems.style import LipMotion, labelled
 from systems.style.labels import LabelledClip
-from systems.style.motion import LEAST, StyleReference
 from systems.style.motion_progress import hearing
+from systems.system import System
 
 
 class LabelledClips:
@@ -70,7 +70,7 @@ class Lips:
         count = int(max(Fraction(sound.mel.seconds), frames.stop / rate) * FPS) + 2
         reference, (_, own) = self.reference(clip), self._seen(clip)
         heard = self.model.hear(sound, [range(count)])(0, count)
-        made: Tensor = self.model.predictor.predict(heard, reference, rest=own.mean(dim=0))  # [t, d] at 25 a second
+        made = self.model.predictor.predict(heard, reference, rest=own.mean(dim=0))  # [t, d] at 25 a second
         places = torch.tensor(frames, device=self.device) * float(FPS / rate)
         low = places.long()
         return made[low].lerp(made[low + 1], (places - low)[:, None])
@@ -95,7 +95,7 @@ class Lips:
         return self._known[id(clip)]
 
 
-def lips_of(checkpoint: Path, system: Any, clips: Sequence[Footage], device: torch.device) -> Lips | None:
+def lips_of(checkpoint: Path, system: System[Any], clips: Sequence[Footage], device: torch.device) -> Lips | None:
     """For a system and its file or folder; None for one that is told nothing."""
     if not system.needs.motion:
         return None

@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from dataset import Clip, ClipBatch, Needs, stack, window
 from guided_diffusion.engine.device import resolve_precision, store_weights
 from guided_diffusion.samplers import SampleConfig
-from systems.system import FaceSampler
+from systems.system import FaceSampler, System
 
 SPLITS = ("seen", "test")
 T = TypeVar("T")
 
 
 def face_sampler(
-    system: Any, device: torch.device, precision: str = "auto", sampling: SampleConfig | None = None
+    system: System[Any], device: torch.device, precision: str = "auto", sampling: SampleConfig | None = None
 ) -> FaceSampler[Any]:
     """Who makes faces by a system, which is moved to the device; sampling: else as the system itself says."""
     chosen = resolve_precision(precision, device)

@@ -140,7 +140,8 @@ class ResBlock(nn.Module):
             h = self.out_layers[1:](h)
         else:
             h = self.out_layers(h + bias)
-        return self.skip_connection(x) + h  # type: ignore[no-any-return]
+        output: Tensor = self.skip_connection(x) + h
+        return output
 
     def _fused(self, x: Tensor, embedding: Tensor, modulation: Tensor | None) -> Tensor:
         """The same, all that lies between two convolutions in one pass.  Factors are float32 [b, channels]."""

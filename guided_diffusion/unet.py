@@ -188,7 +188,8 @@ class UNet(nn.Module):
 
         def run(embedding: Tensor, context: Tensor | None, modulation: Tensor | None, *inputs: Tensor) -> Tensor:
             x = torch.cat(inputs, dim=1) if len(inputs) > 1 else inputs[0]
-            return block(x, embedding, context, modulation)  # type: ignore[no-any-return]
+            output: Tensor = block(x, embedding, context, modulation)
+            return output
 
         conditions = embedding, context, modulation
         if not (self.gradient_checkpointing and torch.is_grad_enabled()):

@@ -46,7 +46,7 @@ from lipsync.settings import Settings  # noqa: E402
 from scripts.formula import fill, inputs  # noqa: E402
 from systems import registry  # noqa: E402
 from systems.components import Components  # noqa: E402
-from systems.diff2lip import Diff2LipNetwork  # noqa: E402
+from systems.diff2lip import Diff2Lip, Diff2LipNetwork  # noqa: E402
 from systems.metrics import psnr  # noqa: E402
 from systems.registry import find_preset  # noqa: E402
 from systems.sound import SoundConfig  # noqa: E402
@@ -127,7 +127,9 @@ def samplers(checkpoint: Path, clips: ClipBatch, device: torch.device, precision
 def hearing(checkpoint: Path, device: torch.device, precision: torch.dtype) -> None:
     """What SyncDiff hears by, AV-HuBERT Base (random weights), against one step of the checkpoint's denoiser."""
     ears = AvHubert(AvHubertConfig()).to(device).eval().requires_grad_(False)
-    network = registry.load_system(checkpoint).to(device).network
+    system = registry.load_system(checkpoint).to(device)
+    assert isinstance(system, Diff2Lip)
+    network = system.network
     config, rows = network.config, SyncDiffConfig().fbank_frames
     banks = torch.randn(8, rows, ROW, device=device)
     x = torch.randn(8, config.in_channels, config.image_size, config.image_size, device=device)

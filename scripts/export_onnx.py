@@ -42,6 +42,11 @@ from core.program import exit_code  # noqa: E402
 from face_detection import landmarks, reframing  # noqa: E402
 from guided_diffusion.engine.device import autocast, resolve_precision, store_weights  # noqa: E402
 from systems import registry  # noqa: E402
+from systems.diff2lip import Diff2Lip  # noqa: E402
+from systems.style import LipMotion, StyleSystem  # noqa: E402
+from systems.sync import SyncExpert  # noqa: E402
+from systems.syncdiff import SyncDiff  # noqa: E402
+from systems.syncdiff.hearing import MelHearing  # noqa: E402
 
 TOLERANCE = 1e-4  # of the largest number of an output, fp32 against fp32
 TIMED = 8  # items
@@ -93,7 +98,9 @@ def _network(
 def style() -> dict[str, Network]:
     """The default: the renderer in its three parts, and stage 1 in its four."""
     folder = CHECKPOINTS / "style-medium"
-    renderer, stage1 = registry.load_system(folder).network, registry.load_motion(folder)
+    system, stage1 = registry.load_system(folder), registry.load_motion(folder)
+    assert isinstance(system, StyleSystem) and isinstance(stage1, LipMotion)
+    renderer = system.network
     config, unet = renderer.config, renderer.config.network
     side, predictor = unet.image_size, stage1.predictor
     tokens = config.references * (config.positions // 4) ** 2
@@ -119,7 +126,9 @@ def style() -> dict[str, Network]:
 
 
 def diff2lip() -> dict[str, Network]:
-    network = registry.load_system(registry.SMALL_DIFF2LIP).network
+    system = registry.load_system(registry.SMALL_DIFF2LIP)
+    assert isinstance(system, Diff2Lip)
+    network = system.network
     side = network.config.image_size
     return {
         "diff2lip-small-denoiser": _network(
@@ -131,8 +140,11 @@ def diff2lip() -> dict[str, Network]:
 
 
 def syncdiff() -> dict[str, Network]:
-    network = registry.load_system(CHECKPOINTS / "syncdiff-small.safetensors").network
+    system = registry.load_system(CHECKPOINTS / "syncdiff-small.safetensors")
+    assert isinstance(system, SyncDiff)
+    network = system.network
     config, unet, hearing = network.config, network.config.network, network.hearing
+    assert isinstance(hearing, MelHearing)
 
     def hear(mel: Tensor) -> Tensor:
         heard = hearing.norm(hearing.encoder(mel))
@@ -156,6 +168,7 @@ def syncdiff() -> dict[str, Network]:
 def others() -> dict[str, Network]:
     """The sync expert, and the networks that find how a face lies."""
     expert = registry.load_expert(CHECKPOINTS / "sync.safetensors")
+    assert isinstance(expert, SyncExpert)
     points = landmarks.Landmarks()._network
     return {
         "sync-faces": _network(expert, expert.embed_faces, faces=(5, 3, expert.size, expert.size)),

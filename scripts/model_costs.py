@@ -32,7 +32,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -48,6 +48,7 @@ from core.flags import Parser
 from core.program import exit_code
 from dataset import ClipBatch, Needs
 from guided_diffusion.engine.device import PRECISIONS, autocast
+from guided_diffusion.engine.trainer import Trainable
 from systems.components import Component, Components
 from systems.perceptual import VGG, VggFeatures
 from systems.preset import Preset
@@ -112,7 +113,7 @@ def trainable_of(preset: Preset) -> tuple[nn.Module, Any, nn.Module]:
     return specification.trainable(preset, whole, Teachers(agreement, distance)), whole, model
 
 
-def _fresh(name: str, preset: Preset) -> Component | None:
+def _fresh(name: str, preset: Preset) -> Component[Any] | None:
     """An autoencoder, if the preset works in latents, and stage 1, if it has one: of their presets."""
     wanted = name in specifications()[preset.kind].components
     if not wanted or (name == "autoencoder" and not preset.model.latents):
@@ -181,17 +182,18 @@ def cost(preset: Preset, sequences: int) -> Cost:
     sequences *= times
     with FakeTensorMode(allow_non_fake_inputs=True):
         trainable, whole, model = trainable_of(preset)
+        learnt = cast(Trainable[ClipBatch], trainable)
         batch = a_batch(preset, whole, sequences)
         forward = _forward(whole, batch) if hasattr(whole, "denoise") else None
         peak = Peak()
         peak.watch([*trainable.parameters(), *trainable.buffers(), *_tensors(batch)])
         with FlopCounterMode(display=False) as counter, peak:
             with autocast(CPU, PRECISIONS[preset.train.precision]):
-                terms: Any = trainable.losses(batch, torch.Generator())  # type: ignore[operator]
-            total = sum(value for part in terms.values() for value in part.values())
+                terms = learnt.losses(batch, torch.Generator())
+            total: Any = sum(value for part in terms.values() for value in part.values())
             del terms
             total.backward()
-    trained = _count(p for group in trainable.objectives().values() for p in group)  # type: ignore[operator]
+    trained = _count(p for group in learnt.objectives().values() for p in group)
     everything = _count(trainable.parameters())
     averaged = _count(model.parameters()) * len(preset.train.ema)
     faces = sequences * preset.data.frames
@@ -253,11 +255,13 @@ def measured(name: str, sequences: int) -> int:
     preset, times, _ = single(as_counted(find_preset(name)))
     sequences *= times
     trainable, whole, _ = trainable_of(preset)
-    optimizer = torch.optim.AdamW(p for group in trainable.objectives().values() for p in group)  # type: ignore[operator]
+    learnt = cast(Trainable[ClipBatch], trainable)
+    optimizer = torch.optim.AdamW(p for group in learnt.objectives().values() for p in group)
     for _ in range(2):
         with autocast(CPU, PRECISIONS[preset.train.precision]):
-            terms: Any = trainable.losses(a_batch(preset, whole, sequences), torch.Generator())  # type: ignore[operator]
-        sum(value for part in terms.values() for value in part.values()).backward()
+            terms = learnt.losses(a_batch(preset, whole, sequences), torch.Generator())
+        total: Any = sum(value for part in terms.values() for value in part.values())
+        total.backward()
         optimizer.step()
         optimizer.zero_grad()
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

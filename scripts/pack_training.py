@@ -170,6 +170,7 @@ def run(options: argparse.Namespace) -> None:
     if unfit := [source.video for source in sources if source.video.suffix.lower() != ".mp4"]:
         raise BadInput(f"{unfit[0]}: a pack holds mp4 files; convert it, or use python -m dataset.prepare")
     space = load_motion(options.motion).space
+    assert isinstance(space, MotionSpace)
     sources = kept(sources, options.frames)
     look(sources, options)
     space.save(options.output / SPACE)

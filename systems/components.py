@@ -12,23 +12,37 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
+from torch import Tensor
 
 from core.errors import Mismatch, NotFound
+from guided_diffusion.space import Space
+
+from .stage1 import Stage1
 
 K = TypeVar("K")
+M = TypeVar("M")
 WEIGHTS = ("weights.safetensors", "network.safetensors", "renderer.safetensors")
 AUTOENCODERS = ("autoencoder.safetensors", "autoencoder")
 MOTION = ("motion.safetensors",)
 
 
+class Latents(Space, Protocol):
+    """An autoencoder of faces of size x size pixels: a space that has weights."""
+
+    @property
+    def size(self) -> int: ...
+
+    def state_dict(self) -> dict[str, Tensor]: ...
+
+
 @dataclass(frozen=True)
-class Component:
+class Component(Generic[M]):
     """A model, and the file or folder that it came from."""
 
-    model: Any
+    model: M
     path: Path
 
 
@@ -36,11 +50,11 @@ class Component:
 class Components:
     """autoencoder: whose latents the network knows, None for pixels; motion: stage 1, None for what hears by itself."""
 
-    autoencoder: Component | None = None
-    motion: Component | None = None
+    autoencoder: Component[Latents] | None = None
+    motion: Component[Stage1] | None = None
 
     @property
-    def space(self) -> Any:
+    def space(self) -> Space | None:
         """The autoencoder as the space of samples; None for pixels."""
         return None if self.autoencoder is None else self.autoencoder.model
 
@@ -56,8 +70,8 @@ class Components:
         """The config of a network that is to be trained with these.  BadInput if it cannot be."""
         given: Any = config
         changes: dict[str, Any] = {"latents": ()}
-        for component in filter(None, (self.autoencoder, self.motion)):
-            if component.model.size != given.size:
+        for component in (self.autoencoder, self.motion):
+            if component is not None and component.model.size != given.size:
                 raise Mismatch(
                     f"{component.path}: is made for faces of {component.model.size} px, the network for {given.size};"
                     " use --set model.unet.image_size accordingly"
@@ -70,11 +84,12 @@ class Components:
         if self.motion is not None:
             changes["motion_dim"] = self.motion.model.config.motion_dim
         try:
-            return replace(given, **changes, **dict(self._fingerprints()))  # type: ignore[no-any-return]
+            fitted: K = replace(given, **changes, **dict(self._fingerprints()))
         except ValueError as problem:
             raise Mismatch(f"{problem}; use other --components or --set") from problem
+        return fitted
 
-    def check(self, config: Any, where: str) -> None:
+    def check(self, config: object, where: str) -> None:
         """BadInput if a network, which came from `where`, was trained with others than these."""
         for name, found in self._fingerprints():
             if (said := getattr(config, name)) and said != found:
@@ -126,7 +141,7 @@ def _one_of(folder: Path, names: tuple[str, ...], what: str, preset: str) -> Pat
     return found
 
 
-def fingerprint(module: torch.nn.Module) -> str:
+def fingerprint(module: torch.nn.Module | Latents) -> str:
     """16 hexadecimal digits of a module's weights, as checkpoints keep them."""
     digest = hashlib.blake2b(digest_size=8)
     for name, value in sorted(module.state_dict().items()):

@@ -2,32 +2,72 @@
 
 from abc import abstractmethod
 from dataclasses import replace
-from typing import Any, Generic, TypeVar
+from typing import Protocol, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from dataset import ClipBatch, Needs
+from dataset import Needs
 from guided_diffusion.diffusion import Diffusion, DiffusionConfig
 from guided_diffusion.samplers import SampleConfig
 from guided_diffusion.space import Pixels, Space
 from guided_diffusion.unet import UNetConfig
 
-K = TypeVar("K")
+from .system import System
 
 
-class Inpainter(nn.Module, Generic[K]):
-    """A System (systems/system.py) but for what it shows its network.
+class InpainterConfig(Protocol):
+    """What every config of such a system has.  mask_ratio: the share of the rows that are hidden, from below."""
 
-    config has unet, diffusion, sampling, fast, best, and mask_ratio, the share of the rows that are hidden, from below;
-    K, its Conditions, have mask and filled.
-    """
+    @property
+    def unet(self) -> UNetConfig: ...
+    @property
+    def diffusion(self) -> DiffusionConfig: ...
+    @property
+    def sampling(self) -> SampleConfig: ...
+    @property
+    def fast(self) -> SampleConfig: ...
+    @property
+    def best(self) -> SampleConfig: ...
+    @property
+    def mask_ratio(self) -> float: ...
 
+
+class SpaceConfig(InpainterConfig, Protocol):
+    """latents: the shape of an element of the autoencoder's space, () for pixels."""
+
+    @property
+    def latents(self) -> tuple[int, ...]: ...
+
+
+class Masked(Protocol):
+    """Conditions that have mask [1, 1, s, s], 1 where the face is to be generated, and filled [n, 3, s, s]."""
+
+    @property
+    def mask(self) -> Tensor: ...
+    @property
+    def filled(self) -> Tensor: ...
+
+
+class MaskedInSpace(Masked, Protocol):
+    """visible [n, c, h, w]: the masked face as an element of the space."""
+
+    @property
+    def visible(self) -> Tensor: ...
+
+
+K = TypeVar("K", bound=Masked)
+S = TypeVar("S", bound=MaskedInSpace)
+
+
+class Inpainter(System[K]):
+    """A System but for what it shows its network."""
+
+    config: InpainterConfig
     mask: Tensor  # [1, 1, s, s] 1 on the hidden rows
     needs = Needs()
-    bounded = True  # samples lie in [-1, 1]
 
-    def __init__(self, config: Any, network: nn.Module) -> None:
+    def __init__(self, config: InpainterConfig, network: nn.Module) -> None:
         super().__init__()
         self.config = config
         self.network = network
@@ -36,15 +76,14 @@ class Inpainter(nn.Module, Generic[K]):
 
     @property
     def size(self) -> int:
-        return self.config.unet.image_size  # type: ignore[no-any-return]
+        return self.config.unet.image_size
 
     @property
     def sampling(self) -> SampleConfig:
-        return self.config.sampling  # type: ignore[no-any-return]
+        return self.config.sampling
 
     @property
     def qualities(self) -> dict[str, SampleConfig]:
-        """The samplings besides the default one."""
         return {"fast": self.config.fast, "best": self.config.best}
 
     @property
@@ -56,11 +95,10 @@ class Inpainter(nn.Module, Generic[K]):
         """None are needed."""
         return face[:, :0]
 
-    @abstractmethod
-    def conditions(self, clips: ClipBatch, noise: Tensor) -> K: ...
-
-    @abstractmethod
-    def denoise(self, x_t: Tensor, t: Tensor, conditions: K) -> Tensor: ...
+    @property
+    def bounded(self) -> bool:
+        """Whether samples lie in [-1, 1]."""
+        return True
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -76,23 +114,22 @@ class Inpainter(nn.Module, Generic[K]):
         """What a sample of faces [n, 3, s, s] is: themselves."""
         return faces
 
-    def finish(self, sample: Tensor, conditions: Any) -> Tensor:
+    def finish(self, sample: Tensor, conditions: K) -> Tensor:
         """sample * mask + face * (1 - mask)."""
-        finished: Tensor = sample * conditions.mask + conditions.filled * (1 - conditions.mask)
-        return finished
+        return sample * conditions.mask + conditions.filled * (1 - conditions.mask)
 
 
-class SpaceInpainter(Inpainter[K]):
+class SpaceInpainter(Inpainter[S]):
     """One that fills in elements of a space: pixels, or latents of an autoencoder that stays as it is.
 
-    config also has latents: () for pixels, else the shape of an element; K, its Conditions, also have visible, the
-    masked face as an element of the space.  ValueError if the space is not the one that the config says.
+    ValueError if the space is not the one that the config says.
     """
 
+    config: SpaceConfig
     element_mask: Tensor  # [1, 1, h, w]
-    space: Any  # Space; the nn.Module that an autoencoder is
+    space: Space  # pixels, or the nn.Module that an autoencoder is
 
-    def __init__(self, config: Any, network: nn.Module, space: Space | None) -> None:
+    def __init__(self, config: SpaceConfig, network: nn.Module, space: Space | None) -> None:
         super().__init__(config, network)
         self.space = space or Pixels(self.size)
         if config.latents != (() if space is None else tuple(space.shape)):
@@ -100,24 +137,24 @@ class SpaceInpainter(Inpainter[K]):
         self._keep(self.space)
         self.register_buffer("element_mask", lower_rows(self.shape[1], config.mask_ratio), persistent=False)
 
-    def _keep(self, part: Any) -> None:
+    def _keep(self, part: object) -> None:
         """A part that is used as it is: no gradient, always in evaluation mode."""
         if isinstance(part, nn.Module):
             part.requires_grad_(False).eval()
 
     @property
-    def kept(self) -> tuple[Any, ...]:
+    def kept(self) -> tuple[object, ...]:
         return (self.space,)
 
-    def train(self, mode: bool = True) -> Any:
+    def train(self, mode: bool = True) -> Self:
         super().train(mode)
         for part in self.kept:
             self._keep(part)
         return self
 
     @property
-    def bounded(self) -> bool:  # type: ignore[override]
-        return bool(self.space.bounded)
+    def bounded(self) -> bool:
+        return self.space.bounded
 
     @property
     def sampling(self) -> SampleConfig:
@@ -141,13 +178,13 @@ class SpaceInpainter(Inpainter[K]):
 
     @torch.no_grad()
     def sampled(self, faces: Tensor) -> Tensor:
-        return self.space.encode(faces)  # type: ignore[no-any-return]
+        return self.space.encode(faces)
 
-    def with_visible(self, x_t: Tensor, conditions: Any) -> Tensor:
+    def with_visible(self, x_t: Tensor, conditions: S) -> Tensor:
         """Elements whose visible rows are those of the masked face."""
-        return x_t * self.element_mask + conditions.visible * (1 - self.element_mask)  # type: ignore[no-any-return]
+        return x_t * self.element_mask + conditions.visible * (1 - self.element_mask)
 
-    def finish(self, sample: Tensor, conditions: Any) -> Tensor:
+    def finish(self, sample: Tensor, conditions: S) -> Tensor:
         """Decoded, and the visible pixels put back."""
         decoded = self.space.decode(self.with_visible(sample, conditions)).clamp(-1, 1)
         return super().finish(decoded, conditions)

@@ -1,7 +1,8 @@
 """What a sync expert offers, whoever trained it: how well mouths and sound belong together."""
 
-from typing import Protocol
+from typing import Protocol, Self
 
+import torch
 from torch import Tensor
 
 FRAMES = 5  # that an expert of Wav2Lip's kind looks at, against one mel window of 16 columns
@@ -24,3 +25,5 @@ class Judge(Protocol):
     def agreement(self, faces: Tensor, speech: Tensor) -> Tensor:
         """The cosine of each pair, mapped to (0, 1): 1 is in sync.  [b]"""
         ...
+
+    def to(self, device: torch.device) -> Self: ...

@@ -5,7 +5,7 @@ import pkgutil
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -17,10 +17,12 @@ from guided_diffusion.engine.checkpoint import Checkpoint, check_size, load_chec
 from guided_diffusion.engine.config import from_dict, to_dict
 
 from .autoencoder import load_published
-from .components import Component, Components, autoencoder_in, has_autoencoder, motion_in, network_in
+from .components import Component, Components, Latents, autoencoder_in, has_autoencoder, motion_in, network_in
+from .judge import Judge
 from .preset import Preset
 from .specification import Role, Specification
 from .stage1 import Stage1
+from .system import System
 
 LARGEST_FACE = 4096  # pixels
 DEFAULT_CHECKPOINT = CHECKPOINTS / "style-medium"
@@ -58,7 +60,7 @@ def find_preset(name: str) -> Preset:
     return known[name]
 
 
-def build(kind: str, config: Any) -> Any:
+def build(kind: str, config: object) -> Any:
     """A fresh model of a kind."""
     return specifications()[kind].build(config)
 
@@ -84,8 +86,8 @@ def load_with_specification(path: Path) -> tuple[Specification[Any], Any]:
     return specification, model.eval().requires_grad_(False)
 
 
-def load_system(path: Path) -> Any:
-    """As `load`, for a checkpoint that can speak, or the folder of one that has several components: a system.System.
+def load_system(path: Path) -> System[Any]:
+    """As `load`, for a checkpoint that can speak, or the folder of one that has several components.
 
     Raises BadInput for one that only judges, such as a sync expert, or whose other components do not lie beside it.
     """
@@ -95,7 +97,7 @@ def load_system(path: Path) -> Any:
         raise Mismatch(f"{path}: is a {type(model).__name__}, which {REMEDY['system']}")
     components = components_in(file.parent, specification, latent=bool(getattr(model.config, "latents", ())))
     components.check(model.config, str(file))
-    return specification.assemble(model, components).eval()
+    return cast(System[Any], specification.assemble(model, components)).eval()  # its role says so
 
 
 def components_in(folder: Path, specification: Specification[Any], *, latent: bool | None = None) -> Components:
@@ -110,34 +112,34 @@ def components_in(folder: Path, specification: Specification[Any], *, latent: bo
     return Components(autoencoder, motion)
 
 
-def assemble(kind: str, model: nn.Module, components: Components) -> Any:
+def assemble(kind: str, model: nn.Module, components: Components) -> nn.Module:
     """The whole system, in evaluation mode, of a model of this kind and of what lies beside it."""
     return specifications()[kind].assemble(model, components).eval()
 
 
-def load_expert(path: Path) -> Any:
-    """As `load`, for a checkpoint that judges: a judge.Judge.  Raises BadInput for any other."""
-    return _of_role(path, "expert")
+def load_expert(path: Path) -> Judge:
+    """As `load`, for a checkpoint that judges.  Raises BadInput for any other."""
+    return cast(Judge, _of_role(path, "expert"))
 
 
-def load_autoencoder(path: Path) -> Any:
+def load_autoencoder(path: Path) -> Latents:
     """As `load`, for an autoencoder or the folder of a published one.  BadInput for anything else."""
     if path.is_dir():
         return load_published(path).eval().requires_grad_(False)
-    return _of_role(path, "autoencoder")
+    return cast(Latents, _of_role(path, "autoencoder"))
 
 
 def load_motion(path: Path) -> Stage1:
     """Stage 1: of its own file, or of the folder of a model.  Raises BadInput for anything else."""
-    model: Stage1 = _of_role(motion_in(path) if path.is_dir() else path, "motion")
-    return model
+    return cast(Stage1, _of_role(motion_in(path) if path.is_dir() else path, "motion"))
 
 
-def _of_role(path: Path, role: Role) -> Any:
+def _of_role(path: Path, role: Role) -> nn.Module:
     specification, model = load_with_specification(path)
     if specification.role != role:
         raise Mismatch(f"{path}: {REMEDY[role]}")
-    return model
+    found: nn.Module = model
+    return found
 
 
 def identify(checkpoint: Checkpoint, path: Path) -> tuple[Specification[Any], Any]:

@@ -69,7 +69,8 @@ class SoundEmbedder(nn.Module):
         self.head = embedding_head(width)
 
     def forward(self, mel: Tensor) -> Tensor:
-        return self.head(self.features(mel))  # type: ignore[no-any-return]
+        output: Tensor = self.head(self.features(mel))
+        return output
 
 
 def style_head(width: int, config: SoundConfig) -> nn.Sequential:

@@ -1,9 +1,10 @@
 """What every lip-sync system offers to the layers above; they speak only this."""
 
-from typing import Any, Generic, Protocol, TypeVar
+from abc import abstractmethod
+from typing import Generic, TypeVar
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 from dataset import ClipBatch, Needs
 from guided_diffusion.diffusion import Diffusion
@@ -13,7 +14,7 @@ from guided_diffusion.samplers import SampleConfig, sample
 K = TypeVar("K")
 
 
-class System(Protocol[K]):
+class System(nn.Module, Generic[K]):
     """A lip-sync model: what it lets the denoiser see, how it denoises.
 
     size is the side of its square crops, shape that of what is sampled: a crop [3, size, size], or latents.
@@ -21,43 +22,45 @@ class System(Protocol[K]):
     """
 
     diffusion: Diffusion
+    config: object
+    needs: Needs
+    """What its clips must hold.  A system that needs frames before each generates them in their order."""
 
     @property
-    def config(self) -> Any: ...
-
-    @property
+    @abstractmethod
     def size(self) -> int: ...
 
     @property
+    @abstractmethod
     def shape(self) -> tuple[int, int, int]: ...
 
     @property
+    @abstractmethod
     def sampling(self) -> SampleConfig: ...
 
     @property
-    def qualities(self) -> dict[str, SampleConfig]: ...
+    @abstractmethod
+    def qualities(self) -> dict[str, SampleConfig]:
+        """The samplings besides the default one."""
 
-    @property
-    def needs(self) -> Needs:
-        """What its clips must hold.  A system that needs frames before each generates them in their order."""
-        ...
-
+    @abstractmethod
     def past(self, before: Tensor | None, face: Tensor) -> Tensor:
         """The needs.before frames before a face, [b, needs.before, 3, s, s].
 
         before [b, m, 3, s, s] are those that there are, if any; face [b, 1, 3, s, s].
         """
-        ...
 
+    @abstractmethod
     def conditions(self, clips: ClipBatch, noise: Tensor) -> K:
         """noise [b*t, c, h, w] fills what is hidden, in systems that fill it."""
-        ...
 
-    def denoise(self, x_t: Tensor, t: Tensor, conditions: K) -> Tensor: ...
+    @abstractmethod
+    def denoise(self, x_t: Tensor, t: Tensor, conditions: K) -> Tensor:
+        """What the network predicts of x_t [b*t, c, h, w] at timesteps t [b*t]."""
 
+    @abstractmethod
     def finish(self, sample: Tensor, conditions: K) -> Tensor:
         """A sample as a face [b*t, 3, s, s] in [-1, 1], what was visible put back."""
-        ...
 
 
 class AutoregressiveState:

@@ -28,6 +28,7 @@ from .preset import Preset
 from .registry import components_in, describe, find_preset, load_expert, specifications
 from .specification import Specification, Start, Teachers
 from .terms import Agreement, Distance
+from .training_data import Batch
 
 
 def train(
@@ -103,7 +104,7 @@ def _run(
         torch.backends.cudnn.benchmark = True  # batches are of one shape: the quickest kernels are worth a search
     fed = specification.training_data(chosen, model, components, data, device)
 
-    def batches(indices: range) -> Iterator[Any]:
+    def batches(indices: range) -> Iterator[Batch]:
         return (batch.to(device) for batch in batches_of(fed.samples, indices, workers))
 
     def publish(path: Path, step: int, weights: dict[str, Tensor]) -> None:

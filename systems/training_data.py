@@ -3,13 +3,14 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Protocol, Self
 
 import torch
 from torch import Tensor
 
 from core.errors import Mismatch
 from dataset import Footage, Needs, PackClip, PreparedClip, Resident, Windows
+from guided_diffusion.engine.loading import Samples
 from guided_diffusion.engine.trainer import Evaluation
 
 from .preset import Preset
@@ -18,11 +19,17 @@ Measurement = Callable[[int, dict[str, Tensor]], Evaluation]
 """(step, EMA weights) -> figures and a picture"""
 
 
+class Batch(Protocol):
+    """Whatever the objective of a model takes, from dataset.ClipBatch on."""
+
+    def to(self, device: torch.device, /) -> Self: ...
+
+
 @dataclass(frozen=True)
 class TrainingData:
     """samples[index] is a batch, the same whoever asks; validation() is what measures a run, None if nothing can."""
 
-    samples: Any
+    samples: Samples[Batch]
     validation: Callable[[], Measurement | None]
 
 

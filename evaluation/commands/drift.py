@@ -2,7 +2,6 @@
 
 import argparse
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,7 +23,7 @@ BATCH = 8  # frames made at a time where each is made alone
 def run(options: argparse.Namespace, _: Sequence[str]) -> None:
     """Prints the table.  Raises BadInput for a system that hears more than the mel."""
     device = resolve_device(options.device)
-    system: Any = registry.load_system(options.model_path)
+    system = registry.load_system(options.model_path)
     if system.needs.filterbanks or system.needs.motion:
         raise Mismatch(f"{options.model_path}: hears more than the mel, all that it is given here; use another model")
     speaker = face_sampler(system, device)

@@ -5,7 +5,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,9 +15,10 @@ from audio.activity import speech_activity
 from core.errors import NoData
 from systems import registry
 from systems.metrics import correlation
+from systems.stage1 import LEAST
 from systems.style import LipMotion, StyleReference
 from systems.style.labels import LabelledClip
-from systems.style.motion import FPS, LEAST
+from systems.style.motion import FPS
 
 from ..report.files import write_json
 from ..report.results import estimate
@@ -49,7 +49,8 @@ class Case:
 @torch.inference_mode()
 def run(options: argparse.Namespace, _: Sequence[str]) -> None:
     """Prints the table.  Raises BadInput if there is nothing to measure."""
-    model: Any = registry.load_motion(options.model_path)
+    model = registry.load_motion(options.model_path)
+    assert isinstance(model, LipMotion)
     found = measure(model, list(cases(model, options.data, options.most)))
     if not found:
         raise NoData(f"{options.data}: has no clips of seen or test; pack some with scripts/pack_training.py")

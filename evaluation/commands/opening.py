@@ -27,7 +27,7 @@ from ..windows import SPLITS, face_sampler, group_of, shown, wrong_sounds
 def run(options: argparse.Namespace, _: Sequence[str]) -> None:
     """Prints a row a group: the mean correlation over clips with the real opening, of own and of wrong sound."""
     device = resolve_device(options.device)
-    system: Any = registry.load_system(options.model_path)
+    system = registry.load_system(options.model_path)
     sampling = SampleConfig("dpm++", options.spacing) if options.spacing else None
     speaker = face_sampler(system, device, sampling=sampling)
     found: dict[str, list[tuple[float, float]]] = defaultdict(list)

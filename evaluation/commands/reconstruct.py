@@ -39,7 +39,7 @@ class Row:
 def run(options: argparse.Namespace, _: Sequence[str]) -> None:
     """Prints the table.  Raises BadInput for a model that is told lip motion."""
     device = resolve_device(options.device)
-    system: Any = registry.load_system(options.model_path)
+    system = registry.load_system(options.model_path)
     if system.needs.motion:
         raise Mismatch(f"{options.model_path}: is told lip motion; measure it with python -m evaluation render")
     speaker = face_sampler(system, device, options.precision)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from audio import SAMPLE_RATE, Sound, Waveform, log_mel
@@ -20,8 +20,9 @@ from guided_diffusion.engine.device import autocast, resolve_device
 from guided_diffusion.engine.throughput import medians
 from systems import metrics, registry
 from systems.stage1 import Stage1
+from systems.style import StyleSystem
 from systems.style.frontal import WANTED, frontal
-from systems.system import FaceSampler
+from systems.system import FaceSampler, System
 
 from ..report.results import over_speakers
 from ..report.tables import markdown, shown
@@ -38,7 +39,7 @@ Reads = Callable[[Tensor], Tensor]
 def run(options: argparse.Namespace, _: Sequence[str]) -> None:
     """Prints a table a split, and one of costs.  Raises BadInput for a model that is told no lip motion."""
     device = resolve_device(options.device)
-    system: Any = registry.load_system(options.model_path)
+    system = registry.load_system(options.model_path)
     if not system.needs.motion:
         raise Mismatch(f"{options.model_path}: is told no lip motion; measure it with python -m evaluation reconstruct")
     motion = registry.load_motion(options.model_path).to(device)
@@ -63,7 +64,8 @@ class Rendering:
     ) -> None:
         self.device = device
         self.speaker, self.motion = speaker, motion
-        self.system: Any = speaker.system
+        assert isinstance(speaker.system, StyleSystem)
+        self.system = speaker.system
         self.readers: dict[str, Reads] = {"the reader": motion.read}
         if finder is not None:
             self.readers["MediaPipe"] = lambda faces: motion.space.motion(landmarks(finder, faces))
@@ -161,12 +163,14 @@ def cost(speaker: FaceSampler[Any], motion: Stage1, precision: str, device: torc
     ran = f"{device}, {speaker.precision}, {torch.get_num_threads()} threads; {SECONDS} s of sound and of style"
     rows = [[name, f"{value:.1f}", f"{value / each['diff2lip-small']:.2f}"] for name, value in each.items()]
     lines = markdown(["", "ms a frame", "of diff2lip-small"], rows)
-    known: dict[str, Any] = {"stage 1": motion, "stage 2": speaker.system, "diff2lip-small": plain.system}
+    known: dict[str, Stage1 | nn.Module] = {
+        "stage 1": motion, "stage 2": speaker.system, "diff2lip-small": plain.system,
+    }  # fmt: skip
     counts = (f"{name} {sum(p.numel() for p in part.parameters()) / 1e6:.1f} M" for name, part in known.items())
     return f"\n{ran}\n\n{lines}\n\nparameters: {', '.join(counts)}"
 
 
-def any_batch(system: Any) -> ClipBatch:
+def any_batch(system: System[Any]) -> ClipBatch:
     """A batch of a kind that the system takes; what it shows does not matter to its speed."""
     needs, size = system.needs, system.size
     faces = torch.rand(1, BATCH, 3, size, size) * 2 - 1

@@ -4,7 +4,6 @@ import argparse
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,9 +14,10 @@ from core.atomic import atomic
 from core.errors import NoData
 from systems import registry
 from systems.metrics import correlation
+from systems.stage1 import LEAST
 from systems.style import LipMotion
 from systems.style.labels import LabelledClip
-from systems.style.motion import FPS, LEAST
+from systems.style.motion import FPS
 from systems.style.sequences import GAP
 
 from ..report import plots
@@ -34,7 +34,8 @@ FIGURES = ("position", "movement", "opening r")
 @torch.inference_mode()
 def run(options: argparse.Namespace, _: Sequence[str]) -> None:
     """Prints the tables.  Raises BadInput if there is nothing to measure, or one speaker alone."""
-    model: Any = registry.load_motion(options.model_path)
+    model = registry.load_motion(options.model_path)
+    assert isinstance(model, LipMotion)
     found = list(Cases(model, options.data, options.reference, options.clips))
     if not found:
         raise NoData(f"{options.data}: no held-out clips with landmarks; find them with scripts/fit_motion.py")

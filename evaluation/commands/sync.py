@@ -121,7 +121,7 @@ def judged(
     """A table of checkpoints and ways to sample them."""
     rows = []
     for path in options.model_path:
-        system: Any = registry.load_system(path).to(device)
+        system = registry.load_system(path).to(device)
         lips = {split: lips_of(path, system, clips, device) for split, clips in splits.items()}
         usual = replace(system.sampling, sampler=options.sampler or system.sampling.sampler)
         for spacing in options.steps or [usual.spacing]:

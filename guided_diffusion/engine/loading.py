@@ -3,15 +3,24 @@
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Protocol, TypeVar, cast
 
 import cv2
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from .signals import stay
 
+B = TypeVar("B")
+Made = TypeVar("Made", covariant=True)
 
-def batches_of(samples: Any, indices: range, workers: int) -> Iterator[Any]:
+
+class Samples(Protocol[Made]):
+    """samples[index] is a batch, the same whoever asks and whenever."""
+
+    def __getitem__(self, index: int, /) -> Made: ...
+
+
+def batches_of(samples: Samples[B], indices: range, workers: int) -> Iterator[B]:
     """samples[index] for each of the indices, in their order.  With workers the samples must be picklable.
 
     A worker is a fresh process: a fork of one that has threads (OpenCV's, OpenMP's) may wait for them for ever.  It
@@ -21,8 +30,8 @@ def batches_of(samples: Any, indices: range, workers: int) -> Iterator[Any]:
         return _ahead(samples, indices)
     if not workers:
         return (samples[index] for index in indices)
-    loader: DataLoader[Any] = DataLoader(
-        samples,
+    loader: DataLoader[B] = DataLoader(
+        cast(Dataset[B], samples),
         batch_size=None,
         sampler=indices,
         num_workers=workers,
@@ -32,7 +41,7 @@ def batches_of(samples: Any, indices: range, workers: int) -> Iterator[Any]:
     return iter(loader)
 
 
-def _ahead(samples: Any, indices: range) -> Iterator[Any]:
+def _ahead(samples: Samples[B], indices: range) -> Iterator[B]:
     """Each batch is made by a thread while the one before it is used."""
     with ThreadPoolExecutor(1) as pool:
         waiting = None

@@ -87,7 +87,7 @@ class Losses(nn.Module):
         self.trainable = trainable
 
     def forward(self, batch: Any, generator: Generator) -> Mapping[str, Mapping[str, Tensor]]:
-        return self.trainable.losses(batch, generator)  # type: ignore[operator, no-any-return]
+        return cast(Trainable[Any], self.trainable).losses(batch, generator)
 
 
 def micro_batches(config: TrainConfig, group: Group, step: int) -> range:

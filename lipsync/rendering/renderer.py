@@ -21,7 +21,7 @@ from guided_diffusion.samplers import SampleConfig
 from guided_diffusion.unet import UNet
 from lipsync.settings import Compile, Settings
 from systems import registry
-from systems.system import FaceSampler
+from systems.system import FaceSampler, System
 
 T = TypeVar("T")
 
@@ -201,12 +201,12 @@ class Synthesizer:
         """Where the checkpoint lies, and whatever belongs to it."""
         return self.checkpoint if self.checkpoint.is_dir() else self.checkpoint.parent
 
-    def _load(self) -> Any:
+    def _load(self) -> System[Any]:
         """The system in float32 on the device; channels-last is the quicker layout everywhere (docs/speed.md)."""
         return registry.load_system(self.checkpoint).to(self.device).to(memory_format=torch.channels_last)
 
 
-def sampling(system: Any, settings: Settings) -> SampleConfig:
+def sampling(system: System[Any], settings: Settings) -> SampleConfig:
     """What the checkpoint says for --quality, changed by --sampler and --steps."""
     config: SampleConfig = {"balanced": system.sampling, **system.qualities}[settings.quality]
     if settings.sampler is not None:

@@ -81,10 +81,12 @@ class Autoencoder(nn.Module):
         return self.config.latents, side, side
 
     def encode(self, faces: Tensor) -> Tensor:
-        return self.normal(self.encoder(faces).float())  # type: ignore[no-any-return]
+        output: Tensor = self.normal(self.encoder(faces).float())
+        return output
 
     def decode(self, latents: Tensor) -> Tensor:
-        return self.decoder(latents).float()  # type: ignore[no-any-return]
+        output: Tensor = self.decoder(latents).float()
+        return output
 
     def objectives(self) -> dict[str, list[nn.Parameter]]:
         return {"autoencoder": list(self.parameters())}
@@ -114,4 +116,5 @@ class ResidualUnit(nn.Module):
         )  # fmt: skip
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.layers(x)  # type: ignore[no-any-return]
+        output: Tensor = x + self.layers(x)
+        return output

@@ -44,11 +44,13 @@ class TinyAutoencoder(nn.Module):
             load_strictly(part, load_checkpoint(folder / name).weights, str(folder / name))
 
     def encode(self, faces: Tensor) -> Tensor:
-        return self.encoder(faces / 2 + 0.5).float()  # type: ignore[no-any-return]
+        output: Tensor = self.encoder(faces / 2 + 0.5).float()
+        return output
 
     def decode(self, latents: Tensor) -> Tensor:
         bounded = torch.tanh(latents / 3) * 3
-        return self.decoder(bounded).float() * 2 - 1  # type: ignore[no-any-return]
+        output: Tensor = self.decoder(bounded).float() * 2 - 1
+        return output
 
 
 class KlAutoencoder(nn.Module):
@@ -70,11 +72,13 @@ class KlAutoencoder(nn.Module):
 
     def encode(self, faces: Tensor) -> Tensor:
         mean: Any = self.network.encode(faces).latent_dist.mode()
-        return mean.float() * self.network.config.scaling_factor  # type: ignore[no-any-return]
+        output: Tensor = mean.float() * self.network.config.scaling_factor
+        return output
 
     def decode(self, latents: Tensor) -> Tensor:
         restored: Any = self.network.decode(latents / self.network.config.scaling_factor).sample
-        return restored.float()  # type: ignore[no-any-return]
+        output: Tensor = restored.float()
+        return output
 
 
 def _config(path: Path) -> dict[str, Any]:

@@ -2,12 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from dataset import ClipBatch, WindowConfig, to_pictures
 from guided_diffusion.engine.train_config import TrainConfig
@@ -54,19 +52,18 @@ class AutoencoderSpecification(Specification[AutoencoderConfig]):
     def build(self, config: AutoencoderConfig) -> Autoencoder:
         return Autoencoder(config)
 
-    def trainable(self, preset: Preset, model: Any, teachers: Teachers) -> nn.Module:
-        autoencoder: Autoencoder = model
-        return autoencoder
+    def trainable(self, preset: Preset, model: Autoencoder, teachers: Teachers) -> Autoencoder:
+        return model
 
-    def measure(self, model: Any, batch: ClipBatch) -> Mapping[str, float]:
+    def measure(self, model: Autoencoder, batch: ClipBatch) -> Mapping[str, float]:
         return reconstruction(model, batch)
 
-    def picture(self, model: Any, batch: ClipBatch) -> NDArray[np.uint8]:
+    def picture(self, model: Autoencoder, batch: ClipBatch) -> NDArray[np.uint8]:
         return restored_strip(model, batch)
 
 
 @torch.inference_mode()
-def reconstruction(autoencoder: Any, clips: ClipBatch) -> Mapping[str, float]:
+def reconstruction(autoencoder: Autoencoder, clips: ClipBatch) -> Mapping[str, float]:
     """What latents keep of faces: PSNR of the whole and of the lower half, dB; mean and deviation of the latents."""
     faces = clips.faces.flatten(0, 1)
     latents = autoencoder.encode(faces)
@@ -80,7 +77,7 @@ def reconstruction(autoencoder: Any, clips: ClipBatch) -> Mapping[str, float]:
 
 
 @torch.inference_mode()
-def restored_strip(autoencoder: Any, clips: ClipBatch) -> NDArray[np.uint8]:
+def restored_strip(autoencoder: Autoencoder, clips: ClipBatch) -> NDArray[np.uint8]:
     """A picture: faces in the upper row, what latents keep of them below.  u8 [2*s, b*s, 3] RGB."""
     faces = clips.faces[:, 0]
     rows = [to_pictures(faces), to_pictures(autoencoder.decode(autoencoder.encode(faces)))]

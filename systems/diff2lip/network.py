@@ -17,4 +17,5 @@ class Diff2LipNetwork(UNet):
 
     def listen(self, mel: Tensor) -> Tensor:
         """mel [b, 80, 16] in [-4, 4] -> style [b, embedding].  Once per frame; every step reuses it."""
-        return self.audio_encoder_to_style(self.audio_encoder(mel)).flatten(1)  # type: ignore[no-any-return]
+        output: Tensor = self.audio_encoder_to_style(self.audio_encoder(mel)).flatten(1)
+        return output

@@ -1,7 +1,6 @@
 """Diff2Lip as a kind of model: what others ask of it, and how it is trained."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from torch import Tensor, nn
 
@@ -65,19 +64,21 @@ class Diff2LipSpecification(Specification[Diff2LipConfig]):
     def published(self, weights: Mapping[str, Tensor]) -> Diff2LipConfig | None:
         return Diff2LipConfig() if RELEASED in weights else None
 
-    def published_module(self, model: Any) -> nn.Module:
-        network: nn.Module = model.network
-        return network
+    def published_module(self, model: nn.Module) -> nn.Module:
+        assert isinstance(model, Diff2Lip)
+        return model.network
 
-    def unet(self, model: Any) -> UNet | None:
-        network: UNet = model.network
-        return network
+    def unet(self, model: nn.Module) -> UNet | None:
+        assert isinstance(model, Diff2Lip)
+        return model.network
 
-    def lent_unet(self, model: Any) -> dict[str, Tensor] | None:
+    def lent_unet(self, model: nn.Module) -> dict[str, Tensor] | None:
         """With what it hears on average: another system has no style vector of the sound."""
         weights = super().lent_unet(model)
-        if weights is not None:
-            weights[TIME] = weights[TIME] + model.network.audio_encoder_to_style[-1].bias
+        if weights is not None and isinstance(model, Diff2Lip):
+            mean = model.network.audio_encoder_to_style[-1].bias
+            assert isinstance(mean, Tensor)
+            weights[TIME] = weights[TIME] + mean
         return weights
 
 

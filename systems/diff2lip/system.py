@@ -89,4 +89,5 @@ class Diff2Lip(Inpainter[Conditions]):
         """The network's output [n, 3 or 6, s, s]; the visible half is put back into x_t first."""
         c = conditions
         visible = x_t * c.mask + c.filled * (1 - c.mask)
-        return self.network(torch.cat([visible, c.filled, c.reference], dim=1), t, style=c.style)  # type: ignore[no-any-return]
+        output: Tensor = self.network(torch.cat([visible, c.filled, c.reference], dim=1), t, style=c.style)
+        return output

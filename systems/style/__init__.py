@@ -1,8 +1,9 @@
 """Style-Preserving Lip Sync via Audio-Aware Style Reference (arXiv 2408.05412), both stages."""
 
+from ..stage1 import StyleReference
 from .labels import SPACE, labelled
 from .lip_motion import MotionSpace
-from .motion import MotionPredictor, PredictorConfig, StyleReference
+from .motion import MotionPredictor, PredictorConfig
 from .motion_model import LipMotion, LipMotionConfig
 from .motion_progress import MotionEvaluate, motion_samples
 from .motion_training import PredictingObjective, PredictorTraining, ReaderTraining, ReadingObjective

@@ -4,7 +4,7 @@ Known of the paper: a Transformer, its encoder over the reference's sound, its d
 attention with query = input sound, key = reference sound, value = reference lip motion.  All else is our choice.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import ClassVar, Literal
@@ -15,17 +15,13 @@ from torch import Tensor, nn
 
 from audio import Sound
 from audio.whisper import WhisperConfig, WhisperEncoder
-from core.errors import NoData
 from guided_diffusion.blocks import zeroed
 
 from ..sound import WIDTHS, SoundConfig, SoundEncoder
+from ..stage1 import Heard, StyleReference
 from .attention import AudioAwareAttention, Layer, Reference
 
-Heard = Callable[[int, int], Tensor]
-"""Frames first..stop-1, at 25 a second -> what is heard with them [n, h], float32; after the sound comes silence."""
-
 FPS = Fraction(25)  # at which lips move
-LEAST = 10     # frames of a style reference
 HEARD = 64     # windows of sound heard at a time
 WINDOW = 100   # frames predicted at a time: 4 s
 POOLED = 4, 2  # bands and moments that remain of the sound encoder's 8 x 8
@@ -63,32 +59,6 @@ class PredictorConfig:
     def heard(self) -> int:
         """How many numbers the ears make of a frame."""
         return HEARD_WIDTH if self.audio_encoder == "mel" else self.whisper.width
-
-
-@dataclass(frozen=True)
-class StyleReference:
-    """How somebody speaks: what is heard and what the lips do, frame by frame; clips may lie one after another.
-
-    heard f32 [r, h], as the predictor that is to imitate it hears; motion f32 [r, d].
-    Raises BadInput if there are fewer than 10 frames.
-    """
-
-    heard: Tensor
-    motion: Tensor
-
-    def __post_init__(self) -> None:
-        if len(self.heard) != len(self.motion) or self.heard.ndim != 2 or self.motion.ndim != 2:
-            raise ValueError(f"heard {tuple(self.heard.shape)} and motion {tuple(self.motion.shape)} are not of a kind")
-        if len(self.motion) < LEAST:
-            raise NoData(
-                f"a style reference of {len(self.motion)} frames says nothing of a manner of speaking; give {LEAST} or"
-                " more, better some seconds"
-            )
-
-    @property
-    def rest(self) -> Tensor:
-        """The mean motion [d]: the shape of this mouth, whatever it says."""
-        return self.motion.mean(dim=0)
 
 
 class MotionPredictor(nn.Module):

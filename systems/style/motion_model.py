@@ -11,8 +11,9 @@ from audio import Sound
 from audio.whisper import WhisperEncoder
 
 from ..sound import SoundEncoder
+from ..stage1 import Heard, StyleReference
 from .lip_motion import MotionSpace
-from .motion import Heard, MotionPredictor, PredictorConfig, StyleReference
+from .motion import MotionPredictor, PredictorConfig
 from .reader import MotionReader, ReaderConfig
 
 CHUNK = 64  # faces read at a time

@@ -107,7 +107,7 @@ def motion_samples(
     seed: int,
     precision: torch.dtype = torch.float32,
     hears_anew: bool = False,
-) -> Any:
+) -> Faces | Sequences | SoundSequences:
     """What the reader or the predictor learns from, [step] -> a batch.
 
     precision   in which the predictor hears every clip, once

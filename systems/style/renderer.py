@@ -119,7 +119,8 @@ class Renderer(nn.Module):
 
     def forward(self, elements: Tensor, t: Tensor, modulation: Tensor, context: Tensor) -> Tensor:
         """elements [n, (2 + beside) c, h, w], the noisy ones first -> what is predicted of them [n, c, h, w]."""
-        return self.unet(elements, t, modulation=modulation, context=context)  # type: ignore[no-any-return]
+        output: Tensor = self.unet(elements, t, modulation=modulation, context=context)
+        return output
 
 
 class ReferenceEncoder(nn.Module):
@@ -140,4 +141,5 @@ class ReferenceEncoder(nn.Module):
         patches = F.pixel_unshuffle(references.flatten(0, 1), self.patch)
         features = self.layers(patches).flatten(2).mT  # [n k, q / k, width]
         tokens = self.norm(features) + self.positions
-        return tokens.reshape(len(references), -1, tokens.shape[2])  # type: ignore[no-any-return]
+        output: Tensor = tokens.reshape(len(references), -1, tokens.shape[2])
+        return output

@@ -123,8 +123,8 @@ class RendererSpecification(Specification[RendererConfig]):
     def build(self, config: RendererConfig) -> Renderer:
         return Renderer(config)
 
-    def assemble(self, model: Any, components: Components) -> StyleSystem:
-        assert components.motion is not None, "a renderer is told what the lips do"
+    def assemble(self, model: nn.Module, components: Components) -> StyleSystem:
+        assert isinstance(model, Renderer) and components.motion is not None, "a renderer is told what the lips do"
         return StyleSystem(model, components.space, components.motion.model.reader)
 
     def without_components(self) -> Components:
@@ -134,12 +134,11 @@ class RendererSpecification(Specification[RendererConfig]):
             " --components"
         )
 
-    def trainable(self, preset: Preset, model: Any, teachers: Teachers) -> RendererTraining:
+    def trainable(self, preset: Preset, model: StyleSystem, teachers: Teachers) -> RendererTraining:
         return RendererTraining(model, preset.loss, self.judges(preset, teachers))
 
-    def held_out(self, model: Any, batch: ClipBatch) -> ClipBatch:
-        told: ClipBatch = model.with_motion(batch)
-        return told
+    def held_out(self, model: StyleSystem, batch: ClipBatch) -> ClipBatch:
+        return model.with_motion(batch)
 
 
 class LipMotionSpecification(Specification[LipMotionConfig]):
@@ -167,19 +166,20 @@ class LipMotionSpecification(Specification[LipMotionConfig]):
                 " tiny.en's encoder, or for model.predictor.audio_encoder=mel a sync expert"
             )
         if preset.loss.hears_anew and preset.model.predictor.audio_encoder != "whisper":
-            raise BadInput(
+            raise Mismatch(
                 "loss.audio_encoder_rate and loss.sound are for Whisper's ears; leave them at 0, or set"
                 " model.predictor.audio_encoder=whisper"
             )
 
-    def trainable(self, preset: Preset, model: Any, teachers: Teachers) -> nn.Module:
+    def trainable(self, preset: Preset, model: LipMotion, teachers: Teachers) -> nn.Module:
         reads = isinstance(preset.loss, ReadingObjective)
         return ReaderTraining(model, preset.loss) if reads else PredictorTraining(model, preset.loss)
 
     def training_data(
-        self, preset: Preset, model: Any, components: Components, folder: Path, device: torch.device
+        self, preset: Preset, model: nn.Module, components: Components, folder: Path, device: torch.device
     ) -> TrainingData:
         """Faces with their motion for a reader, which takes the space that they are known in; else sequences."""
+        assert isinstance(model, LipMotion)
         if isinstance(preset.data, FaceData):
             space = MotionSpace.load(folder / SPACE, model.space.numbers)
             load_strictly(model.space, space.state_dict(), str(folder / SPACE))
@@ -197,7 +197,7 @@ class LipMotionSpecification(Specification[LipMotionConfig]):
 
         return TrainingData(samples, validation)
 
-    def start_from(self, model: Any, other: Any, origin: Specification[Any], where: str) -> int | None:
+    def start_from(self, model: nn.Module, other: nn.Module, origin: Specification[Any], where: str) -> int | None:
         """With another predictor, the space and the reader alone start from the other; the predictor anew."""
         if origin.kind != self.kind or other.config == model.config:
             return super().start_from(model, other, origin, where)

@@ -1,7 +1,6 @@
 """Style-Preserving Lip Sync as a System: hide the lower half, tell what the lips do, show other faces, fill it in."""
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -44,7 +43,7 @@ class StyleSystem(SpaceInpainter[Conditions]):
 
     config: RendererConfig
     network: Renderer
-    reader: Any       # ReadsMotion
+    reader: ReadsMotion
 
     def __init__(self, renderer: Renderer, autoencoder: Space | None, reader: ReadsMotion) -> None:
         config = renderer.config
@@ -56,7 +55,7 @@ class StyleSystem(SpaceInpainter[Conditions]):
         )
 
     @property
-    def kept(self) -> tuple[Any, ...]:
+    def kept(self) -> tuple[object, ...]:
         return self.space, self.reader
 
     @property
@@ -94,7 +93,7 @@ class StyleSystem(SpaceInpainter[Conditions]):
     @torch.no_grad()
     def read(self, faces: Tensor) -> Tensor:
         """What the lips of faces [n, 3, s, s] do.  [n, d]"""
-        return self.reader(faces)  # type: ignore[no-any-return]
+        return self.reader(faces)
 
     def denoise(self, x_t: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
         """What is predicted [n, c, h, w]; the visible rows are put back into x_t first."""
@@ -102,7 +101,8 @@ class StyleSystem(SpaceInpainter[Conditions]):
         elements = [self.with_visible(x_t, c), c.visible]
         if c.beside is not None:
             elements.append(c.beside)
-        return self.network(torch.cat(elements, dim=1), t, c.modulation, c.context)  # type: ignore[no-any-return]
+        output: Tensor = self.network(torch.cat(elements, dim=1), t, c.modulation, c.context)
+        return output
 
     def _beside(self, references: Tensor) -> Tensor:
         """The first of references [n, k, 3, s, s] as an element, and the last behind it if two are shown."""
@@ -125,4 +125,5 @@ class StyleSystem(SpaceInpainter[Conditions]):
 
     def _tokens(self, references: Tensor) -> Tensor:
         elements = self.sampled(references.flatten(0, 1)).reshape(*references.shape[:2], *self.shape)
-        return self.network.reference_encoder(elements)  # type: ignore[no-any-return]
+        output: Tensor = self.network.reference_encoder(elements)
+        return output

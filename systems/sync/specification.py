@@ -2,10 +2,9 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from core.errors import Mismatch
 from dataset import ClipBatch, WindowConfig
@@ -44,16 +43,15 @@ class SyncExpertSpecification(Specification[SyncConfig]):
     def build(self, config: SyncConfig) -> SyncExpert:
         return SyncExpert(config)
 
-    def trainable(self, preset: Preset, model: Any, teachers: Teachers) -> nn.Module:
+    def trainable(self, preset: Preset, model: SyncExpert, teachers: Teachers) -> SyncExpert:
         if preset.data.frames != FRAMES or preset.data.per_clip < 2:
             raise Mismatch(f"an expert learns from several windows of {FRAMES} frames a clip; set data. accordingly")
-        expert: SyncExpert = model
-        return expert
+        return model
 
-    def measure(self, model: Any, batch: ClipBatch) -> Mapping[str, float]:
+    def measure(self, model: SyncExpert, batch: ClipBatch) -> Mapping[str, float]:
         return retrieval_accuracy(model, batch)
 
-    def picture(self, model: Any, batch: ClipBatch) -> None:
+    def picture(self, model: SyncExpert, batch: ClipBatch) -> None:
         return None
 
     def warning(self, figures: Mapping[str, float]) -> str | None:

@@ -28,7 +28,8 @@ class AvHubertHearing(nn.Module):
             raise ValueError(f"AV-HuBERT hears {self.fbank_frames} rows of filter banks a frame, the batch has others")
         features = self.encoder(banks.flatten(0, 1))              # [b t, rows, width]
         first = self.fbank_frames // 2 - self.audio_tokens // 2                       # the frame's own row is rows // 2
-        return self.norm(features[:, first : first + self.audio_tokens]) + self.positions  # type: ignore[no-any-return]
+        output: Tensor = self.norm(features[:, first : first + self.audio_tokens]) + self.positions
+        return output
 
 
 class MelHearing(nn.Module):
@@ -47,7 +48,8 @@ class MelHearing(nn.Module):
 
     def forward(self, clips: ClipBatch) -> Tensor:
         heard = self.norm(self.encoder(clips.mel.flatten(0, 1)))        # [b t, heard]
-        return self.spread(heard).reshape(len(heard), self.audio_tokens, -1)  # type: ignore[no-any-return]
+        output: Tensor = self.spread(heard).reshape(len(heard), self.audio_tokens, -1)
+        return output
 
 
 def _positions(count: int, width: int) -> nn.Parameter:

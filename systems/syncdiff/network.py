@@ -25,4 +25,5 @@ class SyncDiffNetwork(nn.Module):
 
     def forward(self, elements: Tensor, t: Tensor, style: Tensor | None, context: Tensor) -> Tensor:
         """elements [n, 3 or 4 c, h, w], the noisy one first -> what is predicted of it [n, c or 2 c, h, w]."""
-        return self.unet(elements, t, style=style, context=context)  # type: ignore[no-any-return]
+        output: Tensor = self.unet(elements, t, style=style, context=context)
+        return output

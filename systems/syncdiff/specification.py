@@ -1,7 +1,5 @@
 """SyncDiff as a kind of model: what others ask of it, and how it is trained."""
 
-from typing import Any
-
 from torch import nn
 
 from core.errors import Mismatch
@@ -56,12 +54,13 @@ class SyncDiffSpecification(Specification[SyncDiffConfig]):
     def build(self, config: SyncDiffConfig) -> SyncDiffNetwork:
         return SyncDiffNetwork(config)
 
-    def assemble(self, model: Any, components: Components) -> SyncDiff:
+    def assemble(self, model: nn.Module, components: Components) -> SyncDiff:
+        assert isinstance(model, SyncDiffNetwork)
         return SyncDiff(model, components.space)
 
-    def audio_encoder(self, model: Any) -> nn.Module | None:
-        encoder: nn.Module = model.hearing.encoder
-        return encoder
+    def audio_encoder(self, model: nn.Module) -> nn.Module | None:
+        assert isinstance(model, SyncDiffNetwork)
+        return model.hearing.encoder
 
     def check(self, preset: Preset, start: Start) -> None:
         config = preset.model
@@ -71,7 +70,7 @@ class SyncDiffSpecification(Specification[SyncDiffConfig]):
                 " mel with --system syncdiff-small"
             )
 
-    def trainable(self, preset: Preset, model: Any, teachers: Teachers) -> SyncDiffTraining:
+    def trainable(self, preset: Preset, model: SyncDiff, teachers: Teachers) -> SyncDiffTraining:
         judges = self.judges(preset, teachers)
         if preset.loss.own_output and preset.data.frames < 2:
             raise Mismatch(

@@ -94,4 +94,5 @@ class SyncDiff(SpaceInpainter[Conditions]):
         elements = [self.with_visible(x_t, c), c.visible, c.identity]
         if c.pose is not None:
             elements.append(c.pose)
-        return self.network(torch.cat(elements, dim=1), t, c.style, c.context)  # type: ignore[no-any-return]
+        output: Tensor = self.network(torch.cat(elements, dim=1), t, c.style, c.context)
+        return output

@@ -20,8 +20,8 @@ from evaluation.stage1 import Lips
 from guided_diffusion.engine.checkpoint import save_checkpoint
 from systems.registry import build, describe
 from systems.sound import SoundConfig
+from systems.stage1 import Heard
 from systems.style import StyleReference
-from systems.style.motion import Heard
 from systems.sync import SyncConfig
 from tests.helpers.seeded import seeded
 from tests.helpers.talkers import mouths

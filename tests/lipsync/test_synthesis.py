@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from core.errors import BadInput, Mismatch, OutOfMemory, lacks_memory
+from core.errors import Mismatch, OutOfMemory, lacks_memory
 from lipsync.rendering import renderer
 from lipsync.rendering.renderer import NetworkInputs, Synthesizer
 from lipsync.settings import Settings
