@@ -78,6 +78,11 @@ def speech_activity(mel: Mel) -> Activity:
     telling = loudest - floor >= RANGE
     above = np.maximum(floor + np.maximum(MARGIN, (loudest - floor) / 4), loudest - DEEP)
     heard = (level > AUDIBLE) & (~telling | (level > above))
+    return settled(heard)
+
+
+def settled(heard: Flags) -> Activity:
+    """Speech of the columns in which some is heard, bool [t]: no clicks, short pauses bridged, lead and hangover."""
     speech = _without_short(heard, round(CLICK * MEL_RATE))
     speech = ~_without_short(~speech, round(GAP * MEL_RATE))
     return Activity(_held(speech, round(LEAD * MEL_RATE), round(HANGOVER * MEL_RATE)))

@@ -15,6 +15,7 @@ StrictPose = Literal["keep", "fade", "force"]
 Sampler = Literal["ddim", "ddpm", "dpm++2m", "dpm++2m-c", "dpm++"]
 Compile = Literal["none", "graphs", "full"]
 Silence = Literal["model", "close", "original"]
+SpeechDetector = Literal["energy", "silero"]
 Sides = tuple[float, float, float, float]
 
 LARGEST = 4096  # frames at a time
@@ -47,6 +48,7 @@ class Settings:
     cache              the folder in which detections are kept, None for nowhere, "default" for the user's own
 
     silence            the mouth while nobody speaks: as the model has it, closed on silence, or the original's
+    speech_detector    who tells when that is: the energy of the sound, or silero-vad's network
     style_strength     how much the lips of a style system move as in the style video: 0 as nobody's in particular
     reference          which other frame shows the network the mouth (see references.py)
     quality            preset of sampler and steps; sampler and steps override it one by one
@@ -84,6 +86,7 @@ class Settings:
     cache: Path | Literal["default"] | None = "default"
 
     silence: Silence = "model"
+    speech_detector: SpeechDetector = "energy"
     style_strength: float = 1.0
     reference: Reference = "other"
     quality: str = "balanced"

@@ -22,7 +22,8 @@ ROOT = Path(__file__).resolve().parents[1]
 SAMPLE = ROOT / "scripts" / "demo"
 SCRIPTS = sorted([*(ROOT / "scripts").glob("*.sh"), ROOT / "scripts" / "mpiexec", ROOT / ".ci" / "run"])
 OWN_ENVIRONMENT = {"mediapipe"}  # what one measuring script says to install apart: it needs another OpenCV
-# diffusers and comfy for those who have them, the rest in requirements-onnx.txt; a sentence where they are not
+# diffusers and comfy for those who have them, the rest in requirements-onnx.txt and requirements-silero.txt; a
+# sentence where they are not
 OPTIONAL = {"diffusers", "comfy", "onnx", "onnxruntime", "onnxscript"}
 # import names that are not the distribution's own with "-" for "_"
 DISTRIBUTIONS = {"cv2": "opencv-python", "skimage": "scikit-image", "PIL": "pillow"}

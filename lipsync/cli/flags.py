@@ -221,6 +221,9 @@ def _add_face(g: Group, d: Settings) -> None:
 def _add_mouth(g: Group, d: Settings) -> None:
     g.add_argument("--silence", choices=("model", "close", "original"), default=d.silence,
                    help="the mouth while nobody speaks: as the model has it, closed, or as in the video (%(default)s)")
+    g.add_argument("--speech_detector", choices=("energy", "silero"), default=d.speech_detector,
+                   help="who tells --silence when nobody speaks: the sound's energy, or silero-vad, which tells speech"
+                   " from noise as well (requirements-silero.txt) (%(default)s)")
     g.add_argument("--mask", choices=("jaw", "half"), default=d.mask,
                    help="paste mouth and chin, or all of the lower half of the face (%(default)s)")
     g.add_argument("--detail", type=float, default=d.detail, metavar="SHARE",

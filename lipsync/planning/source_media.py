@@ -7,6 +7,7 @@ from pathlib import Path
 
 from audio import MEL_RATE, FilterBanks, Sound, broken_samples, open_sound, read_filterbanks
 from audio.activity import Activity, speech_activity
+from audio.silero import silero_activity
 from core.arrays import Span
 from core.errors import BadValue, Mismatch
 from core.progress import say
@@ -84,7 +85,7 @@ class SourceMedia:
         banks = self._filterbanks(path) if self._models.synthesizer.needs.filterbanks else None
         if silence == "model":
             return HeardSound(sound, banks, None)
-        activity = speech_activity(sound.mel)
+        activity = silero_activity(sound) if self._settings.speech_detector == "silero" else speech_activity(sound.mel)
         if silence == "original":
             return HeardSound(sound, banks, activity)
         faded = None if banks is None else banks.faded(activity.openness, MEL_RATE)

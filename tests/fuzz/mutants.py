@@ -24,7 +24,8 @@ ODD = {
         "max_gap": ["0", "1", "99"], "pads": ["0 0 0 0", "0 10 0 0", "-5 5 -5 5", "900 900 900 900"],
         "box": ["0 100 0 100", "-1 -1 -1 -1", "90 10 90 10", "0 9999 0 9999"], "codec": ["h264", "ffv1", "prores"],
         "extend": ["pingpong", "loop", "hold"], "length": ["audio", "video", "shortest"],
-        "silence": ["model", "close", "original"], "mask": ["jaw", "half"], "on_no_face": ["keep", "error"],
+        "silence": ["model", "close", "original"], "speech_detector": ["energy", "silero"],
+        "mask": ["jaw", "half"], "on_no_face": ["keep", "error"],
         "save_orig": ["true", "false"], "patch": ["true"], "compare": ["true"], "debug_mask": ["true"],
     },
     "segments": {
