@@ -13,7 +13,7 @@ from face_detection.sightings import Sightings
 SAME = 0.3
 """The least overlap (IoU) of one face in two sightings that follow each other."""
 OTHER = 12.0
-"""Looks that differ by more are two people's, though the one stands where the other stood (see identity.LOOK)."""
+"""The difference of looks (identity.LOOK) above which two faces are two people's, even at the same place."""
 
 Floats = npt.NDArray[np.float32]
 

@@ -45,7 +45,7 @@ AS_ORIGINAL = (
 
 
 def add_originals(parser: argparse.ArgumentParser) -> None:
-    """Adds them, unseen in --help but for a line."""
+    """Adds the flags of the original release; --help shows one line for all of them."""
     group = parser.add_argument_group(
         "the original's flags", "Flags of the original release are accepted; those without a meaning here say so."
     )

@@ -25,7 +25,7 @@ from .renderer import NetworkInputs, Synthesizer
 
 AHEAD = 4  # frames that are read at a time where each is made after the one before it
 
-Faces = Callable[[Sequence[int], Sequence[int], NetworkInputs], Pictures]
+FaceGenerator = Callable[[Sequence[int], Sequence[int], NetworkInputs], Pictures]
 """Makes one face in a stretch of a result: frames of the result, rising from call to call, the source frames that these
 show, and what the network is shown of them -> the face saying it, u8 [n, s, s, 3]."""
 MakeChunks = Callable[[Sequence[Span], "FrameSource"], None]
@@ -43,7 +43,7 @@ class FrameSource(ABC):
     shared = False
 
     @abstractmethod
-    def faces(self, shots: Collection[int]) -> Faces:
+    def faces(self, shots: Collection[int]) -> FaceGenerator:
         """For one face in a stretch of a result; shots: the source frames in which shots begin."""
 
     def each_chunk(self, frames: int, runs: Sequence[Sequence[Span]], make: MakeChunks) -> None:
@@ -63,7 +63,7 @@ class IndependentFrames(FrameSource):
     def __init__(self, synthesizer: Synthesizer) -> None:
         self._synthesizer, self.ahead = synthesizer, synthesizer.grid
 
-    def faces(self, shots: Collection[int]) -> Faces:
+    def faces(self, shots: Collection[int]) -> FaceGenerator:
         """Whatever the shots: no frame knows of another."""
         return lambda frames, sources, shown: self._synthesizer([k % self.ahead for k in frames], shown)
 
@@ -89,7 +89,7 @@ class AutoregressiveFrames(FrameSource):
         """slot: that of the only chunk of a result."""
         self._synthesizer, self._slot = synthesizer, slot
 
-    def faces(self, shots: Collection[int]) -> Faces:
+    def faces(self, shots: Collection[int]) -> FaceGenerator:
         """Of a stretch that is made alone."""
         before = self._synthesizer.needs.before
         return AutoregressiveFaces(lambda step: answered(self.next_frames({0: step}, 1)[0]), shots, before)
@@ -170,7 +170,7 @@ class Lane(FrameSource):
     def __init__(self, ask: Ask[StepInput, Pictures], before: int) -> None:
         self._ask, self._before = ask, before
 
-    def faces(self, shots: Collection[int]) -> Faces:
+    def faces(self, shots: Collection[int]) -> FaceGenerator:
         """A frame at a time."""
         return AutoregressiveFaces(self._ask, shots, self._before)
 
@@ -195,7 +195,7 @@ class AutoregressiveFaces:
     _state: AutoregressiveState = field(init=False)
 
     def __call__(self, frames: Sequence[int], sources: Sequence[int], shown: NetworkInputs) -> Pictures:
-        """See `Faces`."""
+        """See `FaceGenerator`."""
         faces = []
         for i, (frame, source) in enumerate(zip(frames, sources, strict=True)):
             if not self._follows(frame, source):

@@ -20,7 +20,7 @@ from lipsync.stopwatch import WAITING, Stopwatch
 from video import Mono, VideoInfo, write_video
 
 from .compositor import composite
-from .frame_source import Faces, FrameSource
+from .frame_source import FaceGenerator, FrameSource
 from .renderer import NetworkInputs, Synthesizer
 from .views import CompositedFrame, View, view
 
@@ -141,7 +141,7 @@ class RenderJob:
                 item = batch.pop(0)  # so that a frame is held no longer than it is needed
                 yield SpokenFrame(item.picture, [(face, made[face.turn][item.frame]) for face in item.faces])
 
-    def _new_faces(self, turn: SpeakerTurn, faces: Faces, crops: dict[int, Picture]) -> dict[int, Picture]:
+    def _new_faces(self, turn: SpeakerTurn, faces: FaceGenerator, crops: dict[int, Picture]) -> dict[int, Picture]:
         """Of the faces of one turn, by the frames of the result: those that speak."""
         with self.watch("generate"):
             frames, stacked = list(crops), np.stack(list(crops.values()))

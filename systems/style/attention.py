@@ -82,7 +82,7 @@ class AudioAwareAttention(nn.Module):
         return x.reshape(*x.shape[:2], self.heads, -1).transpose(1, 2)
 
 
-class Layer(nn.Module):
+class TransformerLayer(nn.Module):
     """Local attention, attention to a reference if it has one, and two linear layers; each beside a skip."""
 
     def __init__(

@@ -19,7 +19,7 @@ from guided_diffusion.blocks import zeroed
 
 from ..sound import WIDTHS, SoundConfig, SoundEncoder
 from ..stage1 import Heard, StyleReference
-from .attention import AudioAwareAttention, Layer, Reference
+from .attention import AudioAwareAttention, Reference, TransformerLayer
 
 FPS = Fraction(25)  # at which lips move
 HEARD = 64     # windows of sound heard at a time
@@ -76,8 +76,8 @@ class MotionPredictor(nn.Module):
         self.sound_encoder = SoundEncoder(config.sound) if of_mel else WhisperEncoder(config.whisper)
         self.listen = nn.Sequential(nn.LayerNorm(config.heard), nn.Linear(config.heard, width))
 
-        def layer(style: AudioAwareAttention | None) -> Layer:
-            return Layer(width, config.heads, config.reach, config.dropout, style)
+        def layer(style: AudioAwareAttention | None) -> TransformerLayer:
+            return TransformerLayer(width, config.heads, config.reach, config.dropout, style)
 
         self.encoder = nn.ModuleList([layer(None) for _ in range(config.layers)])
         self.encoder_norm = nn.LayerNorm(width)
