@@ -35,6 +35,7 @@ def test_each_part_is_run_and_kept(tmp_path: Path) -> None:
         "goals": ["scripts/benchmark_goals.py", "--rounds"],
         "training": ["scripts/benchmark_training.py", "--system"],
         "generation": ["scripts/benchmark.py"],
+        "presets": ["scripts/benchmark_presets.py", "--output"],
     }
     assert all((ROOT / words[0]).exists() for name, words in kept.items() if name != "tests")
 
@@ -50,4 +51,5 @@ def test_what_takes_too_long_is_ended_and_the_rest_left_out(tmp_path: Path) -> N
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
         "gpu_check.sh: no time is left for training", "gpu_check.sh: no time is left for generation",
+        "gpu_check.sh: no time is left for presets",
     ]  # fmt: skip

@@ -20,6 +20,7 @@ from systems.diff2lip import Diff2Lip
 from systems.system import FaceSampler
 from tests.helpers.adversarial import FOUR
 from tests.helpers.adversarial import trainer as made
+from tests.helpers.seeded import seeded
 from tests.helpers.tiny import OURS
 
 TINY = UNetConfig(32, 3, 3, 32, (1, 2), 2, (16,), 32, context_channels=8, modulation=4)
@@ -52,8 +53,8 @@ def drawn(count: int, seed: int) -> dict[str, Tensor]:
 
 
 @pytest.fixture
+@seeded()
 def network() -> UNet:
-    torch.manual_seed(0)
     made = UNet(TINY).eval()
     for parameter in made.parameters():
         torch.nn.init.normal_(parameter, std=0.05)
@@ -107,8 +108,8 @@ def test_what_cannot_be_recorded_is_called_and_said_once(network: UNet) -> None:
         full(**drawn(1, 3))
 
 
+@seeded(1)
 def test_a_recorded_system_samples_the_same_faces() -> None:
-    torch.manual_seed(1)
     system = Diff2Lip(OURS).eval()
     for parameter in system.network.parameters():
         torch.nn.init.normal_(parameter, std=0.05)

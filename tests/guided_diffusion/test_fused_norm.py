@@ -13,6 +13,7 @@ from torch import Generator, Tensor, nn
 
 from guided_diffusion import fused_norm
 from guided_diffusion.blocks import Resample, ResBlock
+from tests.helpers.seeded import seeded
 
 ROOT = Path(__file__).parents[2]
 BLOCKS = [
@@ -49,9 +50,9 @@ def check_kernels(device: str) -> None:
         assert max(apart(a.grad, b.grad) for a, b in zip(one, other, strict=True)) < 1e-4
 
 
+@seeded()
 def check_blocks(device: str) -> None:
     for options in BLOCKS:
-        torch.manual_seed(0)
         block = ResBlock(64, 64 if "resample" in options else 96, 128, **options)
         for parameter in block.parameters():
             torch.nn.init.normal_(parameter, std=0.1)
