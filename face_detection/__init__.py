@@ -15,6 +15,7 @@ from face_detection.fading import opacity, unfit_ranges
 from face_detection.finding import FaceFinder
 from face_detection.landmarks import Landmarks
 from face_detection.loading import NAMES, load_detector
+from face_detection.mouth_detail import MouthDetail
 from face_detection.searching import search
 from face_detection.selection import Selector
 from face_detection.sightings import Sightings
@@ -31,6 +32,7 @@ __all__ = [
     "Faces",
     "Landmarks",
     "Layer",
+    "MouthDetail",
     "Selector",
     "Sightings",
     "TrackPoints",

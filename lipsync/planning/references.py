@@ -10,7 +10,7 @@ set for all of a half: sets that change every second were nearer to each frame, 
 `gt`: the frame itself, as in the original's cross mode.  `first_frame`, `random`: one frame for the whole clip.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -79,24 +79,30 @@ def choose_references(
         return References(one if count == 1 else np.repeat(one[None], count, axis=1), by_frame)
 
     crops: list[Pictures] = []
-    edges = [*track.shots, len(track.present)]
-    for start, stop in pairwise(edges):
-        shot = present[(present >= start) & (present < stop)]
-        if len(shot) < 2:
+    for seeing, seen in halves(track):
+        if within is not None and not any(((seeing >= low) & (seeing < high)).any() for low, high in within):
             continue
-        first, second = shot[: len(shot) // 2], shot[len(shot) // 2 :]
-        for seeing, seen in ((first, second), (second, first)):
-            if within is not None and not any(((seeing >= low) & (seeing < high)).any() for low, high in within):
-                continue
-            by_frame[seeing] = len(crops)
-            seen = seen[fit[seen]] if fit[seen].any() else seen
-            if count == 1:
-                crops.append(_sharpest(video, track, seen, size))
-            elif openings is None:
-                crops.append(_spread(video, track, seen, size, count))
-            else:
-                crops.append(_in_order(video, track, seeing[fit[seeing]], seen, size, count, openings))
+        by_frame[seeing] = len(crops)
+        if count == 1:
+            crops.append(_sharpest(video, track, seen, size))
+        elif openings is None:
+            crops.append(_spread(video, track, seen, size, count))
+        else:
+            crops.append(_in_order(video, track, seeing[fit[seeing]], seen, size, count, openings))
     return References(np.stack(crops) if crops else nothing, by_frame)
+
+
+def halves(track: FaceTrack) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """The frames with a face of each half of each shot, and those of the other half that they may see: the fit ones,
+    if there are any.  A shot of one frame has no halves."""
+    present = np.flatnonzero(track.present)
+    fit = np.ones(len(track), np.bool_) if track.unfit is None else track.unfit == 0
+    for start, stop in pairwise([*track.shots, len(track.present)]):
+        shot = present[(present >= start) & (present < stop)]
+        if len(shot) >= 2:
+            first, second = shot[: len(shot) // 2], shot[len(shot) // 2 :]
+            for seeing, seen in ((first, second), (second, first)):
+                yield seeing, seen[fit[seen]] if fit[seen].any() else seen
 
 
 def _in_order(

@@ -1,21 +1,32 @@
 """A new face becomes a layer over its frame: mask, paste, and the detail of the person's own skin."""
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from core.arrays import Picture
-from face_detection import Box, Layer, jaw_mask, lay, mouth_mask, news_above_lips, with_detail
+from face_detection import Box, Layer, MouthDetail, jaw_mask, lay, mouth_mask, news_above_lips, with_detail
 from lipsync.settings import Settings
 
 
 def composite(
-    frame: Picture, box: Box, before: Picture, after: Picture, strength: float, settings: Settings
+    frame: Picture,
+    box: Box,
+    before: Picture,
+    after: Picture,
+    strength: float,
+    settings: Settings,
+    mouths: MouthDetail | None = None,
 ) -> Layer:
     """What is laid over a frame u8 [h, w, 3]: the face `after` u8 [s, s, 3] instead of `before`, which the box cut.
 
-    strength: how much of it is seen, from 0 to 1.
+    strength: how much of it is seen, from 0 to 1; mouths: of the same person, to take detail from.
     """
-    layer = lay(after, box, _mask(before, after, settings) * strength, *frame.shape[:2])
+    mask = _mask(before, after, settings) * strength
+    if mouths is not None and settings.detail:
+        after = mouths.over(after, min(settings.detail, 1.0))
+        mask = np.asarray(cv2.resize(mask, after.shape[:2]), np.float32)
+    layer = lay(after, box, mask, *frame.shape[:2])
     return with_detail(layer, frame, box.width, settings.detail)
 
 

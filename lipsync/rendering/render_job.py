@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from video import Mono, VideoInfo, write_video
 
 from .compositor import composite
 from .frame_source import FaceGenerator, FrameSource
+from .mouth_exemplars import MouthExemplars
 from .renderer import NetworkInputs, Synthesizer
 from .views import CompositedFrame, View, view
 
@@ -52,6 +54,7 @@ class CutFrame:
 class SpokenFrame:
     """The same with the new face, u8 [s, s, 3], for each."""
 
+    frame: int
     picture: Picture
     faces: Sequence[tuple[CutFace, Picture]]
 
@@ -139,7 +142,8 @@ class RenderJob:
                 made.append(self._new_faces(turn, faces, own) if own else {})
             while batch:
                 item = batch.pop(0)  # so that a frame is held no longer than it is needed
-                yield SpokenFrame(item.picture, [(face, made[face.turn][item.frame]) for face in item.faces])
+                spoken = [(face, made[face.turn][item.frame]) for face in item.faces]
+                yield SpokenFrame(item.frame, item.picture, spoken)
 
     def _new_faces(self, turn: SpeakerTurn, faces: FaceGenerator, crops: dict[int, Picture]) -> dict[int, Picture]:
         """Of the faces of one turn, by the frames of the result: those that speak."""
@@ -156,10 +160,17 @@ class RenderJob:
         """A frame with a layer for each new face."""
         with self.watch("paste"):
             layers = [
-                composite(frame.picture, face.box, face.crop, new, face.strength, self.settings)
+                composite(
+                    frame.picture, face.box, face.crop, new, face.strength, self.settings,
+                    self._mouths.of(self.turns[face.turn], self.plan[frame.frame]) if self.settings.detail else None,
+                )
                 for face, new in frame.faces
             ]
             return CompositedFrame(frame.picture, tuple(layers), tuple(face.box for face, _ in frame.faces))
+
+    @cached_property
+    def _mouths(self) -> MouthExemplars:
+        return MouthExemplars(self.info.path, self.synthesizer.size)
 
     def original(self) -> Iterator[Picture]:
         """The video as it was, as long as the result."""

@@ -1,0 +1,118 @@
+"""Teeth and lips as sharp as the person's own: detail of other frames in which the mouth looks the same (ours).
+
+A network paints a mouth softly, and of 128 pixels a side; the video shows the same mouth sharper and larger.  Of a few
+frames those are taken whose mouths look most like the new one while both are blurred; optical flow moves them onto it,
+and wherever they agree, what the blur took from them replaces the detail of the new one.  Which frames are taken
+depends on the new mouth alone, never on the one that it hides.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from core.arrays import Picture, Pictures
+
+Floats = npt.NDArray[np.float32]
+
+FACE = 128                 # pixels of a face that the lengths below are told in
+FINE, BROAD = 1.6, 7.0     # deviations of two blurs: detail is finer than both, colour and light are broader
+ALIKE, UNLIKE = 7.0, 18.0  # levels by which what lies between may differ: up to the one all detail is taken, from the
+                           # other none
+ROWS, COLUMNS = (0.60, 0.95), (0.22, 0.78)  # of a face framed like VoxCeleb2's: where its mouth is, whatever it says
+MATCHES = 2                # frames that are moved onto a new mouth; of each place the one that agrees best counts
+STEADY = 1.5               # deviation of the blur of a flow, pixels of the network
+CONTRAST = 1.5             # of what optical flow is shown
+
+
+@dataclass(frozen=True)
+class _Mouth:
+    """band f32 [m, n, 3]: what is compared, at the network's size; grey u8 [m, n]: the same for optical flow;
+    detail f32 [f m, f n, 3]."""
+
+    band: Floats
+    grey: Picture
+    detail: Floats
+
+
+class MouthDetail:
+    """Mouths of one person to take detail from.
+
+    faces u8 [k, f s, f s, 3] RGB, k at least 1: cut as the network's faces are, which are s x s, f times as large.
+    """
+
+    def __init__(self, faces: Pictures, size: int) -> None:
+        self.size, self.factor = size, faces.shape[1] // size
+        self.rows, self.columns = (slice(round(a * size), round(b * size)) for a, b in (ROWS, COLUMNS))
+        self._window = _window(self.rows.stop - self.rows.start, self.columns.stop - self.columns.start)
+        self._mouths = [self._seen(face) for face in faces]
+        self._bands = np.stack([mouth.band for mouth in self._mouths])
+        self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        self._flow.setFinestScale(0)
+
+    def over(self, face: Picture, strength: float = 1.0) -> Picture:
+        """A new face u8 [s, s, 3] -> u8 [f s, f s, 3], with detail; strength: 0 to 1, of what there is to take."""
+        f = self.factor
+        large = cv2.resize(face, None, fx=f, fy=f, interpolation=cv2.INTER_CUBIC) if f > 1 else face.copy()
+        rows, columns = (slice(f * side.start, f * side.stop) for side in (self.rows, self.columns))
+        band, grey = self._compared(face)
+        share, detail = self._matched(band, grey)
+        place = large[rows, columns].astype(np.float32)
+        kept = (strength * share)[..., None]
+        changed = place + kept * (detail - _fine(large, rows, columns, FINE * f * self.size / FACE))
+        large[rows, columns] = np.rint(np.clip(changed, 0, 255)).astype(np.uint8)
+        return np.asarray(large)
+
+    def _seen(self, face: Picture) -> _Mouth:
+        f = self.factor
+        rows, columns = (slice(f * side.start, f * side.stop) for side in (self.rows, self.columns))
+        small = cv2.resize(face, (self.size, self.size), interpolation=cv2.INTER_AREA)
+        return _Mouth(*self._compared(small), _fine(face, rows, columns, FINE * f * self.size / FACE))
+
+    def _compared(self, face: Picture) -> tuple[Floats, Picture]:
+        """Of a face u8 [s, s, 3]: its mouth without detail, colour and light, and that in grey."""
+        fine, broad = (cv2.GaussianBlur(face.astype(np.float32), (0, 0), d * self.size / FACE) for d in (FINE, BROAD))
+        band = (fine - broad)[self.rows, self.columns]
+        return band, np.clip(CONTRAST * band.mean(axis=2) + 128, 0, 255).astype(np.uint8)
+
+    def _matched(self, band: Floats, grey: Picture) -> tuple[Floats, Floats]:
+        """How much of the detail of other mouths is right in each place, f32 [f m, f n], and that detail."""
+        f, (h, w) = self.factor, grey.shape
+        unlike = np.einsum("kmn,mn->k", np.abs(self._bands - band).sum(axis=3), self._window)
+        share, detail = np.zeros((f * h, f * w), np.float32), np.zeros((f * h, f * w, 3), np.float32)
+        for number in np.argsort(unlike, kind="stable")[:MATCHES]:
+            mouth = self._mouths[number]
+            flow = cv2.GaussianBlur(self._flow.calc(grey, mouth.grey, np.empty(0)), (0, 0), STEADY)
+            moved = _moved(mouth.band, flow)
+            apart = cv2.GaussianBlur(np.abs(moved - band).max(axis=2), (0, 0), FINE * self.size / FACE)
+            agrees = np.clip((UNLIKE - apart) / (UNLIKE - ALIKE), 0, 1) * self._window
+            agrees = cv2.resize(agrees * agrees * (3 - 2 * agrees), (f * w, f * h))
+            own = _moved(mouth.detail, cv2.resize(f * flow, (f * w, f * h)))
+            better = np.clip(agrees - share, 0, None) / np.maximum(agrees, 1e-6)  # by how much more it agrees
+            detail += better[..., None] * (own - detail)
+            share = np.maximum(share, agrees)
+        return share, detail
+
+
+def _fine(face: Picture, rows: slice, columns: slice, deviation: float) -> Floats:
+    """What a blur takes from a part of a face, f32 [m, n, 3] levels."""
+    edge = int(4 * deviation) + 1
+    above, beside = (slice(max(side.start - edge, 0), side.stop + edge) for side in (rows, columns))
+    part = face[above, beside].astype(np.float32)
+    fine = part - cv2.GaussianBlur(part, (0, 0), deviation)
+    top, left = rows.start - above.start, columns.start - beside.start
+    return np.asarray(fine[top : top + rows.stop - rows.start, left : left + columns.stop - columns.start])
+
+
+def _moved(values: Floats, flow: Floats) -> Floats:
+    """[h, w, 3]: what lies at each place moved by the flow [h, w, 2], x and y in pixels."""
+    h, w = flow.shape[:2]
+    x, y = np.arange(w, dtype=np.float32) + flow[..., 0], np.arange(h, dtype=np.float32)[:, None] + flow[..., 1]
+    return np.asarray(cv2.remap(values, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
+
+
+def _window(height: int, width: int) -> Floats:
+    """f32 [height, width]: 1 in an ellipse, falling to 0 at its edge."""
+    y, x = (np.abs((np.arange(side) + 0.5) / side * 2 - 1) for side in (height, width))
+    return np.clip((1 - np.hypot(y[:, None], x)) / 0.25, 0, 1).astype(np.float32)
