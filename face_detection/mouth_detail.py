@@ -21,7 +21,7 @@ FINE, BROAD = 1.6, 7.0     # deviations of two blurs: detail is finer than both,
 ALIKE, UNLIKE = 7.0, 18.0  # levels by which what lies between may differ: up to the one all detail is taken, from the
                            # other none
 ROWS, COLUMNS = (0.60, 0.95), (0.22, 0.78)  # of a face framed like VoxCeleb2's: where its mouth is, whatever it says
-MATCHES = 2                # frames that are moved onto a new mouth; of each place the one that agrees best counts
+MATCHES = 2                # mouths that are moved onto a new one; in each place that counts most which agrees best
 STEADY = 1.5               # deviation of the blur of a flow, pixels of the network
 CONTRAST = 1.5             # of what optical flow is shown
 
@@ -47,14 +47,14 @@ class MouthDetail:
         self.rows, self.columns = (slice(round(a * size), round(b * size)) for a, b in (ROWS, COLUMNS))
         self._window = _window(self.rows.stop - self.rows.start, self.columns.stop - self.columns.start)
         self._mouths = [self._seen(face) for face in faces]
-        self._bands = np.stack([mouth.band for mouth in self._mouths])
+        self._greys = np.stack([_halved(mouth.grey, self._window) for mouth in self._mouths])
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
         self._flow.setFinestScale(0)
 
     def over(self, face: Picture, strength: float = 1.0) -> Picture:
         """A new face u8 [s, s, 3] -> u8 [f s, f s, 3], with detail; strength: 0 to 1, of what there is to take."""
         f = self.factor
-        large = cv2.resize(face, None, fx=f, fy=f, interpolation=cv2.INTER_CUBIC) if f > 1 else face.copy()
+        large: Picture = np.array(cv2.resize(face, None, fx=f, fy=f, interpolation=cv2.INTER_CUBIC), np.uint8)
         rows, columns = (slice(f * side.start, f * side.stop) for side in (self.rows, self.columns))
         band, grey = self._compared(face)
         share, detail = self._matched(band, grey)
@@ -62,12 +62,12 @@ class MouthDetail:
         kept = (strength * share)[..., None]
         changed = place + kept * (detail - _fine(large, rows, columns, FINE * f * self.size / FACE))
         large[rows, columns] = np.rint(np.clip(changed, 0, 255)).astype(np.uint8)
-        return np.asarray(large)
+        return large
 
     def _seen(self, face: Picture) -> _Mouth:
         f = self.factor
         rows, columns = (slice(f * side.start, f * side.stop) for side in (self.rows, self.columns))
-        small = cv2.resize(face, (self.size, self.size), interpolation=cv2.INTER_AREA)
+        small = np.asarray(cv2.resize(face, (self.size, self.size), interpolation=cv2.INTER_AREA), np.uint8)
         return _Mouth(*self._compared(small), _fine(face, rows, columns, FINE * f * self.size / FACE))
 
     def _compared(self, face: Picture) -> tuple[Floats, Picture]:
@@ -77,22 +77,34 @@ class MouthDetail:
         return band, np.clip(CONTRAST * band.mean(axis=2) + 128, 0, 255).astype(np.uint8)
 
     def _matched(self, band: Floats, grey: Picture) -> tuple[Floats, Floats]:
-        """How much of the detail of other mouths is right in each place, f32 [f m, f n], and that detail."""
+        """How much of the detail of other mouths is right in each place, f32 [f m, f n], and that detail.
+
+        A mouth counts the less the nearer it is to not being among the best, so that nothing jumps when one takes
+        another's place.
+        """
         f, (h, w) = self.factor, grey.shape
-        unlike = np.einsum("kmn,mn->k", np.abs(self._bands - band).sum(axis=3), self._window)
-        share, detail = np.zeros((f * h, f * w), np.float32), np.zeros((f * h, f * w, 3), np.float32)
-        for number in np.argsort(unlike, kind="stable")[:MATCHES]:
-            mouth = self._mouths[number]
-            flow = cv2.GaussianBlur(self._flow.calc(grey, mouth.grey, np.empty(0)), (0, 0), STEADY)
-            moved = _moved(mouth.band, flow)
-            apart = cv2.GaussianBlur(np.abs(moved - band).max(axis=2), (0, 0), FINE * self.size / FACE)
-            agrees = np.clip((UNLIKE - apart) / (UNLIKE - ALIKE), 0, 1) * self._window
-            agrees = cv2.resize(agrees * agrees * (3 - 2 * agrees), (f * w, f * h))
-            own = _moved(mouth.detail, cv2.resize(f * flow, (f * w, f * h)))
-            better = np.clip(agrees - share, 0, None) / np.maximum(agrees, 1e-6)  # by how much more it agrees
-            detail += better[..., None] * (own - detail)
-            share = np.maximum(share, agrees)
-        return share, detail
+        unlike = np.abs(self._greys - _halved(grey, self._window)).sum(axis=(1, 2))
+        order = np.argsort(unlike, kind="stable")
+        least, most = unlike[order[0]], unlike[order[MATCHES]] if len(order) > MATCHES else np.inf
+        share, total = np.zeros((f * h, f * w), np.float32), np.full((f * h, f * w), 1e-6, np.float32)
+        detail = np.zeros((f * h, f * w, 3), np.float32)
+        for number in order[:MATCHES]:
+            mouth, near = self._mouths[number], 1.0
+            if np.isfinite(most):
+                near = float((most - unlike[number]) / max(most - least, 1e-6))
+            flow = np.asarray(self._flow.calc(grey, mouth.grey, np.empty(0)), np.float32)
+            flow = np.asarray(cv2.GaussianBlur(flow, (0, 0), STEADY), np.float32)
+            apart = np.abs(_moved(mouth.band, flow) - band).max(axis=2)
+            apart = cv2.GaussianBlur(apart, (0, 0), FINE * self.size / FACE)
+            agrees = np.clip((UNLIKE - apart) / (UNLIKE - ALIKE), 0, 1)
+            agrees = agrees * agrees * (3 - 2 * agrees) * self._window
+            agrees = np.asarray(cv2.resize(agrees, (f * w, f * h)), np.float32)
+            counts = near * agrees**4
+            large = np.asarray(cv2.resize(f * flow, (f * w, f * h)), np.float32)
+            detail += counts[..., None] * _moved(mouth.detail, large)
+            total += counts
+            share = np.maximum(share, near * agrees)
+        return share, np.asarray(detail / total[..., None], np.float32)
 
 
 def _fine(face: Picture, rows: slice, columns: slice, deviation: float) -> Floats:
@@ -103,6 +115,12 @@ def _fine(face: Picture, rows: slice, columns: slice, deviation: float) -> Float
     fine = part - cv2.GaussianBlur(part, (0, 0), deviation)
     top, left = rows.start - above.start, columns.start - beside.start
     return np.asarray(fine[top : top + rows.stop - rows.start, left : left + columns.stop - columns.start])
+
+
+def _halved(grey: Picture, window: Floats) -> Floats:
+    """A mouth u8 [m, n] at half the size, what lies at its edge counting less."""
+    half = grey.shape[1] // 2, grey.shape[0] // 2
+    return np.asarray(cv2.resize(grey * window, half, interpolation=cv2.INTER_AREA), np.float32)
 
 
 def _moved(values: Floats, flow: Floats) -> Floats:
