@@ -227,9 +227,9 @@ def _add_mouth(g: Group, d: Settings) -> None:
     g.add_argument("--mask", choices=("jaw", "half"), default=d.mask,
                    help="paste mouth and chin, or all of the lower half of the face (%(default)s)")
     g.add_argument("--detail", type=float, default=d.detail, metavar="SHARE",
-                   help="of the skin's own detail that stays where only sharpness was lost, of the detail of lips and teeth"
-                   " that comes from other frames with the same mouth, and of the sharpening of what is softer than the"
-                   " face around it; 0 to compare with papers")
+                   help="of the skin's own detail that stays where only sharpness was lost, of that of lips and teeth"
+                   " which comes from other frames with the same mouth, and of the sharpening of what is softer than"
+                   " the face around it; 0 to compare with papers")
     g.add_argument("--feather", type=float, default=d.feather, metavar="SHARE",
                    help="width of the blend, as a share of the face (%(default).3f)")
 
