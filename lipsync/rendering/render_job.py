@@ -1,5 +1,6 @@
 """One job made ready: what is shown and who says what when.  Any stretch of its frames can be made, anywhere, alone."""
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -22,10 +23,13 @@ from video import Mono, VideoInfo, write_video
 from .compositor import composite
 from .frame_source import Faces, FrameSource
 from .renderer import NetworkInputs, Synthesizer
+from .retouching import Retoucher
+from .steadying import REACH
 from .views import CompositedFrame, View, view
 
 STAGES = ("read", "cut", "generate", "paste", "encode")
 """What a frame passes through, in threads side by side; reading and cutting are one thread's."""
+RETOUCHING = ("occlude", "restore", "retouch")  # in the thread that pastes, where it is asked for
 ROOM = 2**28  # bytes of frames that may wait between two of these
 
 
@@ -52,13 +56,17 @@ class CutFrame:
 class SpokenFrame:
     """The same with the new face, u8 [s, s, 3], for each."""
 
+    frame: int
     picture: Picture
     faces: Sequence[tuple[CutFace, Picture]]
 
 
 @dataclass(frozen=True)
 class RenderJob:
-    """A job, decided in every respect; frame_source makes its faces unless another is named."""
+    """A job, decided in every respect; frame_source makes its faces unless another is named.
+
+    retoucher: what improves new faces, if anything; known: the frames of which all is known, None: all of the result.
+    """
 
     info: VideoInfo
     plan: Plan
@@ -67,6 +75,8 @@ class RenderJob:
     synthesizer: Synthesizer
     frame_source: FrameSource
     watch: Stopwatch
+    retoucher: Retoucher | None = None
+    known: Span | None = None
 
     def frames(
         self, start: int = 0, stop: int | None = None, *, show: View | None = None, source: FrameSource | None = None
@@ -80,7 +90,9 @@ class RenderJob:
 
     def edits(self, start: int, stop: int, source: FrameSource) -> Iterator[CompositedFrame]:
         """Frames start..stop-1 with what is laid over each."""
-        return map(self._composited, self._spoken(self._cut(start, stop, source), start, stop, source))
+        low, high = self._around(start, stop, source)
+        spoken = self._spoken(self._cut(low, high, source), low, high, source)
+        return self._edited(spoken, start - low, stop - low, source)
 
     def write(self, files: Sequence[tuple[Path, Span]], source: FrameSource, done: Callable[[], object]) -> None:
         """Neighbouring stretches of the result to a file each: what `frames` and `encode` make, in less time.
@@ -89,6 +101,7 @@ class RenderJob:
         this thread), compositing, encoding.  done: called after each frame that was encoded.
         """
         start, stop = files[0][1][0], files[-1][1][1]
+        low, high = self._around(start, stop, source)
         room = max(1, min(source.ahead, ROOM // self._frame_bytes))
         show = view(self.settings)
 
@@ -98,19 +111,24 @@ class RenderJob:
 
         def composite(spoken: Iterator[SpokenFrame]) -> None:
             with behind(encode, room, "encode") as finished:
-                for frame in spoken:
-                    edit = self._composited(frame)
+                for edit in self._edited(spoken, start - low, stop - low, source):
                     with self.watch("paste"):
                         picture = show(edit)
                     finished(picture)
 
         with (
-            self.watch.side_by_side(STAGES),
-            ahead(self._cut(start, stop, source), room, "read") as cut_frames,
+            self.watch.side_by_side((*STAGES, *RETOUCHING)),
+            ahead(self._cut(low, high, source), room, "read") as cut_frames,
             behind(composite, room, "paste") as finished,
         ):
-            for frame in self._spoken(cut_frames, start, stop, source):
+            for frame in self._spoken(cut_frames, low, high, source):
                 finished(frame)
+
+    def _around(self, start: int, stop: int, source: FrameSource) -> Span:
+        """The frames that must be made for frames start..stop-1: more of them where neighbours have a say."""
+        first, last = self.known or (0, self.plan.frames)
+        reach = REACH if self.retoucher is not None and source.independent else 0
+        return max(min(first, start), start - reach), min(max(last, stop), stop + reach)
 
     def _cut(self, start: int, stop: int, source: FrameSource) -> Iterator[CutFrame]:
         """Frames start..stop-1 with the faces that speak."""
@@ -139,7 +157,8 @@ class RenderJob:
                 made.append(self._new_faces(turn, faces, own) if own else {})
             while batch:
                 item = batch.pop(0)  # so that a frame is held no longer than it is needed
-                yield SpokenFrame(item.picture, [(face, made[face.turn][item.frame]) for face in item.faces])
+                spoken = [(face, made[face.turn][item.frame]) for face in item.faces]
+                yield SpokenFrame(item.frame, item.picture, spoken)
 
     def _new_faces(self, turn: SpeakerTurn, faces: Faces, crops: dict[int, Picture]) -> dict[int, Picture]:
         """Of the faces of one turn, by the frames of the result: those that speak."""
@@ -152,14 +171,26 @@ class RenderJob:
             )  # fmt: skip
             return dict(zip(frames, faces(frames, sources, shown), strict=True))
 
-    def _composited(self, frame: SpokenFrame) -> CompositedFrame:
+    def _edited(
+        self, spoken: Iterator[SpokenFrame], first: int, stop: int, source: FrameSource
+    ) -> Iterator[CompositedFrame]:
+        """Frames first..stop-1 of these with what is laid over each."""
+        edits = (self._composited(frame, source) for frame in spoken)
+        return edits if self.retoucher is None else self.retoucher(edits, self.watch, first, stop)
+
+    def _composited(self, frame: SpokenFrame, source: FrameSource) -> CompositedFrame:
         """A frame with a layer for each new face."""
         with self.watch("paste"):
             layers = [
                 composite(frame.picture, face.box, face.crop, new, face.strength, self.settings)
                 for face, new in frame.faces
             ]
-            return CompositedFrame(frame.picture, tuple(layers), tuple(face.box for face, _ in frame.faces))
+            scenes = tuple(self._scene(face.turn, frame.frame, source) for face, _ in frame.faces)
+            return CompositedFrame(frame.picture, tuple(layers), tuple(face.box for face, _ in frame.faces), scenes)
+
+    def _scene(self, turn: int, frame: int, source: FrameSource) -> tuple[int, ...]:
+        """Of which turn and shot a face is, and of which stretch that is made by itself."""
+        return turn, bisect_right(self.turns[turn].track.shots, self.plan[frame]), source.stretch(frame)
 
     def original(self) -> Iterator[Picture]:
         """The video as it was, as long as the result."""
@@ -197,6 +228,7 @@ class RenderJob:
             self.plan.frames, self.edited, missing(self.turns, self.plan), self.watch.seconds, process_memory(),
             source_frames=high - low, shots=len(shots) + 1, batch=self.synthesizer.batch,
             unfit=unfit(self.turns, self.plan), elapsed=self.watch.elapsed, waited=self.watch.waited,
+            extras=self.settings.extras,
         )  # fmt: skip
 
     @property
