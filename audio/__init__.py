@@ -5,10 +5,19 @@
 Time begins at a file's first picture if it has moving pictures (as in `video`), else at its first sound.
 """
 
-from audio.filterbank import BANK_RATE, ROW, FilterBanks, log_filterbanks, read_filterbanks
-from audio.mel import HOP, LEAD, MEL_RATE, MELS, SILENCE, WINDOW, Mel, log_mel, read_mel
+from audio.filterbank import BANK_RATE, ROW, FilterBanks, filterbanks_of, log_filterbanks, read_filterbanks
+from audio.mel import HOP, LEAD, MEL_RATE, MELS, SILENCE, WINDOW, Mel, log_mel, mel_of, read_mel
 from audio.sound import Sound, open_sound
-from audio.waveform import SAMPLE_RATE, Waveform, broken_samples, read_sound, sound_blocks
+from audio.waveform import (
+    SAMPLE_RATE,
+    Waveform,
+    broken_samples,
+    channel_blocks,
+    louder_channel,
+    read_sound,
+    resampled,
+    sound_blocks,
+)
 
 __all__ = [
     "BANK_RATE",
@@ -25,11 +34,16 @@ __all__ = [
     "Sound",
     "Waveform",
     "broken_samples",
+    "channel_blocks",
+    "filterbanks_of",
     "log_filterbanks",
     "log_mel",
+    "louder_channel",
+    "mel_of",
     "open_sound",
     "read_filterbanks",
     "read_mel",
     "read_sound",
+    "resampled",
     "sound_blocks",
 ]

@@ -79,15 +79,16 @@ def log_filterbanks(waveform: Waveform) -> FilterBanks:
     """The filter banks of a waveform at 16 kHz (ValueError at another rate)."""
     if waveform.rate != SAMPLE_RATE:
         raise ValueError(f"the filter banks are defined at {SAMPLE_RATE} samples per second, not {waveform.rate}")
-    return _filterbanks([waveform.samples])
+    return filterbanks_of([waveform.samples])
 
 
 def read_filterbanks(path: Path) -> FilterBanks:
     """`log_filterbanks(read_sound(path))`, streamed: memory is 10.4 kB per second.  BadInput as read_sound."""
-    return _filterbanks(sound_blocks(path))
+    return filterbanks_of(sound_blocks(path))
 
 
-def _filterbanks(blocks: Iterable[np.ndarray]) -> FilterBanks:
+def filterbanks_of(blocks: Iterable[np.ndarray]) -> FilterBanks:
+    """The filter banks of a sound at 16 kHz, f32 [n] blocks in order."""
     scaled = (block * FULL_SCALE for block in blocks)
     return FilterBanks(np.concatenate([_columns(part) for part in _parts(pre_emphasised(scaled))]))
 

@@ -90,15 +90,16 @@ def log_mel(waveform: Waveform) -> Mel:
     """The mel of a waveform at 16 kHz (ValueError at another rate)."""
     if waveform.rate != SAMPLE_RATE:
         raise ValueError(f"the mel is defined at {SAMPLE_RATE} samples per second, not {waveform.rate}")
-    return _mel([waveform.samples])
+    return mel_of([waveform.samples])
 
 
 def read_mel(path: Path) -> Mel:
     """`log_mel(read_sound(path))`, streamed: memory is the mel alone, 25.6 kB per second.  BadInput as read_sound."""
-    return _mel(sound_blocks(path))
+    return mel_of(sound_blocks(path))
 
 
-def _mel(blocks: Iterable[np.ndarray]) -> Mel:
+def mel_of(blocks: Iterable[np.ndarray]) -> Mel:
+    """The mel of a sound at 16 kHz, f32 [n] blocks in order."""
     length = 0
 
     def counted() -> Iterator[np.ndarray]:

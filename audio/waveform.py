@@ -6,13 +6,15 @@ n / rate on the clock by which `video.read_frames` numbers the frames of the sam
 when they are mixed, the louder one is heard; what is no number is silence.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+from av.audio.frame import AudioFrame
+from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 
@@ -54,7 +56,7 @@ def read_sound(path: Path, *, rate: int = SAMPLE_RATE) -> Waveform:
 
 def sound_blocks(path: Path, *, rate: int = SAMPLE_RATE) -> Iterator[np.ndarray]:
     """The samples of `read_sound(path, rate=rate)` in order, a fraction of a second of f32 [n] at a time."""
-    channel = _louder(path.absolute(), *_version(path))
+    channel = louder_channel(path)
     empty = True
     with _opened(path) as (container, stream):
         for block in heard(path, container, stream, rate, "mono" if channel is None else "stereo"):
@@ -62,6 +64,42 @@ def sound_blocks(path: Path, *, rate: int = SAMPLE_RATE) -> Iterator[np.ndarray]
             yield block[channel or 0]
     if empty:
         raise Unreadable(f"{path}: its sound cannot be decoded (empty or damaged); give a file that plays")
+
+
+def channel_blocks(path: Path, *, rate: int) -> Iterator[np.ndarray]:
+    """Both channels of a sound in order, f32 [2, n] blocks; of mono the same twice.  BadInput as `read_sound`."""
+    empty = True
+    with _opened(path) as (container, stream):
+        layout = "mono" if stream.codec_context.channels == 1 else "stereo"  # FFmpeg's stereo of mono is 3 dB softer
+        for block in heard(path, container, stream, rate, layout):
+            empty = False
+            yield np.repeat(block, 2, axis=0) if layout == "mono" else block
+    if empty:
+        raise Unreadable(f"{path}: its sound cannot be decoded (empty or damaged); give a file that plays")
+
+
+def louder_channel(path: Path) -> int | None:
+    """The channel that is heard of a stereo sound whose mix cancels, None for the mix.  BadInput as `read_sound`."""
+    return _louder(path.absolute(), *_version(path))
+
+
+def resampled(blocks: Iterable[np.ndarray], rate: int, wanted: int) -> Iterator[np.ndarray]:
+    """Mono f32 [n] blocks at `rate` samples per second -> the same at `wanted`, beginning at the same moment."""
+    resampler = AudioResampler(format="fltp", layout="mono", rate=wanted)
+    frames: list[AudioFrame | None] = []
+    for block in blocks:
+        if block.size:
+            frame = AudioFrame.from_ndarray(np.ascontiguousarray(block[None], np.float32), format="fltp", layout="mono")
+            frame.sample_rate = rate
+            frames = [frame]
+            yield from _samples(resampler, frames)
+    yield from _samples(resampler, [None] if frames else [])
+
+
+def _samples(resampler: AudioResampler, frames: list[AudioFrame | None]) -> Iterator[np.ndarray]:
+    for frame in frames:
+        for made in resampler.resample(frame):
+            yield np.asarray(made.to_ndarray()[0], np.float32)
 
 
 def broken_samples(path: Path) -> int:
@@ -72,7 +110,6 @@ def broken_samples(path: Path) -> int:
 
 @lru_cache(maxsize=64)
 def _louder(path: Path, changed: int, size: int) -> int | None:
-    """The channel that is heard of a stereo sound whose mix cancels, None for the mix."""
     with _opened(path) as (container, stream):
         return mixes(path, container, stream) if stream.codec_context.channels == 2 else None
 

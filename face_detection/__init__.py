@@ -12,6 +12,7 @@ from face_detection.detail import with_detail
 from face_detection.detector import Detector
 from face_detection.faces import Faces, find_faces, track_face
 from face_detection.fading import opacity, unfit_ranges
+from face_detection.ffhq import FFHQ_SIDE, ffhq_square, warped
 from face_detection.finding import FaceFinder
 from face_detection.landmarks import Landmarks
 from face_detection.loading import NAMES, load_detector
@@ -22,6 +23,7 @@ from face_detection.sightings import Sightings
 from face_detection.track import MAX_GAP, FaceTrack
 
 __all__ = [
+    "FFHQ_SIDE",
     "MAX_GAP",
     "NAMES",
     "Box",
@@ -39,6 +41,7 @@ __all__ = [
     "align",
     "cut",
     "default_folder",
+    "ffhq_square",
     "find_faces",
     "find_points",
     "jaw_mask",
@@ -53,5 +56,6 @@ __all__ = [
     "track_face",
     "unfit_ranges",
     "voxceleb2_box",
+    "warped",
     "with_detail",
 ]

@@ -17,7 +17,7 @@ from lipsync.jobs.runner import dub
 from systems.registry import DEFAULT_CHECKPOINT
 
 from .pipeline import LipSyncPipeline
-from .settings import LOADED, Settings
+from .settings import BACKENDS, LOADED, Settings
 
 AnyPath = str | PathLike[str]
 FILES = {"segments": "segments", "mux_audio": "heard", "style_video": "style", "motion_in": "motion_in"}
@@ -50,7 +50,7 @@ class LipSync:
         Raises BadInput if there is no such checkpoint or setting.
         """
         _check(settings, NAMES)
-        return cls(DEFAULT_CHECKPOINT if path is None else Path(path), Settings(**settings))
+        return cls(DEFAULT_CHECKPOINT if path is None else Path(path), Settings(**_with_paths(settings)))
 
     @property
     def settings(self) -> Settings:
@@ -92,6 +92,7 @@ class LipSync:
         """
         pipeline, job = self._told(video, audio, Path("result.mkv"), changes)
         job.check_inputs()
+        job.check_backends(pipeline.settings)
         render_job = pipeline.prepare(pipeline.plan(job))
         render_job.warn()
         yield from render_job.frames()
@@ -101,11 +102,16 @@ class LipSync:
     ) -> tuple[LipSyncPipeline, Job]:
         _check(changes, NAMES | FILES.keys())
         files = {job: Path(changes.pop(name)) for name, job in FILES.items() if changes.get(name) is not None}
-        own = {name: value for name, value in changes.items() if name in NAMES}
+        own = _with_paths({name: value for name, value in changes.items() if name in NAMES})
         if fixed := sorted(LOADED & own.keys()):
             raise BadValue(f"{', '.join(fixed)}: belongs to the loaded model; pass it to LipSync.from_pretrained")
         sound = None if audio is None else Path(audio)
         return self._pipeline.adjusted(**own), Job(Path(video), sound, output, **files)
+
+
+def _with_paths(given: dict[str, Any]) -> dict[str, Any]:
+    """The settings that name a file as paths, however they were given."""
+    return given | {name: Path(given[name]) for name in BACKENDS if given.get(name) is not None}
 
 
 def _check(given: dict[str, Any], known: set[str]) -> None:

@@ -1,7 +1,9 @@
 """The networks of a pipeline, each loaded once, however many results are made with them."""
 
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +16,15 @@ from systems.registry import load_motion
 from systems.stage1 import Stage1
 from video import VideoInfo
 
+from .backends.face_occluder import FaceOccluder
+from .backends.face_restorer import FaceRestorer
+from .backends.voice_separator import VoiceSeparator
 from .planning.face_selection import FaceSelector
 from .rendering.renderer import Synthesizer
+from .rendering.retouching import Retoucher
 from .settings import Settings
+
+T = TypeVar("T")
 
 
 class Models:
@@ -26,6 +34,7 @@ class Models:
         """BadInput if there is no such checkpoint, device or precision."""
         self.synthesizer = Synthesizer(checkpoint, settings, say)
         self._detectors: dict[str, Detector] = {}
+        self._backends: dict[tuple[object, ...], Any] = {}
 
     @cached_property
     def stage1(self) -> Stage1 | None:
@@ -36,6 +45,27 @@ class Models:
     def landmarks(self) -> Landmarks:
         """The landmark network."""
         return Landmarks()
+
+    def retoucher(self, settings: Settings) -> Retoucher | None:
+        """What retouches new faces under these settings; None if nothing does.  BadInput for a network that cannot."""
+        restorer = occluder = None
+        if settings.face_restorer is not None and settings.restorer_strength:
+            restorer = self._backend(FaceRestorer, settings.face_restorer)
+        if settings.face_occluder is not None:
+            occluder = self._backend(FaceOccluder, settings.face_occluder)
+        return Retoucher(restorer, occluder, settings.restorer_strength) if restorer or occluder else None
+
+    def separator(self, settings: Settings) -> VoiceSeparator | None:
+        """What hears the voice alone; None if nothing does.  BadInput for a network that cannot."""
+        path, rate = settings.voice_separator, settings.separator_rate
+        return None if path is None else self._backend(VoiceSeparator, path, rate)
+
+    def _backend(self, kind: Callable[..., T], path: Path, *more: object) -> T:
+        key = (kind, path, *more)
+        if key not in self._backends:
+            self._backends[key] = kind(path, self.synthesizer.device, *more)
+        found: T = self._backends[key]
+        return found
 
     def detector(self, name: str) -> Detector:
         """A face detector, by its name among the settings."""

@@ -25,6 +25,8 @@ from lipsync.planning.timeline import make_plan
 from lipsync.planning.turns import SpeakerTurn, check_apart, frames_of
 from lipsync.rendering.frame_source import FrameSource, frame_source
 from lipsync.rendering.render_job import RenderJob
+from lipsync.rendering.steadying import REACH
+from lipsync.rendering.views import view
 from video import join
 
 from .models import Models
@@ -32,11 +34,10 @@ from .settings import LOADED, Settings
 from .stopwatch import Stopwatch
 from .trace import Trace
 
-SYNTHETIC = (
-    "Synthetic: the mouth in this video was made by a machine (lip-sync)."
-    " http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
-)
-"""What every result says of itself in its metadata; the address is IPTC's term for it (Digital Source Type)."""
+SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
+"""IPTC's term for what results are (Digital Source Type)."""
+SYNTHETIC = f"Synthetic: the mouth in this video was made by a machine (lip-sync). {SOURCE_TYPE}"
+"""What every result says of itself in its metadata."""
 
 
 class LipSyncPipeline:
@@ -73,6 +74,7 @@ class LipSyncPipeline:
             if job.heard is not None:
                 next(sound_blocks(job.heard))  # refused now rather than when all frames are made
             plan = make_plan(media.info, media.seconds, self.settings)  # 2 plan
+        self.models.retoucher(self.settings), view(self.settings)  # what cannot be is refused now, too
         return JobPlan(plan, media)
 
     def prepare(
@@ -85,7 +87,11 @@ class LipSyncPipeline:
         """
         plan, media = job_plan.plan, job_plan.media
         low, high = within or (0, plan.frames)
-        shown = None if stretches is None else [plan.sources(*span) for span in stretches]
+        retoucher = self.models.retoucher(self.settings)
+        reach = 0 if retoucher is None else REACH
+        shown = None if stretches is None else [
+            plan.sources(max(start - reach, 0), min(stop + reach, plan.frames)) for start, stop in stretches
+        ]  # fmt: skip
         turns = []
         for segment in media.segments:
             first, stop = frames_of(segment, plan)
@@ -104,8 +110,9 @@ class LipSyncPipeline:
             ))  # fmt: skip
         check_apart(turns, plan)
         return RenderJob(
-            media.info, plan, turns, self.settings, self.models.synthesizer, self.frame_source, media.watch
-        )
+            media.info, plan, turns, self.settings, self.models.synthesizer, self.frame_source, media.watch,
+            retoucher, within,
+        )  # fmt: skip
 
     def render(self, render_job: RenderJob, store: ChunkStore, runs: Sequence[Sequence[Span]]) -> None:
         """The chunks of a result, in runs of neighbours.  OutOfMemory if not even one frame fits."""

@@ -21,6 +21,9 @@ Sides = tuple[float, float, float, float]
 LARGEST = 4096  # frames at a time
 LONGEST = 1e7  # seconds, four months
 WIDEST = 1e5  # pixels
+LONGEST_MARK = 60  # letters
+BACKENDS = ("face_restorer", "face_occluder", "voice_separator")
+"""The settings that name a network of the user's."""
 LOADED = frozenset({"quality", "sampler", "steps", "seed", "batch", "device", "precision", "compile"})
 """The settings that a model is loaded with."""
 QUALITIES = ("fast", "balanced", "best")  # which sampler and steps each is, the checkpoint says
@@ -60,6 +63,12 @@ class Settings:
     feather            width of the blend inside the pasted half, as a share of the crop
     detail             how much of the skin's own detail stays where new and old face agree but for sharpness, and how
                        much what is softer than the face around it is sharpened, 0 to 1
+    face_restorer      an ONNX network that sharpens the new mouth (lipsync/backends/face_restorer.py), None for none
+    restorer_strength  how much of that is seen, 0 to 1
+    face_occluder      an ONNX network that sees what is before the mouth, which then stays in front, None for none
+    voice_separator    an ONNX network that hears the voice alone, by which the lips then move, None for none
+    separator_rate     samples per second that it knows; None: its metadata say so
+    mark, mark_text    whether a word in a corner says what the result is, and the word
     codec, crf         how the result is stored (see video.codecs)
     encoder            a chip's encoder of h264 instead of x264; None: x264, whose bytes are the same from run to run
     compare            show the frame before beside the frame after
@@ -101,6 +110,13 @@ class Settings:
     mask: Literal["jaw", "half"] = "jaw"
     feather: float = 1 / 12
     detail: float = 1.0
+    face_restorer: Path | None = None
+    restorer_strength: float = 1.0
+    face_occluder: Path | None = None
+    voice_separator: Path | None = None
+    separator_rate: int | None = None
+    mark: bool = False
+    mark_text: str = "synthetic"
     codec: str = "h264"
     crf: int = 16
     encoder: str | None = None
@@ -114,6 +130,12 @@ class Settings:
             raise BadValue(f"--quality {self.quality}: choose one of {', '.join(QUALITIES)}")
         if not 0 <= self.detail <= 1:
             raise BadValue(f"--detail {self.detail}: a share from 0 (none of the skin's own detail) to 1")
+        if not 0 <= self.restorer_strength <= 1:
+            raise BadValue(f"--restorer_strength {self.restorer_strength:g}: from 0, as painted, to 1, as restored")
+        if self.separator_rate is not None and not 8000 <= self.separator_rate <= 192_000:
+            raise BadValue(f"--separator_rate {self.separator_rate}: from 8000 to 192000 samples per second")
+        if not 0 < len(self.mark_text) <= LONGEST_MARK or not self.mark_text.isprintable() or self.mark_text.isspace():
+            raise BadValue(f"--mark_text {self.mark_text[:60]!r}: give from 1 to {LONGEST_MARK} letters, in one line")
         if not 0 <= self.feather <= 0.25:
             raise BadValue(f"--feather {self.feather}: a share of the crop from 0 to 0.25")
         if not 0 <= self.style_strength <= 1:
@@ -136,6 +158,22 @@ class Settings:
             raise BadValue(f"--box {_sides(self.box)}: give top, bottom, left, right; top < bottom and left < right")
         if sum((self.compare, self.debug_mask, self.patch)) > 1:
             raise BadValue("--compare, --debug_mask and --patch show different things; choose one of them")
+
+    @property
+    def backends(self) -> list[tuple[str, Path]]:
+        """The networks of the user's, by their flags."""
+        named = ((f"--{name}", getattr(self, name)) for name in BACKENDS)
+        return [(flag, path) for flag, path in named if path is not None]
+
+    @property
+    def extras(self) -> dict[str, str]:
+        """What is asked for beyond a new mouth: networks of the user's, and the mark; by the names of the settings."""
+        asked = {name: getattr(self, name).name for name in BACKENDS if getattr(self, name) is not None}
+        if "face_restorer" in asked:
+            asked["face_restorer"] += f", strength {self.restorer_strength:g}"
+        if "voice_separator" in asked and self.separator_rate is not None:
+            asked["voice_separator"] += f", {self.separator_rate} Hz"
+        return asked | ({"mark": self.mark_text} if self.mark else {})
 
     def _check_numbers(self) -> None:
         """BadInput for seconds and pixels that are no numbers, or of no video."""

@@ -14,6 +14,7 @@ from core.flags import Parser
 from core.guard import guard, reads, writes_into
 from core.lock import acquire, release
 from core.program import exit_code
+from web.backends import add_backends, as_flags, backends_of, load_backends
 
 MIB, GIB = 1 << 20, 1 << 30
 SHORTEST = 12  # characters of a password
@@ -35,6 +36,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--data", type=writes_into, default=_data(), metavar="DIR",
                    help="where uploads, results and the queue lie (%(default)s)")
     p.add_argument("--model_path", type=reads, metavar="FILE", help="checkpoint (the style model that ships)")
+    add_backends(p)
     p.add_argument("--device", default="auto", metavar="NAMES",
                    help="auto, cpu or cuda; several for a worker each: cuda:0,cuda:1 (%(default)s)")
     p.add_argument("--threads", type=int, metavar="N", help="of each worker on a CPU (all cores)")
@@ -61,6 +63,9 @@ def _serve(options: argparse.Namespace) -> None:
     password = _password(options)
     _check(options)
     guard(parser(), options)
+    backends = backends_of(options)
+    if backends:
+        load_backends(backends, "cpu")
     try:
         import fastapi_offline  # noqa: F401
         import python_multipart  # noqa: F401
@@ -78,6 +83,7 @@ def _serve(options: argparse.Namespace) -> None:
     with listening, closing(Files(options.data)) as files, _alone(files.root):
         flags = ["--model", str(options.model_path.absolute())] if options.model_path else []
         flags += ["--threads", str(options.threads)] if options.threads else []
+        flags += as_flags(backends)
         crew = Crew(files.store, files, options.device.split(","), flags)
         limits = Limits(
             round(options.max_upload * MIB), options.max_seconds, options.max_queue, options.keep_hours * 3600,

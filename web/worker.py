@@ -32,6 +32,7 @@ from core.lock import acquire, release
 from core.program import said
 from core.progress import telling
 from lipsync.settings import LOADED, Settings
+from web.backends import add_backends, backends_of
 from web.files import MOTION, REPORT
 from web.order import Order
 
@@ -47,8 +48,13 @@ TOLD = 200  # times at most that progress is said in each stage
 class Desk:
     """Does what orders say.  Torch and the model are loaded by the first order that needs them."""
 
-    def __init__(self, model: Path | None, device: str, threads: int | None, say: Callable[[Answer], None]) -> None:
+    def __init__(
+        self, model: Path | None, device: str, threads: int | None, say: Callable[[Answer], None],
+        backends: Mapping[str, Any] | None = None,
+    ) -> None:  # fmt: skip
+        """backends: settings that name networks of whoever runs the server, for all orders."""
         self._model, self._device, self._threads, self._say = model, device, threads, say
+        self._backends = dict(backends or {})
         self._loaded: tuple[object, LipSync] | None = None
         self._works = {"file": self._file, "video": self._video, "preview": self._preview, "faces": self._faces}
 
@@ -98,17 +104,16 @@ class Desk:
         return asdict(report)
 
     def _preview(self, order: Mapping[str, Any]) -> Answer:
-        from lipsync.inspect.preview import preview
+        from lipsync.inspect.preview import preview, write_preview
         from lipsync.jobs.job import Job
         from systems.registry import DEFAULT_CHECKPOINT
-        from video import write_picture
 
         files = {name: Path(path) for name, path in order["files"].items()}
         result = Path(order["folder"]) / "result.png"
         job = Job(files["video"], files["audio"], result, heard=files.get("mux_audio"), style=files.get("style_video"))
         with telling(self._progress):
             picture = preview(self._model or DEFAULT_CHECKPOINT, self._chosen(order), job, order["moment"])
-        write_picture(result, picture)
+        write_preview(result, picture)
         return {}
 
     def _faces(self, order: Mapping[str, Any]) -> Answer:
@@ -130,7 +135,7 @@ class Desk:
         """The settings of an order, on this worker's device."""
         self._use_threads()
         settings = Order(order["kind"], order["files"], order["given"]).settings
-        return replace(settings, device=self._device, cache=Path(order["cache"]))
+        return replace(settings, device=self._device, cache=Path(order["cache"]), **self._backends)
 
     def _speaker(self, chosen: Settings) -> "LipSync":
         """A loaded model: the one of the last order, if it samples in the way that this one asks for."""
@@ -193,6 +198,7 @@ def main(args: Sequence[str] | None = None) -> None:
     parser.add_argument("--model", type=reads)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int)
+    add_backends(parser)
     options = parser.parse_args(args)
     channel = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what a library prints is no answer
@@ -210,7 +216,7 @@ def main(args: Sequence[str] | None = None) -> None:
         os._exit(0)
 
     threading.Thread(target=read, daemon=True).start()
-    desk = Desk(options.model, options.device, options.threads, say)
+    desk = Desk(options.model, options.device, options.threads, say, backends_of(options))
     while True:
         order = json.loads(orders.get())
         with redirect_stderr(Notes(say)):

@@ -16,6 +16,12 @@ ELSEWHERE = {
     "inference_ckpt_path": "model_path", "input": "video", "input_video": "video", "face_path": "video",
     "source_video": "video", "driven_audio": "audio", "input_audio": "audio", "wav": "audio", "speech": "audio",
     "num_inference_steps": "steps", "inference_steps": "steps", "batch_size": "batch", "wav2lip_batch_size": "batch",
+    "restore": "face_restorer", "restorer": "face_restorer", "enhancer": "face_restorer", "gfpgan": "face_restorer",
+    "face_enhancer": "face_restorer", "face_enhancer_model": "face_restorer", "restore_strength": "restorer_strength",
+    "face_enhancer_blend": "restorer_strength", "occluder": "face_occluder", "face_parser": "face_occluder",
+    "face_occluder_model": "face_occluder", "face_parser_model": "face_occluder", "separate_voice": "voice_separator",
+    "voice_extractor": "voice_separator", "voice_extractor_model": "voice_separator", "demucs": "voice_separator",
+    "watermark": "mark",
     "list": "filelist", "gpu": "device", "fp16": "precision", "detector": "face_detector", "nosmooth": "face_detector",
 }  # fmt: skip
 """How other programs for the same purpose call it."""

@@ -230,6 +230,17 @@ def _add_mouth(g: Group, d: Settings) -> None:
                    help="of the skin's own detail that stays where only sharpness was lost, of that of lips and teeth"
                    " which comes from other frames with the same mouth, and of the sharpening of what is softer than"
                    " the face around it; 0 to compare with papers")
+    g.add_argument("--face_restorer", type=reads, metavar="FILE",
+                   help="sharpen the new mouth by a network of yours: .onnx of GFPGAN or RestoreFormer")
+    g.add_argument("--restorer_strength", type=float, default=d.restorer_strength, metavar="SHARE",
+                   help="how much of that is seen, from 0 to 1 (%(default)g)")
+    g.add_argument("--face_occluder", type=reads, metavar="FILE",
+                   help="keep hands, hair and microphones before the mouth: .onnx of XSeg or BiSeNet, which sees them")
+    g.add_argument("--voice_separator", type=reads, metavar="FILE",
+                   help="let the voice alone move the lips, without the music; the result keeps all: .onnx such as"
+                   " Demucs, waveform in and out")
+    g.add_argument("--separator_rate", type=int, metavar="HZ",
+                   help="samples per second that it knows (as its metadata say)")
     g.add_argument("--feather", type=float, default=d.feather, metavar="SHARE",
                    help="width of the blend, as a share of the face (%(default).3f)")
 
@@ -269,6 +280,9 @@ def _add_output(g: Group, d: Settings) -> None:
                    " to run (x264, 4 threads)")
     g.add_argument("--compare", action=Switch, default=False, help="show before and after side by side")
     g.add_argument("--debug_mask", action=Switch, default=False, help="show what was pasted, and where the face is")
+    g.add_argument("--mark", action=Switch, default=False,
+                   help="say in a corner of the picture that it is synthetic; the metadata always say so")
+    g.add_argument("--mark_text", default=d.mark_text, metavar="WORDS", help="what the mark says (%(default)s)")
     g.add_argument("--patch", action=Switch, default=False,
                    help="store the mouth alone, on transparency: --codec prores (.mov) or ffv1 (.mkv)")
 

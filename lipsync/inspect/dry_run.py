@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from audio import MELS, Mel, Sound
-from face_detection import search
+from face_detection import FFHQ_SIDE, search
 from guided_diffusion.engine.device import process_memory
 from lipsync.jobs.job import Job, aligned
 from lipsync.models import Models
@@ -76,6 +76,7 @@ def estimate(pipeline: LipSyncPipeline, job: Job) -> Estimate:
         **({} if models.stage1 is None else {"motion": _motion(pipeline, job_plan, models.stage1, decode)}),
         "read": decode * plan.frames,
         "generate": _speak(synthesizer) * sum(end - start for start, end in turns),
+        **_extras(models, settings, sum(end - start for start, end in turns), float(job_plan.media.seconds)),
         "encode": pixels * plan.frames / PIXELS_PER_SECOND[settings.codec],
     }
     shown = (
@@ -108,6 +109,20 @@ def _speak(synthesizer: Synthesizer) -> float:
     references = crops if needs.references == 1 else np.repeat(crops[:, None], needs.references, axis=1)
     shown = NetworkInputs(crops, references, audio, motion)
     return min(_seconds(lambda: synthesizer(range(grid), shown)) for _ in range(2)) / grid
+
+
+def _extras(models: Models, settings: Settings, faces: int, heard: float) -> dict[str, float]:
+    """Seconds that networks of the user's take for so many faces, and so many seconds of sound."""
+    retoucher, separator, found = models.retoucher(settings), models.separator(settings), {}
+    if retoucher is not None and (occluder := retoucher.occluder) is not None:
+        crop = np.zeros((occluder.side, occluder.side, 3), np.uint8)
+        found["occlude"] = faces * min(_seconds(lambda: occluder.hidden(crop)) for _ in range(2))
+    if retoucher is not None and (restorer := retoucher.restorer) is not None:
+        face = np.zeros((FFHQ_SIDE, FFHQ_SIDE, 3), np.uint8)
+        found["restore"] = faces * min(_seconds(lambda: restorer.change(face)) for _ in range(2))
+    if separator is not None:
+        found["separate"] = heard * separator.cost()
+    return found
 
 
 def _motion(pipeline: LipSyncPipeline, job_plan: JobPlan, stage1: Stage1, decode: float) -> float:

@@ -28,13 +28,12 @@ def preview(options: argparse.Namespace, job: Job, settings: Settings) -> None:
     """Writes one moment before and after."""
     _check_still(job)
     job.check_inputs()
-    from video import write_picture
-
+    job.check_backends(settings)
     from . import preview as stills
 
     picture = stills.preview(checkpoint(options), settings, job, options.preview)
     job.output.parent.mkdir(parents=True, exist_ok=True)
-    write_picture(job.output, picture)
+    stills.write_preview(job.output, picture)
     print(job.output)
 
 

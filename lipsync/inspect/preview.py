@@ -13,17 +13,20 @@ from core.errors import BadValue, NoFace
 from core.progress import say
 from face_detection import Box, FaceTrack, cut, load_detector
 from lipsync.jobs.job import Job
-from lipsync.pipeline import LipSyncPipeline
+from lipsync.pipeline import SOURCE_TYPE, LipSyncPipeline
 from lipsync.planning.face_selection import FaceSelector
-from lipsync.rendering.views import compare
+from lipsync.rendering.views import compare, marked
 from lipsync.settings import Settings
-from video import VideoInfo, probe, read_frames
+from video import VideoInfo, probe, read_frames, write_picture
 
 TILE = 128  # pixels of a face on the sheet
 GAP = 8
 SHOWN = 4  # moments of each face
 LABEL = 200  # pixels for the text beside them
 RANGES = 4  # time ranges that the text has room for
+SYNTHETIC_PREVIEW = (
+    f"Synthetic: the mouth in the right half of this picture was made by a machine (lip-sync). {SOURCE_TYPE}"
+)
 
 
 def preview(checkpoint: Path, settings: Settings, job: Job, seconds: float) -> Picture:
@@ -41,7 +44,12 @@ def preview(checkpoint: Path, settings: Settings, job: Job, seconds: float) -> P
         raise BadValue(f"--preview {seconds:g}: the result lasts {end:.2f} s; name a moment before that")
     render_job = pipeline.prepare(job_plan, within=(k, k + 1))
     render_job.warn()
-    return next(render_job.frames(k, k + 1, show=compare))
+    return next(render_job.frames(k, k + 1, show=marked(compare, settings)))
+
+
+def write_preview(path: Path, picture: Picture) -> None:
+    """A preview as a PNG that says what it is, as results do."""
+    write_picture(path, picture, comment=SYNTHETIC_PREVIEW, source_type=SOURCE_TYPE)
 
 
 def contact_sheet(video: Path, settings: Settings) -> tuple[Picture, list[str]]:

@@ -8,13 +8,14 @@ from pathlib import Path
 from face_detection.landmarks import WEIGHTS as ALIGNING
 from lipsync.models import Models
 from lipsync.planning.speaker_segments import read_segments
-from lipsync.settings import Settings
+from lipsync.settings import BACKENDS, Settings
 
 from .job import Job
 
 VERSION = 8
 """Raised whenever the same inputs and settings would give other frames."""
 IRRELEVANT = ("cache", "detector_batch", "compile")  # settings that change no frame
+EXTRAS = (*BACKENDS, "restorer_strength", "separator_rate", "mark", "mark_text")  # which count where they are asked for
 
 
 def cache_key(job: Job, settings: Settings, models: Models) -> str:
@@ -25,7 +26,8 @@ def cache_key(job: Job, settings: Settings, models: Models) -> str:
     """
     synthesizer = models.synthesizer
     detects = settings.box is None and not settings.fixed_crop
-    relevant = {name: value for name, value in asdict(settings).items() if name not in IRRELEVANT}
+    relevant = {name: value for name, value in asdict(settings).items() if name not in (*IRRELEVANT, *EXTRAS)}
+    relevant |= {"extras": settings.extras} if settings.extras else {}
     relevant |= {
         "batch": synthesizer.grid,
         "detector": models.detector(settings.detector).name if detects else None,
@@ -45,6 +47,7 @@ def _inputs(job: Job, settings: Settings, models: Models) -> list[Path | None]:
     files = sorted(model.glob("**/*")) if model.is_dir() else [model]
     if models.uses_landmarks(settings):
         files.append(ALIGNING)
+    files += [path for _, path in settings.backends]
     return [*files, job.video, job.audio, job.segments, job.heard, job.style, job.motion_in, *sounds]
 
 

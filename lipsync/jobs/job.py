@@ -65,9 +65,17 @@ class Job:
     def check(self, settings: Settings) -> None:
         """Raises BadInput, before any work, if the inputs are not there or the output cannot be."""
         self.check_inputs()
+        self.check_backends(settings)
         codec_for(settings.codec, self.output, transparent=settings.patch)
         if settings.encoder is not None:
             hardware(settings.encoder, settings.crf)
+
+    def check_backends(self, settings: Settings) -> None:
+        """Raises BadInput if a network of the user's is not there, or would be written over."""
+        for flag, path in settings.backends:
+            if not path.is_file():
+                raise NotFound(f"{flag} {path}: no such file; check the path")
+        check(settings.backends, self.writes, [self.parts])
 
     def check_inputs(self) -> None:
         """Raises BadInput if an input is not there, or nothing can be written at the output's place."""
@@ -112,6 +120,7 @@ class Report:
     seconds         per stage, of which some are side by side; elapsed: from the first to the last, whoever worked
     waited          seconds in which a stage beside others had nothing to do, or nobody to hand it to
     peak_memory     in bytes
+    extras          what was asked for beyond a new mouth: networks of the user's, the mark (`Settings.extras`)
     batch           frames sampled at a time in the end: less than the grid if memory was too small, and then the
                     frames are no longer, bit for bit, those of a run that had enough
     """
@@ -127,6 +136,7 @@ class Report:
     unfit: list[tuple[int, int, str]] = field(default_factory=list)
     elapsed: float = 0.0
     waited: dict[str, float] = field(default_factory=dict)
+    extras: dict[str, str] = field(default_factory=dict)
 
     @property
     def bottleneck(self) -> str | None:
@@ -146,6 +156,7 @@ class Report:
             rows.append(("no face in", ranges(self.missing)))
         for reason in dict.fromkeys(why for *_, why in self.unfit):
             rows.append((f"{reason} in", ranges([(a, b) for a, b, why in self.unfit if why == reason])))
+        rows += [(name.replace("_", " "), what) for name, what in self.extras.items()]
         rows += [(stage, self._spent(stage)) for stage in self.seconds]
         rows += [("total", f"{self.elapsed:.1f} s, {self.frames / max(self.elapsed, 1e-9):.2f} frames/s")]
         if self.peak_memory:

@@ -54,13 +54,15 @@ class LipMotionSource:
         info: VideoInfo,
         strength: float,
         faces: Callable[[VideoInfo], FaceSelector],
+        listen: Callable[[Path], Sound] = open_sound,
     ) -> None:
-        """info: of the video; strength: how much of the style is taken over, 0 to 1; faces: those of a style video.
+        """info: of the video; strength: how much of the style is taken over, 0 to 1; faces: those of a style video;
+        listen: to the video and that, as `open_sound`.
 
         BadInput if --motion_in is no lip motion.
         """
         self.model, self.job, self.info, self.strength = model, job, info, strength
-        self._faces = faces
+        self._faces, self._listen = faces, listen
         self._given = None if job.motion_in is None else read_motion(job.motion_in, model.config.motion_dim)
         self._predictions: list[tuple[Motion, Fraction, StyleReference | None]] = []
 
@@ -100,7 +102,7 @@ class LipMotionSource:
     def _own_style(self, track: FaceTrack) -> StyleReference:
         """How the face speaks in the video itself; a still or silent one says nothing of that."""
         try:
-            sound = open_sound(self.info.path)
+            sound = self._listen(self.info.path)
         except BadInput:
             sound = None
         style = read_style(self.info, sound or SILENCE, lambda start, stop: track, self.model)
@@ -121,7 +123,7 @@ class LipMotionSource:
         path = self.job.style
         assert path is not None  # asked for only then
         try:
-            info, sound = probe(path), open_sound(path)
+            info, sound = probe(path), self._listen(path)
             track = partial(self._faces(info).track, "largest")
             return self.model.reference_of(*read_style(info, sound, track, self.model))
         except (BadInput, NoFace) as problem:

@@ -48,7 +48,8 @@ class SourceMedia:
         """BadInput for a video that cannot be read, and for a flag of style if the system has none."""
         self.job, self.watch = job, watch
         self._settings, self._models = settings, models
-        self._sound, self._filterbanks = cache(_open), cache(read_filterbanks)
+        self._separator = models.separator(settings)
+        self._sound, self._filterbanks = cache(self._opened), cache(self._read_filterbanks)
         self._check_style()
         self.segments = self._read_segments()
         self.info: VideoInfo = probe(job.video)
@@ -62,8 +63,8 @@ class SourceMedia:
     def seconds(self) -> float:
         """When the last word is said: that of the sound for all, else of the segments' own."""
         if self.job.audio is not None:
-            return self._sound(self.job.audio).mel.seconds
-        ends = [segment.start + self._sound(self._path(segment)).mel.seconds for segment in self.segments]
+            return self._lasts(self.job.audio)
+        ends = [segment.start + self._lasts(self._path(segment)) for segment in self.segments]
         return max(min(end, s.end) if s.end is not None else end for end, s in zip(ends, self.segments, strict=True))
 
     def references(self, track: FaceTrack, shown: Sequence[Span] | None) -> References:
@@ -137,7 +138,7 @@ class SourceMedia:
         whole = replace(self._settings, box=None, fixed_crop=False, pads=(0.0, 0.0, 0.0, 0.0), strict_pose="force")
         return LipMotionSource(
             self._models.stage1, self.job, self.info, self._settings.style_strength,
-            lambda info: self._models.face_selector(info, whole),
+            lambda info: self._models.face_selector(info, whole), self._open,
         )  # fmt: skip
 
     def _check_style(self) -> None:
@@ -151,6 +152,32 @@ class SourceMedia:
                 f"{', '.join(flags)}: {synthesizer.checkpoint} knows no style; leave that out, or pass a style"
                 " model with --model_path, such as checkpoints/style-small"
             )
+
+    def _lasts(self, path: Path) -> float:
+        """Seconds of a sound; that of its voice alone is as long, and need not be made for this."""
+        return self._sound(path).mel.seconds if self._separator is None else self._separator.seconds(path)
+
+    def _open(self, path: Path) -> Sound:
+        """What is heard of a sound: all of it, or the voice alone."""
+        if self._separator is None:
+            return open_sound(path)
+        with self.watch("separate"):
+            return self._separator.open_sound(path)
+
+    def _read_filterbanks(self, path: Path) -> FilterBanks:
+        if self._separator is None:
+            return read_filterbanks(path)
+        with self.watch("separate"):
+            return self._separator.read_filterbanks(path)
+
+    def _opened(self, path: Path) -> Sound:
+        """Its samples are read when somebody asks for them."""
+        sound = self._open(path)
+        if float(sound.mel.columns.max()) <= SILENT:
+            say(f"{path}: is silent throughout; nobody speaks")
+        if wrong := broken_samples(path):
+            say(f"{path}: {wrong} of its samples are no numbers and are heard as silence; export it again")
+        return sound
 
     def _path(self, segment: SpeakerSegment) -> Path:
         path = segment.sound or self.job.audio
@@ -174,13 +201,3 @@ class JobPlan:
             for segment in self.media.segments
         ]
         return sorted({block for span in spans if span for block in faces.finder.blocks(*span)})
-
-
-def _open(path: Path) -> Sound:
-    """Its samples are read when somebody asks for them."""
-    sound = open_sound(path)
-    if float(sound.mel.columns.max()) <= SILENT:
-        say(f"{path}: is silent throughout; nobody speaks")
-    if wrong := broken_samples(path):
-        say(f"{path}: {wrong} of its samples are no numbers and are heard as silence; export it again")
-    return sound

@@ -37,10 +37,16 @@ class FrameSource(ABC):
 
     ahead    frames of a result that are asked for at once: those of one multiple of it to the next
     shared   the network's batches hold frames of other results too: it is for a result of one chunk alone
+    independent   a frame is the same whatever others are made
     """
 
     ahead: int
     shared = False
+    independent = False
+
+    def stretch(self, frame: int) -> int:
+        """Frames of one number are the same whoever makes them all, or a part of them."""
+        return 0 if self.independent else frame // SEGMENT
 
     @abstractmethod
     def faces(self, shots: Collection[int]) -> FaceGenerator:
@@ -59,6 +65,8 @@ class FrameSource(ABC):
 
 class IndependentFrames(FrameSource):
     """Frame k of a result is made by itself, as item k mod `ahead` of a batch."""
+
+    independent = True
 
     def __init__(self, synthesizer: Synthesizer) -> None:
         self._synthesizer, self.ahead = synthesizer, synthesizer.grid

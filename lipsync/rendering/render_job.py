@@ -1,5 +1,6 @@
 """One job made ready: what is shown and who says what when.  Any stretch of its frames can be made, anywhere, alone."""
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -24,10 +25,13 @@ from .compositor import composite
 from .frame_source import FaceGenerator, FrameSource
 from .mouth_exemplars import MouthExemplars
 from .renderer import NetworkInputs, Synthesizer
+from .retouching import Retoucher
+from .steadying import REACH
 from .views import CompositedFrame, View, view
 
 STAGES = ("read", "cut", "generate", "paste", "encode")
 """What a frame passes through, in threads side by side; reading and cutting are one thread's."""
+RETOUCHING = ("occlude", "restore", "retouch")  # in the thread that pastes, where it is asked for
 ROOM = 2**28  # bytes of frames that may wait between two of these
 
 
@@ -61,7 +65,10 @@ class SpokenFrame:
 
 @dataclass(frozen=True)
 class RenderJob:
-    """A job, decided in every respect; frame_source makes its faces unless another is named."""
+    """A job, decided in every respect; frame_source makes its faces unless another is named.
+
+    retoucher: what improves new faces, if anything; known: the frames of which all is known, None: all of the result.
+    """
 
     info: VideoInfo
     plan: Plan
@@ -70,6 +77,8 @@ class RenderJob:
     synthesizer: Synthesizer
     frame_source: FrameSource
     watch: Stopwatch
+    retoucher: Retoucher | None = None
+    known: Span | None = None
 
     def frames(
         self, start: int = 0, stop: int | None = None, *, show: View | None = None, source: FrameSource | None = None
@@ -83,7 +92,9 @@ class RenderJob:
 
     def edits(self, start: int, stop: int, source: FrameSource) -> Iterator[CompositedFrame]:
         """Frames start..stop-1 with what is laid over each."""
-        return map(self._composited, self._spoken(self._cut(start, stop, source), start, stop, source))
+        low, high = self._around(start, stop, source)
+        spoken = self._spoken(self._cut(low, high, source), low, high, source)
+        return self._edited(spoken, start - low, stop - low, source)
 
     def write(self, files: Sequence[tuple[Path, Span]], source: FrameSource, done: Callable[[], object]) -> None:
         """Neighbouring stretches of the result to a file each: what `frames` and `encode` make, in less time.
@@ -92,6 +103,7 @@ class RenderJob:
         this thread), compositing, encoding.  done: called after each frame that was encoded.
         """
         start, stop = files[0][1][0], files[-1][1][1]
+        low, high = self._around(start, stop, source)
         room = max(1, min(source.ahead, ROOM // self._frame_bytes))
         show = view(self.settings)
 
@@ -101,19 +113,24 @@ class RenderJob:
 
         def composite(spoken: Iterator[SpokenFrame]) -> None:
             with behind(encode, room, "encode") as finished:
-                for frame in spoken:
-                    edit = self._composited(frame)
+                for edit in self._edited(spoken, start - low, stop - low, source):
                     with self.watch("paste"):
                         picture = show(edit)
                     finished(picture)
 
         with (
-            self.watch.side_by_side(STAGES),
-            ahead(self._cut(start, stop, source), room, "read") as cut_frames,
+            self.watch.side_by_side((*STAGES, *RETOUCHING)),
+            ahead(self._cut(low, high, source), room, "read") as cut_frames,
             behind(composite, room, "paste") as finished,
         ):
-            for frame in self._spoken(cut_frames, start, stop, source):
+            for frame in self._spoken(cut_frames, low, high, source):
                 finished(frame)
+
+    def _around(self, start: int, stop: int, source: FrameSource) -> Span:
+        """The frames that must be made for frames start..stop-1: more of them where neighbours have a say."""
+        first, last = self.known or (0, self.plan.frames)
+        reach = REACH if self.retoucher is not None and source.independent else 0
+        return max(min(first, start), start - reach), min(max(last, stop), stop + reach)
 
     def _cut(self, start: int, stop: int, source: FrameSource) -> Iterator[CutFrame]:
         """Frames start..stop-1 with the faces that speak."""
@@ -156,7 +173,14 @@ class RenderJob:
             )  # fmt: skip
             return dict(zip(frames, faces(frames, sources, shown), strict=True))
 
-    def _composited(self, frame: SpokenFrame) -> CompositedFrame:
+    def _edited(
+        self, spoken: Iterator[SpokenFrame], first: int, stop: int, source: FrameSource
+    ) -> Iterator[CompositedFrame]:
+        """Frames first..stop-1 of these with what is laid over each."""
+        edits = (self._composited(frame, source) for frame in spoken)
+        return edits if self.retoucher is None else self.retoucher(edits, self.watch, first, stop)
+
+    def _composited(self, frame: SpokenFrame, source: FrameSource) -> CompositedFrame:
         """A frame with a layer for each new face."""
         with self.watch("paste"):
             layers = [
@@ -166,7 +190,12 @@ class RenderJob:
                 )
                 for face, new in frame.faces
             ]
-            return CompositedFrame(frame.picture, tuple(layers), tuple(face.box for face, _ in frame.faces))
+            scenes = tuple(self._scene(face.turn, frame.frame, source) for face, _ in frame.faces)
+            return CompositedFrame(frame.picture, tuple(layers), tuple(face.box for face, _ in frame.faces), scenes)
+
+    def _scene(self, turn: int, frame: int, source: FrameSource) -> tuple[int, ...]:
+        """Of which turn and shot a face is, and of which stretch that is made by itself."""
+        return turn, bisect_right(self.turns[turn].track.shots, self.plan[frame]), source.stretch(frame)
 
     @cached_property
     def _mouths(self) -> MouthExemplars:
@@ -208,6 +237,7 @@ class RenderJob:
             self.plan.frames, self.edited, missing(self.turns, self.plan), self.watch.seconds, process_memory(),
             source_frames=high - low, shots=len(shots) + 1, batch=self.synthesizer.batch,
             unfit=unfit(self.turns, self.plan), elapsed=self.watch.elapsed, waited=self.watch.waited,
+            extras=self.settings.extras,
         )  # fmt: skip
 
     @property

@@ -10,16 +10,22 @@ from core.arrays import Picture
 from face_detection import Box, Layer
 from lipsync.settings import Settings
 
+from .mark import Mark
+
 TINT = np.array([255, 0, 200], np.float32)  # RGB of what was pasted, where the mask is shown
 
 
 @dataclass(frozen=True)
 class CompositedFrame:
-    """One frame and what is laid over it: a layer for every face that speaks, and the boxes that these were cut by."""
+    """One frame and what is laid over it: a layer for every face that speaks, and the boxes that these were cut by.
+
+    scenes: of which face and shot each is; frames with the same one may steady each other.
+    """
 
     picture: Picture
     layers: tuple[Layer, ...] = ()
     boxes: tuple[Box, ...] = ()
+    scenes: tuple[tuple[int, ...], ...] = ()
 
 
 View = Callable[[CompositedFrame], Picture]
@@ -63,9 +69,17 @@ def patch(edit: CompositedFrame) -> Picture:
 
 
 def view(settings: Settings) -> View:
-    """The view that the settings ask for."""
+    """The view that the settings ask for.  BadInput for a mark that cannot be drawn."""
     if settings.compare:
-        return compare
+        return marked(compare, settings)
     if settings.debug_mask:
-        return mask
-    return patch if settings.patch else result
+        return marked(mask, settings)
+    return marked(patch if settings.patch else result, settings)
+
+
+def marked(show: View, settings: Settings) -> View:
+    """A view with the mark, if the settings ask for it.  BadInput for one that cannot be drawn."""
+    if not settings.mark:
+        return show
+    mark = Mark(settings.mark_text)
+    return lambda edit: mark.over(show(edit))

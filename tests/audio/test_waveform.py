@@ -1,5 +1,6 @@
 """read_sound: any file, on the clock of its pictures, or one sentence that says why not."""
 
+import wave
 from fractions import Fraction
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from av.audio.frame import AudioFrame
 from av.video.frame import VideoFrame
 
-from audio import SAMPLE_RATE, Waveform, read_sound
+from audio import SAMPLE_RATE, Waveform, channel_blocks, read_sound, resampled
 from core.errors import NoData, NotFound, Unreadable
 from tests.helpers.failing import fails
 
@@ -152,3 +153,22 @@ def test_what_cannot_be_heard_says_so(tmp_path: Path) -> None:
 def test_a_waveform_refuses_to_be_inconsistent(samples: np.ndarray, rate: int) -> None:
     with fails(ValueError, "samples" if rate else "rate"):
         Waveform(samples, rate)
+
+
+def test_channels_are_those_of_the_file_and_of_mono_twice_the_same(tmp_path):
+    samples = np.sin(np.arange(8000) / 9) * 0.5
+    for channels in (1, 2):
+        path = tmp_path / f"{channels}.wav"
+        with wave.open(str(path), "wb") as file:
+            file.setnchannels(channels)
+            file.setsampwidth(2)
+            file.setframerate(16000)
+            stacked = np.stack([samples, 0.5 * samples], axis=1)[:, :channels]
+            file.writeframes((stacked * 32767).astype("<i2").tobytes())
+        both = np.concatenate(list(channel_blocks(path, rate=16000)), axis=1)
+        assert both.shape == (2, 8000) and np.abs(both[0] - samples).max() < 1e-3
+        assert np.abs(both[1] - samples * (1 if channels == 1 else 0.5)).max() < 1e-3
+    blocks = np.array_split(samples.astype(np.float32), 5)
+    back = np.concatenate(list(resampled(resampled(blocks, 16000, 44100), 44100, 16000)))
+    assert abs(back.size - 8000) <= 2 and np.abs(back[100:7900] - samples[100:7900]).max() < 0.01
+    assert list(resampled([], 16000, 8000)) == []

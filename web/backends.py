@@ -1,0 +1,52 @@
+"""The networks of whoever runs a server, for all its jobs; the same files as generate.py's flags of these names."""
+
+import argparse
+from collections.abc import Sequence
+from typing import Any
+
+from core.errors import BadInput
+from core.guard import reads
+from lipsync.settings import BACKENDS, Settings
+
+NAMES = (*BACKENDS, "separator_rate")
+
+
+def add_backends(parser: argparse.ArgumentParser) -> None:
+    """Adds their flags."""
+    parser.add_argument("--face_restorer", type=reads, metavar="FILE",
+                        help="an .onnx that sharpens mouths; a job chooses its restorer_strength, 0 for none")
+    parser.add_argument("--face_occluder", type=reads, metavar="FILE", help="an .onnx that sees what is before mouths")
+    parser.add_argument("--voice_separator", type=reads, metavar="FILE",
+                        help="an .onnx that hears voices without music; see generate.py --help all for these three")
+    parser.add_argument("--separator_rate", type=int, metavar="HZ", help="samples per second that it knows")
+
+
+def backends_of(options: argparse.Namespace) -> dict[str, Any]:
+    """The settings that they say.  BadInput for values that cannot be, or a file that is not there."""
+    found = {name: getattr(options, name) for name in NAMES if getattr(options, name) is not None}
+    for flag, path in Settings(**found).backends:
+        if not path.is_file():
+            raise BadInput(f"{flag} {path}: no such file; check the path")
+    return {name: value.absolute() if name in BACKENDS else value for name, value in found.items()}
+
+
+def load_backends(found: dict[str, Any], device: str) -> None:
+    """Loads each once, so that what cannot be is said when the server starts.  BadInput."""
+    import torch
+
+    from lipsync.backends.face_occluder import FaceOccluder
+    from lipsync.backends.face_restorer import FaceRestorer
+    from lipsync.backends.voice_separator import VoiceSeparator
+
+    place = torch.device(device)
+    if "face_restorer" in found:
+        FaceRestorer(found["face_restorer"], place)
+    if "face_occluder" in found:
+        FaceOccluder(found["face_occluder"], place)
+    if "voice_separator" in found:
+        VoiceSeparator(found["voice_separator"], place, found.get("separator_rate"))
+
+
+def as_flags(found: dict[str, Any]) -> Sequence[str]:
+    """The same as flags, for a worker."""
+    return [word for name, value in found.items() for word in (f"--{name}", str(value))]
