@@ -79,3 +79,8 @@ class Stopped(LipSyncError):
     """A signal asked to stop; what was done is saved."""
 
     exit_code = 130
+
+
+def first_line(problem: BaseException) -> str:
+    """What a library says that went wrong, without the lines of its own insides that some append."""
+    return next((line.strip() for line in str(problem).splitlines() if line.strip()), type(problem).__name__)

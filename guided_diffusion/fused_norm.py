@@ -19,6 +19,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from core.errors import first_line
+
 NOTES = logging.getLogger(__name__)
 SWITCH = "FUSED_NORM"  # environment variable; 0: never
 ROWS = 64              # positions that a program reads at a time
@@ -58,8 +60,7 @@ def _works(device: torch.device) -> bool:
             norm_silu(x, nn.GroupNorm(32, 64), *torch.ones(5, 1, 64, device=device)).sum().backward()  # type: ignore[no-untyped-call]
         return bool(x.grad is not None and x.grad.isfinite().all())
     except kernels.PROBLEMS as problem:
-        said = (str(problem).splitlines() or [type(problem).__name__])[0]
-        NOTES.warning("Triton does not run here (%s); going on without it, slower", said)
+        NOTES.warning("Triton does not run here (%s); going on without it, slower", first_line(problem))
         return False
 
 

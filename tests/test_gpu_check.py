@@ -50,6 +50,6 @@ def test_what_takes_too_long_is_ended_and_the_rest_left_out(tmp_path: Path) -> N
     done = check(tmp_path, sleeps="benchmark_goals", seconds=12)
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
-        "gpu_check.sh: no time is left for training", "gpu_check.sh: no time is left for generation",
-        "gpu_check.sh: no time is left for presets",
+        "gpu_check.sh: no time is left for training", "gpu_check.sh: no time is left for presets",
+        "gpu_check.sh: no time is left for generation",
     ]  # fmt: skip

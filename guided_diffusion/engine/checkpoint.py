@@ -21,7 +21,7 @@ from torch.nn.modules.module import (
 from torch.overrides import TorchFunctionMode
 
 from core.atomic import save_atomically
-from core.errors import Mismatch, NotFound, Unreadable
+from core.errors import Mismatch, NotFound, Unreadable, first_line
 from core.npz import UNREADABLE
 
 FORMAT = "lipsync-1"
@@ -186,7 +186,8 @@ def check_size(build: Callable[[], torch.nn.Module], weights: Mapping[str, Tenso
             warnings.simplefilter("ignore", UserWarning)  # of layers without numbers
             network = build()
     except NOT_A_NETWORK as problem:
-        raise Mismatch(f"{where}: its config makes no network ({problem}); use another checkpoint") from problem
+        said = first_line(problem)
+        raise Mismatch(f"{where}: its config makes no network ({said}); use another checkpoint") from problem
     finally:
         for hook in hooks:
             hook.remove()

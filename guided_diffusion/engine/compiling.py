@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from core.errors import lacks_memory
+from core.errors import first_line, lacks_memory
 
 WARM = 3  # calls before one is recorded: libraries choose their kernels, a compiler compiles
 MOST = 4  # shapes that are recorded; each keeps the memory of its activations
@@ -32,7 +32,7 @@ def compiler_problem(device: torch.device) -> str | None:
         with torch.inference_mode(False), torch.enable_grad():
             torch.compile(tried, dynamic=False)(x).backward()  # type: ignore[no-untyped-call]
     except (ImportError, OSError, RuntimeError) as problem:  # dynamo's own are RuntimeErrors
-        return _first_line(problem)
+        return first_line(problem)[:160]
     return None
 
 
@@ -97,7 +97,7 @@ class Recorded:
                     raise
                 self._refused = True
                 self.forget()
-                why = _first_line(problem)
+                why = first_line(problem)[:160]
                 self._say(f"the network cannot be recorded as a CUDA graph ({why}); going on without")
                 return self._function(*args, **named)
         return self._recordings[key](inputs)
@@ -127,8 +127,3 @@ def _key(inputs: dict[int | str, Tensor]) -> Any:
     shapes = tuple((name, value.shape, value.stride(), value.dtype, value.device) for name, value in inputs.items())
     autocast = torch.is_autocast_enabled(device), torch.get_autocast_dtype(device)
     return shapes, autocast, torch.is_inference_mode_enabled()
-
-
-def _first_line(problem: BaseException) -> str:
-    lines = str(problem).strip().splitlines()
-    return f"{type(problem).__name__}: {lines[0][:160]}" if lines else type(problem).__name__

@@ -151,7 +151,7 @@ def test_a_compiler_that_does_not_work_is_named_and_done_without(
         raise RuntimeError("Failed to find C compiler.\nPlease specify via CC")
 
     monkeypatch.setattr(torch, "compile", broken)
-    assert compiler_problem(torch.device("cpu")) == "RuntimeError: Failed to find C compiler."
+    assert compiler_problem(torch.device("cpu")) == "Failed to find C compiler."
     with caplog.at_level(logging.WARNING, trainer.__name__):
         run = made(tmp_path, replace(FOUR, steps=1, compile=True))
         run.run()

@@ -58,7 +58,7 @@ def test_paths_without_flags(
     capsys.readouterr()
     for args, *named in (
         (["person.mp4", "words.wav"], "person_words.mp4", "VIDEO AUDIO RESULT"),
-        (["person.mp4", "words.wav", "person.mp4"], "person.mp4", "VIDEO"),
+        (["person.mp4", "words.wav", "person.mp4"], "person.mp4", "--video"),
         (["person.mp4", "words.wav", "-v", "person.mp4"], "person.mp4", "--video"),
         (["person.mp4", "words.wav", "a.mp4", "b.mp4"], "b.mp4", "VIDEO AUDIO [RESULT]"),
         (["--face", "person.mp4", "-a", "words.wav", "-o", "a.mp4"], "--face person.mp4", "--video"),

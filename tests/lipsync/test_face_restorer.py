@@ -78,7 +78,7 @@ def test_a_part_of_the_square_comes_back_to_where_it_was_cut() -> None:
         rows, columns = slice(70, 110), slice(110, 160)
         back = warped(crop[ROWS].astype(np.float32), square, (ROWS.start, 0), rows, columns)
         inside = warped(np.ones((512 - ROWS.start, 512), np.float32), square, (ROWS.start, 0), rows, columns) > 0.999
-        assert inside.sum() > 500 and np.abs(back - frame[rows, columns])[inside].mean() < 4
+        assert inside.sum() > 500 and np.abs(back - frame[rows, columns])[inside].mean() < 5
 
 
 def test_the_change_is_seen_in_the_mouth_alone(tmp_path: Path) -> None:

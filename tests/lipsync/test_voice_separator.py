@@ -135,6 +135,6 @@ def test_lips_move_by_the_voice_and_the_result_keeps_all(folder: Path, tmp_path:
     by_all, sound, plain = made(mixed, "all")
     separated, kept, report = made(mixed, "separated", voice_separator=network, separator_rate=RATE)
     assert separated.shape == by_all.shape and np.array_equal(sound, kept)
-    assert np.abs(separated - by_voice).mean() < 0.5 * np.abs(by_all - by_voice).mean()
+    assert np.abs(separated - by_voice).mean() < 0.6 * np.abs(by_all - by_voice).mean()
     assert report.extras == {"voice_separator": "voice.onnx, 16000 Hz"} and report.seconds["separate"] > 0
     assert not plain.extras and "separate" not in plain.seconds
