@@ -12,7 +12,7 @@ from audio.filterbank import FilterBanks
 from audio.mel import Mel
 from audio.waveform import SAMPLE_RATE
 from core.arrays import Samples
-from core.errors import BadInput
+from core.errors import BadValue
 
 SPARE = 4  # seconds that may be kept although they were forgotten, so that not every block moves the others
 MOST = 600  # seconds that are held and not forgotten
@@ -33,11 +33,11 @@ class LiveSound:
     def push(self, samples: Samples) -> None:
         """The next samples, f32 [n] in [-1, 1]; BadInput for what is none, or comes after the end."""
         if samples.ndim != 1 or samples.dtype != np.float32 or not np.isfinite(samples).all():
-            raise BadInput(f"a stream hears float32 [n], finite and mono, not {samples.dtype} {list(samples.shape)}")
+            raise BadValue(f"a stream hears float32 [n], finite and mono, not {samples.dtype} {list(samples.shape)}")
         if self.ended:
-            raise BadInput("the sound of this stream has ended; begin another stream")
+            raise BadValue("the sound of this stream has ended; begin another stream")
         if self.length - self._needed > MOST * SAMPLE_RATE:
-            raise BadInput(f"{MOST} s of sound wait in this stream; take its frames before you push more")
+            raise BadValue(f"{MOST} s of sound wait in this stream; take its frames before you push more")
         self._samples = np.concatenate([self._samples, samples.clip(-1, 1)])
         self.length += len(samples)
         self._mel_grows()

@@ -118,7 +118,7 @@ class LipSync:
         """
         _check(changes, NAMES)
         if fixed := sorted(LOADED & changes.keys()):
-            raise BadInput(f"{', '.join(fixed)}: belongs to the loaded model; pass it to LipSync.from_pretrained")
+            raise BadValue(f"{', '.join(fixed)}: belongs to the loaded model; pass it to LipSync.from_pretrained")
         pipeline = self._pipeline.adjusted(**changes)
         prepared = prepare_face(
             pipeline.models, pipeline.settings, Path(video), seconds=seconds,

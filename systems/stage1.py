@@ -129,7 +129,9 @@ class Stage1(Protocol):
 
     def to(self, device: torch.device) -> Self: ...
 
-    def live(self, reference: StyleReference | None, strength: float, rest: Tensor | None, lookahead: float | None) -> "LiveMotion":
+    def live(
+        self, reference: StyleReference | None, strength: float, rest: Tensor | None, lookahead: float | None
+    ) -> "LiveMotion":
         """Predicts from a sound as it comes; reference, strength and rest as the predictor's `predict` takes them.
 
         lookahead: seconds of sound that are waited for beyond a frame; None: what is a good compromise.  Raises

@@ -18,7 +18,7 @@ from typing import Any
 from fastapi import WebSocket, WebSocketDisconnect
 from starlette.concurrency import run_in_threadpool
 
-from core.errors import BadInput, LipSyncError
+from core.errors import BadValue, LipSyncError
 from web.crew import Crew, Gone, Process
 from web.files import Files
 from web.order import STREAM, Order
@@ -140,13 +140,13 @@ class Session:
             elif _json(message.get("text")).get("end"):
                 self._end()
             else:
-                raise BadInput('a stream takes PCM16 as binary messages, and {"end": true}; send one of these')
+                raise BadValue('a stream takes PCM16 as binary messages, and {"end": true}; send one of these')
 
     async def _hand_on(self, pcm: bytes) -> None:
         if not self._ready.is_set():
-            raise BadInput("sound came before the face was ready; send it after the message that says so")
+            raise BadValue("sound came before the face was ready; send it after the message that says so")
         if len(pcm) % 2:
-            raise BadInput(f"{len(pcm)} bytes are no 16-bit samples; send whole ones, mono, 16,000 a second")
+            raise BadValue(f"{len(pcm)} bytes are no 16-bit samples; send whole ones, mono, 16,000 a second")
         for start in range(0, len(pcm), 2 * RATE):  # a second at a time
             part = pcm[start : start + 2 * RATE]
             while self._sent - self._heard > AHEAD and self._process is not None:
@@ -242,13 +242,13 @@ def _asked(owner: str, text: str) -> Asked:
     """Raises BadInput for what cannot be."""
     asked = _json(text)
     if unknown := sorted(set(asked) - set(KNOWN)):
-        raise BadInput(f"{', '.join(unknown)}: unknown; a stream begins with {', '.join(KNOWN)}")
+        raise BadValue(f"{', '.join(unknown)}: unknown; a stream begins with {', '.join(KNOWN)}")
     names = {"video": asked.get("face", ""), "style_video": asked.get("style_video")}
     settings, lookahead = asked.get("settings") or {}, asked.get("lookahead")
     if not isinstance(settings, dict):
-        raise BadInput("settings: are names with values; send an object")
+        raise BadValue("settings: are names with values; send an object")
     if lookahead is not None and not (isinstance(lookahead, (int, float)) and 0 < lookahead <= AHEAD):
-        raise BadInput(f"lookahead {lookahead}: seconds, above 0 and up to {AHEAD:g}; choose another")
+        raise BadValue(f"lookahead {lookahead}: seconds, above 0 and up to {AHEAD:g}; choose another")
     uploads = {what: str(name) for what, name in names.items() if name is not None}
     return Asked(owner, Order(STREAM, uploads, {name: str(value) for name, value in settings.items()}), lookahead)
 
@@ -259,5 +259,5 @@ def _json(text: str | None) -> dict[str, Any]:
     except ValueError:
         found = None
     if not isinstance(found, dict):
-        raise BadInput("a text message of a stream is a JSON object; see docs/web.md")
+        raise BadValue("a text message of a stream is a JSON object; see docs/web.md")
     return found

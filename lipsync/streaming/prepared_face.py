@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path
 
 from core.arrays import Picture
-from core.errors import BadInput
+from core.errors import BadValue, Mismatch, NotFound
 from core.progress import say
 from face_detection import Box, cut
 from lipsync.jobs.job import Job
@@ -68,7 +68,7 @@ def prepare_face(
     check_settings(settings)
     for what, path in (("face", face), ("style_video", style)):
         if path is not None and not path.exists():
-            raise BadInput(f"{what} {path}: no such file; check the path")
+            raise NotFound(f"{what} {path}: no such file; check the path")
     info, synthesizer = probe(face), models.synthesizer
     held = 1 if settings.first_frame else _held(info, seconds)
     selector = models.face_selector(info, settings)
@@ -96,7 +96,7 @@ def prepare_face(
         )  # fmt: skip
         motion = source.live(track, lookahead)
     elif style is not None or settings.style_strength != 1:
-        raise BadInput(
+        raise Mismatch(
             f"{synthesizer.checkpoint} knows no style; leave style_video and style_strength out, or load a style model"
         )
     return PreparedFace(info, plan, tuple(frames), track.shots, references, motion)
@@ -106,13 +106,13 @@ def check_settings(settings: Settings) -> None:
     """BadInput for a setting that means nothing in a stream."""
     usual = Settings()
     if wrong := [name for name in MEANINGLESS if getattr(settings, name) != getattr(usual, name)]:
-        raise BadInput(f"{', '.join(wrong)}: a stream has no end, and makes no file; leave that out")
+        raise BadValue(f"{', '.join(wrong)}: a stream has no end, and makes no file; leave that out")
 
 
 def _held(info: VideoInfo, seconds: float) -> int:
     """How many frames are held."""
     if not 0 < seconds < 1e6:
-        raise BadInput(f"seconds {seconds:g}: give how many seconds of the video are shown forth and back, above 0")
+        raise BadValue(f"seconds {seconds:g}: give how many seconds of the video are shown forth and back, above 0")
     wanted = max(1, min(info.frames, round(seconds * info.fps)))
     fitting = max(1, MEMORY // (3 * info.height * info.width))
     if fitting < wanted:

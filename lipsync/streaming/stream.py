@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from audio import SAMPLE_RATE, LiveSound
 from core.arrays import Picture
-from core.errors import BadInput
+from core.errors import BadValue
 from dataset import AudioFeatures
 from lipsync.motion.style_reference import FPS
 from lipsync.rendering.compositor import composite
@@ -148,7 +148,7 @@ class Stream:
         BadInput for frames whose sound is not there yet.  NoPicture and OutOfMemory as of a file.
         """
         if not frames or frames[0] < self._next or frames[-1] >= self.available:
-            raise BadInput(f"frames {list(frames)} of a stream cannot be made now; make those that are available")
+            raise BadValue(f"frames {list(frames)} of a stream cannot be made now; make those that are available")
         held = [self._face.frames[self._face.plan[k]] for k in frames]
         faces = self._new_faces(list(frames), held)
         self._next = frames[-1] + 1

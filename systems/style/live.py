@@ -19,7 +19,7 @@ from audio import LEAD, MEL_RATE, SAMPLE_RATE, WINDOW, LiveSound
 from audio.mel import FFT
 from audio.whisper import FFT as WHISPER_FFT
 from audio.whisper import KEPT, MARGIN, SAMPLES, WhisperEncoder, log_mel
-from core.errors import BadInput
+from core.errors import BadValue
 
 from .motion import FPS, Manner, MotionPredictor
 
@@ -139,6 +139,6 @@ def _groups(known: int, hop: int, lookahead: float, least: float) -> tuple[int, 
     BadInput if there is none; least: seconds that would do.
     """
     if known < 1:
-        raise BadInput(f"a look-ahead of {lookahead:g} s: this model waits for {least:.3f} s of sound or more; give it")
+        raise BadValue(f"a look-ahead of {lookahead:g} s: this model waits for {least:.3f} s of sound or more; give it")
     hop = min(hop, -(-known // 2))
     return hop, known - hop

@@ -103,8 +103,8 @@ SPEEDS = [(0.1, 8.0), (0.005, 24.9), (0.03, 24.0), (0.3, 2.5)]
     ("seconds", "least"), [SPEEDS[0], *(pytest.param(*speed, marks=pytest.mark.slow) for speed in SPEEDS[1:])]
 )
 def test_ten_minutes_do_not_drift_however_slow_the_machine(seconds: float, least: float) -> None:
-    random.seed(3)
-    found = ran(NoFace(), voice(600), lambda _: seconds * random.uniform(0.8, 1.2))
+    dice = random.Random(3)
+    found = ran(NoFace(), voice(600), lambda _: seconds * dice.uniform(0.8, 1.2))
     latency = found.latency()
     assert found.skew() < 0.04 and found.report.skew < 0.04
     assert latency.max() - latency.min() < 0.04 and latency[0] < LOOKAHEAD + 1.7 * seconds + 0.15
@@ -114,16 +114,16 @@ def test_ten_minutes_do_not_drift_however_slow_the_machine(seconds: float, least
 
 @pytest.mark.slow
 def test_pictures_that_take_much_longer_now_and_then_are_dropped_and_the_sound_goes_on() -> None:
-    random.seed(4)
-    found = ran(NoFace(), voice(600), lambda _: 0.5 if random.random() < 0.02 else 0.03)
+    dice = random.Random(4)
+    found = ran(NoFace(), voice(600), lambda _: 0.5 if dice.random() < 0.02 else 0.03)
     latency = found.latency()
     assert found.skew() < 0.04 and latency.max() - latency.min() < 0.04
     assert 0 < found.report.dropped < 0.4 * found.report.frames and found.report.shown > 0.5 * found.report.frames
 
 
 def test_pictures_that_take_longer_than_a_second_are_still_shown() -> None:
-    random.seed(5)
-    found = ran(NoFace(), voice(120), lambda _: random.uniform(1.2, 1.8))
+    dice = random.Random(5)
+    found = ran(NoFace(), voice(120), lambda _: dice.uniform(1.2, 1.8))
     assert found.skew() < 0.04 and found.report.shown / 120 > 0.3 and found.longest_without_picture() < 10
 
 

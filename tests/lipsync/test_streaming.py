@@ -15,6 +15,7 @@ from lipsync.streaming.live import RealClock, play
 from lipsync.streaming.pacing import Pacer
 from systems import registry
 from tests.helpers import tiny_style
+from tests.helpers.seeded import seeded
 from tests.helpers.talking_head import PORTRAIT, picture, tone
 from tests.helpers.tiny_syncdiff import MEL, PAPER
 from video import write_picture
@@ -26,8 +27,8 @@ BOX = {"box": (20.0, 170.0, 70.0, 180.0), "strict_pose": "force"}
 
 
 def syncdiff(folder: Path, config: object = MEL) -> Path:
-    torch.manual_seed(0)
-    model = tiny_style.filled(registry.build("syncdiff", config))
+    with seeded():
+        model = tiny_style.filled(registry.build("syncdiff", config))
     save_checkpoint(folder / "sync.safetensors", registry.describe("syncdiff", model, 1, model.state_dict()))
     return folder / "sync.safetensors"
 
@@ -179,9 +180,9 @@ def test_whispers_windows_are_the_offline_ones_from_six_seconds_on() -> None:
     from systems.style import LipMotion
     from tests.systems.style.test_whisper_ears import EARS
 
-    torch.manual_seed(0)
-    model = LipMotion(EARS).eval().requires_grad_(False)
-    torch.nn.init.normal_(model.predictor.head[1].weight, std=0.5)
+    with seeded():
+        model = LipMotion(EARS).eval().requires_grad_(False)
+        torch.nn.init.normal_(model.predictor.head[1].weight, std=0.5)
     samples = np.random.default_rng(0).uniform(-0.3, 0.3, 16_000 * 9).astype(np.float32)
     whole = model.predictor.predict(model.hear(Sound(None, lambda: [samples]), [range(227)])(0, 227), None)  # type: ignore[arg-type]
     for seconds in (6.0, 0.5):
