@@ -2,8 +2,8 @@
 
 Second t of the sound is handed out at `origin` + t, with the picture that belongs to it.  Pictures that could not be
 ready in time are never begun; one that comes late is shown only within half a frame of its time.  Sound is never left
-out.  It is put off, once, where it does not come (the network, the microphone), or where pictures take so much longer
-than the first one that all would be late; then everything goes on later by as much.
+out.  It is put off where it does not come (the network, the microphone), or where pictures take so much longer than
+before that one after another is late; then everything goes on later by as much, and the report says so.
 """
 
 from collections import deque
@@ -117,7 +117,7 @@ class Pacer:
                 self.report.late += 1
                 self._lateness.append(now - self._due(frame))
         if len(self._lateness) >= STARVED * self.batch:
-            self.origin += (put_off := min(self._lateness))
+            self.origin += (put_off := max(self._lateness))
             self.report.put_off += put_off
             self._lateness = []
 

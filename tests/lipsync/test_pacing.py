@@ -107,7 +107,8 @@ def test_ten_minutes_do_not_drift_however_slow_the_machine(seconds: float, least
     found = ran(NoFace(), voice(600), lambda _: seconds * dice.uniform(0.8, 1.2))
     latency = found.latency()
     assert found.skew() < 0.04 and found.report.skew < 0.04
-    assert latency.max() - latency.min() < 0.04 and latency[0] < LOOKAHEAD + 1.7 * seconds + 0.15
+    assert np.ptp(latency) - found.report.put_off < 0.04 and latency[0] < LOOKAHEAD + 1.7 * seconds + 0.15
+    assert found.report.put_off == 0 or (seconds > 0.2 and found.report.put_off < 0.2)  # by which the machine is slower
     assert found.report.shown / 600 > least and found.report.stalls == 0
     assert found.report.late < 0.02 * found.report.frames
 
@@ -131,7 +132,7 @@ def test_a_machine_that_becomes_slower_for_good_goes_on_showing_pictures() -> No
     costs = iter([0.02] * 500)
     found = ran(NoFace(), voice(60), lambda _: next(costs, 0.4))
     assert found.skew() < 0.04 and found.longest_without_picture() < 3
-    assert 0.2 < found.report.put_off < 0.5 and np.ptp(found.latency()) == pytest.approx(found.report.put_off, abs=0.04)
+    assert 0.2 < found.report.put_off < 0.7 and np.ptp(found.latency()) == pytest.approx(found.report.put_off, abs=0.04)
 
 
 def test_sound_that_comes_late_puts_all_off_once_and_nothing_is_lost() -> None:
