@@ -6,6 +6,7 @@ Time begins at a file's first picture if it has moving pictures (as in `video`),
 """
 
 from audio.filterbank import BANK_RATE, ROW, FilterBanks, filterbanks_of, log_filterbanks, read_filterbanks
+from audio.live import LiveSound
 from audio.mel import HOP, LEAD, MEL_RATE, MELS, SILENCE, WINDOW, Mel, log_mel, mel_of, read_mel
 from audio.sound import Sound, open_sound
 from audio.waveform import (
@@ -30,6 +31,7 @@ __all__ = [
     "SILENCE",
     "WINDOW",
     "FilterBanks",
+    "LiveSound",
     "Mel",
     "Sound",
     "Waveform",

@@ -35,9 +35,13 @@ BLOCK = 1000  # columns transformed at a time: 10 s, 5 MB of spectrum
 
 @dataclass(frozen=True)
 class FilterBanks:
-    """columns f32 [t, 26] at 100 per second; column c is of samples 160 c .. 160 c + 399.  ValueError otherwise."""
+    """columns f32 [t, 26] at 100 per second; column c is of samples 160 c .. 160 c + 399.  ValueError otherwise.
+
+    first: the number of columns[0], of a stream that keeps only its end; those before it are not asked for.
+    """
 
     columns: np.ndarray
+    first: int = 0
 
     def __post_init__(self) -> None:
         if self.columns.ndim != 2 or self.columns.shape[1] != BANKS or self.columns.dtype != np.float32:
@@ -52,7 +56,7 @@ class FilterBanks:
         if not 0 <= start <= stop or rows < 1:
             raise ValueError(f"{rows} rows around frames {start}..{stop} are not a range")
         opens = np.array([floor(BANK_RATE * frame / fps) for frame in range(start, stop)], np.int64)
-        columns = opens[:, None] + np.arange(STACK * rows) - STACK * (rows // 2)    # [n, 4 rows]
+        columns = opens[:, None] + np.arange(STACK * rows) - STACK * (rows // 2) - self.first    # [n, 4 rows]
         inside = (columns >= 0) & (columns < len(self.columns))
         picked = np.zeros((*columns.shape, BANKS), np.float32)
         picked[inside] = self.columns[columns[inside]]
@@ -90,7 +94,7 @@ def read_filterbanks(path: Path) -> FilterBanks:
 def filterbanks_of(blocks: Iterable[np.ndarray]) -> FilterBanks:
     """The filter banks of a sound at 16 kHz, f32 [n] blocks in order."""
     scaled = (block * FULL_SCALE for block in blocks)
-    return FilterBanks(np.concatenate([_columns(part) for part in _parts(pre_emphasised(scaled))]))
+    return FilterBanks(np.concatenate([bank_columns(part) for part in _parts(pre_emphasised(scaled))]))
 
 
 def _parts(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
@@ -107,8 +111,8 @@ def _parts(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         yield np.pad(waiting, (0, max(FRAME + (count - 1) * STEP - len(waiting), 0)))
 
 
-def _columns(signal: np.ndarray) -> np.ndarray:
-    """signal f64 [n] -> f32 [1 + (n - 400) // 160, 26]"""
+def bank_columns(signal: np.ndarray) -> np.ndarray:
+    """signal f64 [n], pre-emphasised -> f32 [1 + (n - 400) // 160, 26]"""
     logarithm: np.ndarray = floored_log(power_spectrum(signal) @ triangles().T).astype(np.float32)
     return logarithm
 

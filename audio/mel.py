@@ -34,10 +34,12 @@ class Mel:
     """columns f32 [t, 80] at 80 per second, in [-4, 4]; seconds: the exact length of the sound.
 
     Column c is centred on sample 200 * c.  ValueError if it is anything else.
+    first: the number of columns[0], of a stream that keeps only its end; those before it are not asked for.
     """
 
     columns: np.ndarray
     seconds: float
+    first: int = 0
 
     def __post_init__(self) -> None:
         if self.columns.ndim != 2 or self.columns.shape[1] != MELS or self.columns.dtype != np.float32:
@@ -79,8 +81,8 @@ class Mel:
 
     def _cut(self, opens: np.ndarray, width: int) -> np.ndarray:
         """opens [n] first columns -> f32 [n, 80, width]"""
-        columns = opens[:, None] + np.arange(width)  # [n, width]
-        inside = columns < len(self.columns)
+        columns = opens[:, None] + np.arange(width) - self.first  # [n, width]
+        inside = (columns >= 0) & (columns < len(self.columns))
         picked = np.full((*columns.shape, MELS), SILENCE, np.float32)  # [n, width, 80]
         picked[inside] = self.columns[columns[inside]]
         return picked.transpose(0, 2, 1).copy()
@@ -108,7 +110,7 @@ def mel_of(blocks: Iterable[np.ndarray]) -> Mel:
             length += block.size
             yield block
 
-    columns = np.concatenate([_columns(part) for part in _parts(pre_emphasised(counted()))])
+    columns = np.concatenate([mel_columns(part) for part in _parts(pre_emphasised(counted()))])
     return Mel(columns, length / SAMPLE_RATE)
 
 
@@ -137,8 +139,8 @@ def _parts(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
     yield np.concatenate([*waiting, np.zeros(FFT // 2)])
 
 
-def _columns(signal: np.ndarray) -> np.ndarray:
-    """signal f64 [n] -> f32 [1 + (n - 800) // 200, 80]"""
+def mel_columns(signal: np.ndarray) -> np.ndarray:
+    """signal f64 [n], pre-emphasised -> f32 [1 + (n - 800) // 200, 80]"""
     frames = np.lib.stride_tricks.sliding_window_view(signal, FFT)[::HOP]  # [t, 800]
     magnitude = np.abs(np.fft.rfft(frames * _hann()))  # [t, 401]
     decibels = 20 * np.log10(np.maximum(10 ** (MIN_LEVEL_DB / 20), magnitude @ _bank().T)) - REF_LEVEL_DB

@@ -3,7 +3,8 @@
 Radford et al. 2022 (https://github.com/openai/whisper, MIT); the log-mel and the layers are as released.  How sound of
 any length goes through is our choice: the features of 4 s are made from the 8 s around them, on a grid that begins with
 the sound, so that memory does not grow and whoever makes a stretch makes the same numbers.  Silence lies before the
-sound and behind it.  A stream would wait for up to 6 s: the rest of the 4 s, and 2 s after them.
+sound and behind it.  A stream would wait for up to 6 s: the rest of the 4 s, and 2 s after them; so it hears windows of
+its own, which end with what there is (systems/style/live.py).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -90,12 +91,16 @@ class WhisperEncoder(nn.Module):
             self.register_buffer("positions", sinusoids(POSITIONS, width), persistent=False)
 
     def forward(self, mel: Tensor) -> Tensor:
-        x = F.gelu(self.conv2(F.gelu(self.conv1(mel)))).mT              # [b, 400, w]
-        x = x + self.positions
+        return self.features(mel)[:, MARGIN : MARGIN + KEPT]
+
+    def features(self, mel: Tensor) -> Tensor:
+        """Log-mel [b, 80, 4 n] of a window of any length up to 8 s -> all its features [b, n, w]."""
+        x = F.gelu(self.conv2(F.gelu(self.conv1(mel)))).mT              # [b, 2 n, w]
+        x = x + self.positions[: x.shape[1]]
         for block in self.blocks:
             x = block(x)
-        features: Tensor = (x[:, ::2] + x[:, 1::2]) / 2                 # [b, 200, w]
-        return features[:, MARGIN : MARGIN + KEPT]
+        features: Tensor = (x[:, ::2] + x[:, 1::2]) / 2                 # [b, n, w]
+        return features
 
     @torch.inference_mode()
     def hear(self, blocks: Iterable[np.ndarray], shown: Sequence[range] | None = None) -> Tensor:

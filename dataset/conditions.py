@@ -6,12 +6,15 @@ class with a name, a shape and `windows`; nothing else has to know it.
 
 from dataclasses import dataclass
 from fractions import Fraction
+from math import floor
 from typing import ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from audio import MELS, ROW, WINDOW, FilterBanks, Mel
+from audio import BANK_RATE, HOP, LEAD, MEL_RATE, MELS, ROW, WINDOW, FilterBanks, Mel
+from audio.filterbank import FRAME, STACK, STEP
+from audio.mel import FFT
 from core.errors import Mismatch
 
 Windows = NDArray[np.float32]
@@ -44,6 +47,11 @@ class AudioCondition(Protocol):
         """What is heard around frames start..stop-1 of a sound, seen at k / fps seconds: f32 [stop - start, *shape]."""
         ...
 
+    def samples(self, frame: int, fps: Fraction) -> int:
+        """How many samples of a sound, 16,000 a second, say all that is heard around a frame: what a stream waits for.
+        """
+        ...
+
 
 @dataclass(frozen=True)
 class MelWindows:
@@ -55,6 +63,11 @@ class MelWindows:
 
     def windows(self, sound: AudioFeatures, start: int, stop: int, fps: Fraction) -> Windows:
         return sound.mel.windows(start, stop, fps)
+
+    def samples(self, frame: int, fps: Fraction) -> int:
+        """Up to the end of the last column's transform: at most 0.1725 s from the frame on."""
+        opens = floor(MEL_RATE * max(frame / fps - LEAD, Fraction(0)))
+        return (opens + WINDOW - 1) * HOP + FFT // 2
 
 
 @dataclass(frozen=True)
@@ -77,6 +90,11 @@ class FilterBankWindows:
                 " another folder, or train on the mel with --set model.audio_encoder=mel"
             )
         return sound.banks.windows(start, stop, fps, self.frames)
+
+    def samples(self, frame: int, fps: Fraction) -> int:
+        """Up to the end of the last column's window: for 50 frames 1.015 s from the frame on."""
+        opens = floor(BANK_RATE * frame / fps)
+        return (opens + STACK * (self.frames - self.frames // 2) - 1) * STEP + FRAME
 
 
 MEL = MelWindows()

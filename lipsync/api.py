@@ -18,6 +18,8 @@ from systems.registry import DEFAULT_CHECKPOINT
 
 from .pipeline import LipSyncPipeline
 from .settings import BACKENDS, LOADED, Settings
+from .streaming.prepared_face import prepare_face
+from .streaming.stream import Stream
 
 AnyPath = str | PathLike[str]
 FILES = {"segments": "segments", "mux_audio": "heard", "style_video": "style", "motion_in": "motion_in"}
@@ -96,6 +98,34 @@ class LipSync:
         render_job = pipeline.prepare(pipeline.plan(job))
         render_job.warn()
         yield from render_job.frames()
+
+    def stream(
+        self,
+        video: AnyPath,
+        *,
+        style_video: AnyPath | None = None,
+        seconds: float = 10.0,
+        lookahead: float | None = None,
+        batch: int = 0,
+        **changes: Any,
+    ) -> Stream:
+        """A face made ready to say a sound as it comes (`lipsync.streaming.stream.Stream`); found, cut and read once.
+
+        video      a video, of which at most so many `seconds` go back and forth, in 512 MiB at most; or a picture
+        lookahead  seconds of sound that a style model waits for; None: 0.5.  Other models wait for what they hear
+        batch      frames made at once; 0: 1 on a CPU and for models that make frames one after another, else 5
+        changes    settings of this stream alone
+        Raises BadInput and NoFace.
+        """
+        _check(changes, NAMES)
+        if fixed := sorted(LOADED & changes.keys()):
+            raise BadValue(f"{', '.join(fixed)}: belongs to the loaded model; pass it to LipSync.from_pretrained")
+        pipeline = self._pipeline.adjusted(**changes)
+        prepared = prepare_face(
+            pipeline.models, pipeline.settings, Path(video), seconds=seconds,
+            style=None if style_video is None else Path(style_video), lookahead=lookahead,
+        )  # fmt: skip
+        return Stream(prepared, pipeline.models.synthesizer, pipeline.settings, batch)
 
     def _told(
         self, video: AnyPath, audio: AnyPath | None, output: Path, changes: dict[str, Any]

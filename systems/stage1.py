@@ -7,7 +7,7 @@ from typing import Protocol, Self
 import torch
 from torch import Tensor, nn
 
-from audio import Sound
+from audio import LiveSound, Sound
 from core.errors import NoData
 
 Heard = Callable[[int, int], Tensor]
@@ -128,3 +128,25 @@ class Stage1(Protocol):
     def parameters(self) -> Iterator[nn.Parameter]: ...
 
     def to(self, device: torch.device) -> Self: ...
+
+    def live(
+        self, reference: StyleReference | None, strength: float, rest: Tensor | None, lookahead: float | None
+    ) -> "LiveMotion":
+        """Predicts from a sound as it comes; reference, strength and rest as the predictor's `predict` takes them.
+
+        lookahead: seconds of sound that are waited for beyond a frame; None: what is a good compromise.  Raises
+        BadInput if they are too few.
+        """
+        ...
+
+
+class LiveMotion(Protocol):
+    """Lip motion of one sound as it comes, a few frames at 25 a second at a time, one after another."""
+
+    def samples(self, frame: int) -> int:
+        """How many samples must be there for this frame."""
+        ...
+
+    def __call__(self, sound: LiveSound) -> Tensor:
+        """The next frames [n, d].  The samples of the first must be there, or the sound have ended."""
+        ...

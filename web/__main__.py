@@ -70,6 +70,7 @@ def _serve(options: argparse.Namespace) -> None:
         import fastapi_offline  # noqa: F401
         import python_multipart  # noqa: F401
         import uvicorn
+        import websockets  # noqa: F401
     except ImportError as problem:
         raise BadInput(
             f"{problem.name} is not installed, which the page and the server need; run {sys.executable} -m pip install"

@@ -11,7 +11,7 @@ from pathlib import Path
 from secrets import token_urlsafe
 from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, Request
+from fastapi import Depends, FastAPI, Request, WebSocket
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from fastapi.staticfiles import StaticFiles
@@ -19,6 +19,7 @@ from fastapi_offline import FastAPIOffline
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
 
 from core.errors import LipSyncError
 from lipsync import __version__
@@ -29,6 +30,7 @@ from web.metrics import metrics
 from web.order import FILES, KINDS, Order, descriptions
 from web.problems import Refused, told
 from web.store import StoredJob, Upload
+from web.stream import serve
 
 PAGE = Path(__file__).parent / "page"
 VISITOR = "visitor"  # the cookie by which a visitor's files are known
@@ -124,12 +126,13 @@ def make_app(service: Service, *, password: str | None = None, page: bool = Fals
     _add_jobs(app, service)
     _add_uploads(app, service)
     _add_state(app, service)
+    _add_stream(app, service)
     if page:
         _add_page(app)
     return Doors(app, password, service.limits.upload)
 
 
-def _owner(request: Request) -> str:
+def _owner(request: HTTPConnection) -> str:
     """Whose files are meant: the visitor of the cookie's, or those of all programs that have none."""
     cookie = request.cookies.get(VISITOR)
     return "api" if not cookie else hashlib.blake2b(cookie.encode(), digest_size=16).hexdigest()
@@ -257,6 +260,12 @@ def _add_state(app: FastAPI, service: Service) -> None:
     def figures() -> str:
         """For Prometheus."""
         return metrics(service.files.store, service.crew, service.begun)
+
+
+def _add_stream(app: FastAPI, service: Service) -> None:
+    @app.websocket("/stream")
+    async def stream(socket: WebSocket, owner: Owner) -> None:
+        await serve(socket, service.files, service.crew, owner, service.limits.seconds)
 
 
 def _add_page(app: FastAPI) -> None:

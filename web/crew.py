@@ -11,8 +11,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from web.problems import Refused, told
 from web.store import Store, StoredJob
 
 Heard = Callable[[Mapping[str, Any]], None]
+WAITS = 0.2  # seconds between two looks whether a device is free
 
 
 class Gone(Exception):  # noqa: N818
@@ -38,7 +39,7 @@ class Process:
 
     def __init__(self, flags: Sequence[str]) -> None:
         self._command = [sys.executable, "-m", "web.worker", *flags]
-        self._lock = threading.Lock()
+        self._lock, self._telling = threading.Lock(), threading.Lock()
         self._process: subprocess.Popen[str] | None = None
         self._closed = self._asked = False
 
@@ -65,6 +66,14 @@ class Process:
         finally:
             self._asked = False
         raise Gone(process.wait())
+
+    def tell(self, message: Mapping[str, Any]) -> None:
+        """Something for the order that is being answered; nothing happens if it was answered meanwhile."""
+        process = self._process
+        if process is not None and process.stdin is not None:
+            with self._telling, suppress(OSError, ValueError):  # it ended: told by its output
+                process.stdin.write(json.dumps(message) + "\n")
+                process.stdin.flush()
 
     def end(self, *, for_good: bool = False) -> None:
         """Ends the process now, whatever it does; for_good: no other is started."""
@@ -121,6 +130,7 @@ class Crew:
         self._store, self._files = store, files
         self._wake, self._ending = threading.Condition(), False
         self._running: dict[str, Running] = {}
+        self._streaming: set[Process] = set()
         self._looks_at_files, self._file_lock = Process(flags), threading.Lock()
         self.processes = {f"video on {device}": Process([*flags, "--device", device]) for device in devices}
         self.processes["previews"] = Process([*flags, "--device", devices[0]])
@@ -182,6 +192,43 @@ class Crew:
             self._count("cancelled", job.order.kind, 0.0)
         return changed
 
+    @contextmanager
+    def device(self, wanted: Callable[[], bool], told: Callable[[], object]) -> Iterator[Process]:
+        """A device's worker for a stream; its jobs wait until this is left.
+
+        One that makes a video finishes that first; meanwhile `wanted` is asked whether anybody still waits, and `told`
+        is called once.  Refused (503) if a stream has every device, or nobody waits any more.
+        """
+        with self._wake:
+            free = [one for name, one in self.processes.items() if name != "previews" and one not in self._streaming]
+            if not free:
+                raise Refused(503, "a stream takes the whole device, and somebody has one open; try again when it has"
+                                   " ended", retry=30)  # fmt: skip
+            process = min(free, key=self._makes)
+            self._streaming.add(process)
+            if self._makes(process):
+                told()
+        try:
+            with self._wake:
+                while self._makes(process) and not self._ending and wanted():
+                    self._wake.wait(WAITS)
+            if self._ending or not wanted():
+                raise Refused(503, "the stream ended before it began; try again", retry=1)
+            yield process
+        finally:
+            with self._wake:
+                self._streaming.discard(process)
+                self._wake.notify_all()
+
+    def _makes(self, process: Process) -> bool:
+        """Whether a process makes a job just now."""
+        return any(running.process is process for running in self._running.values())
+
+    @property
+    def streams(self) -> int:
+        """How many are open."""
+        return len(self._streaming)
+
     def look_at(self, path: Path, *, shows: bool, seconds: float) -> Mapping[str, Any]:
         """What an upload is (see `web.worker`).  Refused if it cannot be used."""
         with self._file_lock:
@@ -198,7 +245,8 @@ class Crew:
     def _work(self, process: Process, kinds: Sequence[str]) -> None:
         while True:
             with self._wake:
-                job = None if self._ending else self._store.claim(kinds, self._running)
+                taken = self._ending or process in self._streaming
+                job = None if taken else self._store.claim(kinds, self._running)
                 if job is None:
                     if self._ending:
                         return

@@ -39,6 +39,9 @@ class Doors:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """As of any ASGI application."""
+        if scope["type"] == "websocket":
+            await self._stream(scope, receive, send)
+            return
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -64,6 +67,16 @@ class Doors:
             await _answer(headed, refused)
             return
         await self.app(scope, counted, headed)
+
+    async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A WebSocket sends, whatever its method: a page of another site opens none."""
+        try:
+            self._check(Headers(scope=scope), "POST")
+        except Refused as refused:
+            await receive()
+            await _answer(send, refused, "websocket.http.response")
+            return
+        await self.app(scope, receive, send)
 
     def _check(self, headers: Headers, method: str) -> None:
         if self.password is not None:
@@ -112,11 +125,11 @@ def _knows(given: str, password: str) -> bool:
     return kind.lower() in ("basic", "bearer") and compare_digest(value.encode(), password.encode())
 
 
-async def _answer(send: Any, refused: Refused) -> None:
+async def _answer(send: Any, refused: Refused, kind: str = "http.response") -> None:
     headers = {"content-type": "application/json", **headers_of(refused)}
     body = json.dumps(told(str(refused))).encode()
     await send({
-        "type": "http.response.start", "status": refused.status,
+        "type": f"{kind}.start", "status": refused.status,
         "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
     })  # fmt: skip
-    await send({"type": "http.response.body", "body": body})
+    await send({"type": f"{kind}.body", "body": body})

@@ -14,6 +14,7 @@ from secrets import token_hex
 from typing import Any, BinaryIO
 
 from core.errors import BadInput
+from web.order import Order
 from web.problems import Refused
 from web.store import Store, StoredJob
 
@@ -97,6 +98,13 @@ class Files:
             "suffix": job.order.suffix, "moment": job.order.moment, "cache": str(self.root / "cache"),
         }  # fmt: skip
 
+    def stream_order(self, owner: str, order: Order) -> dict[str, Any]:
+        """What a worker is told of a stream, which leaves no files.  Refused (404) for an upload that is not there."""
+        return {
+            "kind": order.kind, "given": dict(order.given), "cache": str(self.root / "cache"),
+            "files": {what: str(self.upload(owner, name)) for what, name in order.files.items()},
+        }  # fmt: skip
+
     def finished(self, job: StoredJob) -> dict[str, Any] | None:
         """The report of a video that is whole; None if it is not, or only perhaps."""
         try:
@@ -107,11 +115,15 @@ class Files:
 
     def named(self, job: StoredJob, sentence: str) -> str:
         """A sentence of a worker in which the visitor's files are called as the visitor called them."""
-        for name in job.order.files.values():
+        return self.without_paths(job.owner, job.order, sentence.replace(f"{self.folder(job)}/", ""))
+
+    def without_paths(self, owner: str, order: Order, sentence: str) -> str:
+        """The same of an order that is no job."""
+        for name in order.files.values():
             with suppress(Refused):
-                path, upload = self.upload(job.owner, name), self.store.upload(job.owner, name)
+                path, upload = self.upload(owner, name), self.store.upload(owner, name)
                 sentence = sentence.replace(str(path), upload.name)
-        return sentence.replace(f"{self.folder(job)}/", "").replace(f"{self.root}/", "")
+        return sentence.replace(f"{self.root}/", "")
 
     def remove(self, job: StoredJob) -> None:
         """Everything that was made for a job."""

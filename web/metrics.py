@@ -21,6 +21,7 @@ def metrics(store: Store, crew: Crew, begun: float) -> str:
                 (({"kind": kind, "outcome": outcome}, spent) for (kind, outcome), spent in crew.seconds.items())),
         _metric("lipsync_worker_up", "gauge", "Whether a worker process is there; one that is idle may not be.",
                 (({"worker": name}, process.alive) for name, process in crew.processes.items())),
+        _metric("lipsync_streams", "gauge", "Streams that are open.", [({}, crew.streams)]),
         _metric("lipsync_workers_lost_total", "counter", "Workers that ended without being told to.",
                 [({}, crew.restarts)]),
         _metric("lipsync_uploads_bytes", "gauge", "Bytes of uploads that are kept.", [({}, store.stored)]),

@@ -17,6 +17,8 @@ from video import segment_suffix
 
 KINDS = ("video", "preview", "faces")
 """A video; one moment before and after; pictures of everybody in the video."""
+STREAM = "stream"
+"""A face that speaks as sound comes, which is no job."""
 FILES = ("video", "audio", "style_video", "mux_audio")
 NAMES = (
     "length", "extend", "start", "end", "fps", "face", "face_detector", "pads", "box", "is_voxceleb2", "on_no_face",
@@ -42,14 +44,14 @@ class Order:
     given: Mapping[str, str]
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
+        if self.kind not in (*KINDS, STREAM):
             raise BadInput(f"kind: {self.kind!r} is none of {', '.join(KINDS)}")
         for name in sorted(set(self.given) - set(NAMES)):
             near = difflib.get_close_matches(name, NAMES, 1)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(NAMES)}"
             raise BadInput(f"{name}: unknown setting; {hint}")
         for name in ("video", "audio"):
-            if name not in self.files and (name, self.kind) != ("audio", "faces"):
+            if name not in self.files and (name, self.kind) not in (("audio", "faces"), ("audio", STREAM)):
                 raise BadInput(f"{name}: there is none; send a file under this name")
         if (self.kind == "preview") != ("preview" in self.given):
             raise BadInput("preview: goes with kind=preview, and says which second of the result is shown")

@@ -4,7 +4,10 @@ It reads an order a line from standard input, as JSON, and answers by lines on s
 
     {"stage": "speak", "done": 12, "of": 250}      how far it is
     {"note": "..."}                                what the program would say on standard error
+    {"ready": {...}}, {"packet": {...}}            of a stream (web/speaking.py)
     {"answer": {...}} | {"error": "...", "exit_code": 3}      its last word on an order
+
+Lines without a kind are for the stream that is being made: its sound, its end.
 
 A problem that the user can act on is an answer; a bug ends the process with a traceback.  So does the end of standard
 input, at once: a worker never outlives its server, whatever ended that.
@@ -35,6 +38,7 @@ from lipsync.settings import LOADED, Settings
 from web.backends import add_backends, backends_of
 from web.files import MOTION, REPORT
 from web.order import Order
+from web.speaking import Speaking
 
 if TYPE_CHECKING:
     from lipsync import LipSync
@@ -56,7 +60,11 @@ class Desk:
         self._model, self._device, self._threads, self._say = model, device, threads, say
         self._backends = dict(backends or {})
         self._loaded: tuple[object, LipSync] | None = None
-        self._works = {"file": self._file, "video": self._video, "preview": self._preview, "faces": self._faces}
+        self._works = {
+            "file": self._file, "video": self._video, "preview": self._preview, "faces": self._faces,
+            "stream": self._stream,
+        }  # fmt: skip
+        self._speaking = Speaking(say)
 
     def do(self, order: Mapping[str, Any]) -> Answer:
         """What an order comes to: {"answer": ...} or {"error": ..., "exit_code": ...}.  A bug raises."""
@@ -131,6 +139,21 @@ class Desk:
         named = [line.split("  ", 1) for line in lines]
         return {"faces": [{"face": face, "when": when.strip()} for face, when in named]}
 
+    def _stream(self, order: Mapping[str, Any]) -> Answer:
+        self._speaking.begin(order["stream"])
+        chosen = self._chosen(order)
+        changes = {name: value for name, value in vars(chosen).items() if name not in LOADED}
+        with telling(self._progress):
+            stream = self._speaker(chosen).stream(
+                order["files"]["video"], style_video=order["files"].get("style_video"), lookahead=order["lookahead"],
+                **changes,
+            )  # fmt: skip
+        return self._speaking.answer(stream)
+
+    def hear(self, message: Mapping[str, Any]) -> None:
+        """What comes for the stream that is being made; called by another thread."""
+        self._speaking.hear(message)
+
     def _chosen(self, order: Mapping[str, Any]) -> Settings:
         """The settings of an order, on this worker's device."""
         self._use_threads()
@@ -203,22 +226,27 @@ def main(args: Sequence[str] | None = None) -> None:
     channel = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what a library prints is no answer
     warnings.showwarning = lambda *told, **_: print(*told[:2], file=sys.__stderr__)
-    lock, orders = threading.Lock(), queue.Queue[str]()
+    lock, orders = threading.Lock(), queue.Queue[Mapping[str, Any]]()
 
     def say(answer: Answer) -> None:
         with lock:
             channel.write(json.dumps(answer) + "\n")
             channel.flush()
 
+    desk = Desk(options.model, options.device, options.threads, say, backends_of(options))
+
     def read() -> None:
         for line in sys.stdin:
-            orders.put(line)
+            message = json.loads(line)
+            if "kind" in message:
+                orders.put(message)
+            else:
+                desk.hear(message)
         os._exit(0)
 
     threading.Thread(target=read, daemon=True).start()
-    desk = Desk(options.model, options.device, options.threads, say, backends_of(options))
     while True:
-        order = json.loads(orders.get())
+        order = orders.get()
         with redirect_stderr(Notes(say)):
             answer = desk.do(order)
         say(answer)

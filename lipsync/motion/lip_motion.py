@@ -24,7 +24,7 @@ from core.progress import say
 from face_detection import FaceTrack
 from lipsync.jobs.job import Job, picture_of
 from lipsync.planning.face_selection import FaceSelector
-from systems.stage1 import Stage1
+from systems.stage1 import LiveMotion, Stage1
 from video import VideoInfo, probe, write_picture
 
 from .plot import openings
@@ -76,7 +76,7 @@ class LipMotionSource:
         if self._given is not None:
             style, motion = None, self._resampled(*self._given, frames, fps)
         else:
-            style = self._style_of(track())
+            style = self.style_of(track())
             predicted = self._predicted(sound, int(frames / fps * FPS) + 2, style)
             motion = self._resampled(predicted, FPS, frames, fps)
         self._predictions.append((motion, fps, style))
@@ -94,7 +94,7 @@ class LipMotionSource:
     def _opening(self, motion: Tensor) -> Motion:
         return np.asarray(self.model.space.opening(motion), np.float32)
 
-    def _style_of(self, track: FaceTrack) -> StyleReference:
+    def style_of(self, track: FaceTrack) -> StyleReference:
         """The style of the style video around the own mouth's rest; without one, the own style."""
         own = self._own_style(track)
         return own if self.job.style is None else StyleReference(self._given_style, own.rest)
@@ -137,6 +137,11 @@ class LipMotionSource:
             motion = self.model.predictor.predict(heard(first, last), style.reference, self.strength, style.rest)
             parts.append(motion[start - first : start - first + AHEAD])
         return np.asarray(torch.cat(parts), np.float32)
+
+    def live(self, track: FaceTrack, lookahead: float | None) -> Callable[[], LiveMotion]:
+        """What predicts the motion of a face of the video from a sound as it comes; one for each sound."""
+        style = self.style_of(track)
+        return lambda: self.model.live(style.reference, self.strength, style.rest, lookahead)
 
     def _resampled(self, motion: Motion, rate: Fraction, frames: int, fps: Fraction) -> Motion:
         """Motion at `rate` a second -> so many frames at `fps`, each between the two that are nearest in time."""

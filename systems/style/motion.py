@@ -61,6 +61,17 @@ class PredictorConfig:
         return HEARD_WIDTH if self.audio_encoder == "mel" else self.whisper.width
 
 
+@dataclass(frozen=True)
+class Manner:
+    """A manner of moving the lips, as the decoder attends to it.
+
+    parts: what is attended to, with its share of the movement; rest [d]: around which mouth that is.
+    """
+
+    parts: tuple[tuple[float, Reference], ...]
+    rest: Tensor
+
+
 class MotionPredictor(nn.Module):
     """Predicts the movement around a mouth's rest.
 
@@ -156,16 +167,25 @@ class MotionPredictor(nn.Module):
         strength  1 moves as the reference does, 0 as nobody in particular, in between in between
         rest      [d] of the mouth that is to move so; None: the reference's, or the training clips' mean without one
         """
-        heard = heard[None]
+        return self.move(heard, self.manner(reference, strength, rest))
+
+    @torch.inference_mode()
+    def manner(self, reference: StyleReference | None, strength: float = 1.0, rest: Tensor | None = None) -> Manner:
+        """A manner of moving, for any number of sounds; see `predict`."""
         if rest is None:
             rest = self.nobody_motion.new_zeros(self.numbers) if reference is None else reference.rest
         share = 0.0 if reference is None else strength
+        parts = [(share, reference), (1 - share, None)]
+        return Manner(tuple((share, self._memory(whose)) for share, whose in parts if share != 0), rest)
+
+    @torch.inference_mode()
+    def move(self, heard: Tensor, manner: Manner) -> Tensor:
+        """The motion [t, d] of what is heard [t, h]; see `predict`."""
+        heard = heard[None]
         movement = torch.zeros(1, heard.shape[1], self.numbers, device=heard.device)
-        if reference is not None and share != 0:
-            movement = movement + share * self._in_windows(heard, self._memory(reference))[0]
-        if share != 1:
-            movement = movement + (1 - share) * self._in_windows(heard, self._memory(None))[0]
-        return rest + movement[0]
+        for share, memory in manner.parts:
+            movement = movement + share * self._in_windows(heard, memory)[0]
+        return manner.rest + movement[0]
 
     @torch.inference_mode()
     def attention(self, heard: Tensor, reference: StyleReference) -> Tensor:

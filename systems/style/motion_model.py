@@ -13,6 +13,7 @@ from audio.whisper import WhisperEncoder
 from ..sound import SoundEncoder
 from ..stage1 import Heard, StyleReference
 from .lip_motion import MotionSpace
+from .live import LiveMotion
 from .motion import MotionPredictor, PredictorConfig
 from .reader import MotionReader, ReaderConfig
 
@@ -65,3 +66,9 @@ class LipMotion(nn.Module):
     def reference_of(self, heard: Tensor, motion: Tensor) -> StyleReference:
         """The style of motion [n, d] that was read already, heard with [n, h].  Raises BadInput likewise."""
         return StyleReference(heard, motion)
+
+    def live(
+        self, reference: StyleReference | None, strength: float, rest: Tensor | None, lookahead: float | None
+    ) -> LiveMotion:
+        """Predicts from a sound as it comes; the arguments as of `predict`, and of LiveMotion."""
+        return LiveMotion(self.predictor, self.predictor.manner(reference, strength, rest), lookahead)

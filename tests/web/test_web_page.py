@@ -151,6 +151,28 @@ def test_a_voice_is_recorded(visit: Visit) -> None:
     sync_api.expect(page.locator("#audio-problem")).to_be_empty()
 
 
+def test_a_face_speaks_while_somebody_speaks(visit: Visit, inputs: Path) -> None:
+    page = visit.page
+    sync_api.expect(page.locator("#speak")).to_be_disabled()
+    page.set_input_files("#video", inputs / "person.mp4")
+    sync_api.expect(page.locator("#faces img")).to_have_count(1, timeout=60_000)
+    page.click("#speak")
+    many = re.compile(r"^([2-9]\d|\d{3,})$")
+    sync_api.expect(page.locator("#live-picture")).to_have_attribute("data-shown", many, timeout=60_000)
+    seen = page.evaluate("({...document.querySelector('#live-picture').dataset})")
+    print("live:", seen)
+    assert float(seen["apart"]) < 0.1 and 0 < float(seen["behind"]) < 5  # by this browser's own drawing
+    drawn = "document.querySelector('#live-picture').getContext('2d').getImageData(128, 96, 1, 1).data[3]"
+    assert page.evaluate(drawn) == 255 and page.evaluate("document.querySelector('#live-picture').width") == 256
+    said = re.compile(r"[\d.]+ pictures a second, [\d.]+ s after you")
+    sync_api.expect(page.locator("#live-state")).to_have_text(said)
+    visit.keep(f"live-{page.viewport_size['width'] if page.viewport_size else 0}")
+    page.click("#speak")
+    sync_api.expect(page.locator("#live-state")).to_have_text(re.compile(r"\d+ of \d+ pictures were made in time"))
+    sync_api.expect(page.locator("#speak")).to_be_enabled()
+    sync_api.expect(page.locator("#live-problem")).to_be_empty()
+
+
 def test_two_people_can_be_told_apart(visit: Visit, tmp_path: Path) -> None:
     import numpy as np
 

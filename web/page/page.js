@@ -101,6 +101,7 @@ async function take(kind, file) {
 
 function ready() {
   for (const button of [$("#make"), $("#preview")]) button.disabled = !(sent.video && sent.audio);
+  document.dispatchEvent(new CustomEvent("face", { detail: sent.video?.id ?? null })); // for live.js
 }
 
 for (const kind of ["video", "audio"]) {

@@ -1,0 +1,121 @@
+"""A face made ready for a stream: some seconds of its video, cut and with references, in bounded memory."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+from core.arrays import Picture
+from core.errors import BadValue, Mismatch, NotFound
+from core.progress import say
+from face_detection import Box, cut
+from lipsync.jobs.job import Job
+from lipsync.models import Models
+from lipsync.motion.lip_motion import LipMotionSource
+from lipsync.planning.references import References, choose_references
+from lipsync.planning.timeline import Plan
+from lipsync.settings import Settings
+from systems.stage1 import LiveMotion
+from video import VideoInfo, probe, read_frames
+
+MEMORY = 2**29  # bytes of frames that are held
+MEANINGLESS = ("length", "start", "end", "silence", "patch")
+"""Settings of a whole sound, or of a file."""
+
+
+@dataclass(frozen=True)
+class HeldFrame:
+    """A frame of the video u8 [h, w, 3]; where its face was cut, u8 [s, s, 3], and how much of a new one is seen."""
+
+    picture: Picture
+    box: Box | None
+    crop: Picture | None
+    strength: float
+
+
+@dataclass(frozen=True)
+class PreparedFace:
+    """All that a stream must know of a face; several streams may use one.
+
+    plan    which of the frames frame k of a stream shows, at which rate; it has no end
+    shots   the frames in which shots begin
+    motion  makes what predicts lip motion, for a system that is told; else None
+    """
+
+    info: VideoInfo
+    plan: Plan
+    frames: tuple[HeldFrame, ...]
+    shots: tuple[int, ...]
+    references: References
+    motion: Callable[[], LiveMotion] | None
+
+
+def prepare_face(
+    models: Models,
+    settings: Settings,
+    face: Path,
+    *,
+    seconds: float = 10.0,
+    style: Path | None = None,
+    lookahead: float | None = None,
+) -> PreparedFace:
+    """Reads, searches and cuts at most so many seconds of a video, or a picture; less where 512 MiB hold no more.
+
+    style: a video of the manner of speaking, for a system that imitates one; None: the face's own
+    lookahead: seconds of sound, for a system that is told lip motion; None: what that thinks good
+    BadInput for what cannot be read or means nothing in a stream, NoFace if there is none.
+    """
+    check_settings(settings)
+    for what, path in (("face", face), ("style_video", style)):
+        if path is not None and not path.exists():
+            raise NotFound(f"{what} {path}: no such file; check the path")
+    info, synthesizer = probe(face), models.synthesizer
+    held = 1 if settings.first_frame else _held(info, seconds)
+    selector = models.face_selector(info, settings)
+    track = selector.track(settings.face, 0, held).only(0, held)
+    opacity = selector.opacity(track, 0, held)
+    references = choose_references(
+        face, track, synthesizer.size, settings.reference, settings.seed, count=synthesizer.needs.references,
+        openings=models.openings if synthesizer.needs.ordered else None,
+    )  # fmt: skip
+    frames = []
+    for number, picture in enumerate(islice(read_frames(face), held)):
+        box, strength = track.box(number), 1.0 if opacity is None else float(opacity[number])
+        crop = cut(picture, box, synthesizer.size) if box is not None and strength > 0 else None
+        frames.append(HeldFrame(picture, box, crop, strength))
+    if not any(frame.crop is not None for frame in frames):
+        say(f"{face}: shows no face on which a mouth can be made well; its frames pass as they are")
+    fps = settings.fps or info.fps
+    plan = Plan(len(frames), 1, settings.extend, fps, info.fps / fps)
+    motion = None
+    if models.stage1 is not None:
+        whole = replace(settings, box=None, fixed_crop=False, pads=(0.0, 0.0, 0.0, 0.0), strict_pose="force")
+        source = LipMotionSource(
+            models.stage1, Job(face, None, face, style=style), info, settings.style_strength,
+            lambda other: models.face_selector(other, whole),
+        )  # fmt: skip
+        motion = source.live(track, lookahead)
+    elif style is not None or settings.style_strength != 1:
+        raise Mismatch(
+            f"{synthesizer.checkpoint} knows no style; leave style_video and style_strength out, or load a style model"
+        )
+    return PreparedFace(info, plan, tuple(frames), track.shots, references, motion)
+
+
+def check_settings(settings: Settings) -> None:
+    """BadInput for a setting that means nothing in a stream."""
+    usual = Settings()
+    if wrong := [name for name in MEANINGLESS if getattr(settings, name) != getattr(usual, name)]:
+        raise BadValue(f"{', '.join(wrong)}: a stream has no end, and makes no file; leave that out")
+
+
+def _held(info: VideoInfo, seconds: float) -> int:
+    """How many frames are held."""
+    if not 0 < seconds < 1e6:
+        raise BadValue(f"seconds {seconds:g}: give how many seconds of the video are shown forth and back, above 0")
+    wanted = max(1, min(info.frames, round(seconds * info.fps)))
+    fitting = max(1, MEMORY // (3 * info.height * info.width))
+    if fitting < wanted:
+        say(f"{info.path}: {float(fitting / info.fps):.1f} s of it are shown forth and back, which take"
+            f" {MEMORY >> 20} MiB; a smaller picture gives more")  # fmt: skip
+    return min(wanted, fitting)
