@@ -1,9 +1,8 @@
 """The presets of the papers' sizes make a step: every trained weight gets a gradient, and none of another is touched.
 
-At batch 1 and without LPIPS; all else is the preset's: network, precision, objective.  Of diff2lip-256 a frame stands
-for the five of a sequence, without the sync term, which needs five: its step is half a minute so, and two and a half
-otherwise.  `python scripts/benchmark_presets.py --batch 1 --seconds 0.01 --limit 900 --device cpu` makes three whole
-steps of each in some ten minutes.
+At batch 1 and without LPIPS; all else is the preset's: network, precision, objective.  Of diff2lip-256, the slowest, a
+frame stands for the five of a sequence, without the sync term, which needs five.  Three whole steps of each:
+`python scripts/benchmark_presets.py --batch 1 --seconds 0.01 --limit 900 --device cpu`.
 """
 
 import math
