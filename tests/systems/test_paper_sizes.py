@@ -16,6 +16,7 @@ from guided_diffusion.engine.train_step import Update
 from scripts.benchmark_presets import PAPER
 from scripts.model_costs import a_batch, as_counted, trainable_of
 from systems.registry import find_preset
+from tests.helpers.seeded import seeded
 
 CPU = torch.device("cpu")
 AT_ONCE = {"diff2lip-256": ["data.frames=1", "loss.sync=0", "loss.discriminator.frames=1"]}
@@ -27,8 +28,8 @@ MILLIONS = {"diff2lip-128": 101.7, "diff2lip-256": 149.2, "syncdiff-128": 131.1,
 @pytest.mark.parametrize("name", [*PAPER, "autoencoder-128"])
 def test_a_step(name: str) -> None:
     preset = as_counted(find_preset(name).changed([*AT_ONCE.get(name, []), "train.batch=1", "train.accumulate=1"]))
-    torch.manual_seed(0)
-    trainable, whole, _ = trainable_of(preset)
+    with seeded():
+        trainable, whole, _ = trainable_of(preset)
     update: Update[object] = Update(trainable, preset.train, CPU, Group())  # type: ignore[arg-type]
     trained = [weight for weight in trainable.parameters() if weight.requires_grad]
     kept = {name: weight.clone() for name, weight in trainable.named_parameters() if not weight.requires_grad}
