@@ -15,6 +15,7 @@ memory       GB: the weights, their averages and AdamW's two moments in fp32, th
              once of all else, gradients among it, in the forward and the backward.  What kernels take for themselves
              and an allocator wastes come on top, see --confirm.  At the smallest batch, and at --batch; without
              gradient checkpointing
+faces/s      of a GPU that does RATE TFLOP/s and waits for nothing: an upper bound
 days         of the steps, on 1 and on 8 GPUs that each do RATE TFLOP/s and wait for nothing: a lower bound
 
 --confirm runs real steps of a small preset on the CPU, in a process of its own for each of two batches, and compares
@@ -222,15 +223,15 @@ def _tensors(batch: ClipBatch) -> list[Tensor]:
 
 def table(names: Sequence[str], batch: int, tflops: float, *, vgg: bool) -> None:
     """Prints a row for each preset."""
-    days = " days on 1, 8 GPUs |" if tflops else ""
+    days = " faces/s | days on 1, 8 GPUs |" if tflops else ""
     print(f"| preset | parameters, M | GFLOP a face: forward, training | memory, GB: batch 1 | batch | memory, GB |"
           f" steps | faces |{days}")  # fmt: skip
-    print("|" + "---|" * (8 + bool(tflops)))
+    print("|" + "---|" * (8 + 2 * bool(tflops)))
     for name in names:
         preset = as_counted(find_preset(name), vgg=vgg)
         if preset.kind == "motion":
             model = trainable_of(preset)[2]
-            print(f"| {name} | {_count(model.parameters()) / MEGA:.1f} |" + "  |" * (6 + bool(tflops)), flush=True)
+            print(f"| {name} | {_count(model.parameters()) / MEGA:.1f} |" + "  |" * (6 + 2 * bool(tflops)), flush=True)
             continue
         least, sequences = preset.data.per_clip, batch or preset.train.batch
         one, whole = cost(preset, least), cost(preset, sequences)
@@ -244,7 +245,7 @@ def table(names: Sequence[str], batch: int, tflops: float, *, vgg: bool) -> None
         ]  # fmt: skip
         if tflops:
             alone = faces * one.training * GIGA / (tflops * TERA) / SECONDS_A_DAY
-            row.append(f"{alone:.2g}, {alone / 8:.2g}")
+            row += [f"{tflops * TERA / (one.training * GIGA):.0f}", f"{alone:.3g}, {alone / 8:.2g}"]
         print("| " + " | ".join(row) + " |", flush=True)
 
 

@@ -88,6 +88,17 @@ RENDERER_PRESETS = {
     ),
 }  # fmt: skip
 
+# On one person, from style-medium's weights: colours and shapes are those of this face, so they are not varied.
+RENDERER_PRESETS["style-medium-person"] = replace(
+    RENDERER_PRESETS["style-medium"],
+    loss=replace(RENDERER_PRESETS["style-medium"].loss, perceptual=0.0),
+    train=TrainConfig(
+        steps=100_000, minutes=15, batch=8, learning_rate=5e-5, warmup=20, ema=(0.98,), precision="bf16",
+        save_every=50, evaluate_every=50, log_every=10, keep=0,
+    ),
+    data=WindowConfig(frames=1, margin=5, balance=1.0, zoom=0.06, rotate=3.0, reference_jitter=0.02),
+)  # fmt: skip
+
 MOTION_PRESETS = {
     "motion-reader": Preset(
         "motion",

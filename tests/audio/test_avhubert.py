@@ -14,6 +14,7 @@ from audio import FilterBanks
 from audio.avhubert import AvHubert, AvHubertConfig, sound_path
 from scripts.formula import formula
 from tests.helpers.failing import fails
+from tests.helpers.fairseq import sound_layout
 from tests.helpers.seeded import seeded
 
 SHARED = Path(__file__).parents[3] / "shared" / "parity" / "avhubert_base_audio_keys.json"
@@ -29,39 +30,17 @@ def rows(length: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(2, length, 104, generator=torch.Generator().manual_seed(seed))
 
 
-def published(config: AvHubertConfig) -> dict[str, tuple[int, ...]]:
-    """The published layout of the sound path, written down from its public configuration."""
-    w, h = config.width, config.hidden
-    keys = {
-        "mask_emb": (104,), "feature_extractor_audio.proj.weight": (w, 104), "feature_extractor_audio.proj.bias": (w,),
-        "layer_norm.weight": (2 * w,), "layer_norm.bias": (2 * w,),
-        "post_extract_proj.weight": (w, 2 * w), "post_extract_proj.bias": (w,),
-        "encoder.pos_conv.0.bias": (w,), "encoder.pos_conv.0.weight_g": (1, 1, config.kernel),
-        "encoder.pos_conv.0.weight_v": (w, w // config.groups, config.kernel),
-        "encoder.layer_norm.weight": (w,), "encoder.layer_norm.bias": (w,),
-    }  # fmt: skip
-    for layer in range(config.layers):
-        parts = {f"self_attn.{name}_proj": (w, w) for name in "kvq"} | {
-            "self_attn.out_proj": (w, w), "fc1": (h, w), "fc2": (w, h),
-        }  # fmt: skip
-        for name, shape in parts.items():
-            keys |= {f"encoder.layers.{layer}.{name}.weight": shape, f"encoder.layers.{layer}.{name}.bias": shape[:1]}
-        for name in ("self_attn_layer_norm", "final_layer_norm"):
-            keys |= {f"encoder.layers.{layer}.{name}.{kind}": (w,) for kind in ("weight", "bias")}
-    return keys
-
-
 def test_its_keys_are_the_published_ones() -> None:
     with torch.device("meta"):
         own = {name: tuple(value.shape) for name, value in AvHubert(AvHubertConfig()).state_dict().items()}
-    assert own == {name: shape for name, shape in published(AvHubertConfig()).items() if name != "mask_emb"}
+    assert own == {name: shape for name, shape in sound_layout(AvHubertConfig()).items() if name != "mask_emb"}
 
 
 def test_the_published_keys_are_those_of_the_layout_file() -> None:
     if not SHARED.is_file():
         pytest.skip("the layout file lies beside the project, not in it")
     layout = {name: tuple(shape) for name, shape in json.loads(SHARED.read_text()).items()}
-    assert layout == published(AvHubertConfig())
+    assert layout == sound_layout(AvHubertConfig())
 
 
 def test_what_is_of_other_paths_is_dropped_by_name_and_nothing_else() -> None:
