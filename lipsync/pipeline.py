@@ -51,6 +51,8 @@ class LipSyncPipeline:
         self.settings, self.trace = settings, trace
         with trace("load") if trace is not None else nullcontext():
             self.models = Models(checkpoint, settings)
+            if self.models.synthesizer.device.type == "cuda":  # a CPU has nothing to load, and no core to spare
+                self.models.warm(settings)
         self.frame_source = frame_source(self.models.synthesizer)
 
     def adjusted(self, *, frame_source: FrameSource | None = None, **changes: object) -> "LipSyncPipeline":
