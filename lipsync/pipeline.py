@@ -117,7 +117,7 @@ class LipSyncPipeline:
             render_job.write(files, source, bar.update)  # 7 sample, 8 composite, 9 encode
 
         total = sum(stop - start for run in runs for start, stop in run)
-        quiet = True if self.frame_source.shared else None
+        quiet = True if self.frame_source.beside else None
         with Bar(total=total, desc="speak", unit="frame", disable=quiet) as bar:
             self.frame_source.each_chunk(render_job.plan.frames, runs, make)
 

@@ -199,7 +199,7 @@ def detectors(video: Path, device: torch.device) -> None:
                 print(f"detection, {name}: not measured (weights)")
                 break
             spent = medians({name: partial(detector.detect, [small] * BATCH)}, 3, device)[name] / BATCH
-            print(f"detection, {name} on {where}: {1000 * spent:.1f} ms a frame of {size[0]}x{size[1]}, {BATCH} at once")
+            print(f"detection, {name}, {where}: {1000 * spent:.1f} ms a frame, {BATCH} of {size[0]}x{size[1]} at once")
 
 
 def end_to_end(checkpoint: Path, video: Path, audio: Path, device: str) -> None:

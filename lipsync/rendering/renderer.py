@@ -106,7 +106,7 @@ class Synthesizer:
         self.batch = self.grid
         self._exact: FaceSampler[Any] | None = None
         self._say = say
-        self._sampling = threading.Lock()
+        self._sampling = threading.RLock()
 
     def __call__(self, slots: Sequence[int], shown: NetworkInputs) -> Pictures:
         """n frames and what is heard -> the faces saying it, u8 [n, s, s, 3].
@@ -135,13 +135,14 @@ class Synthesizer:
 
     def within_memory(self, attempt: Callable[[int], T]) -> T:
         """attempt(batch), and again with half the batch as long as memory lacks.  OutOfMemory if one does not fit."""
-        while True:
-            try:
-                return attempt(self.batch)
-            except (MemoryError, RuntimeError) as problem:
-                if not lacks_memory(problem):
-                    raise
-                self._halve(problem)
+        with self._sampling:
+            while True:
+                try:
+                    return attempt(self.batch)
+                except (MemoryError, RuntimeError) as problem:
+                    if not lacks_memory(problem):
+                        raise
+                    self._halve(problem)
 
     def sample(self, clips: ClipBatch) -> tuple[Tensor, Tensor]:
         """The faces of all sequences, speaking, [n, 3, s, s] in [-1, 1], and which of them are pictures, bool [n].
