@@ -101,7 +101,7 @@ class InFlight(FrameSource):
         self._source, self._check = source, check
         self.ahead, self.room = source.ahead, room
 
-    def faces(self, shots: Collection[int]) -> Faces:
+    def faces(self, shots: Collection[int]) -> FaceGenerator:
         """As the source makes them."""
         make = self._source.faces(shots)
 
