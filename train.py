@@ -50,6 +50,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--output", type=writes_into, metavar="RUN",
                         help="run folder, or gs:// or az://: state, log, weights")  # fmt: skip
     parser.add_argument("--init", type=reads, help="checkpoint to start from; of another make, what fits of it")
+    parser.add_argument("--distill", type=reads, metavar="CHECKPOINT",
+                        help="teacher, and start: learn to make what it makes in loss.distill_steps steps")  # fmt: skip
     parser.add_argument("--audio_encoder", "--hearing", type=reads,
                         help="what to listen with at first: a sync expert's, AV-HuBERT's or Whisper's")  # fmt: skip
     parser.add_argument("--expert", type=reads, help="sync expert that judges, for the sync term; Wav2Lip's fits too")
@@ -100,8 +102,8 @@ def run() -> None:
     main_one = train(
         options.system, options.data, options.output, init=options.init,
         audio_encoder=options.audio_encoder, expert=options.expert, features=options.features,
-        components=options.components, device=options.device, workers=options.workers, settings=options.set,
-        dry_run=print if options.dry_run else None,
+        components=options.components, distill=options.distill, device=options.device, workers=options.workers,
+        settings=options.set, dry_run=print if options.dry_run else None,
     )  # fmt: skip
     if main_one:
         print(f"{options.output / 'weights.safetensors'}: trained; {options.output / 'log.jsonl'} has the figures")

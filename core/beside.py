@@ -1,13 +1,14 @@
-"""Work in a thread beside this one: items that are made ahead of their reader, or used behind their writer.
+"""Work in threads beside this one: items made ahead of their reader, or used behind their writer, or whole works.
 
-They are handed on, in order, through a queue of a bounded size, and no thread is left behind: whatever is raised on one
-side ends the other, once what was handed on before is used up.
+Items are handed on, in order, through a queue of a bounded size, and no thread is left behind: whatever is raised on
+one side ends the other, once what was handed on before is used up.
 """
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import copy_context
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -125,6 +126,51 @@ def behind(work: Callable[[Iterator[T]], None], room: int, name: str) -> Iterato
         if problems and isinstance(problem, Closed):
             raise problems[0] from None
         raise
+    if problems:
+        raise problems[0]
+
+
+def beside(works: Sequence[Callable[[Callable[[], None]], object]], most: int, name: str) -> None:
+    """Does works in threads of that name, `most` at a time, begun in their order, and waits until all are done.
+
+    Each is handed what it is to call from time to time, which raises Closed once all are to end: because one has
+    raised a problem, which is then raised here, or because of what is raised here (Ctrl-C).
+    """
+    left, turn, over = iter(works), threading.Lock(), threading.Event()
+    problems: list[BaseException] = []
+
+    def check() -> None:
+        if over.is_set():
+            raise Closed
+
+    def run() -> None:
+        try:
+            while True:
+                with turn:
+                    work = next(left, None)
+                if work is None:
+                    return
+                check()
+                work(check)
+        except Closed:
+            pass
+        except BaseException as problem:  # noqa: BLE001, raised again below
+            problems.append(problem)
+            over.set()
+
+    threads = [
+        threading.Thread(target=copy_context().run, args=(run,), name=name, daemon=True)
+        for _ in range(min(most, len(works)))
+    ]
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        over.set()
+        for thread in threads:
+            _join(thread)
     if problems:
         raise problems[0]
 

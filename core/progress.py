@@ -53,6 +53,20 @@ def telling(told: Told | None) -> Iterator[None]:
         _TOLD.reset(token)
 
 
+@contextmanager
+def asking(check: Callable[[], object]) -> Iterator[None]:
+    """While it is open, every bar that is begun within calls `check` at each step, which may raise what ends it."""
+    before = _TOLD.get()
+
+    def told(stage: str, done: int, total: int) -> None:
+        check()
+        if before is not None:
+            before(stage, done, total)
+
+    with telling(told):
+        yield
+
+
 def tell(event: str, **values: object) -> None:
     """A line of what happened, if there are lines."""
     if _out is not None:

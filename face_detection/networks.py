@@ -35,7 +35,7 @@ BLAZEFACE_FRAMING = Framing(0.003, -0.152, 1.329)
 SURE = 0.5
 OVERLAP = 0.4
 CHUNK = 8
-"""Pictures in one forward pass: keeps S3FD at 640 pixels near 1 GB."""
+"""Pictures in one forward pass on a CPU: keeps S3FD at 640 pixels near 1 GB.  Elsewhere it is as many as are handed."""
 MEAN_BGR = (104.0, 117.0, 123.0)
 VARIANCES = (0.1, 0.2)
 
@@ -57,15 +57,17 @@ class AnchorDetector:
     @torch.inference_mode()
     def detect(self, frames: Sequence[Picture]) -> list[list[Detection]]:
         """See `Detector`.  Scores lie in [0.5, 1]."""
-        return [found for chunk in _chunks(frames) for found in self._detect_chunk(chunk)]
+        return [found for chunk in _chunks(frames, self._device) for found in self._detect_chunk(chunk)]
 
-    def _detect_chunk(self, frames: Sequence[Picture]) -> Iterator[list[Detection]]:
+    def _detect_chunk(self, frames: Sequence[Picture]) -> list[list[Detection]]:
+        """In one pass; what may be faces leaves the device at once, and is sorted out here."""
         x = torch.from_numpy(np.stack(frames)).to(self._device).permute(0, 3, 1, 2).flip(1).float()  # BGR, 0..255
         offsets, scores, priors = self._heads(x - x.new_tensor(MEAN_BGR).view(1, 3, 1, 1))
-        boxes = _decode(offsets, priors)
-        for box, score in zip(boxes, scores, strict=True):
-            sure = score > SURE
-            yield _detections(box[sure], score[sure], self._framing)
+        which, prior = (scores > SURE).nonzero(as_tuple=True)
+        corners = _decode(offsets[which, prior], priors[prior])
+        rows = torch.cat([which[:, None].float(), scores[which, prior, None].float(), corners.float()], dim=1).cpu()
+        own = [rows[rows[:, 0] == number] for number in range(len(frames))]
+        return [_detections(found[:, 2:], found[:, 1], self._framing) for found in own]
 
 
 class BlazeFaceDetector:
@@ -75,6 +77,7 @@ class BlazeFaceDetector:
     side = 128
 
     def __init__(self, weights: Path, device: str) -> None:
+        self._device = device
         self._network = _loaded(_published("blazeface", "net_blazeface").BlazeFace(), weights, device)
         self._network.load_anchors_from_npy(_blazeface_anchors(), device)
         self._network.min_score_thresh = SURE
@@ -82,7 +85,7 @@ class BlazeFaceDetector:
     def detect(self, frames: Sequence[Picture]) -> list[list[Detection]]:
         """See `Detector`.  The picture is padded to a square and shrunk to 128 pixels.  Scores lie in [0.5, 1]."""
         found = []
-        for chunk in _chunks(frames):
+        for chunk in _chunks(frames, self._device):
             long = max(chunk[0].shape[:2])
             squares = np.stack([self._square(frame, long) for frame in chunk])
             for rows in self._network.predict_on_batch(squares):  # ymin, xmin, ymax, xmax in 0..1, 6 points, score
@@ -102,7 +105,7 @@ def retinaface(weights: Path, device: str) -> AnchorDetector:
 
     def heads(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         offsets, probabilities, _ = network(x)
-        return offsets, probabilities[..., 1], _retinaface_priors(x.shape[2], x.shape[3]).to(x.device)
+        return offsets, probabilities[..., 1], _retinaface_priors(x.shape[2], x.shape[3], device)
 
     return AnchorDetector("retinaface", heads, RETINAFACE_FRAMING, device)
 
@@ -114,10 +117,10 @@ def s3fd(weights: Path, device: str) -> AnchorDetector:
     def heads(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         levels = network(x)
         scores, offsets = levels[0::2], levels[1::2]  # each [b, 2, h, w] and [b, 4, h, w], strides 4, 8 ... 128
-        priors = [_grid(level.shape[2], level.shape[3], 4 << i, [16 << i]) for i, level in enumerate(scores)]
+        sizes = tuple((level.shape[2], level.shape[3]) for level in scores)
         probabilities = [level.softmax(dim=1)[:, 1].flatten(1) for level in scores]
         offsets = [level.flatten(2).transpose(1, 2) for level in offsets]
-        return torch.cat(offsets, dim=1), torch.cat(probabilities, dim=1), torch.cat(priors).to(x.device)
+        return torch.cat(offsets, dim=1), torch.cat(probabilities, dim=1), _s3fd_priors(sizes, device)
 
     return AnchorDetector("s3fd", heads, S3FD_FRAMING, device)
 
@@ -147,12 +150,13 @@ def _loaded(network: Network, weights: Path, device: str) -> Network:
     return network.to(device).eval()
 
 
-def _chunks(frames: Sequence[Picture]) -> Iterator[Sequence[Picture]]:
-    return (frames[start : start + CHUNK] for start in range(0, len(frames), CHUNK))
+def _chunks(frames: Sequence[Picture], device: str) -> Iterator[Sequence[Picture]]:
+    size = CHUNK if device == "cpu" else max(len(frames), 1)
+    return (frames[start : start + size] for start in range(0, len(frames), size))
 
 
 def _decode(offsets: Tensor, priors: Tensor) -> Tensor:
-    """Offsets [b, n, 4] relative to priors [n, 4] (cx, cy, w, h) -> boxes [b, n, 4] XYXY (SSD, Liu et al. 2016)."""
+    """Offsets [n, 4] relative to priors [n, 4] (cx, cy, w, h) -> boxes [n, 4] XYXY (SSD, Liu et al. 2016)."""
     centre = priors[:, :2] + offsets[..., :2] * VARIANCES[0] * priors[:, 2:]
     size = priors[:, 2:] * torch.exp(offsets[..., 2:] * VARIANCES[1])
     return torch.cat([centre - size / 2, centre + size / 2], dim=-1)
@@ -171,9 +175,15 @@ def _detections(corners: Tensor, scores: Tensor, framing: Framing) -> list[Detec
 
 
 @lru_cache(maxsize=4)
-def _retinaface_priors(height: int, width: int) -> Tensor:
+def _retinaface_priors(height: int, width: int, device: str) -> Tensor:
     levels = {8: [16, 32], 16: [64, 128], 32: [256, 512]}  # stride: sides of the priors at each position
-    return torch.cat([_grid(-(-height // step), -(-width // step), step, sides) for step, sides in levels.items()])
+    grids = [_grid(-(-height // step), -(-width // step), step, sides) for step, sides in levels.items()]
+    return torch.cat(grids).to(device)
+
+
+@lru_cache(maxsize=4)
+def _s3fd_priors(sizes: tuple[tuple[int, int], ...], device: str) -> Tensor:
+    return torch.cat([_grid(rows, columns, 4 << i, [16 << i]) for i, (rows, columns) in enumerate(sizes)]).to(device)
 
 
 def _grid(rows: int, columns: int, step: int, sides: Sequence[int]) -> Tensor:

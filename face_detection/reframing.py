@@ -4,6 +4,7 @@ A detector knows where a face is; how much of it its box holds differs from face
 too high or too low.  The network, its training (scripts/train_framing.py) and its sizes are our own.
 """
 
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -66,19 +67,21 @@ def load_framing(path: Path = WEIGHTS) -> FramingNetwork:
 
 
 class Reframed:
-    """A detector whose boxes are corrected."""
+    """A detector whose boxes are corrected; several threads may use it, one after another."""
 
     def __init__(self, detector: Detector, network: FramingNetwork) -> None:
         self.name = detector.name
         self._detector, self._network = detector, network
+        self._turn = threading.Lock()  # OpenCV's detectors are not for two threads at once
 
     def detect(self, frames: Sequence[Picture]) -> list[list[Detection]]:
         """See `Detector`."""
-        found = self._detector.detect(frames)
-        return [
-            [Detection(self._corrected(frame, one.box), one.score) for one in detections]
-            for frame, detections in zip(frames, found, strict=True)
-        ]
+        with self._turn:
+            found = self._detector.detect(frames)
+            return [
+                [Detection(self._corrected(frame, one.box), one.score) for one in detections]
+                for frame, detections in zip(frames, found, strict=True)
+            ]
 
     def _corrected(self, frame: Picture, box: Box) -> Box:
         """Each face by itself, in float32 and to the hundredth of a pixel: the same whatever else is seen."""

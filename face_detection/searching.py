@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.arrays import Picture
+from core.beside import ahead
 from face_detection.appearance import LENGTH, Look, look
 from face_detection.box import Detection
 from face_detection.detector import Detector
@@ -29,7 +30,8 @@ STILL = 0.75
 """Faces whose boxes overlap at least this much (IoU) across a stride hardly moved: about 8 % of their size and
 position, within which a line is a good guess at what lies between."""
 BLOCK = 16 * STRIDE
-"""Frames searched by themselves; as many shrunken frames are in memory, 55 MB at 640x360."""
+"""Frames searched by themselves; of up to three times as many the shrunken ones are in memory, 55 MB at 640x360 each
+time: while one block is searched the next ones are read."""
 BATCH = 16
 """Pictures handed to the detector at once."""
 
@@ -50,6 +52,15 @@ def search(
     """
     if start % BLOCK or batch < 1:
         raise ValueError(f"a search starts at a multiple of {BLOCK} with batches of 1 or more, not {start}, {batch}")
+    with ahead(_blocks(frames, start, before), 1, "decode") as blocks:
+        for block, changes in blocks:
+            yield _searched(block, changes, detector, batch)
+
+
+def _blocks(
+    frames: Iterable[Picture], start: int, before: Iterable[Picture]
+) -> Iterator[tuple[list["_Small"], npt.NDArray[np.float32]]]:
+    """The frames, made small, in blocks, and how much each frame of a block differs from the one before it."""
     meter = ChangeMeter()
     for frame in before:
         meter.recall(frame)
@@ -57,10 +68,10 @@ def search(
     for number, frame in enumerate(frames, start):
         block.append(_shrunken(number, frame, changed=meter.add(frame) >= LEAST))
         if (number + 1) % BLOCK == 0:
-            yield _searched(block, meter.take(), detector, batch)
+            yield block, meter.take()
             block = []
     if block:
-        yield _searched(block, meter.take(), detector, batch)
+        yield block, meter.take()
 
 
 @dataclass(frozen=True)

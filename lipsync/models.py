@@ -1,6 +1,8 @@
 """The networks of a pipeline, each loaded once, however many results are made with them."""
 
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -9,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.arrays import Pictures
+from core.errors import LipSyncError
 from core.progress import say
 from dataset import to_network
 from face_detection import Detector, Landmarks, load_detector
+from face_detection.searching import LONGEST
 from systems.registry import load_motion
 from systems.stage1 import Stage1
 from video import VideoInfo
@@ -35,6 +39,7 @@ class Models:
         self.synthesizer = Synthesizer(checkpoint, settings, say)
         self._detectors: dict[str, Detector] = {}
         self._backends: dict[tuple[object, ...], Any] = {}
+        self._loading = threading.Lock()
 
     @cached_property
     def stage1(self) -> Stage1 | None:
@@ -62,16 +67,36 @@ class Models:
 
     def _backend(self, kind: Callable[..., T], path: Path, *more: object) -> T:
         key = (kind, path, *more)
-        if key not in self._backends:
-            self._backends[key] = kind(path, self.synthesizer.device, *more)
-        found: T = self._backends[key]
-        return found
+        with self._loading:
+            if key not in self._backends:
+                self._backends[key] = kind(path, self.synthesizer.device, *more)
+            found: T = self._backends[key]
+            return found
 
     def detector(self, name: str) -> Detector:
         """A face detector, by its name among the settings."""
-        if name not in self._detectors:
-            self._detectors[name] = load_detector(name, device=str(self.synthesizer.device), say=say)
-        return self._detectors[name]
+        with self._loading:
+            if name not in self._detectors:
+                self._detectors[name] = load_detector(name, device=str(self.synthesizer.device), say=say)
+            return self._detectors[name]
+
+    def warm(self, settings: Settings) -> threading.Thread:
+        """Uses the detector and the network once, in a thread, while the first frames of a video are read.
+
+        A device loads its libraries and kernels when they are first used, and what is to be recorded or compiled is so
+        then.  What fails here fails again where it is needed, and is said there.
+        """
+
+        def run() -> None:
+            with suppress(LipSyncError, RuntimeError, MemoryError, OSError):
+                if settings.box is None and not settings.fixed_crop:
+                    blank = np.zeros((LONGEST * 9 // 16, LONGEST, 3), np.uint8)
+                    self.detector(settings.detector).detect([blank] * settings.detector_batch)
+                self.synthesizer.warm()
+
+        thread = threading.Thread(target=run, name="warm", daemon=True)
+        thread.start()
+        return thread
 
     def uses_landmarks(self, settings: Settings) -> bool:
         """Whether a result depends on the landmarks of faces: where they are aligned, or judged."""

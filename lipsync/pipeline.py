@@ -52,6 +52,8 @@ class LipSyncPipeline:
         self.settings, self.trace = settings, trace
         with trace("load") if trace is not None else nullcontext():
             self.models = Models(checkpoint, settings)
+            if self.models.synthesizer.device.type == "cuda":  # a CPU has nothing to load, and no core to spare
+                self.models.warm(settings)
         self.frame_source = frame_source(self.models.synthesizer)
 
     def adjusted(self, *, frame_source: FrameSource | None = None, **changes: object) -> "LipSyncPipeline":
@@ -122,7 +124,7 @@ class LipSyncPipeline:
             render_job.write(files, source, bar.update)  # 7 sample, 8 composite, 9 encode
 
         total = sum(stop - start for run in runs for start, stop in run)
-        quiet = True if self.frame_source.shared else None
+        quiet = True if self.frame_source.beside else None
         with Bar(total=total, desc="speak", unit="frame", disable=quiet) as bar:
             self.frame_source.each_chunk(render_job.plan.frames, runs, make)
 

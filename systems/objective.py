@@ -3,15 +3,18 @@
 It is Diff2Lip's objective (Mukhopadhyay et al. 2024, equation 9); other systems use those of its terms that they want.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Generator, Tensor, nn
 
+from core.errors import BadValue
 from dataset import ClipBatch
+from guided_diffusion.distillation import check, own_steps, teachers_sample
 from guided_diffusion.engine.train_step import Tuning
+from guided_diffusion.samplers import SAMPLERS, SampleConfig
 
 from .discriminator import Discriminator, DiscriminatorConfig
 from .inpainting import Inpainter
@@ -38,6 +41,10 @@ class ObjectiveConfig:
                     predict x0 or v.  Which timesteps the authors used is not known.
     shared_step     the frames of a sequence get one timestep, so that the terms on sequences see 5 alike
     mouth_weight    how much more the region of the mouth counts in diffusion and reconstruction
+    distill         distance of what the model makes in few steps from what its teacher (--distill) makes of the same
+                    noise, over the hidden rows; the terms on the noised face are then left out
+    distill_steps   of DDIM, which the model is to need
+    distill_from    the teacher's sampler and steps, such as dpm++:4; empty: those of its quality best
     train_audio_encoder  False keeps it as it is: early in training the denoiser wants a constant of it, and makes it so
     """
 
@@ -54,16 +61,19 @@ class ObjectiveConfig:
     x0_scale: Literal["signal", "plain"] = "signal"
     shared_step: bool = True
     mouth_weight: float = 1.0
+    distill: float = 0.0
+    distill_steps: str = "1"
+    distill_from: str = ""
     train_audio_encoder: bool = True
     discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
 
     def __post_init__(self) -> None:
         weights = (self.diffusion, self.variational, self.reconstruction, self.sync, self.perceptual, self.adversarial)
-        if min(*weights, self.matching, self.adversarial_from) < 0:
+        if min(*weights, self.matching, self.adversarial_from, self.distill) < 0:
             raise ValueError("the weight of a term is 0 or more")
         if self.matching and not self.adversarial:
             raise ValueError("matching is by the discriminator's layers: give adversarial a weight, too")
-        if not any(weights):
+        if not any((*weights, self.distill)):
             raise ValueError("with all weights 0 there is nothing to learn")
 
 
@@ -73,6 +83,7 @@ class Judges:
 
     agreement: Agreement | None = None
     distance: Distance | None = None
+    teacher: Inpainter[Any] | None = None  # whose samples are to be made in fewer steps
 
 
 class InpainterTraining(nn.Module):
@@ -88,7 +99,11 @@ class InpainterTraining(nn.Module):
         super().__init__()
         if (config.sync and judges.agreement is None) or (config.perceptual and judges.distance is None):
             raise ValueError("the sync term needs an expert, the perceptual term LPIPS")
+        if config.distill and judges.teacher is None:
+            raise ValueError("the distill term needs a teacher")
         self.model, self.config, self.judges = model, config, judges
+        if config.distill:
+            check(model.diffusion, config.distill_steps)
         self.discriminator = Discriminator(config.discriminator) if config.adversarial else None
         emphasis = model.sample_mask * mouth_emphasis(model.shape[-1], config.mouth_weight)
         self.register_buffer("emphasis", emphasis, persistent=False)
@@ -109,13 +124,30 @@ class InpainterTraining(nn.Module):
         self.step = step
 
     def losses(self, clips: ClipBatch, generator: Generator) -> Mapping[str, Mapping[str, Tensor]]:
-        """The weighted terms, each a scalar.  The noise of the condition is independent of x_t's."""
+        """The weighted terms, each a scalar.  The noise of the condition is independent of x_t's, but in few steps."""
+        if self.config.distill:
+            predicted, conditions, network = self._distilled(clips, generator)
+            counts = torch.ones(len(predicted), device=predicted.device)
+        else:
+            predicted, conditions, network, counts = self._noised(clips, generator)
+        if not self._judges_faces:
+            return {"network": network}
+        faces = self._finished(predicted, conditions).reshape(clips.faces.shape)
+        counts = counts.reshape(clips.faces.shape[:2])
+        network |= self._judged_terms(faces, clips, counts)
+        if self.discriminator is None:
+            return {"network": network}
+        judging = discriminator_loss(self.discriminator, faces, clips.faces, counts)
+        return {"network": network, "discriminator": {"hinge": judging}}
+
+    def _noised(self, clips: ClipBatch, generator: Generator) -> tuple[Tensor, Any, dict[str, Tensor], Tensor]:
+        """x0 as it is predicted from noised faces, its conditions, the terms of that, and what each item counts."""
         diffusion, device = self.model.diffusion, clips.faces.device
         x0 = self.model.sampled(clips.faces.flatten(0, 1))              # [b*t, c, h, w]
         filling = torch.randn(x0.shape, generator=generator, device=generator.device).to(device)
         noise = torch.randn(x0.shape, generator=generator, device=generator.device).to(device)
         step = self._draw_steps(clips, generator).to(device)            # [b*t]
-        conditions = self._conditions(clips, filling, generator)
+        conditions = self._shown(clips, filling, generator)(self.model)
         x_t = diffusion.q_sample(x0, step, noise)
         output = self.model.denoise(x_t, diffusion.timesteps(step), conditions)
         predicted = diffusion.interpret(output, x_t, step, clip=False).x0
@@ -127,19 +159,46 @@ class InpainterTraining(nn.Module):
         if self.config.reconstruction:
             error = self._hidden_mean((predicted - x0) ** 2)
             network["reconstruction"] = self.config.reconstruction * (counts * error).mean()
-        if not self._judges_faces:
-            return {"network": network}
-        faces = self._finished(predicted, conditions).reshape(clips.faces.shape)
-        counts = counts.reshape(clips.faces.shape[:2])
-        network |= self._judged_terms(faces, clips, counts)
-        if self.discriminator is None:
-            return {"network": network}
-        judging = discriminator_loss(self.discriminator, faces, clips.faces, counts)
-        return {"network": network, "discriminator": {"hinge": judging}}
+        return predicted, conditions, network, counts
 
-    def _conditions(self, clips: ClipBatch, filling: Tensor, generator: Generator) -> Any:
-        """What the network is shown in training; a system that shows it something else there says so here."""
-        return self.model.conditions(clips, filling)
+    def _distilled(self, clips: ClipBatch, generator: Generator) -> tuple[Tensor, Any, dict[str, Tensor]]:
+        """x0 as the model makes it in its few steps, its conditions, and how far these are from the teacher's end."""
+        model, teacher, device = self.model, self.judges.teacher, clips.faces.device
+        assert teacher is not None
+        n = clips.faces.shape[0] * clips.faces.shape[1]
+        noise = torch.randn(n, *model.shape, generator=generator, device=generator.device).to(device)
+        shown = self._shown(clips, noise, generator)                    # as in generation, filled with the same noise
+        conditions = shown(model)
+        with torch.no_grad():
+            told = shown(teacher)
+        wanted = teachers_sample(
+            lambda x, t: teacher.denoise(x, t, told), noise, teacher.diffusion, self._teachers_sampling(teacher)
+        )
+        steps = own_steps(
+            lambda x, t: model.denoise(x, t, conditions), noise, model.diffusion, self.config.distill_steps,
+            clip=model.bounded,
+        )  # fmt: skip
+        errors = torch.stack([self._hidden_mean((one - wanted) ** 2).mean() for one in steps])
+        network = {"distill": self.config.distill * errors.mean()}
+        if self.config.reconstruction:
+            real = model.sampled(clips.faces.flatten(0, 1))
+            network["reconstruction"] = self.config.reconstruction * self._hidden_mean((steps[-1] - real) ** 2).mean()
+        return steps[-1], conditions, network
+
+    def _teachers_sampling(self, teacher: Inpainter[Any]) -> SampleConfig:
+        best = teacher.qualities["best"]
+        if not self.config.distill_from:
+            return best
+        sampler, _, spacing = self.config.distill_from.partition(":")
+        if sampler not in SAMPLERS or sampler == "ddpm":
+            raise BadValue(
+                f"--set loss.distill_from={self.config.distill_from}: SAMPLER:STEPS, such as dpm++:4 or ddim:16"
+            )
+        return replace(best, sampler=sampler, spacing=spacing)  # type: ignore[arg-type]
+
+    def _shown(self, clips: ClipBatch, filling: Tensor, generator: Generator) -> Callable[[Any], Any]:
+        """How a model of this kind is shown the clips in training; a system that does so otherwise says so here."""
+        return lambda model: model.conditions(clips, filling)
 
     @property
     def _judges_faces(self) -> bool:

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from core.errors import Mismatch
+from core.errors import BadValue, Mismatch
 from dataset import ClipBatch, Needs, corpus
 from guided_diffusion.engine.checkpoint import load_strictly
 from guided_diffusion.unet import UNet
@@ -34,12 +34,19 @@ Role = Literal["system", "expert", "autoencoder", "motion"]
 STEM = "input_blocks.0.0.weight"  # of a UNet
 
 
+def no_teacher() -> Any:
+    """Of a run that was given none."""
+    raise BadValue("the distill term needs a teacher: pass its checkpoint with --distill, or leave the term out")
+
+
 @dataclass(frozen=True)
 class Teachers:
-    """What judges a made face in training; each is loaded when a term asks for it, and says so if it is missing."""
+    """What judges a made face in training, and the system that a student follows; each is loaded when a term asks for
+    it, and says so if it is missing."""
 
     agreement: Callable[[], Agreement]
     distance: Callable[[], Distance]
+    system: Callable[[], Any] = no_teacher
 
 
 @dataclass(frozen=True)
@@ -117,8 +124,9 @@ class Specification(Generic[C]):
                 " make data.frames and loss.discriminator.frames equal, or use --set loss.adversarial=0"
             )
         return Judges(
-            teachers.agreement() if loss.sync else None, teachers.distance() if loss.perceptual else None
-        )
+            teachers.agreement() if loss.sync else None, teachers.distance() if loss.perceptual else None,
+            teachers.system() if loss.distill else None,
+        )  # fmt: skip
 
     def training_data(
         self, preset: Preset, model: nn.Module, components: Components, folder: Path, device: torch.device

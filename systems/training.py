@@ -11,15 +11,17 @@ from torch import Tensor, nn
 
 from core.errors import BadValue, Mismatch
 from core.lock import locked
-from guided_diffusion.engine.checkpoint import save_checkpoint
+from guided_diffusion.engine.checkpoint import load_strictly, save_checkpoint
 from guided_diffusion.engine.compiling import compiler_problem
 from guided_diffusion.engine.config import from_dict, to_dict
 from guided_diffusion.engine.distributed import Group, group
 from guided_diffusion.engine.loading import batches_of
 from guided_diffusion.engine.storage import blob_url
 from guided_diffusion.engine.trainer import Trainable, Trainer
+from guided_diffusion.unet import UNet
 
 from .components import Components
+from .distillation import Teacher
 from .initialisation import adopt_audio_encoder, start_from
 from .judge import Judge
 from .perceptual import load_features, load_lpips
@@ -41,6 +43,7 @@ def train(
     expert: Path | None = None,
     features: Path | None = None,
     components: Path | None = None,
+    distill: Path | None = None,
     device: str = "auto",
     workers: int = 0,
     settings: Iterable[str] = (),
@@ -55,6 +58,8 @@ def train(
     expert   the sync expert that judges, for the sync term
     features the first layers of a VGG-16, for the perceptual term; None: LPIPS
     components  the folder of an autoencoder, in whose latents faces are filled in, and for a style system of stage 1
+    distill  a checkpoint of the same kind whose samples are to be made in loss.distill_steps steps; the model is of its
+             make and begins as it
     dry_run  is told the plan when everything was looked at that the first step needs; nothing is trained or written
     workers  processes that prepare batches ahead of time; 0: this one does, when it needs them
     Alone, or as one of the processes that torchrun, mpiexec or srun started; -> whether this is the main one of them.
@@ -63,19 +68,28 @@ def train(
     named = find_preset(name)
     specification = specifications()[named.kind]
     with group() as processes:
+        teacher = None if distill is None else Teacher(distill, specification)
+        if teacher is not None:
+            named = teacher.preset(named)
+            if components is None and specification.components:
+                components = teacher.folder
         parts = _components(specification, components)
         chosen = named.changed([*(parts.settings if specification.components else ()), *settings])
         own_device = processes.device(device)
         torch.manual_seed(chosen.train.seed)
         if specification.components:
             chosen = replace(chosen, model=parts.fitted(chosen.model))
+        if teacher is not None:
+            chosen = teacher.student(chosen)
         specification.check(chosen, Start(init, audio_encoder, workers))
         model = specification.build(chosen.model)
+        if teacher is not None:
+            load_strictly(model, teacher.model.state_dict(), f"--distill {distill}")
         if init is not None:
             start_from(specification, model, init)
         if audio_encoder is not None:
             adopt_audio_encoder(specification, model, audio_encoder)
-        teachers = _teachers(expert, features, own_device, compiled=chosen.train.compile)
+        teachers = _teachers(expert, features, teacher, parts, own_device, compiled=chosen.train.compile)
         trainable = specification.trainable(chosen, specification.assemble(model, parts), teachers)
         if dry_run is not None:
             dry_run(plan(specification, chosen, model, parts, trainable, data, output, own_device, processes))
@@ -141,7 +155,10 @@ def _components(specification: Specification[Any], folder: Path | None) -> Compo
     return components_in(folder, specification)
 
 
-def _teachers(expert: Path | None, features: Path | None, device: torch.device, *, compiled: bool) -> Teachers:
+def _teachers(
+    expert: Path | None, features: Path | None, teacher: Teacher | None, components: Components, device: torch.device,
+    *, compiled: bool,
+) -> Teachers:  # fmt: skip
     def agreement() -> Agreement:
         if expert is None:
             raise BadValue(
@@ -157,4 +174,14 @@ def _teachers(expert: Path | None, features: Path | None, device: torch.device, 
             network.compile(dynamic=False)
         return network
 
-    return Teachers(agreement, distance)
+    if teacher is None:
+        return Teachers(agreement, distance)
+
+    def system() -> Any:
+        made = teacher.system(components, device)
+        for network in made.modules() if compiled and compiler_problem(device) is None else ():
+            if isinstance(network, UNet):
+                network.compile()
+        return made
+
+    return Teachers(agreement, distance, system)

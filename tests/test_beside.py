@@ -2,11 +2,13 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
-from core.beside import ahead, behind
+from core.beside import Closed, ahead, behind, beside
+from core.progress import Bar, asking, telling
 from tests.helpers.failing import fails
 
 
@@ -139,3 +141,75 @@ def test_a_problem_at_the_far_end_of_a_chain_comes_back_and_one_at_its_start_end
         chain(iter(range(100)))
     with fails(OSError, "torn"):
         chain(failing(2, OSError("torn")))
+
+
+def test_works_are_done_so_many_at_a_time_in_their_order() -> None:
+    begun: list[int] = []
+    running = threading.Semaphore(2)
+
+    def work(number: int, check: Callable[[], None]) -> None:
+        assert running.acquire(blocking=False), "no more than two at a time"
+        begun.append(number)
+        check()
+        time.sleep(0.01)
+        running.release()
+
+    beside([partial(work, number) for number in range(7)], 2, "works")
+    assert begun == list(range(7))
+    beside([], 2, "works")
+
+
+def test_a_work_that_fails_ends_the_others() -> None:
+    closed = threading.Event()
+
+    def endless(check: Callable[[], None]) -> None:
+        try:
+            while True:
+                check()
+                time.sleep(0.005)
+        except Closed:
+            closed.set()
+            raise
+
+    def failed(check: Callable[[], None]) -> None:
+        raise ZeroDivisionError
+
+    def never(check: Callable[[], None]) -> None:
+        raise AssertionError("is not begun any more")
+
+    with pytest.raises(ZeroDivisionError):
+        beside([endless, failed, never], 2, "works")
+    assert closed.is_set()
+
+
+def test_what_is_raised_where_works_are_waited_for_ends_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    join, interrupted = threading.Thread.join, []
+
+    def joined(self: threading.Thread, timeout: float | None = None) -> None:
+        if not interrupted:
+            interrupted.append(self)
+            raise KeyboardInterrupt
+        join(self, timeout)
+
+    def endless(check: Callable[[], None]) -> None:
+        with asking(check), Bar(total=10**9, desc="search", unit="frame", disable=None) as bar:
+            while True:
+                bar.update()
+
+    monkeypatch.setattr(Bar, "monitor_interval", 0)  # tqdm's own thread
+    monkeypatch.setattr(threading.Thread, "join", joined)
+    with pytest.raises(KeyboardInterrupt):
+        beside([endless], 2, "works")
+
+
+def test_works_tell_whoever_was_told_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Bar, "monitor_interval", 0)  # tqdm's own thread
+    told: list[tuple[str, int, int]] = []
+
+    def work(check: Callable[[], None]) -> None:
+        with asking(check), Bar(total=2, desc="speak", unit="frame") as bar:
+            bar.update()
+
+    with telling(lambda *step: told.append(step)):
+        beside([work], 1, "works")
+    assert told == [("speak", 1, 2)]

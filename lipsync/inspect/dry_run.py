@@ -19,7 +19,7 @@ from lipsync.pipeline import LipSyncPipeline
 from lipsync.planning.source_media import JobPlan
 from lipsync.planning.timeline import REVERSE_BYTES, Plan
 from lipsync.planning.turns import frames_of
-from lipsync.rendering.render_job import ROOM
+from lipsync.rendering.frame_source import ROOM
 from lipsync.rendering.renderer import NetworkInputs, Synthesizer
 from lipsync.settings import Settings
 from systems.stage1 import Stage1

@@ -47,8 +47,8 @@ class RunSummary:
 class FilelistRunner:
     """Makes items, by all processes of a group.
 
-    Several rows may be made at once, in threads (see `FrameSource.each_result`); all but making their frames then waits
-    for its turn.
+    Several rows may be made at once, in threads (see `FrameSource.each_result`); they are then prepared one after
+    another.
 
     manifest: where it is noted, and by which finished results are skipped; None for one video, which is always made.
     keep: leave the chunks of which results are joined.
@@ -61,7 +61,7 @@ class FilelistRunner:
         self._summary = RunSummary()
         self._waiting: list[JobRunner] = []
         self._long: list[Task] = []
-        self._turn = threading.RLock()
+        self._preparing, self._turn = threading.Lock(), threading.RLock()  # the latter: of summary and manifest
 
     def run(self, items: Sequence[FilelistItem]) -> RunSummary:
         """Every process calls this with the same items.  Raises Stopped or KeyboardInterrupt on Ctrl-C.
@@ -97,11 +97,12 @@ class FilelistRunner:
     def _make(self, task: Task, source: FrameSource) -> None:
         """This process's part of a result, and if it is alone with it, all; later, if the source is for short ones."""
         with self._accounted(task.item.job):
-            with self._turn:
+            with self._preparing:
                 runner = self._runner(task, source)
-                if self.manifest is not None and self.manifest.finished(runner.job, runner.key):
-                    tell("skipped", output=runner.job.output)
-                    return
+                with self._turn:
+                    if self.manifest is not None and self.manifest.finished(runner.job, runner.key):
+                        tell("skipped", output=runner.job.output)
+                        return
                 if source.shared and len(runner.chunks) > 1:
                     self._long.append(task)
                     return
@@ -112,11 +113,10 @@ class FilelistRunner:
                 runner.render()
                 return
             with runner:
-                with self._turn:
+                with self._preparing:
                     runner.prepare()
                 runner.render()
-                with self._turn:
-                    self._finish(runner)
+                self._finish(runner)
 
     def _runner(self, task: Task, source: FrameSource) -> JobRunner:
         """Of the one loaded system, under the settings of an item."""
@@ -129,11 +129,12 @@ class FilelistRunner:
     def _finish(self, runner: JobRunner) -> None:
         report = runner.finish()
         summary = self._summary
-        summary.done, summary.frames, summary.report = summary.done + 1, summary.frames + report.frames, report
-        tell("result", output=runner.job.output, **asdict(report))
-        if self.manifest is not None:
-            self.manifest.done(runner.job, runner.key, report)
-            say(f"{runner.job.output}: {report.frames} frames, {report.elapsed:.1f} s")
+        with self._turn:
+            summary.done, summary.frames, summary.report = summary.done + 1, summary.frames + report.frames, report
+            tell("result", output=runner.job.output, **asdict(report))
+            if self.manifest is not None:
+                self.manifest.done(runner.job, runner.key, report)
+                say(f"{runner.job.output}: {report.frames} frames, {report.elapsed:.1f} s")
 
     @contextmanager
     def _accounted(self, job: Job) -> Iterator[None]:

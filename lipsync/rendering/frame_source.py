@@ -14,7 +14,8 @@ import numpy as np
 import torch
 
 from core.arrays import Pictures, Span
-from core.progress import Bar
+from core.beside import beside
+from core.progress import Bar, asking
 from dataset import ClipBatch, to_pictures
 from lipsync.jobs.chunks import chunk_ranges
 from systems.system import AutoregressiveState
@@ -23,6 +24,7 @@ from video import SEGMENT
 from .lockstep import Ask, LockstepBatcher, Slot, Work, answered, slot_in_list, slots
 from .renderer import NetworkInputs, Synthesizer
 
+ROOM = 2**28
 AHEAD = 4  # frames that are read at a time where each is made after the one before it
 
 FaceGenerator = Callable[[Sequence[int], Sequence[int], NetworkInputs], Pictures]
@@ -38,11 +40,15 @@ class FrameSource(ABC):
     ahead    frames of a result that are asked for at once: those of one multiple of it to the next
     shared   the network's batches hold frames of other results too: it is for a result of one chunk alone
     independent   a frame is the same whatever others are made
+    beside   other results are made meanwhile: how far one is, is no bar of its own
+    room     bytes of frames that may wait between two stages of a result
     """
 
     ahead: int
     shared = False
     independent = False
+    beside = False
+    room = ROOM
 
     def stretch(self, frame: int) -> int:
         """Frames of one number are the same whoever makes them all, or a part of them."""
@@ -64,7 +70,10 @@ class FrameSource(ABC):
 
 
 class IndependentFrames(FrameSource):
-    """Frame k of a result is made by itself, as item k mod `ahead` of a batch."""
+    """Frame k of a result is made by itself, as item k mod `ahead` of a batch.
+
+    Of a list several results are on their way at once: while one is searched, another is generated and a third encoded.
+    """
 
     independent = True
 
@@ -74,6 +83,51 @@ class IndependentFrames(FrameSource):
     def faces(self, shots: Collection[int]) -> FaceGenerator:
         """Whatever the shots: no frame knows of another."""
         return lambda frames, sources, shown: self._synthesizer([k % self.ahead for k in frames], shown)
+
+    def each_result(self, listed: int, works: Sequence[tuple[int, MakeResult]]) -> None:
+        """As many at once as `at_once` says, begun in their order."""
+        side = at_once(self._synthesizer.device)
+        if min(side, len(works)) < 2:
+            super().each_result(listed, works)
+            return
+
+        def make(work: MakeResult, check: Callable[[], None]) -> None:
+            with asking(check):
+                work(InFlight(self, check, ROOM // side))
+            bar.update()
+
+        with Bar(total=len(works), desc="speak", unit="video", disable=None) as bar:
+            beside([partial(make, work) for _, work in works], side, "result")
+
+
+class InFlight(FrameSource):
+    """Of one result while others are made.  check: raises Closed once all are to end."""
+
+    beside = True
+
+    def __init__(self, source: FrameSource, check: Callable[[], None], room: int) -> None:
+        self._source, self._check = source, check
+        self.ahead, self.room = source.ahead, room
+
+    def faces(self, shots: Collection[int]) -> FaceGenerator:
+        """As the source makes them."""
+        make = self._source.faces(shots)
+
+        def checked(frames: Sequence[int], sources: Sequence[int], shown: NetworkInputs) -> Pictures:
+            self._check()
+            return make(frames, sources, shown)
+
+        return checked
+
+
+def at_once(device: torch.device) -> int:
+    """Results of a list that are on their way at once: on a GPU encoding one takes longer than generating it.
+
+    One where nobody tried more (MPS), or where all has one thread.
+    """
+    if device.type == "cuda":
+        return 3
+    return 2 if device.type == "cpu" and torch.get_num_threads() > 1 else 1
 
 
 @dataclass(frozen=True)
@@ -173,7 +227,7 @@ class AutoregressiveFrames(FrameSource):
 class Lane(FrameSource):
     """Of those that are in lockstep, one; ask: waits for the others, and makes the next frame of each."""
 
-    ahead, shared = AHEAD, True
+    ahead, shared, beside = AHEAD, True, True
 
     def __init__(self, ask: Ask[StepInput, Pictures], before: int) -> None:
         self._ask, self._before = ask, before

@@ -32,7 +32,6 @@ from .views import CompositedFrame, View, view
 STAGES = ("read", "cut", "generate", "paste", "encode")
 """What a frame passes through, in threads side by side; reading and cutting are one thread's."""
 RETOUCHING = ("occlude", "restore", "retouch")  # in the thread that pastes, where it is asked for
-ROOM = 2**28  # bytes of frames that may wait between two of these
 
 
 @dataclass(frozen=True)
@@ -104,7 +103,7 @@ class RenderJob:
         """
         start, stop = files[0][1][0], files[-1][1][1]
         low, high = self._around(start, stop, source)
-        room = max(1, min(source.ahead, ROOM // self._frame_bytes))
+        room = max(1, min(source.ahead, source.room // self._frame_bytes))
         show = view(self.settings)
 
         def encode(pictures: Iterator[Picture]) -> None:

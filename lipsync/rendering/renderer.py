@@ -1,5 +1,6 @@
 """The network, from crops to crops: in batches of one size, and what to do when memory or the picture fails."""
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -105,6 +106,7 @@ class Synthesizer:
         self.batch = self.grid
         self._exact: FaceSampler[Any] | None = None
         self._say = say
+        self._sampling = threading.RLock()
 
     def __call__(self, slots: Sequence[int], shown: NetworkInputs) -> Pictures:
         """n frames and what is heard -> the faces saying it, u8 [n, s, s, 3].
@@ -133,19 +135,24 @@ class Synthesizer:
 
     def within_memory(self, attempt: Callable[[int], T]) -> T:
         """attempt(batch), and again with half the batch as long as memory lacks.  OutOfMemory if one does not fit."""
-        while True:
-            try:
-                return attempt(self.batch)
-            except (MemoryError, RuntimeError) as problem:
-                if not lacks_memory(problem):
-                    raise
-                self._halve(problem)
+        with self._sampling:
+            while True:
+                try:
+                    return attempt(self.batch)
+                except (MemoryError, RuntimeError) as problem:
+                    if not lacks_memory(problem):
+                        raise
+                    self._halve(problem)
 
     def sample(self, clips: ClipBatch) -> tuple[Tensor, Tensor]:
         """The faces of all sequences, speaking, [n, 3, s, s] in [-1, 1], and which of them are pictures, bool [n].
 
-        If any is none, all are repeated in float32.
+        If any is none, all are repeated in float32.  One thread samples at a time.
         """
+        with self._sampling:
+            return self._sampled(clips)
+
+    def _sampled(self, clips: ClipBatch) -> tuple[Tensor, Tensor]:
         faces = clips.faces.flatten(0, 1)
         spoken = self.sampler(clips).flatten(0, 1)
         good = is_picture(spoken, faces)
@@ -156,6 +163,20 @@ class Synthesizer:
             spoken = self._exact(clips).flatten(0, 1)
             good = is_picture(spoken, faces)
         return spoken, good
+
+    def warm(self) -> None:
+        """Samples a batch of nothing, as large as those of frames, so that the first of them finds all at hand."""
+        needs, size = self.needs, self.size
+        n = 1 if needs.before else self.batch  # frame after frame how many are made at once depends on the list
+        audio = {condition.name: np.zeros((n, *condition.shape), np.float32) for condition in needs.audio}
+        blank = np.zeros((n, size, size, 3), np.uint8)
+        references = blank if needs.references == 1 else np.repeat(blank[:, None], needs.references, axis=1)
+        motion = np.zeros((n, needs.motion), np.float32) if needs.motion else None
+        shown = NetworkInputs(blank, references, audio, motion).clips().to(self.device)
+        if needs.before:
+            shown = replace(shown, before=self.past(None, shown.faces))
+        with self._sampling:
+            self.sampler(shown)
 
     def no_picture(self) -> BadInput:
         """Says that a face is none."""

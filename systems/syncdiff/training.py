@@ -1,5 +1,6 @@
 """How SyncDiff is trained: with the real frame before each as its pose, kept close to what generation will show it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -54,10 +55,11 @@ class SyncDiffTraining(InpainterTraining):
         super().__init__(model, config, judges)
         model.diffusion.respaced(config.own_steps)  # steps that cannot be are refused here
 
-    def _conditions(self, clips: ClipBatch, filling: Tensor, generator: Generator) -> Conditions:
+    def _shown(self, clips: ClipBatch, filling: Tensor, generator: Generator) -> Callable[[SyncDiff], Conditions]:
         if not self.model.needs.before:
-            return self.model.conditions(clips, filling)
-        return self.model.shown(clips, self._poses(clips, generator))
+            return super()._shown(clips, filling, generator)
+        poses = self._poses(clips, generator)
+        return lambda model: model.shown(clips, poses)
 
     def _poses(self, clips: ClipBatch, generator: Generator) -> Tensor:
         """The pose frames of training, [b, t, h, 3, s, s]; what is drawn depends on the shapes alone."""

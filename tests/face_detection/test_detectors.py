@@ -173,3 +173,32 @@ def test_the_boxes_of_retinaface_are_read_as_face_alignment_reads_them():
     (theirs,) = package.detect_from_image(astronaut()[..., ::-1].copy())
     expected = RETINAFACE_FRAMING.apply(Box(*theirs[:4]))
     assert ours.box.corners == pytest.approx(expected.corners, abs=0.05)
+
+
+def heads_of_grey(x):
+    """As many faces as the picture's grey level says in tens, beside each other, two boxes for each."""
+    import torch
+
+    levels = ((x[:, 0, 0, 0] + 104) / 10).round().long()
+    priors = torch.tensor([[20.0 * (k // 2) + 10, 10.0 + k % 2, 10.0, 12.0] for k in range(40)])
+    scores = torch.linspace(0.9, 0.6, 40).repeat(len(x), 1) * (torch.arange(40) < 2 * levels[:, None])
+    return 0.01 * levels.float()[:, None, None].expand(-1, 40, 4), scores, priors
+
+
+def test_a_batch_on_a_device_is_one_pass_and_finds_what_pictures_alone_have():
+    """The CPU by another name stands for a device."""
+    from face_detection import networks
+
+    passes = []
+
+    def counted(x):
+        passes.append(len(x))
+        return heads_of_grey(x)
+
+    pictures = [np.full((30, 40, 3), 10 * (k % 7), np.uint8) for k in range(20)]
+    there = networks.AnchorDetector("grey", counted, networks.RETINAFACE_FRAMING, "cpu:0").detect(pictures)
+    assert passes == [20] and [len(found) for found in there] == [k % 7 for k in range(20)]
+    here = networks.AnchorDetector("grey", counted, networks.RETINAFACE_FRAMING, "cpu")
+    assert here.detect(pictures) == there and passes[1:] == [8, 8, 4]
+    assert [here.detect([picture])[0] for picture in pictures] == there
+    assert here.detect([]) == []

@@ -1,12 +1,14 @@
 """Promises of a search and of the one track it gives: cuts found, skipped frames cost nothing and change nothing."""
 
+import threading
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from face_detection import FaceTrack, track_face
+from core.errors import BadInput
+from face_detection import Detection, FaceTrack, track_face
 from face_detection.searching import search
 from face_detection.shots import ChangeMeter, shot_starts
 from face_detection.sightings import Sightings
@@ -163,3 +165,35 @@ def test_impossible_settings_are_refused():
 def test_the_track_is_the_same_every_time():
     clip = [frame((40 + k, 30), (120, 10)) for k in range(30)]
     assert_array_equal(track_face(clip, Painted()).boxes, track_face(clip, Painted()).boxes)
+
+
+def test_the_next_block_is_read_while_one_is_searched():
+    read = threading.Semaphore(0)
+
+    def frames() -> Iterator[np.ndarray]:
+        for _ in range(160):
+            yield frame((50, 30))
+            read.release()
+
+    class Waiting(Painted):
+        def detect(self, frames: Sequence[np.ndarray]) -> list[list[Detection]]:
+            if self.looked_at == 0:  # its first batch comes back when more was read than the block that it is of
+                assert all(read.acquire(timeout=10) for _ in range(120))
+            return super().detect(frames)
+
+    assert len(list(search(frames(), Waiting()))) == 2
+
+
+def test_a_picture_that_cannot_be_read_ends_the_search_and_its_thread():
+    def frames() -> Iterator[np.ndarray]:
+        yield from [frame((50, 30))] * 85
+        raise BadInput("broken")
+
+    blocks = search(frames(), Painted())
+    assert next(blocks).stop == 80
+    with pytest.raises(BadInput, match="broken"):
+        next(blocks)
+    abandoned = search((frame((50, 30)) for _ in range(400)), Painted())
+    next(abandoned)
+    abandoned.close()
+    assert not [thread for thread in threading.enumerate() if thread.name == "decode"]

@@ -68,6 +68,14 @@ def check_blocks(device: str) -> None:
         assert apart(want, found) < 1e-4 and max(apart(a.grad, b.grad) for a, b in pairs) < 1e-3
 
 
+def check_generating(device: str) -> None:
+    """Whoever asks first may be generating, where nothing has a gradient."""
+    fused_norm._works.cache_clear()
+    with torch.inference_mode():
+        x = torch.zeros(1, 32, 2, 2, device=device).to(memory_format=torch.channels_last)
+        assert fused_norm.usable(x)
+
+
 def names(made: Tensor) -> str:
     """Of all operations that made it."""
     seen, waiting = [], [made.grad_fn]
@@ -84,8 +92,8 @@ def names(made: Tensor) -> str:
 def test_the_kernels_are_right_as_the_interpreter_runs_them() -> None:
     code = (
         "from guided_diffusion import fused_norm; fused_norm.ROWS, fused_norm.CHUNK = 8, 16;"
-        "from tests.guided_diffusion.test_fused_norm import check_blocks, check_kernels;"
-        "check_kernels('cpu'); check_blocks('cpu')"
+        "from tests.guided_diffusion.test_fused_norm import check_blocks, check_generating, check_kernels;"
+        "check_generating('cpu'); check_kernels('cpu'); check_blocks('cpu')"
     )
     environment = os.environ | {"TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"}
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True)
@@ -97,6 +105,7 @@ def test_the_kernels_are_right_as_the_interpreter_runs_them() -> None:
 def test_the_kernels_are_right_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.cuda.matmul, "allow_tf32", False)
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    check_generating("cuda")
     check_kernels("cuda")
     check_blocks("cuda")
 
