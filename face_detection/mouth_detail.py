@@ -48,8 +48,6 @@ class MouthDetail:
         self._window = _window(self.rows.stop - self.rows.start, self.columns.stop - self.columns.start)
         self._mouths = [self._seen(face) for face in faces]
         self._greys = np.stack([_halved(mouth.grey, self._window) for mouth in self._mouths])
-        self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-        self._flow.setFinestScale(0)
 
     def over(self, face: Picture, strength: float = 1.0) -> Picture:
         """A new face u8 [s, s, 3] -> u8 [f s, f s, 3], with detail; strength: 0 to 1, of what there is to take."""
@@ -83,6 +81,8 @@ class MouthDetail:
         another's place.
         """
         f, (h, w) = self.factor, grey.shape
+        matcher = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)  # a call's own: it is for one thread
+        matcher.setFinestScale(0)
         unlike = np.abs(self._greys - _halved(grey, self._window)).sum(axis=(1, 2))
         order = np.argsort(unlike, kind="stable")
         least, most = unlike[order[0]], unlike[order[MATCHES]] if len(order) > MATCHES else np.inf
@@ -92,7 +92,7 @@ class MouthDetail:
             mouth, near = self._mouths[number], 1.0
             if np.isfinite(most):
                 near = float((most - unlike[number]) / max(most - least, 1e-6))
-            flow = np.asarray(self._flow.calc(grey, mouth.grey, np.empty(0)), np.float32)
+            flow = np.asarray(matcher.calc(grey, mouth.grey, np.empty(0)), np.float32)
             flow = np.asarray(cv2.GaussianBlur(flow, (0, 0), STEADY), np.float32)
             apart = np.abs(_moved(mouth.band, flow) - band).max(axis=2)
             apart = cv2.GaussianBlur(apart, (0, 0), FINE * self.size / FACE)

@@ -153,14 +153,16 @@ def test_what_the_programs_import_is_required() -> None:
     allowed = required("requirements.txt").keys() | OWN_ENVIRONMENT | OPTIONAL
     web = [file for file in shipped if ROOT / "web" in file.parents]
     others = [file for file in shipped if file not in web]
-    missing = {name: str(file) for name, file in foreign(others).items() if name not in allowed}
+    others_own = {"triton"}  # comes with torch, where it runs
+    missing = {name: str(file) for name, file in foreign(others).items() if name not in allowed | others_own}
     served = allowed | required("requirements-web.txt").keys() | {"starlette"}  # which is fastapi's own
     assert not missing and not {name for name in foreign(web) if name not in served}
 
 
 @pytest.mark.slow
 def test_what_the_tests_import_is_required() -> None:
-    named = required("requirements.txt") | required("requirements-web.txt") | required("requirements-dev.txt")
+    files = ("requirements.txt", "requirements-web.txt", "requirements-onnx.txt", "requirements-dev.txt")
+    named = {name: bound for file in files for name, bound in required(file).items()}
     tests = [file for file in python_files() if ROOT / "tests" in file.parents]
     missing = {name: str(file) for name, file in foreign(tests).items() if name not in named and name != "packaging"}
     assert not missing  # packaging comes with pytest

@@ -3,7 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
 
@@ -12,14 +12,14 @@ import numpy as np
 from core.arrays import Picture, Span
 from core.beside import ahead, behind
 from core.progress import say
-from face_detection import Box, cut
+from face_detection import Box, MouthDetail, cut
 from guided_diffusion.engine.device import process_memory
 from lipsync.jobs.job import Report, unfit_sentence
 from lipsync.planning.timeline import Plan
 from lipsync.planning.turns import SpeakerTurn, missing, unfit
 from lipsync.settings import Settings
 from lipsync.stopwatch import WAITING, Stopwatch
-from video import Mono, VideoInfo, write_video
+from video import Mono, VideoInfo, pick_frames, write_video
 
 from .compositor import composite
 from .frame_source import FaceGenerator, FrameSource
@@ -185,7 +185,7 @@ class RenderJob:
             layers = [
                 composite(
                     frame.picture, face.box, face.crop, new, face.strength, self.settings,
-                    self._mouths.of(self.turns[face.turn], self.plan[frame.frame]) if self.settings.detail else None,
+                    self._mouths_for(face.turn, frame.frame),
                 )
                 for face, new in frame.faces
             ]
@@ -196,9 +196,13 @@ class RenderJob:
         """Of which turn and shot a face is, and of which stretch that is made by itself."""
         return turn, bisect_right(self.turns[turn].track.shots, self.plan[frame]), source.stretch(frame)
 
+    def _mouths_for(self, turn: int, frame: int) -> MouthDetail | None:
+        """The mouths that a face of a turn may take detail from."""
+        return self._mouths.of(self.turns[turn].track, self.plan[frame]) if self.settings.detail else None
+
     @cached_property
     def _mouths(self) -> MouthExemplars:
-        return MouthExemplars(self.info.path, self.synthesizer.size)
+        return MouthExemplars(partial(pick_frames, self.info.path), self.synthesizer.size)
 
     def original(self) -> Iterator[Picture]:
         """The video as it was, as long as the result."""

@@ -8,12 +8,13 @@ from pathlib import Path
 from core.arrays import Picture
 from core.errors import BadValue, Mismatch, NotFound
 from core.progress import say
-from face_detection import Box, cut
+from face_detection import Box, MouthDetail, cut
 from lipsync.jobs.job import Job
 from lipsync.models import Models
 from lipsync.motion.lip_motion import LipMotionSource
 from lipsync.planning.references import References, choose_references
 from lipsync.planning.timeline import Plan
+from lipsync.rendering.mouth_exemplars import MouthExemplars
 from lipsync.settings import Settings
 from systems.stage1 import LiveMotion
 from video import VideoInfo, probe, read_frames
@@ -25,12 +26,14 @@ MEANINGLESS = ("length", "start", "end", "silence", "patch")
 
 @dataclass(frozen=True)
 class HeldFrame:
-    """A frame of the video u8 [h, w, 3]; where its face was cut, u8 [s, s, 3], and how much of a new one is seen."""
+    """A frame of the video u8 [h, w, 3]; where its face was cut, u8 [s, s, 3], how much of a new one is seen, and whose
+    mouths that may take detail from."""
 
     picture: Picture
     box: Box | None
     crop: Picture | None
     strength: float
+    mouths: MouthDetail | None = None
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,10 @@ def prepare_face(
         box, strength = track.box(number), 1.0 if opacity is None else float(opacity[number])
         crop = cut(picture, box, synthesizer.size) if box is not None and strength > 0 else None
         frames.append(HeldFrame(picture, box, crop, strength))
+    if settings.detail:
+        exemplars = MouthExemplars(lambda numbers: [frames[k].picture for k in numbers], synthesizer.size)
+        mouths = [exemplars.of(track, k) if frame.crop is not None else None for k, frame in enumerate(frames)]
+        frames = [replace(frame, mouths=one) for frame, one in zip(frames, mouths, strict=True)]
     if not any(frame.crop is not None for frame in frames):
         say(f"{face}: shows no face on which a mouth can be made well; its frames pass as they are")
     fps = settings.fps or info.fps

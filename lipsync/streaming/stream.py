@@ -203,7 +203,7 @@ class Stream:
     def _composited(self, held: HeldFrame, face: Picture | None) -> CompositedFrame:
         if face is None or held.box is None or held.crop is None:
             return CompositedFrame(held.picture)
-        layer = composite(held.picture, held.box, held.crop, face, held.strength, self._settings)
+        layer = composite(held.picture, held.box, held.crop, face, held.strength, self._settings, held.mouths)
         return CompositedFrame(held.picture, (layer,), (held.box,))
 
     def _warm_up(self) -> None:
