@@ -171,6 +171,7 @@ def test_every_module_and_package_says_what_it_is_for() -> None:
     assert silent == []
 
 
+@pytest.mark.slow
 def test_test_files_have_names_of_their_own() -> None:
     names = [path.name for path in files() if owner(path) == "tests" and path.name.startswith("test_")]
     assert sorted(set(names)) == sorted(names)

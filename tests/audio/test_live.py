@@ -53,6 +53,7 @@ def test_memory_does_not_grow_and_numbers_stay_those_of_the_whole() -> None:
     assert np.array_equal(live.samples(958_000, 962_000), np.pad(samples[958_000:], (0, 2000)))
 
 
+@pytest.mark.slow
 def test_what_is_no_sound_is_refused() -> None:
     live = LiveSound()
     with pytest.raises(BadInput, match="float32"):

@@ -74,6 +74,7 @@ def test_a_replay_gives_what_a_call_gives(network: UNet) -> None:
     assert (recorder.recorded, recorder.replayed) == (2, 4) and not said
 
 
+@pytest.mark.slow
 def test_every_shape_is_recorded_once_and_not_too_many(network: UNet) -> None:
     recorder = Recorder()
     quick = Recorded(network.forward, print, recorder)
@@ -108,6 +109,7 @@ def test_what_cannot_be_recorded_is_called_and_said_once(network: UNet) -> None:
         full(**drawn(1, 3))
 
 
+@pytest.mark.slow
 @seeded(1)
 def test_a_recorded_system_samples_the_same_faces() -> None:
     system = Diff2Lip(OURS).eval()

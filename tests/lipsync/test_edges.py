@@ -33,6 +33,7 @@ def ends(args: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str]
     return code, capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flags", NUMBERS, ids=[text[:30] for text in NUMBERS])
 def test_numbers(here, checkpoint, capsys, flags):
     output = "x.png" if "--preview" in flags else "x.mp4"

@@ -93,6 +93,7 @@ def test_the_change_is_seen_in_the_mouth_alone(tmp_path: Path) -> None:
     assert np.abs(added[opacity == 1] - 12.75).mean() < 1.5
 
 
+@pytest.mark.slow
 def test_other_noise_in_every_frame_does_not_flicker(tmp_path: Path) -> None:
     """The mouth stands still here, so that all that changes is the restorer's; a frame alone would change by 8 levels.
 
@@ -124,6 +125,7 @@ def test_nothing_is_averaged_across_a_cut_or_where_lips_move() -> None:
     assert steady_correction([own, None, own], 1) is None
 
 
+@pytest.mark.slow
 def test_a_cut_separates(tmp_path: Path) -> None:
     path = noisy(tmp_path / "noisy.onnx", coarse=0.2)  # the same noise whenever it is loaded
     whole, parted, first = retouched(path, 12), retouched(path, 12, shots=(6,)), retouched(path, 6)

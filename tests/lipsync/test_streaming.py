@@ -75,6 +75,7 @@ def test_a_stream_shows_what_a_file_shows(kind: str, checkpoint: Path, folder: P
     assert apart <= (1 if kind == "style" else 0)  # products of other sizes are rounded otherwise
 
 
+@pytest.mark.slow
 def test_frames_come_as_soon_as_their_look_ahead_is_there(model: LipSync, still: Path) -> None:
     stream = model.stream(still, **BOX)
     assert stream.size == (192, 256) and stream.lookahead == 0.2125 and stream.batch == 1

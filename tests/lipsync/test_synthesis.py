@@ -43,6 +43,7 @@ def failing(synthesizer: Synthesizer, problem: BaseException, above: int):
     synthesizer.sampler = speak
 
 
+@pytest.mark.slow
 def test_what_a_machine_cannot_quicken_it_says(checkpoint, said, monkeypatch):
     monkeypatch.setattr(renderer, "compiler_problem", lambda device: "no compiler")
     plain = Synthesizer(checkpoint, SETTINGS, said.append)

@@ -54,6 +54,7 @@ def clips(count: int = 4) -> ClipBatch:
     return ClipBatch(faces, faces.flip(0), {"mel": mel}, mel[:, 0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", ["1", "2"])
 def test_a_student_comes_nearer_to_its_teacher(steps: str) -> None:
     teacher = shaken(Diff2Lip(CONFIG)).requires_grad_(False)
@@ -94,6 +95,7 @@ def test_terms_on_the_face_are_on_what_the_student_makes() -> None:
     assert terms.keys() == {"distill", "perceptual", "reconstruction"} and seen == [(4, 3, 32, 32)]
 
 
+@pytest.mark.slow
 def test_a_renderer_is_distilled_in_its_latents() -> None:
     teacher, student = system().requires_grad_(False), system()
     config = RendererObjective(diffusion=0, variational=0, distill=1, motion=0.5, x0_scale="plain", distill_steps="2")
@@ -152,6 +154,7 @@ def test_train_py_distils(data: Path, tmp_path: Path) -> None:
     assert all(torch.allclose(value, there[name], atol=1e-3) for name, value in origin.state_dict().items())
 
 
+@pytest.mark.slow
 def test_what_cannot_be_is_a_sentence(data: Path, tmp_path: Path) -> None:
     paper = saved(tmp_path / "paper.safetensors", PAPER)
     ours = saved(tmp_path / "ours.safetensors", CONFIG)

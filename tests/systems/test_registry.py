@@ -86,6 +86,7 @@ def test_the_default_checkpoint_is_where_it_ships() -> None:
         assert load_system(registry.DEFAULT_CHECKPOINT).size == 128
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "kind"),
     [

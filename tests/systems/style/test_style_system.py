@@ -91,6 +91,7 @@ def test_tokens_of_a_frame_do_not_depend_on_its_neighbours(model: StyleSystem) -
         assert torch.equal(model._context(references[k : k + 1])[0], whole[k])
 
 
+@pytest.mark.slow
 def test_what_was_visible_comes_back_bit_for_bit(model: StyleSystem) -> None:
     batch = clips()
     finished = model.finish(noise(), model.conditions(batch, noise()))
