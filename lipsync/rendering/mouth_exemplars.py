@@ -1,13 +1,17 @@
 """Which frames a new mouth takes its detail from: those of the other half of its shot, read when they are needed."""
 
+from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from core.arrays import Picture
 from face_detection import FaceTrack, MouthDetail, cut
 from lipsync.planning.references import EDGE, halves
+
+Numbers = NDArray[np.int64]
 
 COUNT = 24   # frames of a half
 HELD = 4     # halves whose mouths are in memory, about 10 MB each
@@ -21,18 +25,19 @@ class MouthExemplars:
         """pick: rising source frames -> their pictures, u8 [h, w, 3]; size: of the network's faces."""
         self._pick, self._size = pick, size
         self._held: OrderedDict[tuple[int, int], MouthDetail | None] = OrderedDict()
-        self._ranges: dict[int, list[tuple[int, int, np.ndarray]]] = {}
+        self._halves: dict[int, list[tuple[Numbers, Numbers]]] = {}
 
     def of(self, track: FaceTrack, source: int) -> MouthDetail | None:
         """None where the shot has no second frame with a face."""
-        if id(track) not in self._ranges:
-            self._ranges[id(track)] = [(int(s[0]), int(s[-1]), other) for s, other in halves(track)]
-        for first, last, seen in self._ranges[id(track)]:
-            if first <= source <= last:
-                return self._detail(track, first, seen)
-        return None
+        if id(track) not in self._halves:
+            self._halves[id(track)] = list(halves(track))
+        found = self._halves[id(track)]
+        place = bisect_right(found, source, key=lambda half: int(half[0][0])) - 1
+        if place < 0 or source > found[place][0][-1]:
+            return None
+        return self._detail(track, int(found[place][0][0]), found[place][1])
 
-    def _detail(self, track: FaceTrack, first: int, seen: np.ndarray) -> MouthDetail | None:
+    def _detail(self, track: FaceTrack, first: int, seen: Numbers) -> MouthDetail | None:
         key = id(track), first
         if key not in self._held:
             self._held[key] = self._read(track, seen)
@@ -41,7 +46,7 @@ class MouthExemplars:
         self._held.move_to_end(key)
         return self._held[key]
 
-    def _read(self, track: FaceTrack, seen: np.ndarray) -> MouthDetail | None:
+    def _read(self, track: FaceTrack, seen: Numbers) -> MouthDetail | None:
         places = np.linspace(EDGE, 1 - EDGE, COUNT) * (len(seen) - 1)
         frames = np.unique(seen[places.round().astype(int)]).tolist()
         boxes = [box for k in frames if (box := track.box(k)) is not None]
