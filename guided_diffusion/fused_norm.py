@@ -26,17 +26,21 @@ SWITCH = "FUSED_NORM"  # environment variable; 0: never
 ROWS = 64              # positions that a program reads at a time
 CHUNK = 1024           # positions of a program
 
-try:
-    from . import norm_kernels as kernels
-except ImportError:  # where torch brings no Triton, such as on a Mac
-    kernels = None  # type: ignore[assignment]
+
+@cache
+def kernels() -> Any:
+    """norm_kernels.py, or None where torch brings no Triton, such as on a Mac.  A second to import."""
+    try:
+        from . import norm_kernels
+    except ImportError:
+        return None
+    return norm_kernels
 
 
 def usable(x: Tensor) -> bool:
     """Whether activations [b, c, h, w] are such as the kernels take, channels last, and on a device that has them."""
     return (
-        kernels is not None
-        and (x.is_cuda or _interpreted())
+        (x.is_cuda or _interpreted())
         and x.is_contiguous(memory_format=torch.channels_last)
         and not torch.compiler.is_compiling()
         and not torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
@@ -52,14 +56,14 @@ def _interpreted() -> bool:
 @cache
 def _works(device: torch.device) -> bool:
     """Whether the kernels run there, which takes a compiler: tried once."""
-    if os.environ.get(SWITCH) == "0":
+    if os.environ.get(SWITCH) == "0" or kernels() is None:
         return False
     try:
         with torch.inference_mode(False), torch.enable_grad():  # whoever asks first may be generating
             x = torch.ones(1, 64, 2, 2, device=device).to(memory_format=torch.channels_last).requires_grad_()
             norm_silu(x, nn.GroupNorm(32, 64), *torch.ones(5, 1, 64, device=device)).sum().backward()  # type: ignore[no-untyped-call]
         return bool(x.grad is not None and x.grad.isfinite().all())
-    except kernels.PROBLEMS as problem:
+    except kernels().PROBLEMS as problem:
         NOTES.warning("Triton does not run here (%s); going on without it, slower", first_line(problem))
         return False
 
@@ -94,14 +98,14 @@ class _NormSilu(torch.autograd.Function):
         positions, per = h * w, c // groups
         grid, block = _grid(x), _block(c)
         sums = torch.empty(b, grid[1], 2, c, device=x.device)
-        kernels.moments[grid](x, sums, positions, c, ROWS, block, CHUNK)
+        kernels().moments[grid](x, sums, positions, c, ROWS, block, CHUNK)
         whole, linear = torch.empty(b, 4, c, device=x.device), torch.empty(b, 2, c, device=x.device)
-        kernels.linear[(b,)](
+        kernels().linear[(b,)](
             sums, whole, linear, scale, shift, pre_scale, pre_shift, positions, c, per, eps, grid[1], groups,
             _power(per),
         )  # fmt: skip
         y = torch.empty_like(x)
-        kernels.apply[grid](x, y, linear, gate, positions, c, ROWS, block, CHUNK)
+        kernels().apply[grid](x, y, linear, gate, positions, c, ROWS, block, CHUNK)
         ctx.save_for_backward(x, whole, linear, *factors)
         ctx.groups = groups
         return y
@@ -114,13 +118,13 @@ class _NormSilu(torch.autograd.Function):
         positions, per = h * w, c // ctx.groups
         grid, block = _grid(x), _block(c)
         sums = torch.empty(b, grid[1], 3, c, device=x.device)
-        kernels.sums[grid](x, dy, sums, linear, gate, positions, c, ROWS, block, CHUNK)
+        kernels().sums[grid](x, dy, sums, linear, gate, positions, c, ROWS, block, CHUNK)
         made = torch.empty(7, b, c, device=x.device)  # of the sums of x and x^2, and of each factor
-        kernels.linear_gradient[(b,)](
+        kernels().linear_gradient[(b,)](
             sums, whole, made, scale, pre_scale, pre_shift, positions, c, per, b * c, grid[1], ctx.groups, _power(per)
         )
         dx = torch.empty_like(x)
-        kernels.gradient[grid](x, dy, dx, linear, gate, made, positions, c, b * c, ROWS, block, CHUNK)
+        kernels().gradient[grid](x, dy, dx, linear, gate, made, positions, c, b * c, ROWS, block, CHUNK)
         return dx, None, None, made[2], made[3], made[4], made[5], made[6]
 
 
