@@ -57,6 +57,14 @@ def spoken(socket: Any, pcm: np.ndarray) -> tuple[list[float], list[np.ndarray],
     return times, pictures, np.concatenate(heard), json.loads(message)
 
 
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Iterator[Server]:
+    """A server of its own: a job that other tests left would hold the device."""
+    flags = ("--max_seconds", "20", "--max_upload", "2", "--max_queue", "50")
+    with serving(tmp_path_factory.mktemp("server") / "data", model, *flags) as found:
+        yield found
+
+
 @pytest.fixture
 def face(server: Server, inputs: Path) -> str:
     return upload(server, inputs / "person.mp4")
