@@ -6,7 +6,7 @@ const EVERY = 700; // milliseconds between two questions
 const sent = { video: null, audio: null }; // what the server said of each upload
 const cards = new Map(); // of jobs, by their id
 let limits = null;
-let asking = false;
+let asking = false, changed = false;
 let searched = 0; // counts searches for faces, so that an old one is not shown for a new video
 
 async function ask(path, options = {}) {
@@ -247,9 +247,11 @@ $("#form").onsubmit = async (event) => {
 };
 
 async function follow() {
+  changed = true;  // an answer that is on its way may be older than what was just done
   if (asking) return;
   asking = true;
-  for (let open = true; open;) {
+  for (let open = true; open || changed;) {
+    changed = false;
     try {
       const jobs = (await ask("/jobs")).filter((job) => job.kind === "video");
       jobs.forEach(draw);
@@ -257,7 +259,7 @@ async function follow() {
       open = jobs.some((job) => job.status === "queued" || job.status === "running");
     } catch { /* it may be starting again */ }
     $("#none").hidden = cards.size > 0;
-    if (open) await wait(EVERY);
+    if (open && !changed) await wait(EVERY);
   }
   asking = false;
 }
