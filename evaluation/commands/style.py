@@ -198,13 +198,12 @@ class Measure:
     def _movement(self, heard: Tensor, style: Style) -> tuple[Tensor, Tensor]:
         movement = (style[1] - style[1].mean(dim=0))[None]
         mask = torch.ones(movement.shape[:2], dtype=torch.bool)
-        made, weights = self.model.predictor.movement(heard[None], style[0][None], movement, mask)
-        return made[0], weights[0]
+        predicted = self.model.predictor.movement(heard[None], style[0][None], movement, mask)
+        return predicted.movement[0], predicted.attention[0]
 
     def _nobody(self, heard: Tensor) -> Tensor:
         blank = heard.new_zeros(1, 0, self.model.space.numbers)
-        made, _ = self.model.predictor.movement(heard[None], heard[None, :0], blank, blank[..., 0].bool())
-        return made[0]
+        return self.model.predictor.movement(heard[None], heard[None, :0], blank, blank[..., 0].bool()).movement[0]
 
     def _figures(self, predicted: Tensor, real: Tensor) -> dict[str, float]:
         space = self.model.space

@@ -7,7 +7,7 @@ attention with query = input sound, key = reference sound, value = reference lip
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -36,6 +36,8 @@ class PredictorConfig:
     audio_encoder  a sync expert's of the mel, as `sound` says, or the first blocks of Whisper's, as `whisper` says
     reach    frames to each side that a layer sees of the sound around a frame, besides what the frame's window holds
     dropout  share of what a layer adds that is left out in training
+    gain     whether each frame's movement is widened by a factor of its own, which `loss.range` alone teaches: what the
+             other terms teach is a mean, which moves less than real lips do
     """
 
     RENAMED: ClassVar[Mapping[str, str]] = {"ears": "audio_encoder"}
@@ -48,6 +50,7 @@ class PredictorConfig:
     layers: int = 2
     reach: int = 6
     dropout: float = 0.1
+    gain: bool = False
 
     def __post_init__(self) -> None:
         if min(self.width, self.heads, self.layers) < 1 or self.reach < 0 or not 0 <= self.dropout < 1:
@@ -70,6 +73,20 @@ class Manner:
 
     parts: tuple[tuple[float, Reference], ...]
     rest: Tensor
+
+
+class Predicted(NamedTuple):
+    """Of frames and a reference.
+
+    movement [b, t, d]   around the rest, float32: the mean times the gain
+    mean [b, t, d]       what is likeliest; gain [b, t, 1]: by how much it is widened
+    attention [b, t, r]  to each frame of the reference, mean over heads and layers
+    """
+
+    movement: Tensor
+    mean: Tensor
+    gain: Tensor
+    attention: Tensor
 
 
 class MotionPredictor(nn.Module):
@@ -96,6 +113,7 @@ class MotionPredictor(nn.Module):
             [layer(AudioAwareAttention(width, config.heads, numbers)) for _ in range(config.layers)]
         )
         self.head = nn.Sequential(nn.LayerNorm(width), zeroed(nn.Linear(width, numbers)))
+        self.gain = nn.Sequential(nn.LayerNorm(width), zeroed(nn.Linear(width, 1))) if config.gain else None
         self.nobody_sound = nn.Parameter(nn.init.normal_(torch.empty(NOBODY, width)))
         self.nobody_motion = nn.Parameter(nn.init.normal_(torch.empty(NOBODY, numbers), std=0.1))
 
@@ -105,8 +123,7 @@ class MotionPredictor(nn.Module):
         """heard [b, t, h]; reference [b, r, h], [b, r, d] and [b, r] bool, False where there is none, in all of a row:
         nobody's manner around the training clips' mean.  -> motion [b, t, d]"""
         movement, rest = around_rest(reference_motion, reference_mask)
-        made, _ = self.movement(heard, reference_heard, movement, reference_mask)
-        return rest[:, None] + made
+        return rest[:, None] + self.movement(heard, reference_heard, movement, reference_mask).movement
 
     def hear(self, sound: Sound, shown: Sequence[range]) -> Heard:
         """A sound through the ears, which are not trained here; only frames of these ranges will be asked for.
@@ -131,9 +148,8 @@ class MotionPredictor(nn.Module):
 
     def movement(
         self, heard: Tensor, reference_heard: Tensor, reference_movement: Tensor, reference_mask: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """heard [b, t, h], reference [b, r, h], [b, r, d], [b, r] -> movement [b, t, d], float32, and the attention to
-        the reference, mean over heads and layers [b, t, r]."""
+    ) -> Predicted:
+        """heard [b, t, h], reference [b, r, h], [b, r, d], [b, r]"""
         return self._decoded(heard, self._remembered(reference_heard, reference_movement, reference_mask))
 
     def _remembered(self, heard: Tensor, movement: Tensor, mask: Tensor) -> Reference:
@@ -147,15 +163,17 @@ class MotionPredictor(nn.Module):
         alone = ~mask.any(dim=1, keepdim=True)
         return sound, motion, torch.cat([mask, alone.expand(b, NOBODY)], dim=1)
 
-    def _decoded(self, heard: Tensor, memory: Reference) -> tuple[Tensor, Tensor]:
+    def _decoded(self, heard: Tensor, memory: Reference) -> Predicted:
         x, recalled, attention = self.listen(heard), [], []
         for layer in self.decoder:
             x, looked = layer(x, memory)
             recalled.append(looked.recalled)
             attention.append(looked.weights.detach())
         frames = memory[0].shape[1] - NOBODY
-        movement = self.head(x).float() + torch.stack(recalled).mean(dim=0)
-        return movement, torch.stack(attention).mean(dim=0)[..., :frames]
+        mean = self.head(x).float() + torch.stack(recalled).mean(dim=0)
+        # the gain is read from what the mean learned, and does not change it
+        gain = mean.new_ones(*mean.shape[:2], 1) if self.gain is None else self.gain(x.detach()).float().exp()
+        return Predicted(mean * gain, mean, gain, torch.stack(attention).mean(dim=0)[..., :frames])
 
     @torch.inference_mode()
     def predict(
@@ -201,15 +219,17 @@ class MotionPredictor(nn.Module):
         return self._remembered(reference.heard[None], movement, mask)
 
     def _in_windows(self, heard: Tensor, memory: Reference) -> tuple[Tensor, Tensor]:
-        """As `_decoded`, WINDOW frames at a time, each with the frames to both sides that it can see."""
+        """Movement and attention of `_decoded`, WINDOW frames at a time, each with the frames to both sides that it
+        can see."""
         margin = self.config.layers * self.config.reach
         parts = []
         for start in range(0, heard.shape[1], WINDOW):
             first = max(0, start - margin)
-            made, weights = self._decoded(heard[:, first : start + WINDOW + margin], memory)
+            part = self._decoded(heard[:, first : start + WINDOW + margin], memory)
             own = slice(start - first, start - first + WINDOW)
-            parts.append((made[:, own], weights[:, own]))
-        return torch.cat([made for made, _ in parts], dim=1), torch.cat([weights for _, weights in parts], dim=1)
+            parts.append((part.movement[:, own], part.attention[:, own]))
+        movements, attentions = zip(*parts, strict=True)
+        return torch.cat(movements, dim=1), torch.cat(attentions, dim=1)
 
 
 def around_rest(motion: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from audio.whisper import log_mel, windows
 from guided_diffusion.engine.device import autocast
 from guided_diffusion.engine.trainer import Evaluation
 
@@ -16,6 +17,7 @@ from .motion import around_rest
 from .motion_model import LipMotion, LipMotionConfig
 from .sequences import FaceBatch, FaceData, Faces, SequenceBatch, SequenceData, Sequences
 from .sound_sequences import SoundBatch, SoundSequences
+from .sound_variation import SoundVariation, varied
 
 COUNT = 128  # faces or sequences of each split
 SEED = 1     # of which ones
@@ -46,7 +48,7 @@ def predicting(model: LipMotion, batch: SequenceBatch | SoundBatch) -> Mapping[s
     half = len(movement) // 2
 
     def made(heard: Tensor, moves: Tensor, mask: Tensor) -> Tensor:
-        return rest[:, None] + model.predictor.movement(batch.heard, heard, moves, mask)[0]
+        return rest[:, None] + model.predictor.movement(batch.heard, heard, moves, mask).movement
 
     mask = batch.reference_mask
     own = made(batch.reference_heard, movement, mask)
@@ -107,17 +109,28 @@ def motion_samples(
     seed: int,
     precision: torch.dtype = torch.float32,
     hears_anew: bool = False,
+    sound: SoundVariation | None = None,
 ) -> Faces | Sequences | SoundSequences:
     """What the reader or the predictor learns from, [step] -> a batch.
 
     precision   in which the predictor hears every clip, once
+    sound       of which versions are heard besides
     hears_anew  what is heard depends on the step: the batches hold the sound itself
     """
     if isinstance(data, FaceData):
         return Faces(clips, data, batch=batch, seed=seed)
     if hears_anew:
         return SoundSequences(clips, data, batch=batch, seed=seed)
-    return Sequences(clips, hearing(model, precision), data, batch=batch, seed=seed)
+    hear = hearing(model, precision)
+    if not sound or not sound.versions:
+        return Sequences(clips, lambda clip: hear(clip)[None], data, batch=batch, seed=seed)
+    numbers = {id(clip): number for number, clip in enumerate(clips)}
+
+    def versions(clip: LabelledClip) -> Tensor:
+        generator = torch.Generator().manual_seed(numbers[id(clip)])
+        return torch.cat([hear(clip)[None], heard_varied(model, clip, sound, precision, generator)])
+
+    return Sequences(clips, versions, data, batch=batch, seed=seed)
 
 
 def hearing(model: LipMotion, precision: torch.dtype) -> Callable[[LabelledClip], Tensor]:
@@ -129,3 +142,18 @@ def hearing(model: LipMotion, precision: torch.dtype) -> Callable[[LabelledClip]
             return model.predictor.hear(clip.sound, [range(frames)])(0, frames)
 
     return hear
+
+
+@torch.inference_mode()
+def heard_varied(
+    model: LipMotion, clip: LabelledClip, sound: SoundVariation, precision: torch.dtype, generator: torch.Generator
+) -> Tensor:
+    """What Whisper's ears hear of so many versions of a clip, [v, t, h]; generator: on the CPU."""
+    device, frames = model.predictor.nobody_motion.device, len(clip.moves)
+    mels = torch.stack([log_mel(window) for window in windows(clip.sound.blocks())])
+    heard = []
+    for _ in range(sound.versions):
+        with autocast(device, precision):
+            features = model.predictor.sound_encoder(varied(mels, sound, generator).to(device)).flatten(0, 1)
+        heard.append(features[torch.arange(frames, device=device).clamp(max=len(features) - 1)].float())
+    return torch.stack(heard)

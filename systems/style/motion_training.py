@@ -11,7 +11,7 @@ from torch import Generator, Tensor, nn
 from guided_diffusion.engine.train_step import Tuning
 
 from .lip_motion import MotionSpace
-from .motion import around_rest
+from .motion import Predicted, around_rest
 from .motion_model import LipMotion
 from .sequences import FaceBatch, SequenceBatch
 from .sound_sequences import SoundBatch
@@ -48,7 +48,7 @@ class PredictingObjective:
     velocity  L1 of their change from frame to frame
     opening   L1 of the gap between the lips, in deviations
     range     L1 between how much the numbers and the gap vary within a sequence, predicted and real: what is uncertain
-              otherwise moves less than real lips do
+              otherwise moves less than real lips do; it teaches the gain, if the predictor has one, and nothing else
     closed    L1 of how far the lips are open, in deviations, where real ones are closed
     null_style  share of the sequences that get no reference, only its rest, so that the model can speak without
     audio_encoder_rate  the learning rate of Whisper's ears, times that of the rest; 0: they stay as they are
@@ -69,9 +69,11 @@ class PredictingObjective:
     @property
     def hears_anew(self) -> bool:
         """Whether what is heard of a sound depends on the step."""
-        return self.audio_encoder_rate > 0 or bool(self.sound)
+        return self.audio_encoder_rate > 0 or (bool(self.sound) and not self.sound.versions)
 
     def __post_init__(self) -> None:
+        if self.audio_encoder_rate and self.sound.versions:
+            raise ValueError("what hears each version once does not learn: audio_encoder_rate or sound.versions is 0")
         if self.audio_encoder_rate < 0:
             raise ValueError("audio_encoder_rate is 0 or more")
         if not 0 <= self.null_style <= 1:
@@ -149,17 +151,22 @@ class PredictorTraining(nn.Module):
         target, shown = batch.motion * mirrored, batch.reference_motion * mirrored
         movement, rest = around_rest(shown, batch.reference_mask)
         known = batch.reference_mask & (draw[1] >= self.config.null_style)[:, None]
-        made, _ = self.model.predictor.movement(batch.heard, batch.reference_heard, movement * known[..., None], known)
-        error = rest[:, None] + made - target
+        made = self.model.predictor.movement(batch.heard, batch.reference_heard, movement * known[..., None], known)
+        error = rest[:, None] + made.mean - target
         terms = _position_terms(space, error, self.config)
         terms["velocity"] = self.config.velocity * (error.diff(dim=1) * space.reach).abs().mean()
         if self.config.range:
-            terms["range"] = self.config.range * _range(space, made, target)
+            terms["range"] = self.config.range * _range(space, self._widened(made), target)
         if self.config.closed:
             shut = space.opening(target) < SHUT
-            apart = (space.opening(rest[:, None] + made) - SHUT).clamp(min=0) / space.gap.norm()
+            opened = space.opening(rest[:, None] + made.mean * made.gain.detach())
+            apart = (opened - SHUT).clamp(min=0) / space.gap.norm()
             terms["closed"] = self.config.closed * (apart * shut).mean()
         return terms
+
+    def _widened(self, made: Predicted) -> Tensor:
+        """What the range is judged by: a gain, if there is one, takes what it teaches alone."""
+        return made.movement if self.model.predictor.gain is None else made.mean.detach() * made.gain
 
 
 def _range(space: MotionSpace, made: Tensor, target: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ Part = tuple[int, slice]
 """The number of a clip among all, and frames of it, at 25 a second."""
 
 GAP = 5  # frames between a sequence and what of its own clip may be its reference: a neighbour knows the answer
+VERSIONS = 1  # which random numbers choose among versions of a sound: all others stay what they were
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,8 @@ class Faces:
 class Sequences:
     """Draws batches of sequences, each with a reference from other clips of its speaker, or from elsewhere in its own.
 
-    All at 25 frames a second.  A clip is heard once, by `hear` -> [t, h], and kept as float16.
+    All at 25 frames a second.  A clip is heard once, by `hear` -> [v, t, h], in one version or in several of which
+    each sequence and each part of a reference gets any, and kept as float16.
     """
 
     def __init__(
@@ -135,7 +137,8 @@ class Sequences:
         self._number = {id(clip): number for number, clip in enumerate(clips)}
 
     def __getitem__(self, step: int) -> SequenceBatch:
-        return stacked([self._filled(*plan) for plan in self.plans(step)])
+        rng = np.random.default_rng([self.seed, step, VERSIONS])
+        return stacked([self._filled(*plan, rng) for plan in self.plans(step)])
 
     def plans(self, step: int) -> list[tuple[Part, list[Part]]]:
         """What a step draws: of each sequence its own part of a clip, and those of its reference."""
@@ -148,9 +151,9 @@ class Sequences:
         own = slice(start, start + self.config.frames)
         return (number, own), self._reference(number, own, rng)
 
-    def _filled(self, own: Part, parts: list[Part]) -> SequenceBatch:
-        heard = self.heard(own[0])[own[1]]
-        return sequence(self.all, own, parts, heard, torch.cat([self.heard(other)[part] for other, part in parts]))
+    def _filled(self, own: Part, parts: list[Part], rng: Generator) -> SequenceBatch:
+        heard, *others = (self.heard(number, rng)[part] for number, part in (own, *parts))
+        return sequence(self.all, own, parts, heard, torch.cat(others))
 
     def _reference(self, number: int, own: slice, rng: Generator) -> list[Part]:
         """Stretches of the speaker's clips in a random order, as many frames as drawn or as there are."""
@@ -172,11 +175,12 @@ class Sequences:
                 break
         return parts
 
-    def heard(self, number: int) -> Tensor:
-        """[t, h] of a clip, by its number among all; computed in one piece, so that it is always the same."""
+    def heard(self, number: int, rng: Generator) -> Tensor:
+        """[t, h] of a version of a clip, by its number among all; computed in one piece, so always the same."""
         if number not in self._heard:
             self._heard[number] = self._hear(self.all[number]).half().cpu()
-        return self._heard[number].float()
+        versions = self._heard[number]
+        return versions[rng.integers(len(versions)) if len(versions) > 1 else 0].float()
 
 
 def sequence(

@@ -21,13 +21,18 @@ class SoundVariation:
     hidden  up to this share of the bands is silent, and up to a quarter of it of the moments, in two stripes each
             (SpecAugment, Park et al. 2019)
     noise   share of the windows in which a steady noise is heard besides
+    versions  0: the sound is varied and heard anew in every step; else each clip is heard so many times varied, once,
+            besides as it is, and a sequence gets any of these (much cheaper, for an audio encoder that does not learn)
     """
 
     voice: float = 0.0
     hidden: float = 0.0
     noise: float = 0.0
+    versions: int = 0
 
     def __post_init__(self) -> None:
+        if self.versions < 0:
+            raise ValueError("versions is 0 or more")
         if not (0 <= self.voice < 0.5 and 0 <= self.hidden < 1 and 0 <= self.noise <= 1):
             raise ValueError("voice lies in [0, 0.5), hidden in [0, 1), noise in [0, 1]")
 

@@ -181,7 +181,7 @@ class LipMotionSpecification(Specification[LipMotionConfig]):
                 " --system motion-reader and pass it with --init, and with --audio_encoder the first blocks of Whisper"
                 " tiny.en's encoder, or for model.predictor.audio_encoder=mel a sync expert"
             )
-        if preset.loss.hears_anew and preset.model.predictor.audio_encoder != "whisper":
+        if (preset.loss.audio_encoder_rate or preset.loss.sound) and preset.model.predictor.audio_encoder != "whisper":
             raise Mismatch(
                 "loss.audio_encoder_rate and loss.sound are for Whisper's ears; leave them at 0, or set"
                 " model.predictor.audio_encoder=whisper"
@@ -203,8 +203,9 @@ class LipMotionSpecification(Specification[LipMotionConfig]):
         model.space.to(device)
         held_out = {split: clips[split] for split in HELD_OUT if split in clips}
         batch, seed, precision = preset.train.batch, preset.train.seed, PRECISIONS[preset.train.precision]
-        anew = isinstance(preset.loss, PredictingObjective) and preset.loss.hears_anew
-        samples = motion_samples(model, preset.data, clips["train"], batch, seed, precision, anew)
+        loss = preset.loss if isinstance(preset.loss, PredictingObjective) else PredictingObjective()
+        anew = loss.hears_anew
+        samples = motion_samples(model, preset.data, clips["train"], batch, seed, precision, anew, loss.sound)
 
         def validation() -> MotionEvaluate | None:
             if not held_out:

@@ -2,16 +2,18 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import Generator
 
 from core.errors import NoData
-from systems.style import LipMotion, MotionPredictor, StyleReference
+from systems.style import LipMotion, MotionPredictor, PredictingObjective, PredictorTraining, StyleReference
 from systems.style import motion as module
+from systems.style.sequences import SequenceBatch
 from tests.helpers.failing import fails
 from tests.helpers.seeded import seeded
-from tests.helpers.tiny_motion import CONFIG, NUMBERS, heard
+from tests.helpers.tiny_motion import CONFIG, NUMBERS, heard, space
 
 WIDE = CONFIG.predictor
 
@@ -112,3 +114,29 @@ def test_a_model_reads_its_own_references() -> None:
 def test_configs_that_cannot_be_are_refused(change: dict[str, float]) -> None:
     with fails(ValueError, *change):
         replace(WIDE, **change)
+
+
+@seeded()
+def test_a_gain_widens_what_is_predicted_and_is_taught_by_the_range_alone() -> None:
+    configs = [replace(CONFIG, predictor=replace(WIDE, gain=gain, dropout=0.0)) for gain in (False, True)]
+    plain, widened = (LipMotion(config) for config in configs)
+    torch.nn.init.constant_(plain.predictor.head[1].weight, 0.1)
+    plain.space.load_state_dict(space().state_dict())
+    widened.load_state_dict(plain.state_dict(), strict=False)
+    assert widened.predictor.gain is not None
+    said, shown, rest, bias = heard(9), style(), torch.zeros(NUMBERS), widened.predictor.gain[1].bias
+    before, same = (made.predictor.predict(said, shown, rest=rest) for made in (plain, widened))
+    torch.nn.init.constant_(bias, float(np.log(2)))
+    assert torch.equal(before, same)
+    assert torch.allclose(widened.predictor.predict(said, shown, rest=rest), 2 * before, atol=1e-5)
+
+    mask = torch.ones(1, 12, dtype=torch.bool)
+    batch = SequenceBatch(said[None], torch.randn(1, 9, NUMBERS), shown.heard[None], shown.motion[None], mask)
+    gradients = []
+    for loss in (PredictingObjective(range=1.0), PredictingObjective()):
+        widened.zero_grad()
+        terms = PredictorTraining(widened, loss).losses(batch, Generator().manual_seed(0))["predictor"]
+        torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
+        gradients.append((widened.predictor.head[1].weight.grad, bias.grad))
+    (head, of_range), (head_without, without) = gradients
+    assert torch.equal(head, head_without) and of_range is not None and without is None

@@ -56,7 +56,7 @@ def sequences(model: LipMotion, folder: Path, batch: int = 4) -> Sequences:
     mixing = torch.randn(80 * 16, HEARD_WIDTH, generator=Generator().manual_seed(0))
 
     def hear(clip: LabelledClip) -> Tensor:
-        return torch.from_numpy(clip.sound.mel.windows(0, len(clip), clip.clip.fps)).flatten(1) @ mixing
+        return torch.from_numpy(clip.sound.mel.windows(0, len(clip), clip.clip.fps)).flatten(1)[None] @ mixing
 
     return Sequences(clips["train"], hear, DATA, batch=batch, seed=0)
 

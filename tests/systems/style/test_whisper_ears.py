@@ -173,6 +173,21 @@ def test_sound_itself_is_heard_as_what_was_kept_of_it(tmp_path: Path) -> None:
     assert torch.allclose(kept.reference_heard[known], heard.reference_heard[known], atol=1e-2)
 
 
+@pytest.mark.slow
+def test_versions_of_a_sound_are_heard_once(tmp_path: Path) -> None:
+    made, data = model(), SequenceData(frames=8, least=10, most=20, stretch=8)
+    clips = labelled(pack(tmp_path), 32, made.space)["train"]
+    sound = SoundVariation(noise=1.0, versions=2)
+    plain, several, same = (motion_samples(made, data, clips, 4, 0, sound=how) for how in (None, sound, sound))
+    steps = [(plain[step], several[step], same[step]) for step in range(6)]
+    assert all(torch.equal(one.motion, other.motion) for one, other, _ in steps)
+    assert all(torch.equal(one.heard, other.heard) for _, one, other in steps)
+    alike = [torch.equal(one.heard[k], other.heard[k]) for one, other, _ in steps for k in range(4)]
+    assert 0 < sum(alike) < len(alike)
+    with fails(ValueError, "audio_encoder_rate", "sound.versions"):
+        PredictingObjective(audio_encoder_rate=0.1, sound=sound)
+
+
 def test_a_sound_is_varied_by_the_generator_alone() -> None:
     mels = torch.rand(3, 80, 40, generator=torch.Generator().manual_seed(0))
     for how in (SoundVariation(voice=0.2), SoundVariation(hidden=0.5), SoundVariation(noise=1.0)):
