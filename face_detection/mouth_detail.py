@@ -1,9 +1,10 @@
-"""Teeth and lips as sharp as the person's own: detail of other frames in which the mouth looks the same (ours).
+"""Teeth and lips as sharp as the person's own, and of their colour: from other frames whose mouth looks alike (ours).
 
 A network paints a mouth softly, and of 128 pixels a side; the video shows the same mouth sharper and larger.  Of a few
 frames those are taken whose mouths look most like the new one while both are blurred; optical flow moves them onto it,
-and wherever they agree, what the blur took from them replaces the detail of the new one.  Which frames are taken
-depends on the new mouth alone, never on the one that it hides.
+and wherever they agree, what the blur took from them replaces the detail of the new one, and what their colour is more
+than its colour, in the light of its frame, is added.  Which frames are taken depends on the new mouth alone, never on
+the one that it hides.
 """
 
 from dataclasses import dataclass
@@ -24,15 +25,19 @@ ROWS, COLUMNS = (0.60, 0.95), (0.22, 0.78)  # of a face framed like VoxCeleb2's:
 MATCHES = 2                # mouths that are moved onto a new one; in each place that counts most which agrees best
 STEADY = 1.5               # deviation of the blur of a flow, pixels of the network
 CONTRAST = 1.5             # of what optical flow is shown
+TONE = 3.0                 # deviation of the blur of what is added to a colour
+OWN, FOREIGN = 10.0, 24.0  # levels of colour that may be missing: up to the one all is added, from the other none
+LIGHT_ROWS = 0.2, 0.45     # of a face, which are the original's: their mean colour is the light of a frame
 
 
 @dataclass(frozen=True)
 class _Mouth:
     """band f32 [m, n, 3]: what is compared, at the network's size; grey u8 [m, n]: the same for optical flow;
-    detail f32 [f m, f n, 3]."""
+    colour f32 [m, n, 3]: the mouth without detail, less the light's; detail f32 [f m, f n, 3]."""
 
     band: Floats
     grey: Picture
+    colour: Floats
     detail: Floats
 
 
@@ -54,11 +59,12 @@ class MouthDetail:
         f = self.factor
         large: Picture = np.array(cv2.resize(face, None, fx=f, fy=f, interpolation=cv2.INTER_CUBIC), np.uint8)
         rows, columns = (slice(f * side.start, f * side.stop) for side in (self.rows, self.columns))
-        band, grey = self._compared(face)
-        share, detail = self._matched(band, grey)
+        band, grey, colour = self._compared(face)
+        share, detail, tone = self._matched(band, grey, colour)
         place = large[rows, columns].astype(np.float32)
         kept = (strength * share)[..., None]
         changed = place + kept * (detail - _fine(large, rows, columns, FINE * f * self.size / FACE))
+        changed += strength * tone
         large[rows, columns] = np.rint(np.clip(changed, 0, 255)).astype(np.uint8)
         return large
 
@@ -68,14 +74,17 @@ class MouthDetail:
         small = np.asarray(cv2.resize(face, (self.size, self.size), interpolation=cv2.INTER_AREA), np.uint8)
         return _Mouth(*self._compared(small), _fine(face, rows, columns, FINE * f * self.size / FACE))
 
-    def _compared(self, face: Picture) -> tuple[Floats, Picture]:
-        """Of a face u8 [s, s, 3]: its mouth without detail, colour and light, and that in grey."""
+    def _compared(self, face: Picture) -> tuple[Floats, Picture, Floats]:
+        """A face u8 [s, s, 3] -> its mouth's band, grey and colour."""
         fine, broad = (cv2.GaussianBlur(face.astype(np.float32), (0, 0), d * self.size / FACE) for d in (FINE, BROAD))
         band = (fine - broad)[self.rows, self.columns]
-        return band, np.clip(CONTRAST * band.mean(axis=2) + 128, 0, 255).astype(np.uint8)
+        light = fine[slice(*(round(side * self.size) for side in LIGHT_ROWS)), self.columns].mean(axis=(0, 1))
+        grey = np.clip(CONTRAST * band.mean(axis=2) + 128, 0, 255).astype(np.uint8)
+        return band, grey, fine[self.rows, self.columns] - light
 
-    def _matched(self, band: Floats, grey: Picture) -> tuple[Floats, Floats]:
-        """How much of the detail of other mouths is right in each place, f32 [f m, f n], and that detail.
+    def _matched(self, band: Floats, grey: Picture, colour: Floats) -> tuple[Floats, Floats, Floats]:
+        """How much of the detail of other mouths is right in each place, f32 [f m, f n], and that detail; what is
+        missing of their colour.
 
         A mouth counts the less the nearer it is to not being among the best, so that nothing jumps when one takes
         another's place.
@@ -88,6 +97,7 @@ class MouthDetail:
         least, most = unlike[order[0]], unlike[order[MATCHES]] if len(order) > MATCHES else np.inf
         share, total = np.zeros((f * h, f * w), np.float32), np.full((f * h, f * w), 1e-6, np.float32)
         detail = np.zeros((f * h, f * w, 3), np.float32)
+        missing, alike = np.zeros((h, w, 3), np.float32), np.zeros((h, w), np.float32)
         for number in order[:MATCHES]:
             mouth, near = self._mouths[number], 1.0
             if np.isfinite(most):
@@ -98,13 +108,22 @@ class MouthDetail:
             apart = cv2.GaussianBlur(apart, (0, 0), FINE * self.size / FACE)
             agrees = np.clip((UNLIKE - apart) / (UNLIKE - ALIKE), 0, 1)
             agrees = agrees * agrees * (3 - 2 * agrees) * self._window
+            lacking = _moved(mouth.colour, flow) - colour
+            alike_here = near * agrees * np.clip((FOREIGN - np.abs(lacking).max(axis=2)) / (FOREIGN - OWN), 0, 1)
+            missing += alike_here[..., None] * lacking
+            alike += alike_here
             agrees = np.asarray(cv2.resize(agrees, (f * w, f * h)), np.float32)
             counts = near * agrees**4
             large = np.asarray(cv2.resize(f * flow, (f * w, f * h)), np.float32)
             detail += counts[..., None] * _moved(mouth.detail, large)
             total += counts
             share = np.maximum(share, near * agrees)
-        return share, np.asarray(detail / total[..., None], np.float32)
+        deviation = TONE * self.size / FACE
+        tone = np.asarray(cv2.GaussianBlur(missing, (0, 0), deviation), np.float32)
+        counted = np.asarray(cv2.GaussianBlur(alike, (0, 0), deviation), np.float32)
+        tone *= (self._window / np.maximum(counted, 1))[..., None]
+        tone = np.asarray(cv2.resize(tone, (f * w, f * h)), np.float32)
+        return share, np.asarray(detail / total[..., None], np.float32), tone
 
 
 def _fine(face: Picture, rows: slice, columns: slice, deviation: float) -> Floats:

@@ -81,3 +81,19 @@ def test_a_small_change_of_the_mouth_is_a_small_change_of_the_detail() -> None:
     real = [face(10 + 0.2 * step) for step in range(10)]
     steps, truth = ([error(a, b) for a, b in pairwise(each)] for each in (frames, real))
     assert np.mean(steps) < 2.5 * np.mean(truth)
+
+
+def test_lips_get_the_persons_colour_in_the_light_of_their_frame() -> None:
+    others = np.stack([face(opening) for opening in (3, 14)])
+    new, painted = soft(face(14)), soft(face(14)).astype(np.int64)
+    lips = np.abs(new.astype(int) - new[0, 0]).max(axis=2) > 20
+    painted[lips] += (-8, 6, 8)
+    made = MouthDetail(others, SIZE).over(np.clip(painted, 0, 255).astype(np.uint8))
+    assert lips.any() and _apart(made, new, lips) < 0.5 * _apart(painted, new, lips)
+    darker = MouthDetail(others - 12, SIZE).over(new)
+    assert _apart(darker, MouthDetail(others, SIZE).over(new), lips) < 1
+
+
+def _apart(one: np.ndarray, other: np.ndarray, where: np.ndarray) -> float:
+    """How far the mean colours are apart, in levels."""
+    return float(np.linalg.norm(one[where].mean(axis=0) - other[where].mean(axis=0)))
