@@ -104,7 +104,8 @@ STAGES = (
     Stage(
         "motion-medium", _made("style-medium/motion.safetensors"), "motion", inputs=(("--init", READER),),
         files=("--audio_encoder",),
-        words=_set("train.batch=24", "train.learning_rate=1e-3", "data.most=60", "train.precision=fp32"),
+        words=_set("train.batch=24", "train.learning_rate=1e-3", "train.precision=fp32", "loss.sound.voice=0.1",
+                   "loss.sound.hidden=0.3", "loss.sound.noise=0.3", "loss.sound.versions=3"),
         quick=_quick(2),
     ),
     Stage(  # as many faces as the one that ships has seen in three runs, all of them aligned

@@ -148,15 +148,16 @@ class PredictorTraining(nn.Module):
         b, device, space = len(batch.motion), batch.motion.device, self.model.space
         draw = torch.rand(2, b, generator=generator, device=generator.device).to(device)
         mirrored = torch.where(draw[0][:, None, None] < 0.5, space.signs, torch.ones_like(space.signs))
-        target, shown = batch.motion * mirrored, batch.reference_motion * mirrored
-        movement, rest = around_rest(shown, batch.reference_mask)
+        target, reference = batch.motion * mirrored, batch.reference_motion * mirrored
+        movement, rest = around_rest(reference, batch.reference_mask)
         known = batch.reference_mask & (draw[1] >= self.config.null_style)[:, None]
-        made = self.model.predictor.movement(batch.heard, batch.reference_heard, movement * known[..., None], known)
+        shown = batch.heard, batch.reference_heard, movement * known[..., None], known
+        made = self.model.predictor.movement(*shown)
         error = rest[:, None] + made.mean - target
         terms = _position_terms(space, error, self.config)
         terms["velocity"] = self.config.velocity * (error.diff(dim=1) * space.reach).abs().mean()
         if self.config.range:
-            terms["range"] = self.config.range * _range(space, self._widened(made), target)
+            terms["range"] = self.config.range * _range(space, self._widened(made, shown), target)
         if self.config.closed:
             shut = space.opening(target) < SHUT
             opened = space.opening(rest[:, None] + made.mean * made.gain.detach())
@@ -164,9 +165,17 @@ class PredictorTraining(nn.Module):
             terms["closed"] = self.config.closed * (apart * shut).mean()
         return terms
 
-    def _widened(self, made: Predicted) -> Tensor:
-        """What the range is judged by: a gain, if there is one, takes what it teaches alone."""
-        return made.movement if self.model.predictor.gain is None else made.mean.detach() * made.gain
+    def _widened(self, made: Predicted, shown: tuple[Tensor, ...]) -> Tensor:
+        """What the range is judged by: a gain, if there is one, takes what it teaches alone, and widens what is
+        predicted without dropout, as it will be."""
+        predictor = self.model.predictor
+        if predictor.gain is None:
+            return made.movement
+        training = predictor.training
+        predictor.eval()
+        made = predictor.movement(*shown)
+        predictor.train(training)
+        return made.mean.detach() * made.gain
 
 
 def _range(space: MotionSpace, made: Tensor, target: Tensor) -> Tensor:

@@ -117,7 +117,7 @@ MOTION_PRESETS = {
     ),
     "motion": Preset(
         "motion",
-        LipMotionConfig(predictor=PredictorConfig(audio_encoder="whisper")),
+        LipMotionConfig(predictor=PredictorConfig(audio_encoder="whisper", dropout=0.3, gain=True)),
         PredictingObjective(range=1.0, closed=1.0),
         TrainConfig(
             steps=600, batch=32, learning_rate=5e-4, weight_decay=0.05, warmup=100, cooldown=450, ema=(0.99,),
