@@ -7,6 +7,7 @@ with the batch of the stream, are those of `LipSync.frames`: bit for bit where i
 
 import threading
 import time
+from bisect import bisect
 from collections.abc import Collection, Iterator, Sequence
 from copy import copy
 from fractions import Fraction
@@ -69,6 +70,7 @@ class Stream:
         self._moves = None if self._face.motion is None else _Moves(self._face.motion(), self.fps)
         source: FrameSource = frame_source(self._synthesizer)
         self._faces = source.faces(self._face.shots)
+        self._retouched = None if self._face.retoucher is None else self._face.retoucher.following()
         self._ready = self._next = self._made = 0
         self._closed = False
 
@@ -158,7 +160,7 @@ class Stream:
         self._next = frames[-1] + 1
         with self._change:
             self._sound.forget(int(frames[-1] / self.fps - REMEMBERED) * SAMPLE_RATE)
-        return [self._show(self._composited(frame, faces.get(i))) for i, frame in enumerate(held)]
+        return [self._show(self._composited(k, held[i], faces.get(i))) for i, k in enumerate(frames)]
 
     def close(self) -> None:
         """Ends whoever iterates."""
@@ -204,11 +206,13 @@ class Stream:
         inputs = NetworkInputs(crops, self._face.references.of(sources, crops), audio, told)
         return dict(zip(shown, self._faces(numbers, sources, inputs), strict=True))
 
-    def _composited(self, held: HeldFrame, face: Picture | None) -> CompositedFrame:
+    def _composited(self, number: int, held: HeldFrame, face: Picture | None) -> CompositedFrame:
         if face is None or held.box is None or held.crop is None:
             return CompositedFrame(held.picture)
         layer = composite(held.picture, held.box, held.crop, face, held.strength, self._settings, held.mouths)
-        return CompositedFrame(held.picture, (layer,), (held.box,))
+        scene = (bisect(self._face.shots, self._face.plan[number]),)
+        frame = CompositedFrame(held.picture, (layer,), (held.box,), (scene,))
+        return frame if self._retouched is None else self._retouched(number, frame)
 
     def _warm_up(self) -> Iterator[float]:
         """Makes some batches of silence: the first of all is slow, wherever it comes.  How long the others took."""
