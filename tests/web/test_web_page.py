@@ -11,10 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import numpy as np
 import pytest
 
 from tests.helpers.talking_head import picture
-from tests.helpers.web_server import Server
+from tests.helpers.toy_onnx import NEEDED, brighter, filtered, xseg
+from tests.helpers.web_server import Server, serving
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (requirements-dev.txt)")
 
@@ -77,6 +79,20 @@ def size(request: pytest.FixtureRequest) -> dict[str, int]:
     return dict(request.param)
 
 
+@pytest.fixture(scope="module")
+def furnished(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Iterator[Server]:
+    """A server with toy networks for all that it may have."""
+    folder = tmp_path_factory.mktemp("furnished")
+    networks = {
+        "restorer": brighter(folder / "restorer.onnx"), "occluder": xseg(folder / "occluder.onnx"),
+        "separator": filtered(folder / "separator.onnx", np.ones(1), sample_rate="16000"),
+    }  # fmt: skip
+    flags = ("--face_restorer", networks["restorer"], "--face_occluder", networks["occluder"],
+             "--voice_separator", networks["separator"])  # fmt: skip
+    with serving(folder / "data", model, *map(str, flags)) as found:
+        yield found
+
+
 @pytest.fixture
 def visit(browser: sync_api.Browser, server: Server, size: dict[str, int]) -> Iterator[Visit]:
     found = Visit(browser, server, size)
@@ -89,6 +105,7 @@ def test_a_person_makes_a_video_and_plays_it(visit: Visit, inputs: Path, size: d
     page, narrow = visit.page, size == NARROW
     name = "narrow" if narrow else "wide"
     visit.keep(f"{name}-empty")
+    sync_api.expect(page.locator("[data-extra]:visible")).to_have_count(0)
     visit.give(inputs / "person.mp4", inputs / "words.wav")
     sync_api.expect(page.locator("#faces img")).to_have_count(1, timeout=60_000)
     page.select_option("select[name=silence]", "close")
@@ -118,6 +135,33 @@ def test_a_person_makes_a_video_and_plays_it(visit: Visit, inputs: Path, size: d
     sync_api.expect(page.locator(".job .pair:not([hidden]) .result video")).to_have_count(1)
     card.locator(".delete").click()
     sync_api.expect(page.locator(".job")).to_have_count(0)
+
+
+@NEEDED
+def test_networks_of_the_server_are_offered_where_it_has_them(
+    browser: sync_api.Browser, furnished: Server, inputs: Path, size: dict[str, int]
+) -> None:
+    visit = Visit(browser, furnished, size)
+    page = visit.page
+    sync_api.expect(page.locator("[data-extra]:visible")).to_have_count(3)
+    visit.give(inputs / "person.mp4", inputs / "words.wav")
+    page.select_option("select[name=restorer_strength]", "0.5")
+    page.uncheck("[name=face_occluder]")
+    page.check("[name=mark]")
+    page.click("#make")
+    words = page.locator(".job .words").first
+    sync_api.expect(words).to_have_text(
+        "the mouth is sharpened half as far; what is before the mouth may be painted over; marked as synthetic"
+    )
+    page.wait_for_selector(".job .pair:not([hidden]) .result video")
+    job = page.evaluate("fetch('/jobs').then((answer) => answer.json()).then((jobs) => jobs.at(-1))")
+    assert job["report"]["extras"] == {
+        "face_restorer": "restorer.onnx, strength 0.5", "voice_separator": "separator.onnx", "mark": "synthetic",
+    }  # fmt: skip
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    visit.keep(f"extras-{size['width']}")
+    assert (visit.elsewhere, visit.wrong) == ([], [])
+    visit.context.close()
 
 
 def test_a_job_is_cancelled(visit: Visit, inputs: Path) -> None:
@@ -174,8 +218,6 @@ def test_a_face_speaks_while_somebody_speaks(visit: Visit, inputs: Path) -> None
 
 
 def test_two_people_can_be_told_apart(visit: Visit, tmp_path: Path) -> None:
-    import numpy as np
-
     from video import write_picture
 
     write_picture(tmp_path / "two.png", np.concatenate([picture(), picture()[:, ::-1]], axis=1))
