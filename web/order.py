@@ -112,7 +112,9 @@ def descriptions() -> dict[str, dict[str, object]]:
                 found[name] = {"type": "string", "description": argparse.HelpFormatter("")._expand_help(action)}
                 if action.choices:
                     found[name]["enum"] = list(action.choices)
-    served = {name: {"type": "string", "enum": ["true", "false"], "description": text} for name, text in SERVED.items()}
+    served: dict[str, dict[str, object]] = {
+        name: {"type": "string", "enum": ["true", "false"], "description": text} for name, text in SERVED.items()
+    }  # fmt: skip
     return {name: found[name] for name in NAMES} | served
 
 
