@@ -19,7 +19,7 @@ from audio import SAMPLE_RATE
 from core.arrays import Picture
 
 SLACK = 0.1  # seconds that the first picture waits at least, so that those after it may take a little longer
-SHARE = 0.25  # by which they may take longer than the slowest of those that were made before, and the first
+SHARE = 0.25  # by which they may take longer than the slowest but one of those that were made before, and the first
 AHEAD = 1.0  # seconds that pictures may be made before their time
 REMEMBERED = 5  # batches by whose slowest but one it is told what can be in time
 PATIENCE = 0.25  # seconds in which a frame that can be in time is waited for, before one is begun that is late
@@ -116,8 +116,8 @@ class Pacer:
         self._costs.append(now - self._began)
         self._idle = now
         if self.origin is None:
-            slowest = (1 + SHARE) * max(*self.costs, self._costs[-1], 0.0)
-            self.origin = self._seen = max(now + SLACK, self._began + slowest)
+            slow = sorted([*self.costs, self._costs[-1]])[-2:][0]  # one that took very long says nothing of others
+            self.origin = self._seen = max(now + SLACK, self._began + (1 + SHARE) * slow)
         for frame, picture in zip(frames, pictures, strict=True):
             self._begun.discard(frame)
             if frame >= self._chunk:
