@@ -4,6 +4,8 @@ The same numbers as of the whole sound (`log_mel`, `log_filterbanks`), in memory
 used is forgotten.
 """
 
+import threading
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,13 +21,14 @@ MOST = 600  # seconds that are held and not forgotten
 
 
 class LiveSound:
-    """Mono sound at 16 kHz, sample 0 being the first that is pushed.
+    """Mono sound at 16 kHz, sample 0 being the first that is pushed.  One thread may push while another one listens.
 
     banks: whether the filter banks of AV-HuBERT are computed too.
     """
 
     def __init__(self, *, banks: bool = False) -> None:
         self.length, self.ended = 0, False
+        self._lock = threading.Lock()
         self._samples, self._first, self._needed = np.zeros(0, np.float32), 0, 0
         self._mel = _Columns(mel.HOP, -mel.FFT // 2, mel.FFT, mel.MELS)
         self._banks = _Columns(filterbank.STEP, 0, filterbank.FRAME, filterbank.BANKS) if banks else None
@@ -38,24 +41,27 @@ class LiveSound:
             raise BadValue("the sound of this stream has ended; begin another stream")
         if self.length - self._needed > MOST * SAMPLE_RATE:
             raise BadValue(f"{MOST} s of sound wait in this stream; take its frames before you push more")
-        self._samples = np.concatenate([self._samples, samples.clip(-1, 1)])
-        self.length += len(samples)
-        self._mel_grows()
+        with self._lock:
+            self._samples = np.concatenate([self._samples, samples.clip(-1, 1)])
+            self.length += len(samples)
+            self._mel_grows()
 
     def end(self) -> None:
         """No more will come: silence follows."""
-        self.ended = True
-        self._mel_grows()
+        with self._lock:
+            self.ended = True
+            self._mel_grows()
 
     def forget(self, sample: int) -> None:
         """What was heard before this sample will not be asked for any more."""
-        self._needed = max(self._needed, min(sample, self.length))
-        if self._needed - self._first > SPARE * SAMPLE_RATE:
-            self._samples = self._samples[self._needed - self._first :].copy()
-            self._first = self._needed
-        for columns in (self._mel, self._banks):
-            if columns is not None:
-                columns.forget(self._needed)
+        with self._lock:
+            self._needed = max(self._needed, min(sample, self.length))
+            if self._needed - self._first > SPARE * SAMPLE_RATE:
+                self._samples = self._samples[self._needed - self._first :].copy()
+                self._first = self._needed
+            for columns in (self._mel, self._banks):
+                if columns is not None:
+                    columns.forget(self._needed)
 
     @property
     def seconds(self) -> float:
@@ -63,6 +69,10 @@ class LiveSound:
 
     def samples(self, start: int, stop: int) -> Samples:
         """Samples start..stop-1, 0 where there are none: before the first, behind the last, and forgotten ones."""
+        with self._lock:
+            return self._cut(start, stop)
+
+    def _cut(self, start: int, stop: int) -> Samples:
         found = np.zeros(stop - start, np.float32)
         low, high = max(start, self._first), min(stop, self.length)
         if low < high:
@@ -72,12 +82,14 @@ class LiveSound:
     @property
     def mel(self) -> Mel:
         """What is known of it, but for what was forgotten."""
-        return Mel(self._mel.columns, self.seconds, self._mel.first)
+        with self._lock:
+            return Mel(self._mel.columns, self.seconds, self._mel.first)
 
     @property
     def banks(self) -> FilterBanks | None:
         """Likewise, if they were asked for."""
-        return None if self._banks is None else FilterBanks(self._banks.columns, self._banks.first)
+        with self._lock:
+            return None if self._banks is None else FilterBanks(self._banks.columns, self._banks.first)
 
     def _mel_grows(self) -> None:
         total = 1 + self.length // mel.HOP if self.ended else None
@@ -92,7 +104,7 @@ class LiveSound:
     def _pre_emphasised(self, begin: int, stop: int, scale: float) -> NDArray[np.float64]:
         """Samples begin..stop-1 as `audio.mel.pre_emphasised` makes them, 0 outside the sound."""
         low, high = max(begin, 0), min(stop, self.length)
-        heard = self.samples(low - 1, high) * np.float32(scale)
+        heard = self._cut(low - 1, high) * np.float32(scale)
         *_, signal = mel.pre_emphasised([heard])
         return np.pad(signal[1:], (low - begin, stop - high))
 

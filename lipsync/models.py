@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from core.arrays import Pictures
+from core.arrays import Picture, Pictures
 from core.errors import LipSyncError
 from core.progress import say
 from dataset import to_network
-from face_detection import Detector, Landmarks, load_detector
+from face_detection import Box, Detector, Landmarks, load_detector
 from face_detection.searching import LONGEST
 from systems.registry import load_motion
 from systems.stage1 import Stage1
@@ -59,6 +59,11 @@ class Models:
         if settings.face_occluder is not None:
             occluder = self._backend(FaceOccluder, settings.face_occluder)
         return Retoucher(restorer, occluder, settings.restorer_strength) if restorer or occluder else None
+
+    def hidden(self, settings: Settings) -> Callable[[Picture, Box], float] | None:
+        """How much of a mouth something is before, by the face occluder; None if there is none."""
+        path = settings.face_occluder
+        return None if path is None else self._backend(FaceOccluder, path).over_mouth
 
     def separator(self, settings: Settings) -> VoiceSeparator | None:
         """What hears the voice alone; None if nothing does.  BadInput for a network that cannot."""

@@ -147,6 +147,10 @@ class LiveMotion(Protocol):
         """How many samples must be there for this frame."""
         ...
 
+    def skip(self, frame: int) -> int:
+        """Goes on with the first frame that is told together with this one, which was not told yet; which that is."""
+        ...
+
     def __call__(self, sound: LiveSound) -> Tensor:
         """The next frames [n, d].  The samples of the first must be there, or the sound have ended."""
         ...

@@ -14,6 +14,7 @@ from core.flags import Parser
 from core.guard import guard, reads, writes_into
 from core.lock import acquire, release
 from core.program import exit_code
+from lipsync.settings import BACKENDS
 from web.backends import add_backends, as_flags, backends_of, load_backends
 
 MIB, GIB = 1 << 20, 1 << 30
@@ -90,7 +91,8 @@ def _serve(options: argparse.Namespace) -> None:
             round(options.max_upload * MIB), options.max_seconds, options.max_queue, options.keep_hours * 3600,
             round(options.max_stored * GIB),
         )  # fmt: skip
-        app = make_app(Service(files, crew, limits), password=password, page=not options.api)
+        extras = [name for name in BACKENDS if name in backends]
+        app = make_app(Service(files, crew, limits, extras), password=password, page=not options.api)
         host, port = listening.getsockname()[:2]
         where = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         print(f"{where}{'/docs' if options.api else '/'}", flush=True)

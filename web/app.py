@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import mimetypes
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +27,7 @@ from web.crew import Crew
 from web.doors import Doors, headers_of
 from web.files import Files
 from web.metrics import metrics
-from web.order import FILES, KINDS, Order, descriptions
+from web.order import FILES, KINDS, SERVED, Order, descriptions
 from web.problems import Refused, told
 from web.store import StoredJob, Upload
 from web.stream import serve
@@ -57,11 +57,12 @@ class Limits:
 
 @dataclass
 class Service:
-    """What the routes use."""
+    """What the routes use.  extras: which of `order.SERVED` the server was started with."""
 
     files: Files
     crew: Crew
     limits: Limits = field(default_factory=Limits)
+    extras: Collection[str] = ()
     begun: float = field(default_factory=time.time)
 
     def take(self, owner: str, what: str, upload: UploadFile) -> Upload:
@@ -152,6 +153,7 @@ def _add_jobs(app: FastAPI, service: Service) -> None:
             texts = {name: value.strip() for name, value in sent.items() if isinstance(value, str)}
             known = {name: texts.pop(name) for name in FILES if texts.get(name)}
             order = Order(texts.pop("kind", "video"), {name: "" for name in FILES if name in sent}, texts)
+            order.check(service.extras)
             for name in order.files:
                 value = sent[name]
                 if isinstance(value, UploadFile):
@@ -251,10 +253,13 @@ def _add_state(app: FastAPI, service: Service) -> None:
         return JSONResponse(said, 200 if service.crew.whole else 503)
 
     @app.get("/limits", tags=["server"])
-    def limits() -> dict[str, float]:
-        """What may be sent: bytes of a request, seconds of a file, jobs that wait; and seconds that files are kept."""
-        found = service.limits
-        return {"bytes": found.upload, "seconds": found.seconds, "queue": found.queue, "kept": found.keep}
+    def limits() -> dict[str, Any]:
+        """What may be sent: bytes of a request, seconds of a file, jobs that wait; seconds that files are kept; and the
+        networks that a job may be made without."""
+        found, extras = service.limits, [name for name in SERVED if name in service.extras]
+        return {
+            "bytes": found.upload, "seconds": found.seconds, "queue": found.queue, "kept": found.keep, "extras": extras,
+        }  # fmt: skip
 
     @app.get("/metrics", response_class=PlainTextResponse, tags=["server"])
     def figures() -> str:
@@ -265,7 +270,7 @@ def _add_state(app: FastAPI, service: Service) -> None:
 def _add_stream(app: FastAPI, service: Service) -> None:
     @app.websocket("/stream")
     async def stream(socket: WebSocket, owner: Owner) -> None:
-        await serve(socket, service.files, service.crew, owner, service.limits.seconds)
+        await serve(socket, service.files, service.crew, owner, service.limits.seconds, service.extras)
 
 
 def _add_page(app: FastAPI) -> None:

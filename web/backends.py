@@ -14,7 +14,7 @@ NAMES = (*BACKENDS, "separator_rate")
 def add_backends(parser: argparse.ArgumentParser) -> None:
     """Adds their flags."""
     parser.add_argument("--face_restorer", type=reads, metavar="FILE",
-                        help="an .onnx that sharpens mouths; a job chooses its restorer_strength, 0 for none")
+                        help="an .onnx that sharpens mouths; a job may choose its restorer_strength, or do without")
     parser.add_argument("--face_occluder", type=reads, metavar="FILE", help="an .onnx that sees what is before mouths")
     parser.add_argument("--voice_separator", type=reads, metavar="FILE",
                         help="an .onnx that hears voices without music; see generate.py --help all for these three")

@@ -4,7 +4,7 @@ import argparse
 import difflib
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from typing import NoReturn
@@ -12,7 +12,7 @@ from typing import NoReturn
 from core.errors import BadInput
 from core.flags import spelled
 from lipsync.cli.flags import add_flags, settings
-from lipsync.settings import Settings
+from lipsync.settings import BACKENDS, Settings
 from video import segment_suffix
 
 KINDS = ("video", "preview", "faces")
@@ -28,6 +28,8 @@ NAMES = (
     "preview",
 )  # fmt: skip
 """What may be chosen for a job; the model and the device are chosen where the server is started."""
+SERVED = dict.fromkeys(BACKENDS, "false: without this network, where the server was started with one (true)")
+"""Networks of whoever runs the server, and what a job may say of them: whether, never which."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,10 @@ class Order:
     def __post_init__(self) -> None:
         if self.kind not in (*KINDS, STREAM):
             raise BadInput(f"kind: {self.kind!r} is none of {', '.join(KINDS)}")
-        for name in sorted(set(self.given) - set(NAMES)):
+        for name in sorted(SERVED.keys() & self.given.keys()):
+            if self.given[name] not in ("true", "false"):
+                raise BadInput(f"{name}: true or false; which network it is, is chosen where the server is started")
+        for name in sorted(set(self.given) - set(NAMES) - SERVED.keys()):
             near = difflib.get_close_matches(name, NAMES, 1)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(NAMES)}"
             raise BadInput(f"{name}: unknown setting; {hint}")
@@ -64,6 +69,17 @@ class Order:
         return replace(settings(self._options), cache=None)
 
     @property
+    def without(self) -> frozenset[str]:
+        """The networks of the server's that are not used for it."""
+        return frozenset(name for name in SERVED if self.given.get(name) == "false")
+
+    def check(self, served: Collection[str]) -> None:
+        """BadInput if it asks for a network that the server was not started with."""
+        for name in SERVED:
+            if self.given.get(name) == "true" and name not in served:
+                raise BadInput(f"{name}: this server was started without one; leave that out")
+
+    @property
     def moment(self) -> float:
         """The second of the result that a preview shows."""
         return float(self._options.preview or 0.0)
@@ -76,12 +92,13 @@ class Order:
     def identity(self, owner: str) -> str:
         """The same for the same content, settings and visitor: such an order is made once."""
         chosen = asdict(self.settings) | {"preview": self.moment}
-        said = [owner, self.kind, sorted(self.files.items()), sorted(chosen.items())]
+        said = [owner, self.kind, sorted(self.files.items()), sorted(chosen.items()), *sorted(self.without)]
         return hashlib.blake2b(json.dumps(said, default=str).encode(), digest_size=12).hexdigest()
 
     @property
     def _options(self) -> argparse.Namespace:
-        flags = [f"--{spelled('--' + name)[2:]}={value}" for name, value in self.given.items()]
+        flags = [f"--{spelled('--' + name)[2:]}={value}" for name, value in self.given.items()
+                 if name not in SERVED]  # fmt: skip
         return _parser().parse_args(flags)
 
 
@@ -95,7 +112,10 @@ def descriptions() -> dict[str, dict[str, object]]:
                 found[name] = {"type": "string", "description": argparse.HelpFormatter("")._expand_help(action)}
                 if action.choices:
                     found[name]["enum"] = list(action.choices)
-    return {name: found[name] for name in NAMES}
+    served: dict[str, dict[str, object]] = {
+        name: {"type": "string", "enum": ["true", "false"], "description": text} for name, text in SERVED.items()
+    }  # fmt: skip
+    return {name: found[name] for name in NAMES} | served
 
 
 class _Parser(argparse.ArgumentParser):

@@ -58,7 +58,7 @@ class Speaking:
             self._say({"ready": {
                 "fps": float(stream.fps), "width": width, "height": height, "lookahead": stream.lookahead,
             }})  # fmt: skip
-            pacer = Pacer(stream.fps, stream.batch)
+            pacer = Pacer(stream.fps, stream.batch, stream.costs)
             with RealClock.of(stream) as clock:
                 for packet in play(stream, clock, pacer, lambda frames: [_jpeg(one) for one in stream.make(frames)]):
                     jpeg = None if packet.picture is None else _text(packet.picture.tobytes())

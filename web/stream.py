@@ -10,7 +10,7 @@ import json
 import struct
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from secrets import token_hex
 from typing import Any
@@ -177,12 +177,15 @@ class Session:
             await asyncio.wait([work])
 
 
-async def serve(socket: WebSocket, files: Files, crew: Crew, owner: str, longest: float) -> None:
-    """A client's stream from its first message to its last."""
+async def serve(
+    socket: WebSocket, files: Files, crew: Crew, owner: str, longest: float, extras: Collection[str] = ()
+) -> None:
+    """A client's stream from its first message to its last.  extras: networks that the server was started with."""
     await socket.accept()
     outbox = Outbox(asyncio.get_running_loop())
     try:
         asked = _asked(owner, await asyncio.wait_for(socket.receive_text(), STARTS))
+        asked.order.check(extras)
     except (TimeoutError, KeyError, WebSocketDisconnect):
         await _close(socket, told('the first message of a stream is text: {"face": ID of an upload}; send that'))
         return

@@ -37,7 +37,7 @@ from core.progress import telling
 from lipsync.settings import LOADED, Settings
 from web.backends import add_backends, backends_of
 from web.files import MOTION, REPORT
-from web.order import Order
+from web.order import STREAM, Order
 from web.speaking import Speaking
 
 if TYPE_CHECKING:
@@ -157,8 +157,10 @@ class Desk:
     def _chosen(self, order: Mapping[str, Any]) -> Settings:
         """The settings of an order, on this worker's device."""
         self._use_threads()
-        settings = Order(order["kind"], order["files"], order["given"]).settings
-        return replace(settings, device=self._device, cache=Path(order["cache"]), **self._backends)
+        asked = Order(order["kind"], order["files"], order["given"])
+        without = asked.without | ({"voice_separator"} if asked.kind == STREAM else set())  # which hears whole sounds
+        backends = {name: value for name, value in self._backends.items() if name not in without}
+        return replace(asked.settings, device=self._device, cache=Path(order["cache"]), **backends)
 
     def _speaker(self, chosen: Settings) -> "LipSync":
         """A loaded model: the one of the last order, if it samples in the way that this one asks for."""

@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from core.arrays import Picture
+from face_detection import Box, cut, ffhq_square
 
 from .onnx_model import Floats, OnnxModel, Port
 
@@ -30,6 +31,9 @@ hair, hat."""
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, RGB
 SMALL, LARGE = 256, 512  # sides where the file leaves them open
 LARGEST = 2048
+MOUTH = (0.62, 0.86), (0.33, 0.67)
+"""Rows and columns of FFHQ's square, as shares of its side: the lips, of which the corners are at 0.39 and 0.61 of the
+columns and 0.73 of the rows, and what they reach when they open."""
 WANTED = (
     "a face occluder takes one face [1, 3, h, w] or [1, h, w, 3] float with h = w, and gives how much of it is seen,"
     f" [1, 1, h, w] or [1, h, w, 1], or {CLASSES} classes [1, {CLASSES}, h, w]"
@@ -71,6 +75,13 @@ class FaceOccluder:
         if not self.model.output.real:
             return np.asarray(~np.isin(flat, SEEN))
         return np.asarray((flat > 0.5) == self._marks_occluder)
+
+    def over_mouth(self, picture: Picture, box: Box) -> float:
+        """How much of a mouth something is before, 0 to 1: of a frame u8 [h, w, 3] RGB, and the box of the face in it.
+        """
+        hidden = self.hidden(cut(picture, ffhq_square(box), self.side))
+        rows, columns = (slice(*(round(place * len(hidden)) for place in side)) for side in MOUTH)
+        return float(hidden[rows, columns].mean())
 
     def _prepared(self, face: Picture) -> Floats:
         values = face.astype(np.float32) / 255

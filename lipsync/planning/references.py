@@ -7,6 +7,7 @@ a still, has only itself.
 Where a network sees several, ordered by how far mouths are open, faces spread over the half fall into as many groups;
 of each, those compete in sharpness that are more like the frames of this half in pose and light than the others.  One
 set for all of a half: sets that change every second were nearer to each frame, and the results no better.
+With a face occluder those count first whose mouth nothing hides: what is seen before it would be painted again.
 `gt`: the frame itself, as in the original's cross mode.  `first_frame`, `random`: one frame for the whole clip.
 """
 
@@ -19,13 +20,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from core.arrays import Pictures, Span
-from face_detection import FaceTrack, cut
+from core.arrays import Picture, Pictures, Span
+from face_detection import Box, FaceTrack, cut
 from lipsync.settings import Reference
 from video import pick_frames
 
 CANDIDATES = 5  # frames of a half that compete in sharpness
 CANDIDATES_IN_ORDER = 32  # frames of a half that are told apart by how far the mouth is open
+SEEN, ALIKE = 0.02, 0.05  # of a mouth: hidden, it counts as seen; by so much more than the least, as that
 EDGE = 1 / 13  # of a half, at both ends, from which none of these is: what is near in time tells what to copy
 
 
@@ -58,12 +60,15 @@ def choose_references(
     *,
     count: int = 1,
     openings: Callable[[Pictures], NDArray[np.float32]] | None = None,
+    hidden: Callable[[Picture, Box], float] | None = None,
     within: Sequence[Span] | None = None,
 ) -> References:
     """Reads the few frames that are needed.  The track must have a face somewhere.
 
     count: how many a frame sees at once; of `other`, that many spread over the half instead of its sharpest.
     openings: how far mouths u8 [n, s, s, 3] are open, [n]; then the widest open one comes first, the most closed last.
+    hidden: how much of a mouth something is before, 0 to 1, of a frame u8 [h, w, 3] and the box of the face; of `other`
+    those frames are chosen from where nothing is, or the least.
     within: the half-open ranges of frames that will be made, all if None; what only other frames would see is not read.
     """
     present = np.flatnonzero(track.present)
@@ -83,6 +88,8 @@ def choose_references(
         if within is not None and not any(((seeing >= low) & (seeing < high)).any() for low, high in within):
             continue
         by_frame[seeing] = len(crops)
+        if hidden is not None:
+            seen = _least_hidden(video, track, seen, hidden)
         if count == 1:
             crops.append(_sharpest(video, track, seen, size))
         elif openings is None:
@@ -103,6 +110,21 @@ def halves(track: FaceTrack) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int
             first, second = shot[: len(shot) // 2], shot[len(shot) // 2 :]
             for seeing, seen in ((first, second), (second, first)):
                 yield seeing, seen[fit[seen]] if fit[seen].any() else seen
+
+
+def _least_hidden(
+    video: Path, track: FaceTrack, seen: NDArray[np.int64], hidden: Callable[[Picture, Box], float]
+) -> NDArray[np.int64]:
+    """All of these frames, if no mouth is hidden in those looked at; else of these the ones whose mouth is the least.
+    """
+    places = np.linspace(EDGE, 1 - EDGE, CANDIDATES_IN_ORDER) * (len(seen) - 1)
+    frames = np.unique(seen[places.round().astype(int)])
+    boxes = [box for k in frames.tolist() if (box := track.box(k)) is not None]
+    pictures = zip(pick_frames(video, frames.tolist()), boxes, strict=True)
+    shares = np.array([hidden(picture, box) for picture, box in pictures])
+    if (shares <= SEEN).all():
+        return seen
+    return np.asarray(frames[shares <= max(SEEN, shares.min() + ALIKE)])
 
 
 def _in_order(

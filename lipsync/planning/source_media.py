@@ -77,6 +77,7 @@ class SourceMedia:
             return choose_references(
                 self.info.path, track, self._models.synthesizer.size, settings.reference, settings.seed,
                 count=needs.references, within=shown, openings=self._models.openings if needs.ordered else None,
+                hidden=self._models.hidden(settings),
             )  # fmt: skip
 
     def heard(self, segment: SpeakerSegment) -> HeardSound:

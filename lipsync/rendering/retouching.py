@@ -6,7 +6,7 @@ together with those around it, of the same face in the same shot: so it is a few
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
 import cv2
@@ -56,6 +56,22 @@ class Retoucher:
                 with watch("retouch"):
                     layers = tuple(self._retouched(frame, touches, at, place) for place in range(len(frame.layers)))
                 yield replace(frame, layers=layers)
+
+    def following(self) -> Callable[[int, CompositedFrame], CompositedFrame]:
+        """For frames as they come, some of them left out: retouches one, which is judged with those before it alone.
+
+        It is told the number of each, which rises, and the frame.  BadInput if a network gives what it should not.
+        """
+        before: deque[tuple[int, list[Touch]]] = deque(maxlen=REACH)
+
+        def retouched(number: int, frame: CompositedFrame) -> CompositedFrame:
+            own = [self._touch(frame, place, lambda _: nullcontext()) for place in range(len(frame.layers))]
+            touches = [*(touch for at, touch in before if number - at <= REACH), own]
+            before.append((number, own))
+            layers = [self._retouched(frame, touches, len(touches) - 1, place) for place in range(len(frame.layers))]
+            return replace(frame, layers=tuple(layers))
+
+        return retouched
 
     def _windows(
         self, frames: Iterator[CompositedFrame], watch: Watch

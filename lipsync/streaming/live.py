@@ -44,13 +44,14 @@ def play(stream: Stream, clock: Clock, pacer: Pacer | None = None, make: Make | 
 
     make: instead of the stream's own, which it calls.  Another thread pushes sound; the reader must keep up.
     """
-    pacer = pacer or Pacer(stream.fps, stream.batch)
+    pacer = pacer or Pacer(stream.fps, stream.batch, stream.costs)
     while True:
         with stream.change:
             heard, available, ended = stream.heard, stream.available, stream.ended
         total = available if ended else None
         if (made := clock.made()) is not None:
             pacer.made(*made, clock.now())
+        pacer.heard(clock.now(), available)
         if not clock.busy and (frames := pacer.next(clock.now(), available, ended=ended)) is not None:
             clock.start(make or stream.make, frames)
         yield from pacer.packets(clock.now(), heard, total)

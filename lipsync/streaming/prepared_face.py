@@ -15,6 +15,7 @@ from lipsync.motion.lip_motion import LipMotionSource
 from lipsync.planning.references import References, choose_references
 from lipsync.planning.timeline import Plan
 from lipsync.rendering.mouth_exemplars import MouthExemplars
+from lipsync.rendering.retouching import Retoucher
 from lipsync.settings import Settings
 from systems.stage1 import LiveMotion
 from video import VideoInfo, probe, read_frames
@@ -43,6 +44,7 @@ class PreparedFace:
     plan    which of the frames frame k of a stream shows, at which rate; it has no end
     shots   the frames in which shots begin
     motion  makes what predicts lip motion, for a system that is told; else None
+    retoucher  what retouches new faces, if anything does
     """
 
     info: VideoInfo
@@ -51,6 +53,7 @@ class PreparedFace:
     shots: tuple[int, ...]
     references: References
     motion: Callable[[], LiveMotion] | None
+    retoucher: Retoucher | None
 
 
 def prepare_face(
@@ -69,6 +72,7 @@ def prepare_face(
     BadInput for what cannot be read or means nothing in a stream, NoFace if there is none.
     """
     check_settings(settings)
+    models.retoucher(settings)  # what cannot be is refused now
     for what, path in (("face", face), ("style_video", style)):
         if path is not None and not path.exists():
             raise NotFound(f"{what} {path}: no such file; check the path")
@@ -79,7 +83,7 @@ def prepare_face(
     opacity = selector.opacity(track, 0, held)
     references = choose_references(
         face, track, synthesizer.size, settings.reference, settings.seed, count=synthesizer.needs.references,
-        openings=models.openings if synthesizer.needs.ordered else None,
+        openings=models.openings if synthesizer.needs.ordered else None, hidden=models.hidden(settings),
     )  # fmt: skip
     frames = []
     for number, picture in enumerate(islice(read_frames(face), held)):
@@ -106,12 +110,14 @@ def prepare_face(
         raise Mismatch(
             f"{synthesizer.checkpoint} knows no style; leave style_video and style_strength out, or load a style model"
         )
-    return PreparedFace(info, plan, tuple(frames), track.shots, references, motion)
+    return PreparedFace(info, plan, tuple(frames), track.shots, references, motion, models.retoucher(settings))
 
 
 def check_settings(settings: Settings) -> None:
     """BadInput for a setting that means nothing in a stream."""
     usual = Settings()
+    if settings.voice_separator is not None:
+        raise BadValue("voice_separator: hears a sound as a whole, and a stream as it comes; leave that out")
     if wrong := [name for name in MEANINGLESS if getattr(settings, name) != getattr(usual, name)]:
         raise BadValue(f"{', '.join(wrong)}: a stream has no end, and makes no file; leave that out")
 

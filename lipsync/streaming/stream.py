@@ -6,6 +6,8 @@ with the batch of the stream, are those of `LipSync.frames`: bit for bit where i
 """
 
 import threading
+import time
+from bisect import bisect
 from collections.abc import Collection, Iterator, Sequence
 from copy import copy
 from fractions import Fraction
@@ -29,7 +31,8 @@ from systems.stage1 import LiveMotion
 from .prepared_face import HeldFrame, PreparedFace
 
 PCM = 32768  # full scale of 16-bit samples
-BLOCK = 1600  # samples of the warming up
+WARM, WARM_SECONDS = 6, 3.0  # batches of the warming up whose time is taken, and seconds after which they are enough
+APART = 10  # frames from one of these to the next: each hears anew
 REMEMBERED = 10  # seconds before a frame that are kept: the longest-sighted encoder looks back 8
 
 
@@ -45,6 +48,7 @@ class Stream:
     fps        frames a second
     lookahead  seconds from a frame's time to the last of the sound that it waits for, at most
     batch      frames that the network makes at once
+    costs      seconds that some batches took before there was a sound, the slow first one not among them
     """
 
     def __init__(self, face: PreparedFace, synthesizer: Synthesizer, settings: Settings, batch: int = 0) -> None:
@@ -58,13 +62,15 @@ class Stream:
         self.fps: Fraction = face.plan.fps
         self._change = threading.Condition()
         self._begin()
-        self._warm_up()
+        self.costs: tuple[float, ...] = tuple(self._warm_up())
+        self._begin()
 
     def _begin(self) -> None:
         self._sound = LiveSound(banks=self._needs.filterbanks)
         self._moves = None if self._face.motion is None else _Moves(self._face.motion(), self.fps)
         source: FrameSource = frame_source(self._synthesizer)
         self._faces = source.faces(self._face.shots)
+        self._retouched = None if self._face.retoucher is None else self._face.retoucher.following()
         self._ready = self._next = self._made = 0
         self._closed = False
 
@@ -154,7 +160,7 @@ class Stream:
         self._next = frames[-1] + 1
         with self._change:
             self._sound.forget(int(frames[-1] / self.fps - REMEMBERED) * SAMPLE_RATE)
-        return [self._show(self._composited(frame, faces.get(i))) for i, frame in enumerate(held)]
+        return [self._show(self._composited(k, held[i], faces.get(i))) for i, k in enumerate(frames)]
 
     def close(self) -> None:
         """Ends whoever iterates."""
@@ -184,11 +190,11 @@ class Stream:
         shown = [i for i, frame in enumerate(held) if frame.crop is not None]
         with self._change:
             sound = AudioFeatures(self._sound.mel, self._sound.banks)
-            audio = {
-                one.name: np.concatenate([one.windows(sound, frames[i], frames[i] + 1, self.fps) for i in shown])
-                for one in self._needs.audio if shown
-            }  # fmt: skip
-        motion = None if self._moves is None else self._moves(frames, self._sound, self._change)
+        audio = {
+            one.name: np.concatenate([one.windows(sound, frames[i], frames[i] + 1, self.fps) for i in shown])
+            for one in self._needs.audio if shown
+        }  # fmt: skip
+        motion = None if self._moves is None else self._moves(frames, self._sound)
         # Numbered as they are made: so slots are filled, and each follows the one made before, where some are left out.
         numbers = [self._made + i for i in shown]
         self._made += len(frames)
@@ -200,18 +206,27 @@ class Stream:
         inputs = NetworkInputs(crops, self._face.references.of(sources, crops), audio, told)
         return dict(zip(shown, self._faces(numbers, sources, inputs), strict=True))
 
-    def _composited(self, held: HeldFrame, face: Picture | None) -> CompositedFrame:
+    def _composited(self, number: int, held: HeldFrame, face: Picture | None) -> CompositedFrame:
         if face is None or held.box is None or held.crop is None:
             return CompositedFrame(held.picture)
         layer = composite(held.picture, held.box, held.crop, face, held.strength, self._settings, held.mouths)
-        return CompositedFrame(held.picture, (layer,), (held.box,))
+        scene = (bisect(self._face.shots, self._face.plan[number]),)
+        frame = CompositedFrame(held.picture, (layer,), (held.box,), (scene,))
+        return frame if self._retouched is None else self._retouched(number, frame)
 
-    def _warm_up(self) -> None:
-        """Makes a batch of silence, and forgets it: the first of all is slow, wherever it comes."""
-        while self.available < self.batch:
-            self.push(np.zeros(BLOCK, np.float32))
-        self.make(range(self.batch))
-        self._begin()
+    def _warm_up(self) -> Iterator[float]:
+        """Makes some batches of silence: the first of all is slow, wherever it comes.  How long the others took."""
+        apart = max(APART, self.batch)
+        last = WARM * apart + self.batch
+        self.push(np.zeros(self._samples(last), np.float32))
+        begun = time.perf_counter()
+        for first in range(0, last, apart):
+            at = time.perf_counter()
+            self.make(range(first, first + self.batch))
+            if first:
+                yield time.perf_counter() - at
+            if time.perf_counter() - begun > WARM_SECONDS and first:
+                return
 
 
 class _Moves:
@@ -229,15 +244,16 @@ class _Moves:
         place = frame * FPS / self._fps
         return int(place) + (place.denominator != 1)
 
-    def __call__(self, frames: Collection[int], sound: LiveSound, lock: threading.Condition) -> NDArray[np.float32]:
-        """f32 [n, d] of frames that rise from call to call."""
+    def __call__(self, frames: Collection[int], sound: LiveSound) -> NDArray[np.float32]:
+        """f32 [n, d] of frames that rise from call to call; what none of them needs is not predicted."""
         moved = []
         for frame in frames:
+            place = float(frame * FPS / self._fps)
+            if int(place) >= self._first + len(self._known):
+                self._first, self._known = self._motion.skip(int(place)), self._known[:0]
             while self._first + len(self._known) <= self._last(frame):
-                with lock:
-                    more = np.asarray(self._motion(sound), np.float32)
+                more = np.asarray(self._motion(sound), np.float32)
                 self._known = np.concatenate([self._known, more]) if len(self._known) else more
-            place = float(frame) * float(FPS / self._fps)
             low, high = int(place) - self._first, self._last(frame) - self._first
             share = np.float32(place - int(place))
             between = self._known[low] * (1 - share) + self._known[high] * share

@@ -67,6 +67,13 @@ class LiveMotion:
         hop = self._ears.hop
         return self._ears.samples(frame - frame % hop + hop + self._ears.ahead)
 
+    def skip(self, frame: int) -> int:
+        """See systems.stage1.LiveMotion: no frame of the groups that are passed over is heard."""
+        first = frame - frame % self._ears.hop
+        if first > self._next:
+            self._next, self._tail = first, self._tail[:0]
+        return self._next
+
     @torch.inference_mode()
     def __call__(self, sound: LiveSound) -> Tensor:
         """The next `hop` frames [hop, d]; fewer behind the end."""
@@ -125,6 +132,8 @@ class MelEars:
     def heard(self, sound: LiveSound, first: int, stop: int, known: int) -> Tensor:
         """[stop - first, h] float32."""
         begin = self._first + len(self._known)
+        if begin < first:  # frames were passed over
+            self._first, self._known, begin = first, self._known[:0], first
         if begin < stop:
             new = self._hear(torch.from_numpy(sound.mel.windows(begin, stop, FPS)).to(self._known.device))
             self._known = new if not len(self._known) else torch.cat([self._known, new])

@@ -20,11 +20,11 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """person.mp4: 20 frames.  long.wav: 18 s, whose result has two chunks.  words.wav: 0.6 s.  broken.mp4: is none."""
+    """person.mp4: 20 frames.  long.wav: 14 s, whose result has two chunks.  words.wav: 0.6 s.  broken.mp4: is none."""
     folder = tmp_path_factory.mktemp("inputs")
     write_video(folder / "person.mp4", talking(20), Fraction(25))
     tone(folder / "words.wav", 0.6)
-    tone(folder / "long.wav", 18.0)
+    tone(folder / "long.wav", 14.0)
     (folder / "broken.mp4").write_bytes(b"no video" * 1000)
     return folder
 

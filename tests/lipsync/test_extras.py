@@ -46,7 +46,7 @@ def test_flags_lists_and_orders_say_the_same(tmp_path: Path) -> None:
     assert one.settings == expected and (two.settings.mark, two.settings.restorer_strength) == (False, 1.0)
     order = Order("video", {"video": "a", "audio": "b"}, {"mark": "true", "mark_text": "AI", "restorer_strength": "0"})
     assert (order.settings.mark, order.settings.mark_text, order.settings.restorer_strength) == (True, "AI", 0.0)
-    with pytest.raises(BadInput, match="face_restorer: unknown setting"):  # the server's own, no visitor's
+    with pytest.raises(BadInput, match="face_restorer: true or false"):  # which it is, no visitor says
         Order("video", {"video": "a", "audio": "b"}, {"face_restorer": "r.onnx"})
 
 

@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from audio import read_sound
 from core.errors import BadInput
+from face_detection import Box
+from lipsync import LipSync
 from lipsync.backends.face_occluder import FaceOccluder, shrunken
 from lipsync.jobs.job import Job
 from lipsync.pipeline import LipSyncPipeline
@@ -103,6 +106,29 @@ def test_pixels_of_what_is_in_front_are_the_originals(make, checkpoint, folder, 
         rest = (kept != before).any(axis=3)
         assert rest.any(axis=(1, 2)).all()  # beside it the mouth speaks on
         assert not rest[:, :77].any() and (len(chosen) > 1 or not (rest & untouched).any())
+
+
+@pytest.mark.slow
+def test_a_stream_keeps_what_is_in_front_as_well(checkpoint, folder, film, tmp_path):  # type: ignore[no-untyped-def]
+    """All frames, and then every fifth, as of a machine that leaves pictures out."""
+    fixed = {name: getattr(SETTINGS, name) for name in ("device", "precision", "cache")}
+    model = LipSync.from_pretrained(checkpoint, batch=1, **fixed)
+    before = np.stack(list(read_frames(film)))
+    green = (before == GREEN).all(axis=3)
+    occluder = {"face_occluder": xseg(tmp_path / "o.onnx"), "face_restorer": brighter(tmp_path / "r.onnx")}
+    for step in (1, 5):
+        with model.stream(film, box=SETTINGS.box, mask="half", **occluder) as stream:
+            stream.push(read_sound(folder / "words.wav").samples[:16_000])
+            made = {k: stream.make([k])[0] for k in range(0, 20, step)}
+        for k, shown in made.items():
+            assert np.array_equal(shown[green[k]], before[k][green[k]]) and (shown != before[k]).any(), k
+
+
+def test_how_much_of_a_mouth_is_hidden(film, tmp_path):  # type: ignore[no-untyped-def]
+    occluder = FaceOccluder(xseg(tmp_path / "o.onnx"), CPU)
+    box = Box(90, 20, 180, 134)
+    shares = [occluder.over_mouth(frame, box) for frame in read_frames(film)]
+    assert shares[0] == 0 and max(shares) > 0.3 and shares.index(max(shares)) in range(8, 15)
 
 
 def test_a_mask_keeps_what_moves_fills_holes_and_drops_single_mistakes() -> None:

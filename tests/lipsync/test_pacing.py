@@ -29,6 +29,7 @@ class NoFace:
     ended: bool = False
     closed: bool = False
     made: list[int] = field(default_factory=list)
+    costs: tuple[float, ...] = ()
     change: threading.Condition = field(default_factory=threading.Condition)
 
     @property
@@ -84,7 +85,8 @@ class Ran:
 
 
 def ran(stream: NoFace, feed: Iterator[tuple[float, np.ndarray]], cost: Any) -> Ran:
-    clock, pacer = SimulatedClock(stream, feed, cost), Pacer(stream.fps, stream.batch)  # type: ignore[arg-type]
+    clock = SimulatedClock(stream, feed, cost)  # type: ignore[arg-type]
+    pacer = Pacer(stream.fps, stream.batch, stream.costs)
     found = Ran([(clock.now(), packet) for packet in play(stream, clock, pacer)], pacer.report, stream.made)  # type: ignore[arg-type]
     heard = [sample for _, packet in found.packets for sample in (packet.samples.start, packet.samples.stop)
              if packet.samples]  # fmt: skip
@@ -104,11 +106,11 @@ SPEEDS = [(0.1, 8.0), (0.005, 24.9), (0.03, 24.0), (0.3, 2.5)]
 )
 def test_ten_minutes_do_not_drift_however_slow_the_machine(seconds: float, least: float) -> None:
     dice = random.Random(3)
-    found = ran(NoFace(), voice(600), lambda _: seconds * dice.uniform(0.8, 1.2))
+    before = tuple(seconds * dice.uniform(0.8, 1.2) for _ in range(6))
+    found = ran(NoFace(costs=before), voice(600), lambda _: seconds * dice.uniform(0.8, 1.2))
     latency = found.latency()
     assert found.skew() < 0.04 and found.report.skew < 0.04
-    assert np.ptp(latency) - found.report.put_off < 0.04 and latency[0] < LOOKAHEAD + 1.7 * seconds + 0.15
-    assert found.report.put_off == 0 or (seconds > 0.2 and found.report.put_off < 0.2)  # by which the machine is slower
+    assert np.ptp(latency) < 0.04 and latency[0] < LOOKAHEAD + 1.5 * seconds + 0.15 and found.report.put_off == 0
     assert found.report.shown / 600 > least and found.report.stalls == 0
     assert found.report.late < 0.02 * found.report.frames
 
@@ -128,10 +130,35 @@ def test_pictures_that_take_longer_than_a_second_are_still_shown() -> None:
     assert found.skew() < 0.04 and found.report.shown / 120 > 0.3 and found.longest_without_picture() < 10
 
 
+def test_what_was_made_before_says_how_late_the_sound_must_be() -> None:
+    """The first picture is quick, those after it are as slow as some of those that were made to warm up."""
+    costs = iter([0.1])
+    found = ran(NoFace(costs=(0.1, 0.3, 0.2, 0.3, 3.0)), voice(60), lambda _: next(costs, 0.3))
+    assert found.latency()[0] < LOOKAHEAD + 0.5  # however long one of them took
+    assert found.skew() < 0.04 and np.ptp(found.latency()) < 0.04 and found.report.put_off == 0
+    assert found.report.late == 0 and found.report.shown / 60 > 3
+
+
+@pytest.mark.parametrize("hop", [1, 5])
+def test_a_machine_that_is_slow_for_two_seconds_drops_pictures_and_puts_nothing_off(hop: int) -> None:
+    """hop: frames whose sound is there at once, as of a group of a style model's."""
+
+    class Groups(NoFace):
+        @property
+        def available(self) -> int:
+            return super().available if self.ended else super().available // hop * hop
+
+    stream = Groups(costs=(0.1, 0.12))
+    feed, slow = voice(60), range(15 * 25, 17 * 25)
+    found = ran(stream, feed, lambda _: 0.7 if stream.made and stream.made[-1] in slow else 0.11)
+    assert found.skew() < 0.04 and np.ptp(found.latency()) < 0.04 and found.report.put_off == 0
+    assert found.report.shown > 8 * 57 and found.longest_without_picture() < 4
+
+
 def test_a_machine_that_becomes_slower_for_good_goes_on_showing_pictures() -> None:
     costs = iter([0.02] * 500)
     found = ran(NoFace(), voice(60), lambda _: next(costs, 0.4))
-    assert found.skew() < 0.04 and found.longest_without_picture() < 3
+    assert found.skew() < 0.04 and found.longest_without_picture() < 11.5
     assert 0.2 < found.report.put_off < 0.7 and np.ptp(found.latency()) == pytest.approx(found.report.put_off, abs=0.04)
 
 

@@ -72,6 +72,27 @@ def test_a_face_that_is_unfit_is_no_reference_where_another_is_there(clip):
     assert all(0 <= r < 4 for r in seen_by(path, replace(track, unfit=unfit), faces, "other")[4:8])
 
 
+@pytest.mark.parametrize("count", [1, 3])
+def test_what_hides_a_mouth_is_not_shown_where_other_frames_are_free_of_it(clip, count):
+    """Frames are known by their grey: 4 to 6 of the first shot are hidden, all of the second, 9 and 11 less."""
+    path, track, faces = clip
+    hidden_at = {4: 0.6, 5: 0.4, 6: 0.3, 8: 0.9, 9: 0.5, 10: 0.9, 11: 0.5}
+
+    def hidden(picture, box):
+        return hidden_at.get(round((picture[:40, :40].mean() - first.mean()) / 15), 0.0)
+
+    first = next(iter(read_frames(path)))
+    more = {"count": count, "openings": brightness, "hidden": hidden} if count > 1 else {"hidden": hidden}
+    seen = choose_references(path, track, 32, "other", 0, **more).of(range(12), faces).reshape(12, count, 32, 32, 3)
+    shown = [{int(np.abs(faces.astype(int) - one).mean(axis=(1, 2, 3)).argmin()) for one in some} for some in seen]
+    assert all(frames == {7} for frames in shown[:4])  # the only free one of its half
+    assert all(frames <= {0, 1, 2, 3} for frames in shown[4:8])
+    assert shown[8:10] == [{11}] * 2 and shown[10:] == [{9}] * 2  # none is free: the least hidden
+    free = choose_references(path, track, 32, "other", 0, **{**more, "hidden": lambda *_: 0.0})
+    plain = choose_references(path, track, 32, "other", 0, **{**more, "hidden": None})
+    assert np.array_equal(free.crops, plain.crops)
+
+
 def brightness(pictures):
     """What stands for how far a mouth is open."""
     return pictures.mean(axis=(1, 2, 3))

@@ -20,7 +20,7 @@ from tests.helpers.web_server import QUICK, ROOT, Server, ask, serving
 from video import probe
 from web.client import Client, Failed
 from web.client import main as client_main
-from web.order import NAMES, Order, descriptions
+from web.order import NAMES, SERVED, Order, descriptions
 
 CASCADES = pytest.mark.skipif(not hasattr(cv2, "CascadeClassifier"), reason="this OpenCV has no cascades")
 
@@ -229,13 +229,34 @@ def test_a_password_is_asked_for(tmp_path: Path, model: Path, files: dict[str, P
 
 
 def test_an_order_knows_the_flags() -> None:
-    assert set(descriptions()) == set(NAMES)
+    assert set(descriptions()) == set(NAMES) | set(SERVED)
     order = Order("video", {"video": "a", "audio": "b"}, {"pads": "0,10,0,0", "compare": "true", "codec": "ffv1"})
     assert order.settings.pads == (0, 10, 0, 0) and order.settings.compare and order.suffix == ".mkv"
     with fails(BadInput, "audio"):
         Order("video", {"video": "a"}, {})
     with fails(BadInput, "preview"):
         Order("preview", {"video": "a", "audio": "b"}, {})
+
+
+def test_whether_a_network_is_used_is_the_visitors_which_it_is_is_not() -> None:
+    files = {"video": "a", "audio": "b"}
+    plain, without = Order("video", files, {}), Order("video", files, {"face_occluder": "false"})
+    assert without.without == {"face_occluder"} and plain.identity("me") != without.identity("me")
+    with fails(BadInput, "face_occluder", "true or false"):
+        Order("video", files, {"face_occluder": "/etc/passwd"})
+    asking = Order("video", files, {"face_restorer": "true"})
+    asking.check(["face_restorer"])
+    with fails(BadInput, "face_restorer", "leave that out"):
+        asking.check(["face_occluder"])
+
+
+@pytest.mark.slow
+def test_a_job_that_asks_for_a_network_that_is_not_there_is_refused(
+    server: Server, client: Client, files: dict[str, Path]
+) -> None:
+    assert json.loads(ask(server, "/limits")[2])["extras"] == []
+    with fails(Failed, "face_occluder", "leave that out"):
+        client.submit(files, **QUICK, face_occluder="true")
 
 
 @pytest.mark.slow

@@ -11,10 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import numpy as np
 import pytest
 
 from tests.helpers.talking_head import picture
-from tests.helpers.web_server import Server
+from tests.helpers.toy_onnx import NEEDED, brighter, filtered, xseg
+from tests.helpers.web_server import Server, serving
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (requirements-dev.txt)")
 
@@ -72,9 +74,9 @@ class Visit:
             self.page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
 
 
-@pytest.fixture(params=[WIDE, NARROW], ids=["wide", "narrow"])
-def size(request: pytest.FixtureRequest) -> dict[str, int]:
-    return dict(request.param)
+BOTH = pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
+ANY = BOTH if os.environ.get("PAGE_SCREENSHOTS") else pytest.mark.parametrize("size", [NARROW], ids=["narrow"])
+"""For what is the same at any size; all of it is looked at in both, where pictures are kept."""
 
 
 @pytest.fixture
@@ -85,10 +87,26 @@ def visit(browser: sync_api.Browser, server: Server, size: dict[str, int]) -> It
     found.context.close()
 
 
+@pytest.fixture(scope="module")
+def furnished(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Iterator[Server]:
+    """A server with toy networks for all that it may have."""
+    folder = tmp_path_factory.mktemp("furnished")
+    networks = {
+        "restorer": brighter(folder / "restorer.onnx"), "occluder": xseg(folder / "occluder.onnx"),
+        "separator": filtered(folder / "separator.onnx", np.ones(1), sample_rate="16000"),
+    }  # fmt: skip
+    flags = ("--face_restorer", networks["restorer"], "--face_occluder", networks["occluder"],
+             "--voice_separator", networks["separator"])  # fmt: skip
+    with serving(folder / "data", model, *map(str, flags)) as found:
+        yield found
+
+
+@BOTH
 def test_a_person_makes_a_video_and_plays_it(visit: Visit, inputs: Path, size: dict[str, int]) -> None:
     page, narrow = visit.page, size == NARROW
     name = "narrow" if narrow else "wide"
     visit.keep(f"{name}-empty")
+    sync_api.expect(page.locator("[data-extra]:visible")).to_have_count(0)
     visit.give(inputs / "person.mp4", inputs / "words.wav")
     sync_api.expect(page.locator("#faces img")).to_have_count(1, timeout=60_000)
     page.select_option("select[name=silence]", "close")
@@ -120,19 +138,52 @@ def test_a_person_makes_a_video_and_plays_it(visit: Visit, inputs: Path, size: d
     sync_api.expect(page.locator(".job")).to_have_count(0)
 
 
+@ANY
+@NEEDED
+def test_networks_of_the_server_are_offered_where_it_has_them(
+    browser: sync_api.Browser, furnished: Server, inputs: Path, size: dict[str, int]
+) -> None:
+    visit = Visit(browser, furnished, size)
+    page = visit.page
+    sync_api.expect(page.locator("[data-extra]:visible")).to_have_count(3)
+    visit.give(inputs / "person.mp4", inputs / "words.wav")
+    page.select_option("select[name=restorer_strength]", "0.5")
+    page.uncheck("[name=face_occluder]")
+    page.check("[name=mark]")
+    page.click("#make")
+    words = page.locator(".job .words").first
+    sync_api.expect(words).to_have_text(
+        "it is made with care; the mouth is sharpened half as far; what is before the mouth may be painted over;"
+        " marked as synthetic", timeout=60_000,
+    )  # fmt: skip
+    page.wait_for_selector(".job .pair:not([hidden]) .result video")
+    job = page.evaluate("fetch('/jobs').then((answer) => answer.json()).then((jobs) => jobs.at(-1))")
+    assert job["report"]["extras"] == {
+        "face_restorer": "restorer.onnx, strength 0.5", "voice_separator": "separator.onnx", "mark": "synthetic",
+    }  # fmt: skip
+    for other in (WIDE, NARROW, size):
+        page.set_viewport_size(other)  # type: ignore[arg-type]
+        assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    visit.keep(f"extras-{size['width']}")
+    assert (visit.elsewhere, visit.wrong) == ([], [])
+    visit.context.close()
+
+
+@ANY
 def test_a_job_is_cancelled(visit: Visit, inputs: Path) -> None:
     page = visit.page
     visit.give(inputs / "person.mp4", inputs / "long.wav")
     page.select_option("select[name=quality]", "best")
     page.click("#make")
     card = page.locator(".job").first
-    sync_api.expect(card.locator(".stage")).to_have_text(re.compile(r"Making frames: \d+ of 450"), timeout=60_000)
+    sync_api.expect(card.locator(".stage")).to_have_text(re.compile(r"Making frames: \d+ of 350"), timeout=60_000)
     visit.keep(f"running-{page.viewport_size['width'] if page.viewport_size else 0}")
     card.locator(".cancel").click()
     sync_api.expect(card.locator(".expires")).to_have_text("Cancelled.")
     sync_api.expect(card.locator(".cancel")).to_be_hidden()
 
 
+@ANY
 def test_a_broken_file_is_answered_by_a_sentence(visit: Visit, inputs: Path) -> None:
     page = visit.page
     page.set_input_files("#video", inputs / "broken.mp4")
@@ -141,6 +192,7 @@ def test_a_broken_file_is_answered_by_a_sentence(visit: Visit, inputs: Path) -> 
     visit.keep(f"broken-{page.viewport_size['width'] if page.viewport_size else 0}")
 
 
+@ANY
 def test_a_voice_is_recorded(visit: Visit) -> None:
     page = visit.page
     page.click("#record")
@@ -151,6 +203,7 @@ def test_a_voice_is_recorded(visit: Visit) -> None:
     sync_api.expect(page.locator("#audio-problem")).to_be_empty()
 
 
+@ANY
 def test_a_face_speaks_while_somebody_speaks(visit: Visit, inputs: Path) -> None:
     page = visit.page
     sync_api.expect(page.locator("#speak")).to_be_disabled()
@@ -173,9 +226,8 @@ def test_a_face_speaks_while_somebody_speaks(visit: Visit, inputs: Path) -> None
     sync_api.expect(page.locator("#live-problem")).to_be_empty()
 
 
+@ANY
 def test_two_people_can_be_told_apart(visit: Visit, tmp_path: Path) -> None:
-    import numpy as np
-
     from video import write_picture
 
     write_picture(tmp_path / "two.png", np.concatenate([picture(), picture()[:, ::-1]], axis=1))

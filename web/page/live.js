@@ -140,6 +140,9 @@ class Live {
 function chosen() {
   const found = { quality: document.querySelector("select[name=quality]").value }, who = $(".faces input:checked")?.value;
   for (const name of ["extend", "strict_pose"]) found[name] = document.querySelector(`select[name=${name}]`).value;
+  found.restorer_strength = document.querySelector("select[name=restorer_strength]").value;
+  if ($("[name=mark]").checked) found.mark = "true";
+  if (!$("[name=face_occluder]").checked) found.face_occluder = "false";
   if (who && !$("#faces").hidden) found.face = who;
   return found;
 }

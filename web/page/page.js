@@ -187,6 +187,9 @@ function settings() {
     const usual = [...select.options].find((option) => option.defaultSelected) ?? select.options[0];
     if (select.value !== usual.value || select.name === "quality") found[select.name] = select.value;
   }
+  for (const box of document.querySelectorAll(".choices input[type=checkbox]")) {
+    if (box.checked !== box.defaultChecked) found[box.name] = String(box.checked);
+  }
   const face = $(".faces input:checked")?.value;
   if (face && !$("#faces").hidden) found.face = face;
   return found;
@@ -197,6 +200,9 @@ function words(given) {
   for (const select of document.querySelectorAll(".choices select")) {
     const option = [...select.options].find((one) => one.value === given[select.name]);
     if (option) said.push(`${select.parentNode.firstChild.textContent.trim().toLowerCase()} ${option.text}`);
+  }
+  for (const box of document.querySelectorAll(".choices input[type=checkbox]")) {
+    if (box.dataset[given[box.name]]) said.push(box.dataset[given[box.name]]);
   }
   if (given.face) said.push(`person ${Number(given.face.split(":")[1]) + 1} speaks`);
   return said.join("; ");
@@ -330,6 +336,7 @@ function fill(card, job) {
 
 ask("/limits").then((found) => {
   limits = found;
+  for (const name of found.extras) $(`[data-extra=${name}]`).hidden = false;
   const hours = limits.kept / 3600;
   $("#promise").textContent = `Files stay on this machine, up to ${Math.round(limits.bytes / 2 ** 20)} MiB and `
     + `${limits.seconds < 120 ? `${limits.seconds} seconds` : `${Math.round(limits.seconds / 60)} minutes`}, and are deleted after ${hours >= 1 ? `${Math.round(hours * 10) / 10} hours` : `${Math.round(hours * 60)} minutes`}.`;
