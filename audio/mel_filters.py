@@ -19,7 +19,7 @@ def mel_filters(rate: int, fft: int, bands: int, lowest_hz: float, highest_hz: f
     distance = np.subtract.outer(corners, np.fft.rfftfreq(fft, 1 / rate))  # [bands + 2, fft // 2 + 1]
     width = np.diff(corners)[:, None]
     rising, falling = -distance[:-2] / width[:-1], distance[2:] / width[1:]
-    filters = np.maximum(0, np.minimum(rising, falling)).astype(np.float32)
+    filters: np.ndarray = np.maximum(0, np.minimum(rising, falling)).astype(np.float32)
     filters *= (2 / (corners[2:] - corners[:-2]))[:, None]
     return filters
 

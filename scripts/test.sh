@@ -16,5 +16,5 @@ status=0
 if ((status)); then
     echo "test.sh: ruff or mypy found the above; this fails, whatever the tests say" >&2
 fi
-"$python" -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile "$@" || status=$?
+"$python" -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder "$@" || status=$?
 exit "$status"

@@ -16,7 +16,16 @@ import numpy as np
 import pytest
 
 BUDGET, LIMIT = 60, 120  # seconds of CPU time, children's too: what is meant, and what fails
+SHARED = "fixtures of the session"  # what ends with them, such as a server, is no cost of the test that came last
+LONGEST = (
+    "lipsync/test_many_processes", "systems/test_paper_sizes", "web/test_survival", "test_training_scripts",
+    "test_readme", "systems/test_objective", "lipsync/test_streaming", "lipsync/test_style", "lipsync/test_pipeline",
+    "lipsync/test_benchmark_processes", "guided_diffusion/test_distributed", "fuzz/test_fuzz",
+    "lipsync/test_side_by_side", "evaluation/test_render", "systems/test_new_system",
+)  # fmt: skip
+"""Files of 15 s and more: begun first, so that no core works alone at the end (where several run tests)."""
 _last = 0.0
+_was_last = False
 _spent: dict[str, float] = {}  # on the controller: seconds by test, of those that are not slow
 _all: dict[str, float] = {}
 
@@ -26,9 +35,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def _cpu() -> float:
-    """Seconds of this process, and of those of its children that have ended."""
-    times = os.times()
-    return times.user + times.system + times.children_user + times.children_system
+    """Seconds of this process, of those of its children that have ended, and of those that were forked for it."""
+    times, forked = os.times(), sys.modules.get("tests.helpers.forked")
+    apart = 0.0 if forked is None else forked.cpu_seconds
+    return times.user + times.system + times.children_user + times.children_system + apart
 
 
 def pytest_runtest_logstart(nodeid: str, location: object) -> None:
@@ -36,17 +46,31 @@ def pytest_runtest_logstart(nodeid: str, location: object) -> None:
     _last = _cpu()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    first = {f"tests/{name}.py": place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: first.get(item.nodeid.partition("::")[0], len(first)))
+
+
+def pytest_runtest_teardown(nextitem: pytest.Item | None) -> None:
+    global _was_last
+    _was_last = nextitem is None
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> Any:
     global _last
     outcome = yield
     now = _cpu()
-    outcome.get_result().cpu = now - _last  # travels to the controller where several processes run tests
+    report = outcome.get_result()  # travels to the controller where several processes run tests
+    report.cpu, report.shared = now - _last, call.when == "teardown" and _was_last
     _last = now
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     cost = getattr(report, "cpu", 0.0)
+    if getattr(report, "shared", False):
+        _all[SHARED] = _all.get(SHARED, 0.0) + cost
+        return
     _all[report.nodeid] = _all.get(report.nodeid, 0.0) + cost
     if "slow" not in report.keywords:
         _spent[report.nodeid] = _spent.get(report.nodeid, 0.0) + cost

@@ -5,13 +5,13 @@ import os
 import re
 import shlex
 import subprocess
-import sys
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
 from systems.registry import DEFAULT_CHECKPOINT
+from tests.helpers import forked
 from tests.helpers.talking_head import picture, talking, tone
 from video import probe, write_video
 
@@ -67,8 +67,7 @@ def test_the_other_commands(tmp_path):
         program = words[0]
         words = [str(ROOT / word) if word.endswith(".py") else word for word in words]
         smaller = SMALLER.get(words[2] if program == "-m" else program, [])
-        run = [sys.executable, *words, *smaller]
-        done = subprocess.run(run, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600)
+        done = forked.run([*words, *smaller], cwd=tmp_path, env=environment)
         assert done.returncode == 0, f"{command}\n{done.stderr}"
     assert probe(tmp_path / "result.mp4").frames == 10
 

@@ -21,6 +21,7 @@ from systems.registry import build, describe, find_preset, load_motion
 from systems.sound import SoundConfig
 from systems.style import SPACE, MotionSpace
 from systems.sync import SyncConfig
+from tests.helpers import forked
 from tests.helpers.seeded import seeded
 from tests.helpers.toy import talking
 from video import write_video
@@ -59,6 +60,13 @@ def data(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
+def program(*words: str | Path, **environment: str) -> str:
+    """What a program of this project said, as `python` runs it."""
+    done = forked.run(words, cwd=ROOT, env=os.environ | environment)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def run(*command: str | Path, **environment: str) -> str:
     done = subprocess.run(
         list(map(str, command)), cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, timeout=600,
@@ -70,9 +78,9 @@ def run(*command: str | Path, **environment: str) -> str:
 
 @pytest.mark.slow
 def test_an_expert_is_measured_and_measures(data: Path, expert: Path, tmp_path: Path) -> None:
-    evaluation = [sys.executable, "-m", "evaluation"]
+    evaluation = ["-m", "evaluation"]
     script = [*evaluation, "sync", "--data", data, "--expert", expert, "--clips", "1"]
-    printed = run(*script)
+    printed = program(*script)
     assert "| seen | 2 |" in printed and "shift found" in printed
 
     settings = [setting for setting in TINY if setting.startswith("model.")]
@@ -80,8 +88,8 @@ def test_an_expert_is_measured_and_measures(data: Path, expert: Path, tmp_path: 
     model = build("diff2lip", chosen.model)
     checkpoint = tmp_path / "tiny.safetensors"
     save_checkpoint(checkpoint, describe("diff2lip", model, 0, model.state_dict()))
-    printed = run(*script, "--model_path", checkpoint, "--sampler", "dpm++", "--steps", "1", "2")
-    drift = run(*evaluation, "drift", "--data", data, "--model_path", checkpoint, "--frames", "70", "--clips", "1")
+    printed = program(*script, "--model_path", checkpoint, "--sampler", "dpm++", "--steps", "1", "2")
+    drift = program(*evaluation, "drift", "--data", data, "--model_path", checkpoint, "--frames", "70", "--clips", "1")
     assert "| 0-63 |" in drift and "| 64-69 |" in drift
     rows = [f"| tiny | dpm++ {steps} | {split} | 1 |" for steps in "12" for split in ("seen", "test")]
     assert all(row in printed for row in rows)
@@ -106,12 +114,15 @@ def test_two_processes_do_what_one_does_that_accumulates(
     whole = system == "diff2lip-128"
     chosen = [*(TINY if whole else TINY_SYNCDIFF), "train.steps=2", "train.learning_rate=1e-3"]
     judge = ["--expert", expert] if whole else []
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    ways = {"two": (torchrun, []), "one": ([sys.executable], ["train.accumulate=2"])}
-    for name, (launcher, settings) in ways.items():
-        flags = [word for setting in [*chosen, *settings] for word in ("--set", setting)]
-        run(*launcher, ROOT / "train.py", "--system", system, "--data", data, "--output", tmp_path / name,
-            *judge, "--device", "cpu", *flags, OMP_NUM_THREADS="1")  # fmt: skip
+    train = [ROOT / "train.py", "--system", system, "--data", data, *judge, "--device", "cpu"]
+    flags = [word for setting in chosen for word in ("--set", setting)]
+    program(*train, "--output", tmp_path / "one", *flags, "--set", "train.accumulate=2")
+    two = [*train, "--output", tmp_path / "two", *flags]
+    if whole:
+        torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+        run(*torchrun, *two, OMP_NUM_THREADS="1")
+    else:
+        assert [done.returncode for done in forked.ended(forked.start_group(2, two))] == [0, 0]
     one, two = (torch.load(tmp_path / name / "state.pt", weights_only=True)["weights"] for name in ("one", "two"))
     assert any(key.startswith("discriminator.") for key in one) == whole
     assert all(torch.allclose(one[key], two[key], atol=2e-4) for key in one)
@@ -125,10 +136,10 @@ def test_prepare_leaves_out_what_the_expert_is_unsure_of(expert: Path, tmp_path:
     clip = talking(0, frames=30, size=128)
     write_video(tmp_path / "a.mp4", iter(clip.faces), Fraction(25), sound=tone(tmp_path / "t.wav", 1.2))
     (tmp_path / "list.csv").write_text("file,split,speaker\na.mp4,train,ann\n")
-    script = [sys.executable, ROOT / "scripts" / "prepare.py", "--list", tmp_path / "list.csv", "--expert", expert]
+    script = [ROOT / "scripts" / "prepare.py", "--list", tmp_path / "list.csv", "--expert", expert]
     settings = ["--size", "32", "--workers", "0", "--min_seconds", "0.4"]
-    run(*script, *settings, "--output", tmp_path / "strict", "--min_confidence", "1.9")
-    run(*script, *settings, "--output", tmp_path / "lax", "--min_confidence", "-1")
+    program(*script, *settings, "--output", tmp_path / "strict", "--min_confidence", "1.9")
+    program(*script, *settings, "--output", tmp_path / "lax", "--min_confidence", "-1")
     assert not list((tmp_path / "strict").glob("*/*/*.npz"))
     (entry,) = entries(tmp_path / "lax", "train")
     kept = load_clip(entry)

@@ -2,13 +2,13 @@
 
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from dataset import save_clip
 from systems.registry import SMALL_DIFF2LIP
+from tests.helpers import forked
 from tests.helpers.failing import check_error
 from tests.helpers.tiny_style import save
 from tests.helpers.toy import talking
@@ -17,8 +17,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def measured(*flags: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "evaluation", "render", "--device", "cpu", *flags]
-    return subprocess.run(list(map(str, command)), cwd=ROOT, capture_output=True, text=True, check=False)
+    return forked.run(["-m", "evaluation", "render", "--device", "cpu", *map(str, flags)], cwd=ROOT)
 
 
 @pytest.mark.slow

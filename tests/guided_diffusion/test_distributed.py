@@ -15,11 +15,11 @@ import torch
 from core.errors import BadInput
 from guided_diffusion.engine.distributed import Group, from_environment, group
 from tests.helpers.failing import fails
+from tests.helpers.forked import LAUNCHED, Forked, ended, start_group
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = ROOT / "tests" / "helpers" / "adversarial.py"
 MPIEXEC = Path(sys.executable).with_name("mpiexec")
-LAUNCHED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -34,27 +34,14 @@ def free_port() -> str:
         return str(probe.getsockname()[1])
 
 
-def start_two(folder: Path, **settings: object) -> list["subprocess.Popen[str]"]:
+def start_two(folder: Path, **settings: object) -> list[Forked]:
     """Two processes as torchrun starts them."""
-    meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port(), "WORLD_SIZE": "2"}
-    return [
-        subprocess.Popen(
-            [sys.executable, PROGRAM, folder, json.dumps(settings), "0.05"],
-            env=environment(**meeting, RANK=str(rank), LOCAL_RANK=str(rank)), text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )
-        for rank in range(2)
-    ]  # fmt: skip
+    return start_group(2, [PROGRAM, folder, json.dumps(settings), "0.05"], env=environment())
 
 
-def ends(processes: list["subprocess.Popen[str]"]) -> list[tuple[int, str]]:
-    """The exit code of each, and what it said on standard error; none outlives the test."""
-    try:
-        said = [process.communicate(timeout=300)[1] for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    return [(process.returncode, text) for process, text in zip(processes, said, strict=True)]
+def ends(processes: list[Forked]) -> list[tuple[int, str]]:
+    """The exit code of each, and what it said on standard error."""
+    return [(done.returncode, done.stderr) for done in ended(processes)]
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -220,7 +207,7 @@ def test_what_is_not_finite_on_one_process_stops_all_before_the_step(tmp_path: P
 def test_a_signal_to_one_process_stops_all_after_the_same_step(tmp_path: Path) -> None:
     processes = start_two(tmp_path, steps=10_000)
     for process in processes:
-        assert process.stdout is not None and process.stdout.readline() == "ready\n"
+        assert process.stdout.readline() == "ready\n"
     processes[1].send_signal(signal.SIGTERM)
     found = ends(processes)
     step = torch.load(tmp_path / "state.pt", weights_only=True)["step"]

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.helpers import forked
 from tests.helpers.adversarial import FOUR, trainer
 
 ROOT = Path(__file__).parents[2]
@@ -91,10 +92,8 @@ def test_a_signal_to_the_whole_group_of_processes_lets_the_step_finish(tmp_path:
 @pytest.mark.parametrize("what", ["state", "weights"])
 def test_a_run_that_is_killed_while_it_saves_goes_on_from_the_last_save(tmp_path: Path, what: str) -> None:
     config = replace(FOUR, steps=6, save_every=2)
-    died = subprocess.run(
-        [sys.executable, "-c", DIES, tmp_path / "cut", what], capture_output=True, text=True, check=False,
-        env=ENVIRONMENT,
-    )  # fmt: skip
+    (tmp_path / "dies.py").write_text(DIES)
+    died = forked.run([tmp_path / "dies.py", tmp_path / "cut", what], env=ENVIRONMENT)
     assert died.returncode == -signal.SIGKILL, died.stderr
     assert torch.load(tmp_path / "cut" / "state.pt", weights_only=True)["step"] == 2
     assert len([path for path in (tmp_path / "cut").iterdir() if path.name.startswith(".")]) == 1  # half a file

@@ -1,11 +1,18 @@
 """A tiny checkpoint and a folder with a talking head and its words: everything from files to files within seconds."""
 
+from collections.abc import Iterator
 from fractions import Fraction
+from hashlib import sha256
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import torch
 
+from face_detection import haar
+from face_detection.box import Detection
+from face_detection.haar import Cascade
 from guided_diffusion.diffusion import DiffusionConfig
 from guided_diffusion.engine.checkpoint import save_checkpoint
 from guided_diffusion.samplers import SampleConfig
@@ -20,13 +27,32 @@ from video import write_video
 TINY = Diff2LipConfig(
     unet=UNetConfig(
         image_size=32, channels=32, channel_mult=(1, 2), res_blocks=1, attention_resolutions=(16,), head_channels=32,
-        out_channels=3,
+        out_channels=3, patch=2,
     ),
     sound=SoundConfig(res_blocks=1),
     diffusion=DiffusionConfig(schedule="cosine", predict="v", learn_variance=False),
     sampling=SampleConfig(sampler="dpm++", spacing="2"),
     mask_fill="zeros",
 )  # fmt: skip
+
+
+_searched: dict[tuple[Cascade, tuple[int, ...], bytes], list[Detection]] = {}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def each_picture_is_searched_once() -> Iterator[None]:
+    """Most tests show the same few pictures: what a cascade says of one, in 0.1 s, is remembered."""
+    search = haar._found
+
+    def remembered(cascade: Cascade, classifier: "cv2.CascadeClassifier", grey: np.ndarray) -> list[Detection]:
+        key = cascade, grey.shape, sha256(grey.tobytes()).digest()
+        if key not in _searched:
+            _searched[key] = search(cascade, classifier, grey)
+        return list(_searched[key])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(haar, "_found", remembered)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -77,7 +77,7 @@ def test_the_documented_example_runs_from_another_folder(checkpoint: Path, folde
     (tmp_path / "my_program.py").write_text(program.replace("200:, 100:300", "60:, 90:140"), encoding="utf-8")
     ran = subprocess.run(
         [sys.executable, "my_program.py"], cwd=tmp_path, capture_output=True, text=True, check=False,
-        env={"PYTHONPATH": str(ROOT), "PATH": "", "HOME": str(tmp_path)},
+        env={"PYTHONPATH": str(ROOT), "PATH": "", "HOME": str(tmp_path), "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.startswith("20 20 []\n") and (tmp_path / "result.mp4").exists()

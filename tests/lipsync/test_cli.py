@@ -3,8 +3,6 @@
 import os
 import pickle
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from fractions import Fraction
@@ -19,6 +17,7 @@ from lipsync.cli.legacy_flags import unused
 from lipsync.cli.main import generate
 from lipsync.settings import Settings
 from tests.helpers.failing import check_error
+from tests.helpers.forked import Forked
 from tests.helpers.talking_head import talking
 from video import probe, write_video
 
@@ -252,14 +251,10 @@ def test_a_second_run_searches_nothing(files, capsys, tmp_path, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1"])
 def test_ctrl_c_and_other_signals_leave_nothing(files, tmp_path, name):
-    command = [sys.executable, ROOT / "generate.py", "--video", files["video"], "--audio", files["audio"], "--output",
+    command = [ROOT / "generate.py", "--video", files["video"], "--audio", files["audio"], "--output",
                files["output"], "--model_path", files["model"], "--face_detector", "haar",
                "--sampler", "ddim", "--steps", "ddim500"]  # fmt: skip
-
-    def listen() -> None:  # a test run in the background ignores Ctrl-C, and so would its children
-        signal.signal(getattr(signal, name), signal.SIG_DFL)
-
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=listen)
+    process = Forked(command)
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None and not list(files["output"].parent.rglob(".*.mp4")):
         time.sleep(0.02)

@@ -11,13 +11,14 @@ from lipsync.cli.main import generate
 from lipsync.pipeline import LipSyncPipeline
 from lipsync.rendering import frame_source
 from lipsync.rendering.render_job import RenderJob
+from tests.helpers.talking_head import tone
 
 ROWS = 5
 
 
 @pytest.fixture
 def here(tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    shutil.copy(folder / "words.wav", tmp_path / "w.wav")
+    tone(tmp_path / "w.wav", 0.4)
     rows = []
     for number in range(ROWS):
         shutil.copy(folder / "person.mp4", tmp_path / f"{number}.mp4")
@@ -30,7 +31,7 @@ def here(tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def run(checkpoint: Path, output: str, at_once: int, monkeypatch: pytest.MonkeyPatch) -> int:
     monkeypatch.setattr(frame_source, "at_once", lambda device: at_once)
     return generate(["--filelist", "l.csv", "--sample_path", output, "--model_path", str(checkpoint), "--batch", "4",
-                     "--face_detector", "haar", "--device", "cpu", "--no_cache"])  # fmt: skip
+                     "--box", "20,150,80,200", "--device", "cpu", "--no_cache"])  # fmt: skip
 
 
 def made(here: Path, output: str) -> list[bytes]:

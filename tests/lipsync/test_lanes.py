@@ -141,16 +141,16 @@ def made(pipeline: LipSyncPipeline, folder: Path, output: Path, *teams: Group) -
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("short_segments")
-@pytest.mark.parametrize("batch", [1, 2, 4])
+@pytest.mark.parametrize("batch", [1, 4])
 def test_one_process_or_three_or_one_that_goes_on_make_the_same_frames(
     speaking: Path, folder: Path, tmp_path: Path, batch: int, monkeypatch: pytest.MonkeyPatch  # noqa: F811
 ) -> None:
-    settings = replace(SETTINGS, batch=batch, length="audio", cache=tmp_path / "cache")
+    settings = replace(SETTINGS, batch=batch, steps="1", length="audio", cache=tmp_path / "cache")
     pipeline, sizes = LipSyncPipeline(speaking, settings), []
     synthesizer, sample = pipeline.models.synthesizer, pipeline.models.synthesizer.sampler
     monkeypatch.setattr(synthesizer, "sampler", lambda clips: sizes.append(len(clips.faces)) or sample(clips))
     whole = made(pipeline, folder, tmp_path / "whole.mp4", Group())
-    assert set(sizes) == {batch} and len(sizes) == {1: 25, 2: 16, 4: 8}[batch]
+    assert set(sizes) == {batch} and len(sizes) == {1: 25, 4: 8}[batch]
     assert np.array_equal(made(pipeline, folder, tmp_path / "team.mp4", *(Group(rank, 3) for rank in range(3))), whole)
     alone = prepared(pipeline, Job(folder / "person.mp4", folder / "words.wav", tmp_path / "unused.mp4"))
     assert np.abs(np.stack(list(alone.frames())).astype(int) - whole).mean() < 3  # encoded and not

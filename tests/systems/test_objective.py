@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 
 import pytest
 import torch
@@ -40,12 +41,19 @@ def expert() -> SyncExpert:
     return judge.requires_grad_(False)
 
 
+@cache
+@seeded(2)
+def perceptual() -> Lpips:
+    """Fixed, and so made once: an AlexNet takes a second to draw."""
+    return Lpips(None)
+
+
 @seeded()
 def training(config: Diff2LipConfig, loss: ObjectiveConfig, *, filled: bool = True) -> InpainterTraining:
     model = Diff2Lip(config)
     if filled:
         fill(model.network)
-    return InpainterTraining(model, loss, Judges(expert().agreement, Lpips(None)))
+    return InpainterTraining(model, loss, Judges(expert().agreement, perceptual()))
 
 
 def only(loss: ObjectiveConfig, term: str) -> ObjectiveConfig:
