@@ -8,7 +8,8 @@ from systems.diff2lip import Diff2LipConfig
 from systems.sound import SoundConfig
 
 UNET = UNetConfig(
-    image_size=32, channels=32, channel_mult=(1, 2), res_blocks=1, attention_resolutions=(16,), head_channels=32
+    image_size=32, channels=32, channel_mult=(1, 2), res_blocks=1, attention_resolutions=(16,), head_channels=32,
+    patch=2,
 )
 PAPER = Diff2LipConfig(unet=UNET, sound=SoundConfig(res_blocks=1))
 OURS = replace(

@@ -16,7 +16,8 @@ from systems.syncdiff import PoseConfig, SyncDiffConfig
 from tests.helpers.toy import talking
 
 UNET = UNetConfig(
-    image_size=32, channels=32, channel_mult=(1, 2), res_blocks=1, attention_resolutions=(16,), head_channels=32
+    image_size=32, channels=32, channel_mult=(1, 2), res_blocks=1, attention_resolutions=(16,), head_channels=32,
+    patch=2,
 )
 EARS = AvHubertConfig(layers=3, width=32, heads=2, hidden=32, kernel=8, groups=4)
 PAPER = SyncDiffConfig(
