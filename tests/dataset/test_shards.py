@@ -1,9 +1,6 @@
 """Shards hold what they were made of, two processes never open the same one, and what is no shard is refused."""
 
 import json
-import os
-import subprocess
-import sys
 import tarfile
 from collections import defaultdict
 from pathlib import Path
@@ -18,6 +15,7 @@ from dataset.layout import layout_of
 from dataset.shards import ShardClips, places_in
 from dataset.write_shards import main, write_shards
 from guided_diffusion.engine.loading import batches_of
+from tests.helpers import forked
 from tests.helpers.failing import fails
 from tests.helpers.toy import talking
 
@@ -110,12 +108,8 @@ def test_two_real_processes_read_apart(shards: Path, tmp_path: Path) -> None:
         "    out.write_text(' '.join(names))\n"
     )
     (tmp_path / "read.py").write_text(code)
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    done = subprocess.run(
-        [*torchrun, tmp_path / "read.py", shards, tmp_path], cwd=ROOT, capture_output=True, text=True, check=False,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}, timeout=120,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    for done in forked.ended(forked.start_group(2, [tmp_path / "read.py", shards, tmp_path])):
+        assert done.returncode == 0, done.stderr
     one, two = (set((tmp_path / f"{rank}.txt").read_text().split()) for rank in range(2))
     assert one == {"train-000000.tar", "train-000002.tar"} and two == {"train-000001.tar", "train-000003.tar"}
 
