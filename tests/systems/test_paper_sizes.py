@@ -1,7 +1,8 @@
 """The presets of the papers' sizes make a step: every trained weight gets a gradient, and none of another is touched.
 
-At batch 1 and without LPIPS; all else is the preset's: network, precision, objective.  Of diff2lip-256, the slowest,
-the network is as large, its faces are not: 64 px, with attention at the same levels.  Three whole steps of each:
+At batch 1 and without LPIPS; all else is the preset's: network, precision, objective.  Of Diff2Lip, whose
+objective is the dearest, the network is as large, its faces are not: 64 px, with attention at the same levels.  Three
+whole steps of each as it is:
 `python scripts/benchmark_presets.py --batch 1 --seconds 0.01 --limit 900 --device cpu`.
 """
 
@@ -19,7 +20,10 @@ from systems.registry import find_preset
 from tests.helpers.seeded import seeded
 
 CPU = torch.device("cpu")
-SMALLER = {"diff2lip-256": ["model.unet.image_size=64", "model.unet.attention_resolutions=[8,4,2]"]}
+SMALLER = {
+    "diff2lip-128": ["model.unet.image_size=64", "model.unet.attention_resolutions=[16,8,4]"],
+    "diff2lip-256": ["model.unet.image_size=64", "model.unet.attention_resolutions=[8,4,2]"],
+}
 MILLIONS = {"diff2lip-128": 101.7, "diff2lip-256": 149.2, "syncdiff-128": 131.1, "style-128": 49.5, "style-256": 100.7}
 """Weights that are trained, without the discriminator's."""
 
