@@ -43,9 +43,9 @@ def fitted(points: Floats) -> tuple[Complexes, Complexes, Complexes]:
     numbers: their centre [n], what the template is turned and scaled by [n], and the points around the centre [n, 7].
     """
     target = _rigid_template() - _rigid_template().mean()
-    found = points[:, :RIGID].astype(np.float64) @ [1, 1j]
-    centre = found.mean(axis=1)
-    around = found - centre[:, None]
+    complex_points = points[:, :RIGID].astype(np.float64) @ [1, 1j]
+    centre = complex_points.mean(axis=1)
+    around = complex_points - centre[:, None]
     return centre, (target.conj() * around).sum(axis=1) / (abs(target) ** 2).sum(), around
 
 

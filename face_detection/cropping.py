@@ -190,12 +190,12 @@ def _samples(start: float, stop: float, count: int) -> Floats:
 
 def _touched(start: float, stop: float, used: npt.NDArray[np.bool_], length: int) -> slice:
     """The frame pixels of a line that a mask line may change: `used` divides [start, stop), half a pixel bleeds."""
-    where = np.flatnonzero(used)
-    if not where.size:
+    indices = np.flatnonzero(used)
+    if not indices.size:
         return slice(0, 0)
     step = (stop - start) / len(used)
-    low = max(start, start + (where[0] - 1) * step)
-    high = min(stop, start + (where[-1] + 2) * step)
+    low = max(start, start + (indices[0] - 1) * step)
+    high = min(stop, start + (indices[-1] + 2) * step)
     return slice(max(math.floor(low), 0), min(math.ceil(high), length))
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from core.arrays import Picture
 from face_detection.detector import Detector
 from face_detection.identity import people
-from face_detection.linking import Chain, between, link
+from face_detection.linking import Tracklet, between, link
 from face_detection.searching import BATCH, STRIDE, search
 from face_detection.shots import shot_starts
 from face_detection.sightings import Sightings
@@ -18,7 +18,7 @@ from face_detection.track import FaceTrack
 
 MOST = 16
 """People that are kept, those that fill most of the video: 17 bytes a frame each, 25 MB an hour in all."""
-CHAINS = 512
+TRACKLETS = 512
 """Chains that are told apart, the heaviest ones: each is compared with each, and an hour has thousands of alarms."""
 
 
@@ -39,15 +39,15 @@ class Faces:
 
 
 def find_faces(sightings: Sightings) -> Faces:
-    """Who is to be seen: sightings are linked to chains within each shot, chains to people across them."""
+    """Who is to be seen: sightings are linked to tracklets within each shot, tracklets to people across them."""
     start, stop = sightings.start, sightings.stop
     starts = [start + shot for shot in shot_starts(sightings.changes)]
-    chains = [
-        chain for first, last in pairwise([*starts, stop]) for chain in link(sightings, first, last, STRIDE)
+    tracklets = [
+        tracklet for first, last in pairwise([*starts, stop]) for tracklet in link(sightings, first, last, STRIDE)
     ]
     shots = tuple(sorted({0, *starts})) if stop else (0,)
-    chains = sorted(chains, key=lambda chain: -chain.weight)[:CHAINS]
-    groups = sorted(people(chains), key=lambda group: (-sum(chain.weight for chain in group), group[0].span))
+    tracklets = sorted(tracklets, key=lambda tracklet: -tracklet.weight)[:TRACKLETS]
+    groups = sorted(people(tracklets), key=lambda group: (-sum(tracklet.weight for tracklet in group), group[0].span))
     searches = np.concatenate([np.zeros(start, np.int64), np.cumsum(sightings.searched)])
     tracks = tuple(_track(group, stop, shots, searches) for group in groups[:MOST])
     return Faces(tracks, stop, shots)
@@ -66,17 +66,17 @@ def track_face(frames: Iterable[Picture], detector: Detector, *, batch: int = BA
 
 
 def _track(
-    chains: Sequence[Chain], frames: int, shots: tuple[int, ...], searches: npt.NDArray[np.int64]
+    tracklets: Sequence[Tracklet], frames: int, shots: tuple[int, ...], searches: npt.NDArray[np.int64]
 ) -> FaceTrack:
-    """The boxes of the chains, and between two sightings those of the frames that were skipped.
+    """The boxes of the tracklets, and between two sightings those of the frames that were skipped.
 
     searches i64 [frames]: how many frames were searched up to each one, that one included.
     """
     boxes = np.full((frames, 4), np.nan, np.float32)
-    for chain in chains:
-        boxes[chain.frames] = chain.boxes
-        for place, (start, stop) in enumerate(pairwise(chain.frames.tolist())):
+    for tracklet in tracklets:
+        boxes[tracklet.frames] = tracklet.boxes
+        for place, (start, stop) in enumerate(pairwise(tracklet.frames.tolist())):
             if searches[stop - 1] == searches[start]:
                 share = np.arange(1, stop - start) / (stop - start)
-                boxes[start + 1 : stop] = between(chain.boxes[place], chain.boxes[place + 1], share)
+                boxes[start + 1 : stop] = between(tracklet.boxes[place], tracklet.boxes[place + 1], share)
     return FaceTrack(boxes, ~np.isnan(boxes[:, 0]), shots)

@@ -37,19 +37,19 @@ def unfit_ranges(track: FaceTrack, start: int, stop: int) -> list[Range]:
     if track.unfit is None:
         return []
     part = np.where(track.present, track.unfit, 0)[start:stop]
-    found = [
+    ranges = [
         (start + low, start + high - 1, reason.words)
         for reason in Reason if reason
         for low, high in runs(part == reason)
     ]  # fmt: skip
-    return sorted(found)
+    return sorted(ranges)
 
 
 def _distance(bad: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
     """[n]: how many frames each is away from the next bad one; infinite where there is none."""
-    frames, where = np.arange(len(bad)), np.flatnonzero(bad)
-    if not where.size:
+    frames, indices = np.arange(len(bad)), np.flatnonzero(bad)
+    if not indices.size:
         return np.full(len(bad), np.inf)
-    after = np.searchsorted(where, frames)
-    before, behind = where[np.maximum(after - 1, 0)], where[np.minimum(after, len(where) - 1)]
+    after = np.searchsorted(indices, frames)
+    before, behind = indices[np.maximum(after - 1, 0)], indices[np.minimum(after, len(indices) - 1)]
     return np.asarray(np.minimum(np.abs(frames - before), np.abs(behind - frames)), np.float64)

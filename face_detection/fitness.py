@@ -77,8 +77,8 @@ def unfit(points: Floats, doubt: Floats, usual: npt.NDArray[np.float64]) -> Reas
     if not len(points):
         return np.zeros(0, np.uint8)
     hiding = (lip_doubt(doubt) - usual) @ np.array(HIDING)
-    seen = np.stack([yaw(points), doubt[:, :RIGID].mean(axis=1), hiding], axis=1)
-    turned, unsure, covered = running_median(seen).T
+    features = np.stack([yaw(points), doubt[:, :RIGID].mean(axis=1), hiding], axis=1)
+    turned, unsure, covered = running_median(features).T
     reasons = np.where(_between(covered, 1, BARE), Reason.HIDDEN, Reason.NONE)
     reasons = np.where(_between(np.abs(turned), FARTHEST, RETURN), Reason.TURNED, reasons)
     return np.where(unsure > UNCLEAR, Reason.UNCLEAR, reasons).astype(np.uint8)

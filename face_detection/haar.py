@@ -74,8 +74,8 @@ class HaarDetector:
     def _detect_one(self, frame: Picture) -> list[Detection]:
         grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.uint8, copy=False)
         for cascade, classifier in self._cascades:
-            if found := _found(cascade, classifier, grey):
-                return best_first(found)
+            if detections := _found(cascade, classifier, grey):
+                return best_first(detections)
         return []
 
 
@@ -84,10 +84,10 @@ def _found(cascade: Cascade, classifier: "cv2.CascadeClassifier", grey: npt.NDAr
     corners, _, weights = classifier.detectMultiScale3(
         grey, SCALE_STEP, NEIGHBOURS, minSize=(smallest, smallest), outputRejectLevels=True
     )
-    found = []
+    detections = []
     for (x, y, width, height), weight in zip(corners, np.ravel(weights), strict=True):
         score = min((float(weight) - cascade.doubtful) / (cascade.sure - cascade.doubtful), 1.0)
         if score > 0:
             box = Box(float(x), float(y), float(x + width), float(y + height))
-            found.append(Detection(cascade.framing.apply(box), score))
-    return found
+            detections.append(Detection(cascade.framing.apply(box), score))
+    return detections

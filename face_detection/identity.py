@@ -1,6 +1,6 @@
-"""Who is who: which chains of sightings, from whatever shot, are one person.
+"""Who is who: which tracklets of sightings, from whatever shot, are one person.
 
-Two chains that share a moment are two people.  Others are one if they are alike enough in three things: how the face
+Two tracklets that share a moment are two people.  Others are one if they are alike enough in three things: how the face
 looks (appearance.py), how large it is, and where the one ends and the other begins.  Size and place say little after a
 cut or an absence, so what they can count is limited: a look that is quite another is another person anywhere.
 """
@@ -11,7 +11,7 @@ from math import log
 import numpy as np
 
 from face_detection.appearance import difference
-from face_detection.linking import Chain
+from face_detection.linking import Tracklet
 
 LOOK = 8.0
 """Two looks this far apart count 1.  Within one of the shared face clips they differ by 2.2 (median; 99 % below 7.4),
@@ -24,8 +24,8 @@ UNLIKE = 1.5
 """Chains that differ by more than this are two people."""
 
 
-def unlikeness(one: Chain, other: Chain) -> float:
-    """How much two chains differ, 0 upwards; infinite if they share a moment."""
+def unlikeness(one: Tracklet, other: Tracklet) -> float:
+    """How much two tracklets differ, 0 upwards; infinite if they share a moment."""
     first, second = (one, other) if one.span <= other.span else (other, one)
     if first.span[1] >= second.span[0]:
         return float("inf")
@@ -36,22 +36,22 @@ def unlikeness(one: Chain, other: Chain) -> float:
     return looks + min(size, 1.5) / 2 + min(place, 1.0) / 2
 
 
-def people(chains: Sequence[Chain]) -> list[list[Chain]]:
-    """The chains of each person, in order of time; the likest are joined first."""
-    pairs = [(unlikeness(a, b), i, j) for i, a in enumerate(chains) for j, b in enumerate(chains[:i])]
-    person = list(range(len(chains)))
+def people(tracklets: Sequence[Tracklet]) -> list[list[Tracklet]]:
+    """The tracklets of each person, in order of time; the likest are joined first."""
+    pairs = [(unlikeness(a, b), i, j) for i, a in enumerate(tracklets) for j, b in enumerate(tracklets[:i])]
+    person = list(range(len(tracklets)))
     members = {number: [number] for number in person}
     for cost, i, j in sorted(pairs):
         a, b = person[i], person[j]
         if cost > UNLIKE:
             break
-        if a != b and not _meet([chains[k] for k in members[a]], [chains[k] for k in members[b]]):
+        if a != b and not _meet([tracklets[k] for k in members[a]], [tracklets[k] for k in members[b]]):
             for number in members[b]:
                 person[number] = a
             members[a] += members.pop(b)
-    return [sorted((chains[k] for k in group), key=lambda chain: chain.span) for group in members.values()]
+    return [sorted((tracklets[k] for k in group), key=lambda tracklet: tracklet.span) for group in members.values()]
 
 
-def _meet(these: Sequence[Chain], those: Sequence[Chain]) -> bool:
-    """Whether two groups of chains share a moment."""
+def _meet(these: Sequence[Tracklet], those: Sequence[Tracklet]) -> bool:
+    """Whether two groups of tracklets share a moment."""
     return any(a.span[0] <= b.span[1] and b.span[0] <= a.span[1] for a in these for b in those)

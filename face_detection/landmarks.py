@@ -76,15 +76,15 @@ class Landmarks:
     def find(self, frame: Picture, box: Box) -> Found:
         """The points of the face in a box as detectors give it.  frame [h, w, 3] u8 RGB."""
         square = seen_around(box)
-        found = self._look(frame, square)
+        landmarks = self._look(frame, square)
         for _ in range(ROUNDS - 1):
-            square = seen_around(aligned_box(aligned_boxes(found.points[None])[0]))
-            found = self._look(frame, square)
-        return found
+            square = seen_around(aligned_box(aligned_boxes(landmarks.points[None])[0]))
+            landmarks = self._look(frame, square)
+        return landmarks
 
     def _look(self, frame: Picture, square: Box) -> Found:
-        seen = torch.from_numpy(cut(frame, square, SIDE)).permute(2, 0, 1)[None].float() / 127.5 - 1
-        places, doubt = self._network(seen)
+        face = torch.from_numpy(cut(frame, square, SIDE)).permute(2, 0, 1)[None].float() / 127.5 - 1
+        places, doubt = self._network(face)
         return Found(from_square(places[0].numpy(), square), doubt[0].exp().numpy())
 
 

@@ -19,7 +19,7 @@ Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Chain:
+class Tracklet:
     """One face through (part of) one shot.
 
     frames i32 [c], rising; boxes f32 [c, 4]; weight: its area times how sure it is, summed over the frames it is
@@ -42,24 +42,24 @@ class Chain:
         return float(np.median(self.boxes[:, 3] - self.boxes[:, 1]))
 
 
-def link(sightings: Sightings, start: int, stop: int, stride: int) -> list[Chain]:
+def link(sightings: Sightings, start: int, stop: int, stride: int) -> list[Tracklet]:
     """The sightings of frames start..stop-1, one shot -> its faces, without the chance alarms.
 
     Each sighting joins the face that it overlaps most, if any.  A face counts when it was sighted in at least 3 of
     the frames searched, or in half of them if there are fewer.  A sighting weighs for the frames up to the next one,
     but for no more than `stride`, since at most so many were skipped.
     """
-    chains: list[list[int]] = []
+    tracklets: list[list[int]] = []
     searched = np.flatnonzero(sightings.searched[start - sightings.start : stop - sightings.start]) + start
     for frame in searched:
         rows = sightings.rows(int(frame))
         here = list(range(rows.start, rows.stop))
-        for chain, row in _matches(sightings, [chain[-1] for chain in chains], here):
-            chains[chain].append(row)
+        for tracklet, row in _matches(sightings, [tracklet[-1] for tracklet in tracklets], here):
+            tracklets[tracklet].append(row)
             here.remove(row)
-        chains += [[row] for row in here]
+        tracklets += [[row] for row in here]
     least = min(3, (len(searched) + 1) // 2)
-    return [_chain(sightings, rows, stride) for rows in chains if len(rows) >= least]
+    return [_tracklet(sightings, rows, stride) for rows in tracklets if len(rows) >= least]
 
 
 def overlaps(boxes: Floats, others: Floats) -> Floats:
@@ -93,24 +93,24 @@ def between(before: Floats, after: Floats, share: npt.NDArray[np.float64]) -> Fl
 
 
 def _matches(sightings: Sightings, last: list[int], here: list[int]) -> list[tuple[int, int]]:
-    """(chain, row) of each sighting that goes on with a chain, whose last row is given: the best overlap first."""
+    """(tracklet, row) of each sighting that goes on with one, whose last row is given: the best overlap first."""
     if not last or not here:
         return []
     table = overlaps(sightings.boxes[last], sightings.boxes[here])
-    for chain, place in np.argwhere(table >= SAME):
-        if difference(sightings.looks[last[chain]], sightings.looks[here[place]]) > OTHER:
-            table[chain, place] = 0
-    found = []
+    for tracklet, place in np.argwhere(table >= SAME):
+        if difference(sightings.looks[last[tracklet]], sightings.looks[here[place]]) > OTHER:
+            table[tracklet, place] = 0
+    matches = []
     while (best := int(table.argmax())) >= 0 and table.flat[best] >= SAME:
-        chain, place = divmod(best, len(here))
-        found.append((chain, here[place]))
-        table[chain], table[:, place] = 0, 0
-    return found
+        tracklet, place = divmod(best, len(here))
+        matches.append((tracklet, here[place]))
+        table[tracklet], table[:, place] = 0, 0
+    return matches
 
 
-def _chain(sightings: Sightings, rows: list[int], stride: int) -> Chain:
+def _tracklet(sightings: Sightings, rows: list[int], stride: int) -> Tracklet:
     frames, boxes = sightings.frames[rows], sightings.boxes[rows]
     steps = np.minimum(np.diff(frames, append=frames[-1] + 1), stride)
     areas = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
     look = np.median(sightings.looks[rows], axis=0).astype(np.float32)
-    return Chain(frames, boxes, float((areas * sightings.scores[rows]) @ steps), look)
+    return Tracklet(frames, boxes, float((areas * sightings.scores[rows]) @ steps), look)

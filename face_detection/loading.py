@@ -45,7 +45,7 @@ def _best(device: str, say: Callable[[str], None]) -> Detector:
     fetch = FETCHED not in on_disk and not weights.given_up(FETCHED)
     for name in dict.fromkeys([*on_disk, *([FETCHED] if fetch else []), "haar"]):
         try:
-            found = _named(name, device, say if name in on_disk else _unsaid)
+            detector = _named(name, device, say if name in on_disk else _unsaid)
         except BadInput as problem:
             problems.append(problem)
             if name not in on_disk and name == FETCHED:
@@ -57,7 +57,7 @@ def _best(device: str, say: Callable[[str], None]) -> Detector:
                 less = ", which sees less," if name == "haar" else ""
                 later = "; it is not tried again for a week" if fetch and weights.given_up(FETCHED) else ""
                 say(f"using the face detector {name}{less} because of this: {_joined(problems)}{later}")
-            return found
+            return detector
     raise NotFound(f"there is no face detector at hand; mend one of these: {_joined(problems)}")
 
 

@@ -29,13 +29,13 @@ def main() -> None:
         while len(head := sys.stdin.buffer.read(12)) == 12:
             count, height, width = (int(number) for number in np.frombuffer(head, np.int32))
             pictures = np.frombuffer(sys.stdin.buffer.read(count * height * width * 3), np.uint8)
-            found = np.full((count, len(points), 3), np.nan, np.float32)
-            for place, picture in zip(found, pictures.reshape(count, height, width, 3), strict=True):
+            landmarks = np.full((count, len(points), 3), np.nan, np.float32)
+            for place, picture in zip(landmarks, pictures.reshape(count, height, width, 3), strict=True):
                 image = mediapipe.Image(mediapipe.ImageFormat.SRGB, np.ascontiguousarray(picture))
                 faces = landmarker.detect(image).face_landmarks
                 if faces:
                     place[:] = [(faces[0][k].x * width, faces[0][k].y * height, faces[0][k].z * width) for k in points]
-            _send(found.tobytes())
+            _send(landmarks.tobytes())
 
 
 def _send(answer: bytes) -> None:

@@ -64,8 +64,8 @@ class MouthDetail:
         band, grey, colour = self._compared(face)
         share, detail, tone = self._matched(band, grey, colour)
         place = large[rows, columns].astype(np.float32)
-        kept = (strength * share)[..., None]
-        changed = place + kept * (detail - _fine(large, rows, columns, FINE * f * self.size / FACE))
+        weight = (strength * share)[..., None]
+        changed = place + weight * (detail - _fine(large, rows, columns, FINE * f * self.size / FACE))
         changed += strength * tone
         large[rows, columns] = np.rint(np.clip(changed, 0, 255)).astype(np.uint8)
         return large

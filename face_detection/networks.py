@@ -57,7 +57,7 @@ class AnchorDetector:
     @torch.inference_mode()
     def detect(self, frames: Sequence[Picture]) -> list[list[Detection]]:
         """See `Detector`.  Scores lie in [0.5, 1]."""
-        return [found for chunk in _chunks(frames, self._device) for found in self._detect_chunk(chunk)]
+        return [detections for chunk in _chunks(frames, self._device) for detections in self._detect_chunk(chunk)]
 
     def _detect_chunk(self, frames: Sequence[Picture]) -> list[list[Detection]]:
         """In one pass; what may be faces leaves the device at once, and is sorted out here."""
@@ -67,7 +67,7 @@ class AnchorDetector:
         corners = _decode(offsets[which, prior], priors[prior])
         rows = torch.cat([which[:, None].float(), scores[which, prior, None].float(), corners.float()], dim=1).cpu()
         own = [rows[rows[:, 0] == number] for number in range(len(frames))]
-        return [_detections(found[:, 2:], found[:, 1], self._framing) for found in own]
+        return [_detections(candidates[:, 2:], candidates[:, 1], self._framing) for candidates in own]
 
 
 class BlazeFaceDetector:
@@ -84,14 +84,14 @@ class BlazeFaceDetector:
 
     def detect(self, frames: Sequence[Picture]) -> list[list[Detection]]:
         """See `Detector`.  The picture is padded to a square and shrunk to 128 pixels.  Scores lie in [0.5, 1]."""
-        found = []
+        detections = []
         for chunk in _chunks(frames, self._device):
             long = max(chunk[0].shape[:2])
             squares = np.stack([self._square(frame, long) for frame in chunk])
             for rows in self._network.predict_on_batch(squares):  # ymin, xmin, ymax, xmax in 0..1, 6 points, score
                 corners = rows[:, [1, 0, 3, 2]] * long
-                found.append(_detections(corners, rows[:, 16], BLAZEFACE_FRAMING))
-        return found
+                detections.append(_detections(corners, rows[:, 16], BLAZEFACE_FRAMING))
+        return detections
 
     def _square(self, frame: Picture, long: int) -> Picture:
         height, width = frame.shape[:2]
@@ -166,12 +166,12 @@ def _detections(corners: Tensor, scores: Tensor, framing: Framing) -> list[Detec
     """corners [n, 4] XYXY, scores [n] -> the faces that stand out of their overlaps, framed."""
     corners, scores = corners.float(), scores.float()
     keep = nms(corners, scores, OVERLAP)
-    found = [
+    detections = [
         Detection(framing.apply(Box(x0, y0, x1, y1)), score)
         for (x0, y0, x1, y1), score in zip(corners[keep].tolist(), scores[keep].tolist(), strict=True)
         if x1 > x0 and y1 > y0
     ]
-    return best_first(found)
+    return best_first(detections)
 
 
 @lru_cache(maxsize=4)

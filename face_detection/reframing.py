@@ -77,10 +77,10 @@ class Reframed:
     def detect(self, frames: Sequence[Picture]) -> list[list[Detection]]:
         """See `Detector`."""
         with self._turn:
-            found = self._detector.detect(frames)
+            coarse = self._detector.detect(frames)
             return [
                 [Detection(self._corrected(frame, one.box), one.score) for one in detections]
-                for frame, detections in zip(frames, found, strict=True)
+                for frame, detections in zip(frames, coarse, strict=True)
             ]
 
     def _corrected(self, frame: Picture, box: Box) -> Box:
@@ -88,8 +88,8 @@ class Reframed:
         change = np.zeros(3)
         for _ in range(ROUNDS):
             face = cut(frame, changed(box, change, CONTEXT), SIDE)
-            seen = torch.from_numpy(face).permute(2, 0, 1)[None].float() / 127.5 - 1
-            step = self._network(seen)[0].double().numpy()
+            inputs = torch.from_numpy(face).permute(2, 0, 1)[None].float() / 127.5 - 1
+            step = self._network(inputs)[0].double().numpy()
             step[:2] *= np.exp(change[2])  # of the sizes that the box has by now
             change += step
             change = np.clip(change, [-FARTHEST, -FARTHEST, -MOST], [FARTHEST, FARTHEST, MOST])

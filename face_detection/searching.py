@@ -97,32 +97,32 @@ def _searched(
 ) -> Sightings:
     """The frames that STRIDE divides, and the last, then what lies between two that differ."""
     anchors = [place for place, small in enumerate(block) if small.number % STRIDE == 0 or small is block[-1]]
-    found = _detect([block[anchor] for anchor in anchors], detector, batch)
+    detections = _detect([block[anchor] for anchor in anchors], detector, batch)
     doubtful: list[_Small] = []
     for opened, closed in pairwise(anchors):
-        last, here = ([detection for detection, _ in found[block[place].number]] for place in (opened, closed))
+        last, here = ([detection for detection, _ in detections[block[place].number]] for place in (opened, closed))
         if not hardly_moves(last, here, STILL) or any(small.changed for small in block[opened + 1 : closed + 1]):
             doubtful += block[opened + 1 : closed]
-    found |= _detect(doubtful, detector, batch)
-    return _stacked(block, found, changes)
+    detections |= _detect(doubtful, detector, batch)
+    return _stacked(block, detections, changes)
 
 
 def _detect(smalls: Sequence[_Small], detector: Detector, batch: int) -> dict[int, list[Found]]:
     """The detections in pixels of the frames, with their looks, by frame."""
-    found: dict[int, list[Found]] = {}
+    by_frame: dict[int, list[Found]] = {}
     for first in range(0, len(smalls), batch):
         part = smalls[first : first + batch]
         for small, detections in zip(part, detector.detect([small.picture for small in part]), strict=True):
-            found[small.number] = [
+            by_frame[small.number] = [
                 (detection.scaled(*small.to_frame), look(small.picture, detection.box)) for detection in detections
             ]
-    return found
+    return by_frame
 
 
 def _stacked(
     block: Sequence[_Small], found: dict[int, list[Found]], changes: npt.NDArray[np.float32]
 ) -> Sightings:
-    rows = [(frame, detection, seen) for frame in sorted(found) for detection, seen in found[frame]]
+    rows = [(frame, detection, look) for frame in sorted(found) for detection, look in found[frame]]
     return Sightings(
         start=block[0].number,
         searched=np.array([small.number in found for small in block], np.bool_),
@@ -130,5 +130,5 @@ def _stacked(
         frames=np.array([frame for frame, _, _ in rows], np.int32),
         boxes=np.array([detection.box.corners for _, detection, _ in rows], np.float32).reshape(-1, 4),
         scores=np.array([detection.score for _, detection, _ in rows], np.float32),
-        looks=np.array([seen for _, _, seen in rows], np.uint8).reshape(-1, LENGTH),
+        looks=np.array([look for _, _, look in rows], np.uint8).reshape(-1, LENGTH),
     )

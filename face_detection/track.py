@@ -107,13 +107,13 @@ class FaceTrack:
         boxes = self.boxes.copy()
         for start, stop in self._spans():
             present = self.present[start:stop]
-            where = np.flatnonzero(present)
-            for low, high in runs(~present) if where.size else ():
+            indices = np.flatnonzero(present)
+            for low, high in runs(~present) if indices.size else ():
                 if high - low <= max_gap:
                     frames = np.arange(low, high)
                     for side in range(4):
                         boxes[start + low : start + high, side] = np.interp(
-                            frames, where, self.boxes[start + where, side]
+                            frames, indices, self.boxes[start + indices, side]
                         )
         return replace(self, boxes=boxes)
 
@@ -134,8 +134,8 @@ class FaceTrack:
     def padded(self, top: float, bottom: float, left: float, right: float) -> "FaceTrack":
         """Every box larger by so many pixels on each side (smaller where negative).  BadInput if one would vanish."""
         boxes = self.boxes + np.array([-left, -top, right, bottom], np.float32)
-        kept = boxes[self.present]
-        if (kept[:, 2:] <= kept[:, :2]).any():
+        present = boxes[self.present]
+        if (present[:, 2:] <= present[:, :2]).any():
             raise BadValue(f"--pads {top:g},{bottom:g},{left:g},{right:g}: no face would be left; take off less")
         return replace(self, boxes=boxes)
 

@@ -68,8 +68,8 @@ def lay_turned(
     back = _shifted(to_frame(box, *_sides(colours)), columns.start, rows.start)
     shape = columns.stop - columns.start, rows.stop - rows.start
     shown = cv2.warpAffine(colours, back, shape, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    seen = cv2.warpAffine(opacity, back, shape, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
-    return rows, columns, np.asarray(shown, np.uint8), np.asarray(seen[..., None], np.float32)
+    turned = cv2.warpAffine(opacity, back, shape, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
+    return rows, columns, np.asarray(shown, np.uint8), np.asarray(turned[..., None], np.float32)
 
 
 def _around(frame: Picture, box: Box) -> tuple[Picture, npt.NDArray[np.float64]]:

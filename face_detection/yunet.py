@@ -35,9 +35,9 @@ class YuNetDetector:
     def _detect_one(self, frame: Picture) -> list[Detection]:
         self._network.setInputSize((frame.shape[1], frame.shape[0]))
         _, rows = self._network.detect(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
-        found = []
+        detections = []
         for row in rows if rows is not None else ():  # x, y, width, height, five points, score
             x, y, width, height = (float(value) for value in row[:4])
             if width > 0 and height > 0:
-                found.append(Detection(FRAMING.apply(Box(x, y, x + width, y + height)), float(row[14])))
-        return best_first(found)
+                detections.append(Detection(FRAMING.apply(Box(x, y, x + width, y + height)), float(row[14])))
+        return best_first(detections)
