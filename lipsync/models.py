@@ -75,8 +75,8 @@ class Models:
         with self._loading:
             if key not in self._backends:
                 self._backends[key] = kind(path, self.synthesizer.device, *more)
-            found: T = self._backends[key]
-            return found
+            backend: T = self._backends[key]
+            return backend
 
     def detector(self, name: str) -> Detector:
         """A face detector, by its name among the settings."""

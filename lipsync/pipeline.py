@@ -104,11 +104,11 @@ class LipSyncPipeline:
                 track = media.track(segment.face, *sources)  # 3 detect, 4 track
                 opacity = media.faces.opacity(track, *sources)
                 references = media.references(track, shown)  # 5 choose references
-                heard = media.heard(segment)  # 6 hear
-                motion = media.motion(segment, heard.sound, plan)
+                sound = media.heard(segment)  # 6 hear
+                motion = media.motion(segment, sound.sound, plan)
             turns.append(SpeakerTurn(
-                first, stop, 0 if segment.sound is None else first, track, references, heard.sound.mel, heard.gate,
-                heard.banks, motion, opacity,
+                first, stop, 0 if segment.sound is None else first, track, references, sound.sound.mel, sound.gate,
+                sound.banks, motion, opacity,
             ))  # fmt: skip
         check_apart(turns, plan)
         return RenderJob(

@@ -168,12 +168,12 @@ class Settings:
     @property
     def extras(self) -> dict[str, str]:
         """What is asked for beyond a new mouth: networks of the user's, and the mark; by the names of the settings."""
-        asked = {name: getattr(self, name).name for name in BACKENDS if getattr(self, name) is not None}
-        if "face_restorer" in asked:
-            asked["face_restorer"] += f", strength {self.restorer_strength:g}"
-        if "voice_separator" in asked and self.separator_rate is not None:
-            asked["voice_separator"] += f", {self.separator_rate} Hz"
-        return asked | ({"mark": self.mark_text} if self.mark else {})
+        backends = {name: getattr(self, name).name for name in BACKENDS if getattr(self, name) is not None}
+        if "face_restorer" in backends:
+            backends["face_restorer"] += f", strength {self.restorer_strength:g}"
+        if "voice_separator" in backends and self.separator_rate is not None:
+            backends["voice_separator"] += f", {self.separator_rate} Hz"
+        return backends | ({"mark": self.mark_text} if self.mark else {})
 
     def _check_numbers(self) -> None:
         """BadInput for seconds and pixels that are no numbers, or of no video."""

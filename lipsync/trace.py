@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from core.atomic import save_atomically
 
@@ -23,7 +22,7 @@ class Trace:
 
     def __init__(self) -> None:
         self._begin = time.monotonic()
-        self._events: list[dict[str, Any]] = []
+        self._events: list[dict[str, object]] = []
         self._numbers: dict[tuple[str, int], int] = {}
         self._lock = threading.Lock()
 

@@ -48,14 +48,14 @@ class FaceOccluder:
     def __init__(self, path: Path, device: torch.device) -> None:
         """BadInput for a network of another layout."""
         self.model = OnnxModel(path, "--face_occluder", device)
-        taken, given = self.model.only_input(WANTED), self.model.output
+        taken, output = self.model.only_input(WANTED), self.model.output
         self._last = taken.fits((1, None, None, 3)) and taken.shape[3] == 3 != taken.shape[1]
-        self._classes = given.fits((1, CLASSES, None, None)) and given.shape[1] == CLASSES
+        self._classes = output.fits((1, CLASSES, None, None)) and output.shape[1] == CLASSES
         self.side = self._side(taken)
         fitting = [(1, *shape) for shape in ((1, None, None), (None, None, 1), (None, None))]
         known = taken.fits((1, None, None, 3) if self._last else (1, 3, None, None))
-        if not known or not (self._classes or any(given.fits(shape) for shape in fitting)):
-            raise self.model.wrong(f"takes {taken} and gives {given}", WANTED)
+        if not known or not (self._classes or any(output.fits(shape) for shape in fitting)):
+            raise self.model.wrong(f"takes {taken} and gives {output}", WANTED)
         means = self.model.metadata.get("mask", "face")
         if means not in ("face", "occluder"):
             raise self.model.wrong(f"says mask: {means} in its metadata", "that is face or occluder")
@@ -66,12 +66,12 @@ class FaceOccluder:
 
         BadInput if the network gives another shape after all.
         """
-        made = self.model(self._prepared(face))[0]
+        mask = self.model(self._prepared(face))[0]
         if self._classes:
-            return np.asarray(~np.isin(made.argmax(axis=0), SEEN))
-        flat = made.squeeze()
+            return np.asarray(~np.isin(mask.argmax(axis=0), SEEN))
+        flat = mask.squeeze()
         if flat.ndim != 2:
-            raise self.model.wrong(f"gives {[1, *made.shape]}", WANTED)
+            raise self.model.wrong(f"gives {[1, *mask.shape]}", WANTED)
         if not self.model.output.real:
             return np.asarray(~np.isin(flat, SEEN))
         return np.asarray((flat > 0.5) == self._marks_occluder)

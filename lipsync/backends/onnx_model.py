@@ -63,8 +63,8 @@ class OnnxModel:
                 f"{flag} {path}: needs onnxruntime, which is not installed; run {sys.executable} -m pip install"
                 " -r requirements-onnx.txt"
             ) from problem
-        found = (kind for kind in vars(state).values() if isinstance(kind, type) and issubclass(kind, Exception))
-        self._problems: tuple[type[Exception], ...] = tuple(found)
+        kinds = (kind for kind in vars(state).values() if isinstance(kind, type) and issubclass(kind, Exception))
+        self._problems: tuple[type[Exception], ...] = tuple(kinds)
         if not path.is_file():
             raise BadInput(f"{flag} {path}: no such file; check the path")
         options = onnxruntime.SessionOptions()
@@ -98,16 +98,16 @@ class OnnxModel:
         """
         port = self.inputs[0]
         try:
-            (made,) = self._session.run([self.output.name], {port.name: values.astype(KINDS[port.kind], copy=False)})
+            (raw,) = self._session.run([self.output.name], {port.name: values.astype(KINDS[port.kind], copy=False)})
         except self._problems as problem:
             raise self._broken(problem, "cannot be run") from problem
-        found = np.asarray(made)
+        output = np.asarray(raw)
         if not self.output.real:
-            return found
-        found = found.astype(np.float32, copy=False)
-        if not np.isfinite(found).all():
+            return output
+        output = output.astype(np.float32, copy=False)
+        if not np.isfinite(output).all():
             raise BadInput(f"{self.flag} {self.path}: gives what is no number; pass another file")
-        return found
+        return output
 
     def wrong(self, found: str, wanted: str) -> BadInput:
         """Says what it is, and what is wanted instead."""

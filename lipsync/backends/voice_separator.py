@@ -56,24 +56,24 @@ class VoiceSeparator:
         BadInput for a network of another layout, or whose rate nobody says.
         """
         self.model = OnnxModel(path, "--voice_separator", device)
-        taken, given = self.model.only_input(WANTED), self.model.output
+        taken, output = self.model.only_input(WANTED), self.model.output
         fits = len(taken.shape) == 3 and taken.fits((1, None, None)) and taken.shape[1] in (1, 2)
-        several = len(given.shape) == 4
-        fits &= given.real and (given.fits((1, None, None, None)) if several else given.fits((1, None, None)))
+        several = len(output.shape) == 4
+        fits &= output.real and (output.fits((1, None, None, None)) if several else output.fits((1, None, None)))
         if not fits:
-            raise self.model.wrong(f"takes {taken} and gives {given}", WANTED)
+            raise self.model.wrong(f"takes {taken} and gives {output}", WANTED)
         self.channels = taken.shape[1] or 1
         self.rate = self._rate(rate)
         self.size = taken.shape[2] or SECONDS * self.rate
-        self._stem = self._voice(given.shape[1]) if several else None
+        self._stem = self._voice(output.shape[1]) if several else None
         if self.size < self.rate // 4:
             raise self.model.wrong(f"takes {taken}, less than a quarter of a second", WANTED)
         self._kept = lru_cache(maxsize=KEPT)(self._separated)
 
     def open_sound(self, path: Path) -> Sound:
         """As `audio.open_sound`, of the voice alone."""
-        kept = self._kept(path, path.stat().st_mtime_ns) if path.is_file() else self._separated(path, 0)
-        return Sound(mel_of(_blocks(kept)), lambda: _blocks(kept))
+        samples = self._kept(path, path.stat().st_mtime_ns) if path.is_file() else self._separated(path, 0)
+        return Sound(mel_of(_blocks(samples)), lambda: _blocks(samples))
 
     def read_filterbanks(self, path: Path) -> FilterBanks:
         """As `audio.read_filterbanks`, of the voice alone."""
@@ -86,8 +86,8 @@ class VoiceSeparator:
         """
         louder = louder_channel(path)
         blocks = channel_blocks(path, rate=self.rate)
-        given = blocks if self.channels == 2 else (_mono(block, louder)[None] for block in blocks)
-        for block in overlapped(given, self.size, self._run):
+        channels = blocks if self.channels == 2 else (_mono(block, louder)[None] for block in blocks)
+        for block in overlapped(channels, self.size, self._run):
             yield np.clip(_mono(block, louder), -1, 1)
 
     @staticmethod
@@ -104,13 +104,13 @@ class VoiceSeparator:
     def _separated(self, path: Path, changed: int) -> np.ndarray:
         """The voice in 16 bits at 16 kHz, i16 [n]; changed: when the file was."""
         length = sum(block.size for block in sound_blocks(path))
-        kept, done = np.zeros(length, np.int16), 0  # as long as it is without a separator, to the sample
+        voice, done = np.zeros(length, np.int16), 0  # as long as it is without a separator, to the sample
         with Bar(total=-(-length // SAMPLE_RATE), desc="separate voice", unit="s") as bar:
             for block in resampled(self._counted(self.voice(path), bar), self.rate, SAMPLE_RATE):
                 part = block[: length - done]
-                kept[done : done + part.size] = np.round(np.clip(part, -1, 1) * FULL)
+                voice[done : done + part.size] = np.round(np.clip(part, -1, 1) * FULL)
                 done += part.size
-        return kept
+        return voice
 
     def _counted(self, blocks: Iterable[Samples], bar: Bar) -> Iterator[Samples]:
         done = 0
@@ -121,12 +121,12 @@ class VoiceSeparator:
 
     def _run(self, chunk: Samples) -> Samples:
         """f32 [c, size] -> the voice, f32 [c or 1, size]."""
-        made = self.model(chunk[None])[0]
+        stems = self.model(chunk[None])[0]
         if self._stem is not None:
-            made = made[self._stem] if len(made) > self._stem else made[:0]
-        if made.ndim != 2 or not len(made) or made.shape[1] != self.size:
-            raise self.model.wrong(f"gives {list(made.shape)} for {list(chunk.shape)}", WANTED)
-        return np.asarray(made, np.float32)
+            stems = stems[self._stem] if len(stems) > self._stem else stems[:0]
+        if stems.ndim != 2 or not len(stems) or stems.shape[1] != self.size:
+            raise self.model.wrong(f"gives {list(stems.shape)} for {list(chunk.shape)}", WANTED)
+        return np.asarray(stems, np.float32)
 
     def _rate(self, said: int | None) -> int:
         text, (lowest, highest) = self.model.metadata.get("sample_rate", ""), RATES

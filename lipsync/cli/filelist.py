@@ -55,33 +55,33 @@ def _pairs(listing: Path, args: Sequence[str]) -> Iterable[FilelistItem]:
     options = _parser().parse_args(args)
     if options.motion_out is not None:
         raise BadValue("--motion_out is for one video; pass it without --filelist")
-    chosen, root = settings(options), options.test_video_dir or listing.parent
-    suffix = segment_suffix(chosen.codec)
+    run_settings, root = settings(options), options.test_video_dir or listing.parent
+    suffix = segment_suffix(run_settings.codec)
     for number, pair in enumerate(read_filelist(listing), 1):
         name = "_".join(path.replace("/", ".") for path in (pair.sound, pair.video))
         output = options.sample_path / f"{name}{suffix}"
         job = Job(root / pair.video, root / pair.sound, output, heard=options.heard, style=options.style)
         yield FilelistItem(
-            f"{listing}, pair {number}", job, chosen, original_of(output) if options.save_orig else None, root
+            f"{listing}, pair {number}", job, run_settings, original_of(output) if options.save_orig else None, root
         )
 
 
 def _rows(listing: Path, args: Sequence[str]) -> Iterable[FilelistItem]:
-    parser, given = _parser(), args
-    common = parser.parse_args(given)
+    parser, words = _parser(), args
+    common = parser.parse_args(words)
     for number, row in read_rows(listing):
-        where = f"{listing}, row {number}"
+        place = f"{listing}, row {number}"
         row = {spelled(f"--{name}")[2:]: value for name, value in row.items()}
-        check_columns(row, COLUMNS, where)
-        output = _inside(common.sample_path, row["output"], where) if row.get("output") else None
+        check_columns(row, COLUMNS, place)
+        output = _inside(common.sample_path, row["output"], place) if row.get("output") else None
         flags = [f"--{name}={value}" for name, value in row.items() if value]
         try:
-            options = parser.parse_args([*given, *flags])
-            yield _item(where, options, row, listing.parent, output)
+            options = parser.parse_args([*words, *flags])
+            yield _item(place, options, row, listing.parent, output)
         except BadInput as problem:
-            video = Path(row.get("video") or where)
+            video = Path(row.get("video") or place)
             job = Job(video, None, output or common.sample_path / f"{listing.stem}, row {number}")
-            yield FilelistItem(where, job, settings(common), problem=type(problem)(f"{where}: {problem}"))
+            yield FilelistItem(place, job, settings(common), problem=type(problem)(f"{place}: {problem}"))
 
 
 def _item(
@@ -91,16 +91,16 @@ def _item(
     root = options.test_video_dir or folder
     if options.motion_out is not None:
         raise BadValue("--motion_out is for one video; pass it without --filelist")
-    given = (options.video, options.audio, options.segments, options.heard, options.style, options.motion_in)
+    paths = (options.video, options.audio, options.segments, options.heard, options.style, options.motion_in)
     video, audio, *others = (
-        root / row[name] if row.get(name) else other for name, other in zip(PATHS, given, strict=True)
+        root / row[name] if row.get(name) else other for name, other in zip(PATHS, paths, strict=True)
     )
     if video is None:
         raise NoData("it names no video; give it one")
-    chosen = settings(options)
-    output = output or options.sample_path / default_name(video, audio, chosen.codec)
+    row_settings = settings(options)
+    output = output or options.sample_path / default_name(video, audio, row_settings.codec)
     source = original_of(output) if options.save_orig else None
-    return FilelistItem(where, Job(video, audio, output, *others), chosen, source)
+    return FilelistItem(where, Job(video, audio, output, *others), row_settings, source)
 
 
 def _inside(folder: Path, name: str, where: str) -> Path:
@@ -112,14 +112,14 @@ def _inside(folder: Path, name: str, where: str) -> Path:
 
 
 def _distinct(items: Sequence[FilelistItem]) -> list[FilelistItem]:
-    found: dict[Path, FilelistItem] = {}
+    by_output: dict[Path, FilelistItem] = {}
     for item in items:
-        first = found.setdefault(item.job.output, item)
+        first = by_output.setdefault(item.job.output, item)
         if (first.job, first.settings) != (item.job, item.settings):
             raise Unwritable(
                 f"{item.where}: its result {item.job.output} is that of {first.where} too; give them different names"
             )
-    return list(found.values())
+    return list(by_output.values())
 
 
 class _RowParser(argparse.ArgumentParser):

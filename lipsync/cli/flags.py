@@ -48,10 +48,10 @@ class Switch(argparse.Action):
         self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
     ) -> None:
         try:
-            said = values is None or truth(values)
+            value = values is None or truth(values)
         except argparse.ArgumentTypeError as problem:
             raise argparse.ArgumentError(self, str(problem)) from problem
-        setattr(namespace, self.dest, said != (option or "").startswith("--no_"))
+        setattr(namespace, self.dest, value != (option or "").startswith("--no_"))
 
 
 def parser() -> Parser:
@@ -82,9 +82,9 @@ def add_flags(p: argparse.ArgumentParser) -> None:
 def settings(options: argparse.Namespace) -> Settings:
     """The settings that the flags say."""
     values = vars(options)
-    chosen = {name: values[name] for name in Settings.__dataclass_fields__ if name in values}
-    chosen["cache"] = (options.cache_dir or "default") if options.use_cache else None
-    return Settings(**chosen, first_frame=options.sampling_input_type == "first_frame")
+    changes = {name: values[name] for name in Settings.__dataclass_fields__ if name in values}
+    changes["cache"] = (options.cache_dir or "default") if options.use_cache else None
+    return Settings(**changes, first_frame=options.sampling_input_type == "first_frame")
 
 
 def truth(text: str) -> bool:

@@ -61,10 +61,10 @@ def as_original(words: Sequence[str]) -> list[str]:
 
     words: flags with underscores.
     """
-    given = {word.partition("=")[0].removeprefix("--") for word in words if word.startswith("--")}
-    if not given >= MARKS:
+    names = {word.partition("=")[0].removeprefix("--") for word in words if word.startswith("--")}
+    if not names >= MARKS:
         return []
-    place = [] if given & {"sample_path", "out_path", "output"} else ["--sample_path", "d2l_gen"]
+    place = [] if names & {"sample_path", "out_path", "output"} else ["--sample_path", "d2l_gen"]
     return [*AS_ORIGINAL, *place]
 
 
@@ -83,11 +83,11 @@ def original_sentence(options: argparse.Namespace) -> str | None:
 
 def unused(options: argparse.Namespace) -> list[str]:
     """One sentence for all flags of each kind that were given and mean nothing here."""
-    given: dict[str, list[str]] = {}
+    flags: dict[str, list[str]] = {}
     for name, why in MEANINGLESS.items():
         if getattr(options, f"original_{name}", ABSENT) is not ABSENT:
-            given.setdefault(why, []).append(f"--{name}")
-    return [f"{', '.join(names)}: not used here, because {why}" for why, names in given.items()]
+            flags.setdefault(why, []).append(f"--{name}")
+    return [f"{', '.join(names)}: not used here, because {why}" for why, names in flags.items()]
 
 
 class _Sampler(argparse.Action):

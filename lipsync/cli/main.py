@@ -79,14 +79,14 @@ def _run(args: Sequence[str], meet: Meeting) -> None:
     if options.from_list is False:
         options.filelist = None
     _take_named(options)
-    chosen, looks = settings(options), look(options)
+    run_settings, looks = settings(options), look(options)
     listed = options.filelist is not None or bool(options.from_list)
     if listed:
         items = _listed(options, flags.expanded(args))
     else:
-        items = [_single(options, chosen)]
+        items = [_single(options, run_settings)]
         if looks is None:
-            items[0].job.check(chosen)
+            items[0].job.check(run_settings)
     manifest = Manifest(options.sample_path, options.filelist.stem) if listed else None
     check_run(options, items, manifest)
     if options.profile is not None:
@@ -99,11 +99,11 @@ def _run(args: Sequence[str], meet: Meeting) -> None:
             for sentence in unused(options) if original is None else [original]:
                 say(sentence)
         if looks is None:
-            _use_threads(options.threads, chosen.device, group, many=meet is _together)
+            _use_threads(options.threads, run_settings.device, group, many=meet is _together)
             with profiled(options.profile if group.main else None) as trace:
-                (_make_list if listed else _make_one)(options, items, chosen, group, trace)
+                (_make_list if listed else _make_one)(options, items, run_settings, group, trace)
         elif group.main:
-            looks(options, items[0].job, chosen)
+            looks(options, items[0].job, run_settings)
 
 
 def _take_named(options: argparse.Namespace) -> None:

@@ -24,9 +24,9 @@ def check_run(options: argparse.Namespace, items: Sequence[FilelistItem], manife
     read, written = roles(parser(), rest)
     items = [item for item in items if item.problem is None]
     for item in items:
-        where = "" if manifest is None else f"{item.where}: "
-        read += [(f"{where}{name}", path) for name, path in _inputs(item)]
-        written += [(f"{where}{name}", path) for name, path in item.writes]
+        prefix = "" if manifest is None else f"{item.where}: "
+        read += [(f"{prefix}{name}", path) for name, path in _inputs(item)]
+        written += [(f"{prefix}{name}", path) for name, path in item.writes]
     if manifest is not None:
         written.append(("the report", manifest.path))
         for name, path in read:

@@ -113,16 +113,16 @@ def _speak(synthesizer: Synthesizer) -> float:
 
 def _extras(models: Models, settings: Settings, faces: int, heard: float) -> dict[str, float]:
     """Seconds that networks of the user's take for so many faces, and so many seconds of sound."""
-    retoucher, separator, found = models.retoucher(settings), models.separator(settings), {}
+    retoucher, separator, seconds = models.retoucher(settings), models.separator(settings), {}
     if retoucher is not None and (occluder := retoucher.occluder) is not None:
         crop = np.zeros((occluder.side, occluder.side, 3), np.uint8)
-        found["occlude"] = faces * min(_seconds(lambda: occluder.hidden(crop)) for _ in range(2))
+        seconds["occlude"] = faces * min(_seconds(lambda: occluder.hidden(crop)) for _ in range(2))
     if retoucher is not None and (restorer := retoucher.restorer) is not None:
         face = np.zeros((FFHQ_SIDE, FFHQ_SIDE, 3), np.uint8)
-        found["restore"] = faces * min(_seconds(lambda: restorer.change(face)) for _ in range(2))
+        seconds["restore"] = faces * min(_seconds(lambda: restorer.change(face)) for _ in range(2))
     if separator is not None:
-        found["separate"] = heard * separator.cost()
-    return found
+        seconds["separate"] = heard * separator.cost()
+    return seconds
 
 
 def _motion(pipeline: LipSyncPipeline, job_plan: JobPlan, stage1: Stage1, decode: float) -> float:
@@ -139,11 +139,11 @@ def _motion(pipeline: LipSyncPipeline, job_plan: JobPlan, stage1: Stage1, decode
         whole = replace(pipeline.settings, box=None, fixed_crop=False)
         look = sum(_look(pipeline.models, whole, other))  # decoded to be searched, and again
         style, reference = _style_cost(other, look, read)
-    heard = 0
+    frames = 0
     for segment in media.segments:
         first, stop = frames_of(segment, plan)
-        heard += reference + int((stop if segment.sound is None else stop - first) / plan.fps * FPS)
-    return style + own * len(media.segments) + hear * heard
+        frames += reference + int((stop if segment.sound is None else stop - first) / plan.fps * FPS)
+    return style + own * len(media.segments) + hear * frames
 
 
 def _style_cost(info: VideoInfo, look: float, read: float) -> tuple[float, int]:
@@ -158,9 +158,9 @@ def _stage1(stage1: Stage1, strength: float) -> tuple[float, float]:
     sound = Sound(Mel(np.zeros((SAID, MELS), np.float32), 0.0), lambda: ())
 
     def predicted() -> Tensor:
-        heard = stage1.hear(sound, [range(SAID)])(0, SAID)
-        reference = stage1.reference_of(heard, torch.zeros(SAID, stage1.config.motion_dim))
-        motion: Tensor = stage1.predictor.predict(heard, reference, strength)
+        features = stage1.hear(sound, [range(SAID)])(0, SAID)
+        reference = stage1.reference_of(features, torch.zeros(SAID, stage1.config.motion_dim))
+        motion: Tensor = stage1.predictor.predict(features, reference, strength)
         return motion
 
     read = min(_seconds(lambda: stage1.read(faces)) for _ in range(2)) / PROBED

@@ -114,8 +114,8 @@ def beside(path: Path, ending: str) -> Path:
     if len(name.encode(errors="surrogateescape")) > LONGEST:
         digest = hashlib.blake2b(path.name.encode(errors="surrogateescape"), digest_size=8).hexdigest()
         room = LONGEST - len(ending.encode()) - len(digest) - 1
-        kept = path.name.encode(errors="surrogateescape")[:room].decode(errors="ignore")
-        name = f"{kept}-{digest}{ending}"
+        stem = path.name.encode(errors="surrogateescape")[:room].decode(errors="ignore")
+        name = f"{stem}-{digest}{ending}"
     return path.with_name(name)
 
 

@@ -37,11 +37,11 @@ class Job:
     @property
     def reads(self) -> list[Named]:
         """What is read, and the flag that says so; the sounds that segments name are in `sounds`."""
-        given = {
+        flags = {
             "--video": self.video, "--audio": self.audio, "--segments": self.segments, "--mux_audio": self.heard,
             "--style_video": self.style, "--motion_in": self.motion_in,
         }  # fmt: skip
-        return [(flag, path) for flag, path in given.items() if path is not None]
+        return [(flag, path) for flag, path in flags.items() if path is not None]
 
     @property
     def sounds(self) -> list[Named]:

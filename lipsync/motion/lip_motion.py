@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -24,7 +23,7 @@ from core.progress import say
 from face_detection import FaceTrack
 from lipsync.jobs.job import Job, picture_of
 from lipsync.planning.face_selection import FaceSelector
-from systems.stage1 import LiveMotion, Stage1
+from systems.stage1 import LiveMotion, Stage1, StyleReference
 from video import VideoInfo, probe, write_picture
 
 from .plot import openings
@@ -37,10 +36,10 @@ SILENCE = Sound(Mel(np.full((1, 80), -4, np.float32), 0.0), lambda: ())
 
 
 @dataclass(frozen=True)
-class StyleReference:
+class Style:
     """What is imitated (None: no style in particular), and the motion [d] of the mouth at rest."""
 
-    reference: Any
+    reference: StyleReference | None
     rest: Tensor | None
 
 
@@ -64,7 +63,7 @@ class LipMotionSource:
         self.model, self.job, self.info, self.strength = model, job, info, strength
         self._faces, self._listen = faces, listen
         self._given = None if job.motion_in is None else read_motion(job.motion_in, model.config.motion_dim)
-        self._predictions: list[tuple[Motion, Fraction, StyleReference | None]] = []
+        self._predictions: list[tuple[Motion, Fraction, Style | None]] = []
 
     def __call__(self, track: Callable[[], FaceTrack], sound: Sound, frames: int, fps: Fraction) -> Motion:
         """The motion f32 [frames, d] of a face of the video that says so many frames of the sound, from its start.
@@ -94,12 +93,12 @@ class LipMotionSource:
     def _opening(self, motion: Tensor) -> Motion:
         return np.asarray(self.model.space.opening(motion), np.float32)
 
-    def style_of(self, track: FaceTrack) -> StyleReference:
+    def style_of(self, track: FaceTrack) -> Style:
         """The style of the style video around the own mouth's rest; without one, the own style."""
         own = self._own_style(track)
-        return own if self.job.style is None else StyleReference(self._given_style, own.rest)
+        return own if self.job.style is None else Style(self._given_style, own.rest)
 
-    def _own_style(self, track: FaceTrack) -> StyleReference:
+    def _own_style(self, track: FaceTrack) -> Style:
         """How the face speaks in the video itself; a still or silent one says nothing of that."""
         try:
             sound = self._listen(self.info.path)
@@ -109,16 +108,16 @@ class LipMotionSource:
         try:
             reference = self.model.reference_of(*style)
         except BadInput:
-            return StyleReference(None, None)
+            return Style(None, None)
         if sound is None:
             if self.job.style is None:
                 say(f"{self.info.path}: it has no sound, so there is no manner of speaking in it; pass one with"
                           " --style_video")  # fmt: skip
-            return StyleReference(None, reference.rest)
-        return StyleReference(reference, reference.rest)
+            return Style(None, reference.rest)
+        return Style(reference, reference.rest)
 
     @cached_property
-    def _given_style(self) -> Any:
+    def _given_style(self) -> StyleReference:
         """What --style_video shows: its largest face."""
         path = self.job.style
         assert path is not None  # asked for only then
@@ -129,12 +128,12 @@ class LipMotionSource:
         except (BadInput, NoFace) as problem:
             raise type(problem)(f"--style_video {problem}") from problem
 
-    def _predicted(self, sound: Sound, frames: int, style: StyleReference) -> Motion:
+    def _predicted(self, sound: Sound, frames: int, style: Style) -> Motion:
         """The motion of so many frames at 25 a second, two minutes at a time, each made on the same grid."""
-        heard, parts = self.model.hear(sound, [range(frames)]), []
+        features, parts = self.model.hear(sound, [range(frames)]), []
         for start in range(0, frames, AHEAD):
             first, last = max(0, start - MARGIN), min(start + AHEAD + MARGIN, frames)
-            motion = self.model.predictor.predict(heard(first, last), style.reference, self.strength, style.rest)
+            motion = self.model.predictor.predict(features(first, last), style.reference, self.strength, style.rest)
             parts.append(motion[start - first : start - first + AHEAD])
         return np.asarray(torch.cat(parts), np.float32)
 

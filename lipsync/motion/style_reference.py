@@ -28,7 +28,7 @@ def read_style(info: VideoInfo, sound: Sound, tracks: Tracks, model: Stage1) -> 
 
     NoFace if there is none in any.  Memory is a few faces, whatever the length.
     """
-    sounds, motions, heard = [], [], model.hear(sound, stretches_of(info))
+    sounds, motions, features = [], [], model.hear(sound, stretches_of(info))
     for stretch in stretches_of(info):
         sources = [min(int(k / FPS * info.fps), info.frames - 1) for k in stretch]
         try:
@@ -36,7 +36,7 @@ def read_style(info: VideoInfo, sound: Sound, tracks: Tracks, model: Stage1) -> 
         except NoFace:
             continue
         boxes = [track.box(source) for source in sources]
-        sounds.append(heard(stretch.start, stretch.stop)[[box is not None for box in boxes]])
+        sounds.append(features(stretch.start, stretch.stop)[[box is not None for box in boxes]])
         shown = [(source, box) for source, box in zip(sources, boxes, strict=True) if box is not None]
         motions += [model.read(faces) for faces in _faces(info.path, shown, model.size)]
     if not motions:

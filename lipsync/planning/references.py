@@ -84,18 +84,18 @@ def choose_references(
         return References(one if count == 1 else np.repeat(one[None], count, axis=1), by_frame)
 
     crops: list[Pictures] = []
-    for seeing, seen in halves(track):
+    for seeing, shown in halves(track):
         if within is not None and not any(((seeing >= low) & (seeing < high)).any() for low, high in within):
             continue
         by_frame[seeing] = len(crops)
         if hidden is not None:
-            seen = _least_hidden(video, track, seen, hidden)
+            shown = _least_hidden(video, track, shown, hidden)
         if count == 1:
-            crops.append(_sharpest(video, track, seen, size))
+            crops.append(_sharpest(video, track, shown, size))
         elif openings is None:
-            crops.append(_spread(video, track, seen, size, count))
+            crops.append(_spread(video, track, shown, size, count))
         else:
-            crops.append(_in_order(video, track, seeing[fit[seeing]], seen, size, count, openings))
+            crops.append(_in_order(video, track, seeing[fit[seeing]], shown, size, count, openings))
     return References(np.stack(crops) if crops else nothing, by_frame)
 
 
@@ -108,8 +108,8 @@ def halves(track: FaceTrack) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int
         shot = present[(present >= start) & (present < stop)]
         if len(shot) >= 2:
             first, second = shot[: len(shot) // 2], shot[len(shot) // 2 :]
-            for seeing, seen in ((first, second), (second, first)):
-                yield seeing, seen[fit[seen]] if fit[seen].any() else seen
+            for seeing, shown in ((first, second), (second, first)):
+                yield seeing, shown[fit[shown]] if fit[shown].any() else shown
 
 
 def _least_hidden(

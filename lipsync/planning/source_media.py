@@ -117,9 +117,9 @@ class SourceMedia:
     def output_sound(self) -> Path | Mono:
         """The sound of the result: what the job names for that, else the words, else the mix of its segments' sounds.
         """
-        heard = self.job.heard or self.job.audio
-        if heard is not None:
-            return heard
+        sound = self.job.heard or self.job.audio
+        if sound is not None:
+            return sound
         return mix(self.segments)
 
     def _read_segments(self) -> list[SpeakerSegment]:
@@ -145,8 +145,8 @@ class SourceMedia:
     def _check_style(self) -> None:
         """BadInput for a flag of style if the system has none."""
         job, synthesizer = self.job, self._models.synthesizer
-        given = {"--style_video": job.style, "--motion_in": job.motion_in, "--motion_out": job.motion_out}
-        flags = [flag for flag, value in given.items() if value is not None]
+        paths = {"--style_video": job.style, "--motion_in": job.motion_in, "--motion_out": job.motion_out}
+        flags = [flag for flag, value in paths.items() if value is not None]
         flags += ["--style_strength"] * (self._settings.style_strength != 1)
         if flags and not synthesizer.needs.motion:
             raise Mismatch(

@@ -93,7 +93,8 @@ class Plan:
 def make_plan(info: VideoInfo, sound_seconds: float, settings: Settings) -> Plan:
     """The plan for a video and a sound of `sound_seconds`; a result has at least one frame."""
     fps = settings.fps or info.fps
-    heard = max(1, round(Fraction(sound_seconds) * fps))
-    seen = max(1, round(info.seconds * fps))
-    frames = {"audio": heard, "video": seen, "shortest": min(heard, seen)}[settings.length]
+    sound_frames = max(1, round(Fraction(sound_seconds) * fps))
+    video_frames = max(1, round(info.seconds * fps))
+    shortest = min(sound_frames, video_frames)
+    frames = {"audio": sound_frames, "video": video_frames, "shortest": shortest}[settings.length]
     return Plan(1 if settings.first_frame else info.frames, frames, settings.extend, fps, info.fps / fps)

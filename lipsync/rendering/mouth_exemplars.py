@@ -31,11 +31,11 @@ class MouthExemplars:
         """None where the shot has no second frame with a face."""
         if id(track) not in self._halves:
             self._halves[id(track)] = list(halves(track))
-        found = self._halves[id(track)]
-        place = bisect_right(found, source, key=lambda half: int(half[0][0])) - 1
-        if place < 0 or source > found[place][0][-1]:
+        halves_of_track = self._halves[id(track)]
+        place = bisect_right(halves_of_track, source, key=lambda half: int(half[0][0])) - 1
+        if place < 0 or source > halves_of_track[place][0][-1]:
             return None
-        return self._detail(track, int(found[place][0][0]), found[place][1])
+        return self._detail(track, int(halves_of_track[place][0][0]), halves_of_track[place][1])
 
     def _detail(self, track: FaceTrack, first: int, seen: Numbers) -> MouthDetail | None:
         key = id(track), first

@@ -140,9 +140,9 @@ class RenderJob:
                 with self.watch("cut"):
                     faces = []
                     for place, (turn, strength) in enumerate(zip(self.turns, strengths, strict=True)):
-                        seen = float(strength[frame - first])
-                        if seen > 0 and (box := turn.track.box(self.plan[frame])) is not None:
-                            faces.append(CutFace(place, box, seen, cut(picture, box, self.synthesizer.size)))
+                        opacity = float(strength[frame - first])
+                        if opacity > 0 and (box := turn.track.box(self.plan[frame])) is not None:
+                            faces.append(CutFace(place, box, opacity, cut(picture, box, self.synthesizer.size)))
                 yield CutFrame(frame, picture, faces)
 
     def _spoken(
@@ -152,13 +152,13 @@ class RenderJob:
         speakers = [source.faces(turn.track.shots) for turn in self.turns]
         for first, last in _batches(start, stop, source):
             batch = list(islice(cut_frames, last - first))
-            made: list[dict[int, Picture]] = []
+            results: list[dict[int, Picture]] = []
             for place, (turn, faces) in enumerate(zip(self.turns, speakers, strict=True)):
                 own = {item.frame: face.crop for item in batch for face in item.faces if face.turn == place}
-                made.append(self._new_faces(turn, faces, own) if own else {})
+                results.append(self._new_faces(turn, faces, own) if own else {})
             while batch:
                 item = batch.pop(0)  # so that a frame is held no longer than it is needed
-                spoken = [(face, made[face.turn][item.frame]) for face in item.faces]
+                spoken = [(face, results[face.turn][item.frame]) for face in item.faces]
                 yield SpokenFrame(item.frame, item.picture, spoken)
 
     def _new_faces(self, turn: SpeakerTurn, faces: FaceGenerator, crops: dict[int, Picture]) -> dict[int, Picture]:

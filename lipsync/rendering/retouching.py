@@ -126,9 +126,9 @@ def _corrected(layer: Layer, box: Box, change: Floats) -> Layer:
 def _behind(layer: Layer, box: Box, hidden: Floats) -> Layer:
     """The layer with nothing where something is before it: hidden f32 [256, 256] of the square, 1 where all is."""
     large = cv2.resize(hidden, (FFHQ_SIDE, FFHQ_SIDE), interpolation=cv2.INTER_LINEAR)
-    seen = 1 - warped(np.asarray(large, np.float32), ffhq_square(box), (0, 0), layer.rows, layer.columns)
-    seen[seen < ROUNDING] = 0
-    return replace(layer, opacity=layer.opacity * seen[..., None])
+    visible = 1 - warped(np.asarray(large, np.float32), ffhq_square(box), (0, 0), layer.rows, layer.columns)
+    visible[visible < ROUNDING] = 0
+    return replace(layer, opacity=layer.opacity * visible[..., None])
 
 
 ROUNDING = 1e-3  # of a resampled mask that is 1

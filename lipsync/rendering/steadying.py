@@ -44,8 +44,8 @@ class Correction:
         """change f32 [h, w, 3] of a part of a face u8 [h, w, 3], sides multiples of 16."""
         height, width = change.shape[:2]
         coarse = _shrunken(change, width // COARSE, height // COARSE)
-        seen = _shrunken(face.astype(np.float32), width // LOOKED, height // LOOKED)
-        return cls(coarse, np.asarray(change - _enlarged(coarse, change), np.float32), seen)
+        look = _shrunken(face.astype(np.float32), width // LOOKED, height // LOOKED)
+        return cls(coarse, np.asarray(change - _enlarged(coarse, change), np.float32), look)
 
 
 def steady_correction(corrections: Sequence[Correction | None], at: int) -> Floats | None:
