@@ -77,8 +77,8 @@ def speech_activity(mel: Mel) -> Activity:
     floor, loudest = _floor(level), np.percentile(level, 95) if level.size else 0.0
     telling = loudest - floor >= RANGE
     above = np.maximum(floor + np.maximum(MARGIN, (loudest - floor) / 4), loudest - DEEP)
-    heard = (level > AUDIBLE) & (~telling | (level > above))
-    return settled(heard)
+    audible = (level > AUDIBLE) & (~telling | (level > above))
+    return settled(audible)
 
 
 def settled(heard: Flags) -> Activity:
@@ -106,8 +106,8 @@ def _floor(level: Series) -> Series:
     """f32 [t]: the 10th percentile of the level around each column, found every half second, lines between."""
     reach, step = round(AROUND * MEL_RATE), MEL_RATE // 2
     places = np.arange(0, max(len(level), 1), step)
-    found = [np.percentile(level[max(place - reach, 0) : place + reach + 1], 10) for place in places]
-    return np.interp(np.arange(len(level)), places, found).astype(np.float32)
+    levels = [np.percentile(level[max(place - reach, 0) : place + reach + 1], 10) for place in places]
+    return np.interp(np.arange(len(level)), places, levels).astype(np.float32)
 
 
 def _without_short(flags: Flags, least: int) -> Flags:

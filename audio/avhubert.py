@@ -155,6 +155,6 @@ class _SelfAttention(nn.Module):
             projection(x).view(n, w, self.heads, -1).transpose(1, 2)    # [n, heads, w, width / heads]
             for projection in (self.q_proj, self.k_proj, self.v_proj)
         )
-        seen = F.scaled_dot_product_attention(q, k, v)
-        attended: Tensor = self.out_proj(seen.transpose(1, 2).reshape(n, w, width))
+        output = F.scaled_dot_product_attention(q, k, v)
+        attended: Tensor = self.out_proj(output.transpose(1, 2).reshape(n, w, width))
         return attended

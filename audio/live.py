@@ -73,11 +73,11 @@ class LiveSound:
             return self._cut(start, stop)
 
     def _cut(self, start: int, stop: int) -> Samples:
-        found = np.zeros(stop - start, np.float32)
+        samples = np.zeros(stop - start, np.float32)
         low, high = max(start, self._first), min(stop, self.length)
         if low < high:
-            found[low - start : high - start] = self._samples[low - self._first : high - self._first]
-        return found
+            samples[low - start : high - start] = self._samples[low - self._first : high - self._first]
+        return samples
 
     @property
     def mel(self) -> Mel:
@@ -104,8 +104,8 @@ class LiveSound:
     def _pre_emphasised(self, begin: int, stop: int, scale: float) -> NDArray[np.float64]:
         """Samples begin..stop-1 as `audio.mel.pre_emphasised` makes them, 0 outside the sound."""
         low, high = max(begin, 0), min(stop, self.length)
-        heard = self._cut(low - 1, high) * np.float32(scale)
-        *_, signal = mel.pre_emphasised([heard])
+        samples = self._cut(low - 1, high) * np.float32(scale)
+        *_, signal = mel.pre_emphasised([samples])
         return np.pad(signal[1:], (low - begin, stop - high))
 
 

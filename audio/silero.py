@@ -43,27 +43,27 @@ def silero_activity(sound: Sound) -> Activity:
 def probabilities(blocks: Iterable[np.ndarray]) -> Series:
     """f32 [n]: how likely each 32 ms of samples f32 [-1, 1] at 16 kHz are speech; the last ones are filled up."""
     session, hidden, cell = _session(), np.zeros(STATE, np.float32), np.zeros(STATE, np.float32)
-    before, found = np.zeros(BEFORE, np.float32), [np.zeros(0, np.float32)]
+    before, probability_blocks = np.zeros(BEFORE, np.float32), [np.zeros(0, np.float32)]
     for frames in _frames(blocks):
         heads = np.concatenate([before[None], frames[:-1, -BEFORE:]])
         before = frames[-1, -BEFORE:]
-        said, hidden, cell = session.run(
+        probability, hidden, cell = session.run(
             ["speech_probs", "hn", "cn"], {"input": np.concatenate([heads, frames], axis=1), "h": hidden, "c": cell}
         )
-        found.append(said)
-    return np.concatenate(found)
+        probability_blocks.append(probability)
+    return np.concatenate(probability_blocks)
 
 
 def _frames(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
     """f32 [n, 512], at most AT_ONCE of them; silence behind the end."""
-    kept, size = np.zeros(0, np.float32), AT_ONCE * FRAME
+    waiting, size = np.zeros(0, np.float32), AT_ONCE * FRAME
     for block in blocks:
-        kept = np.concatenate([kept, block])
-        while len(kept) >= size:
-            yield kept[:size].reshape(-1, FRAME)
-            kept = kept[size:]
-    if len(kept):
-        yield np.pad(kept, (0, -len(kept) % FRAME)).reshape(-1, FRAME)
+        waiting = np.concatenate([waiting, block])
+        while len(waiting) >= size:
+            yield waiting[:size].reshape(-1, FRAME)
+            waiting = waiting[size:]
+    if len(waiting):
+        yield np.pad(waiting, (0, -len(waiting) % FRAME)).reshape(-1, FRAME)
 
 
 @cache

@@ -98,8 +98,8 @@ def resampled(blocks: Iterable[np.ndarray], rate: int, wanted: int) -> Iterator[
 
 def _samples(resampler: AudioResampler, frames: list[AudioFrame | None]) -> Iterator[np.ndarray]:
     for frame in frames:
-        for made in resampler.resample(frame):
-            yield np.asarray(made.to_ndarray()[0], np.float32)
+        for resampled in resampler.resample(frame):
+            yield np.asarray(resampled.to_ndarray()[0], np.float32)
 
 
 def broken_samples(path: Path) -> int:

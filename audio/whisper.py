@@ -123,8 +123,8 @@ class WhisperEncoder(nn.Module):
 
 def windows(blocks: Iterable[np.ndarray]) -> Iterator[Tensor]:
     """f32 [128400] each: what the transforms of a window of 8 s see, half of one before and behind it besides."""
-    kept, lead = KEPT * SAMPLES, MARGIN * SAMPLES + FFT // 2
-    whole = kept + 2 * lead
+    hop, lead = KEPT * SAMPLES, MARGIN * SAMPLES + FFT // 2
+    whole = hop + 2 * lead
     waiting, size, length = [np.zeros(lead, np.float32)], lead, 0
     for block in blocks:
         waiting.append(block)
@@ -132,10 +132,10 @@ def windows(blocks: Iterable[np.ndarray]) -> Iterator[Tensor]:
         while size >= whole:
             joined = np.concatenate(waiting)
             yield torch.from_numpy(joined[:whole].astype(np.float32))
-            waiting, size = [joined[kept:]], size - kept
-            length -= kept
+            waiting, size = [joined[hop:]], size - hop
+            length -= hop
     rest = np.concatenate(waiting)
-    for start in range(0, length + SAMPLE_RATE, kept):
+    for start in range(0, length + SAMPLE_RATE, hop):
         part = rest[start : start + whole]
         yield torch.from_numpy(np.pad(part, (0, whole - len(part))).astype(np.float32))
 

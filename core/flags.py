@@ -93,9 +93,9 @@ def better(message: str, known: Sequence[str], names: Mapping[str, str]) -> str:
     if not message.startswith("unrecognized arguments"):
         return message
     hints = []
-    for given in re.findall(r"(?:^|\s)--?(\w[\w-]*)", message.partition(":")[2]):
-        near = nearest(given, known, names)
-        hints += [f"--{near} instead of --{given}"] if near else []
+    for word in re.findall(r"(?:^|\s)--?(\w[\w-]*)", message.partition(":")[2]):
+        near = nearest(word, known, names)
+        hints += [f"--{near} instead of --{word}"] if near else []
     return f"{message}; did you mean {', '.join(hints)}?" if hints else message
 
 
@@ -126,7 +126,7 @@ def read_config(parser: Parser, path: Path) -> list[str]:
     return words
 
 
-def _words(flag: str, action: argparse.Action, value: Any, where: str) -> list[str]:
+def _words(flag: str, action: argparse.Action, value: object, where: str) -> list[str]:
     """A flag of the file as on a command line."""
     if value is None:
         return []
@@ -142,7 +142,7 @@ def _words(flag: str, action: argparse.Action, value: Any, where: str) -> list[s
     return [f"{flag}={','.join(map(str, value)) if isinstance(value, list) else value}"]
 
 
-def _flat(value: Any, where: str, before: str = "") -> Iterator[tuple[str, Any]]:
+def _flat(value: object, where: str, before: str = "") -> Iterator[tuple[str, object]]:
     """Nested tables as dotted names and values."""
     if not isinstance(value, dict):
         raise BadValue(f"{where} is {value!r}; write a list of NAME=VALUE, or a table")
@@ -153,7 +153,7 @@ def _flat(value: Any, where: str, before: str = "") -> Iterator[tuple[str, Any]]
             yield f"{before}{name}", item
 
 
-def _text(item: Any) -> str:
+def _text(item: object) -> str:
     return item if isinstance(item, str) else json.dumps(item)
 
 
@@ -161,7 +161,7 @@ def write_config(parser: argparse.ArgumentParser, options: argparse.Namespace, p
     """All flags of a run that have a value, as JSON.  BadInput if nothing can be written there."""
     if path.suffix.lower() != ".json":
         raise BadValue(f"--write_config {path}: is written as JSON; choose the ending .json")
-    table: dict[str, Any] = {}
+    table: dict[str, object] = {}
     for action in parser._actions:
         flag = next((flag for flag in action.option_strings if flag.startswith("--")), None)
         if flag is None or action.dest in CONFIGS or action.help == argparse.SUPPRESS:
@@ -176,7 +176,7 @@ def write_config(parser: argparse.ArgumentParser, options: argparse.Namespace, p
         temporary.write_text(json.dumps(table, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     if isinstance(value, (PurePath, Fraction)):
         return str(value)
     return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value

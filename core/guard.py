@@ -38,13 +38,13 @@ def writes_into(text: str) -> Path:
 
 def roles(parser: argparse.ArgumentParser, options: argparse.Namespace) -> tuple[list[Named], list[Named]]:
     """The paths that the flags of a program name: those that it reads, and those that it writes."""
-    found: dict[object, list[Named]] = {reads: [], writes: []}
+    by_role: dict[object, list[Named]] = {reads: [], writes: []}
     for action in _actions(parser):
         value = getattr(options, action.dest, None)
-        if action.type in found and value is not None:
+        if action.type in by_role and value is not None:
             name = action.option_strings[-1] if action.option_strings else action.dest.upper()
-            found[action.type] += [(name, path) for path in (value if isinstance(value, list) else [value])]
-    return found[reads], found[writes]
+            by_role[action.type] += [(name, path) for path in (value if isinstance(value, list) else [value])]
+    return by_role[reads], by_role[writes]
 
 
 def guard(
@@ -70,22 +70,25 @@ def check(read: Iterable[Named], written: Iterable[Named], owned: Iterable[Named
     for name, path in (*inputs, *outputs):
         check_spelling(name, path)
     known = {_key(file): (name, file) for name, path in inputs for file in files_of(path)}
-    made: dict[Key, Named] = {}
+    targets: dict[Key, Named] = {}
     for name, path in (*outputs, *folders):
         key = _key(path)
         if key in known:
             other, file = known[key]
             what = f"that of {other}" if file == path else f"the same file as {other} {file}"
             raise Unwritable(f"{name} {path}: is the input itself, {what}; choose another name")
-        if key in made:
-            other, file = made[key]
+        if key in targets:
+            other, file = targets[key]
             raise Unwritable(f"{name} {path}: would be written over {other} {file}; give them different names")
-        made[key] = name, path
+        targets[key] = name, path
     for name, path in (*inputs, *outputs):
         for key in _above(path):
-            if key in made and (made[key] in folders or ((name, path) in outputs and not made[key][1].is_dir())):
+            if key not in targets:
+                continue
+            target = targets[key]
+            if target in folders or ((name, path) in outputs and not target[1].is_dir()):
                 raise Unwritable(
-                    f"{name} {path}: lies in {made[key][1]}, which the program makes and removes; choose another place"
+                    f"{name} {path}: lies in {target[1]}, which the program makes and removes; choose another place"
                 )
 
 
@@ -133,13 +136,13 @@ def _above(path: Path) -> Iterator[Key]:
 
 def _place(path: Path) -> Key:
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         if path.parent == path:
             return (str(path),)
         name = unicodedata.normalize("NFC", path.name)
         return (*_place(path.parent), name.casefold() if _folds(path.parent) else path.name)
-    return found.st_dev, found.st_ino
+    return status.st_dev, status.st_ino
 
 
 def _folds(folder: Path) -> bool:

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
-from typing import Any, cast
+from typing import Any, TextIO, cast
 
 from core.errors import LipSyncError, OutOfMemory, lacks_memory
 from core.progress import tell
@@ -114,10 +114,10 @@ def forgiving_streams() -> Iterator[None]:
 class Forgiving:
     """A text stream that drops what it cannot write, and spells what it cannot spell by its numbers."""
 
-    def __init__(self, stream: Any) -> None:
+    def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:

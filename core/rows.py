@@ -36,7 +36,7 @@ def table(path: Path, text: str) -> list[tuple[int, dict[str, str]]]:
     head = text.lstrip("\n").split("\n", 1)[0]
     rows = csv.reader((f"{line}\n" for line in text.split("\n")), delimiter=max(SEPARATORS, key=head.count))
     names: list[str] = []
-    found = []
+    records = []
     try:
         for row in rows:
             cells = [cell.strip() for cell in row]
@@ -47,10 +47,10 @@ def table(path: Path, text: str) -> list[tuple[int, dict[str, str]]]:
             elif len(cells) > len(names):
                 raise Unreadable(f"{path}, row {rows.line_num}: more cells than the header; quote what has a separator")
             elif any(cells):
-                found.append((rows.line_num, dict(zip(names, cells + [""] * (len(names) - len(cells)), strict=True))))
+                records.append((rows.line_num, dict(zip(names, cells + [""] * (len(names) - len(cells)), strict=True))))
     except csv.Error as problem:
         raise Unreadable(f"{path}, row {rows.line_num}: no row of a CSV ({problem}); correct it") from problem
-    return found
+    return records
 
 
 def read_rows(listing: Path) -> list[tuple[int, Row]]:

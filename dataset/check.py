@@ -87,13 +87,13 @@ def _opened(
     """Opens clips and names what is broken; the faces of those for the sheet."""
     numbers = range(len(clips)) if not options.clips else spread(range(len(clips)), options.clips)
     numbers = sorted({*numbers, *on_sheet})
-    tally, faces, kept = Tally(), [], set(on_sheet)
+    tally, faces, positions = Tally(), [], set(on_sheet)
     looks = Looks(clips, numbers).all(options.workers)
     for number, look in zip(numbers, tqdm(looks, total=len(numbers), unit="clip", disable=None), strict=True):
         tally.add(look)
         if look.problem is not None:
             tqdm.write(f"broken     {look.problem}", file=sys.stdout)
-        elif number in kept and look.face is not None:
+        elif number in positions and look.face is not None:
             faces.append((look.speaker, look.face))
     return tally, faces
 
@@ -154,11 +154,11 @@ def _in_sync(layout: Layout, numbers: Sequence[int], options: argparse.Namespace
         clips = Everything(layout.read(options.data, expert.size))
 
         def score(faces: NDArray[np.uint8], mel: Mel, fps: Fraction) -> Offset:
-            found = find_offset(expert, faces, mel, fps)
-            return Offset(found.frames, found.confidence)
+            offset = find_offset(expert, faces, mel, fps)
+            return Offset(offset.frames, offset.confidence)
 
-        chosen = spread(numbers, options.sync_clips)
-        bar = tqdm(chosen, desc="sync", unit="clip", disable=None)
+        sampled = spread(numbers, options.sync_clips)
+        bar = tqdm(sampled, desc="sync", unit="clip", disable=None)
         return _said(sync_of((clips[number][1] for number in bar), score))
     except LipSyncError as problem:
         return f"not measured: {problem}"

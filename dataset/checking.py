@@ -59,11 +59,11 @@ class Everything(Sequence[tuple[str, Footage]]):
 
     def firsts(self) -> dict[str, int]:
         """The first clip of each speaker."""
-        found: dict[str, int] = {}
+        firsts: dict[str, int] = {}
         everybody = (clip.speaker for clips in self.splits.values() for clip in clips)
         for number, speaker in enumerate(everybody):
-            found.setdefault(speaker, number)
-        return found
+            firsts.setdefault(speaker, number)
+        return firsts
 
 
 class Looks:
@@ -119,9 +119,9 @@ def spread(numbers: Sequence[int], count: int) -> list[int]:
 
 def shown(clips: Everything, count: int) -> list[int]:
     """Clips of as many speakers as there are, up to `count`; more of each if there are fewer speakers."""
-    chosen = spread(list(clips.firsts().values()), count)
+    sampled = spread(list(clips.firsts().values()), count)
     rest = spread(range(len(clips)), count)
-    return sorted([*chosen, *[number for number in rest if number not in chosen][: count - len(chosen)]])
+    return sorted([*sampled, *[number for number in rest if number not in sampled][: count - len(sampled)]])
 
 
 def faces_per_second(clips: Sequence[Footage], workers: int, seconds: float) -> float:
@@ -178,13 +178,13 @@ def sync_of(clips: Iterable[Footage], scorer: Scorer) -> Sync:
         raise NoData(f"{len(names)} clips have frames and sound enough, {LEAST_CLIPS} are needed")
     foreign.insert(0, scorer(first[0], before, first[1]).confidence)
     frames, confidence = np.array([[one.frames, one.confidence] for one in own]).T
-    found = Sync(names, frames, confidence, np.array(foreign))
-    if found.told < LEAST_SHARE:
+    sync = Sync(names, frames, confidence, np.array(foreign))
+    if sync.told < LEAST_SHARE:
         raise BadInput(
-            f"of {len(names)} clips the expert is surer of their own sound than of another's in {found.told:.0%} only,"
+            f"of {len(names)} clips the expert is surer of their own sound than of another's in {sync.told:.0%} only,"
             " where 50 % is chance"
         )
-    return found
+    return sync
 
 
 def _heard(clips: Iterable[Footage]) -> Iterator[tuple[str, NDArray[np.uint8], Mel, Fraction]]:

@@ -96,11 +96,11 @@ class ClipBatch:
 
     def __post_init__(self) -> None:
         b, t = self.faces.shape[:2]
-        heard = {name: tuple(value.shape) for name, value in self.audio.items()}
-        apart = any(shape[:2] != (b, t) for shape in heard.values()) or len(self.speech) != b
+        shapes = {name: tuple(value.shape) for name, value in self.audio.items()}
+        apart = any(shape[:2] != (b, t) for shape in shapes.values()) or len(self.speech) != b
         if apart or self.reference.shape != self.faces.shape or (self.clip is not None and self.clip.shape != (b,)):
             raise ValueError(
-                f"faces {tuple(self.faces.shape)}, reference {tuple(self.reference.shape)}, audio {heard}"
+                f"faces {tuple(self.faces.shape)}, reference {tuple(self.reference.shape)}, audio {shapes}"
                 f" and speech {tuple(self.speech.shape)} do not belong together"
             )
         past = self.before

@@ -29,10 +29,10 @@ def corpus(data: Path, size: int, framing: Framing = "box") -> Mapping[str, Sequ
         raise Mismatch(f"{data}: faces are to be aligned, which takes a pack; make one with scripts/pack_training.py")
     if layout is VIDEOS:  # which a folder of anything else that was not recognised would be, too
         NOTES.warning("%s: taken for videos of one face each, a folder a speaker; faces are looked for in each", data)
-    found = packed(data, size, framing) if layout is PACK else layout.read(data, size)
-    if not found.get("train"):
+    splits = packed(data, size, framing) if layout is PACK else layout.read(data, size)
+    if not splits.get("train"):
         raise NoData(f"{data}: has no clips to train on (split train); prepare some with python -m dataset.prepare")
-    return {split: found[split] for split in SPLITS if found.get(split)}
+    return {split: splits[split] for split in SPLITS if splits.get(split)}
 
 
 def sound_of(clip: Footage) -> Sound:

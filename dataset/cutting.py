@@ -64,14 +64,14 @@ class Take:
 def prepare_source(source: Source, cutting: Cutting, scorer: Scorer | None) -> list[Line]:
     """Writes the clips of a video and says what became of each of its stretches.  BadInput if it cannot be read."""
     lines: list[Line] = []
-    made = 0
+    count = 0
     for take in _takes(source, cutting):
-        target = source.target if source.framed else source.numbered(made)
+        target = source.target if source.framed else source.numbered(count)
         clip, line = _judged(take, cutting.sync, scorer)
         if clip is not None:
             save_clip(target, replace(clip, name=target.stem))
             line |= {"clip": "/".join(target.parts[-3:])}
-            made += 1
+            count += 1
         lines.append(line)
     return lines
 
@@ -99,8 +99,8 @@ def _track(info: VideoInfo, detector: Detector) -> FaceTrack:
     place, size = STEADY
     pace = float(info.fps / FPS)
     sightings = list(search(read_frames(info.path), detector))
-    seen = _largest(find_faces(Sightings.joined(sightings)))
-    return seen.filled(round(BRIDGED * info.fps)).smoothed(place * pace, size * pace)
+    detections = _largest(find_faces(Sightings.joined(sightings)))
+    return detections.filled(round(BRIDGED * info.fps)).smoothed(place * pace, size * pace)
 
 
 def _largest(faces: Faces) -> FaceTrack:

@@ -43,10 +43,10 @@ class Pair:
 def read_filelist(path: Path) -> list[Pair]:
     """The pairs of a list, in order.  Raises BadInput, with the number of the line, if one is no pair."""
     text = read_text(path, "a text file")
-    found = [_pair(line, f"{path}, line {number}") for number, line in enumerate(text.split("\n"), 1) if line.strip()]
-    if not found:
+    pairs = [_pair(line, f"{path}, line {number}") for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+    if not pairs:
         raise NoData(f"{path}: no pair in it; each line holds a sound and a video")
-    return found
+    return pairs
 
 
 def write_filelist(path: Path, pairs: Iterable[Pair]) -> int:

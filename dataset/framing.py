@@ -32,14 +32,14 @@ def found_face(info: VideoInfo) -> Box:
     size = max(round(info.width * scale), 1), max(round(info.height * scale), 1)
     frames = [np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8)
               for frame in pick_frames(info.path, numbers)]  # fmt: skip
-    found = [max((one.box for one in faces), key=lambda box: box.area) for faces in _detector().detect(frames) if faces]
-    if len(found) < min(LEAST, len(numbers)):
+    boxes = [max((one.box for one in faces), key=lambda box: box.area) for faces in _detector().detect(frames) if faces]
+    if len(boxes) < min(LEAST, len(numbers)):
         raise NoData(
-            f"{info.path}: a face was found in {len(found)} of {len(numbers)} frames looked at; leave the video out,"
+            f"{info.path}: a face was found in {len(boxes)} of {len(numbers)} frames looked at; leave the video out,"
             " or cut it into clips with python -m dataset.prepare --videos"
         )
-    box = Box(*np.median([one.corners for one in found], axis=0).tolist())
-    if min(one.iou(box) for one in found) < STEADY:
+    box = Box(*np.median([one.corners for one in boxes], axis=0).tolist())
+    if min(one.iou(box) for one in boxes) < STEADY:
         raise Mismatch(
             f"{info.path}: its face moves about, or it shows several; cut it into clips with"
             " python -m dataset.prepare --videos"

@@ -33,7 +33,7 @@ def hdtf(root: Path, size: int) -> dict[str, VideoTree]:
     for name in files_below(root, VIDEO_SUFFIXES):
         if NAME.fullmatch(PurePosixPath(name).name):
             names["test" if is_held_out(_speaker_of(name), HELD_OUT) else "train"].append(name)
-    return {split: VideoTree(root, found, _speaker_of, found_face, size) for split, found in names.items() if found}
+    return {split: VideoTree(root, files, _speaker_of, found_face, size) for split, files in names.items() if files}
 
 
 def _speaker_of(name: str) -> str:

@@ -44,8 +44,8 @@ class Layout:
 
     def read(self, data: Path, size: int) -> Mapping[str, Sequence[Footage]]:
         """The clips of each split that has any, no speaker of test among those for training."""
-        found = self.clips(data, size)
-        return found if self.anonymous else _apart(data, found)
+        splits = self.clips(data, size)
+        return splits if self.anonymous else _apart(data, splits)
 
 
 def _packed(folder: Path, size: int) -> Mapping[str, Sequence[Footage]]:
@@ -92,8 +92,8 @@ def _apart(data: Path, found: Mapping[str, Sequence[Footage]]) -> Mapping[str, S
     train, test = found.get("train"), found.get("test")
     if not isinstance(train, VideoTree) or not isinstance(test, VideoTree):
         return found
-    kept = set(test.speakers())
-    names = [name for name, speaker in zip(train.names, train.speakers(), strict=True) if speaker not in kept]
+    speakers = set(test.speakers())
+    names = [name for name, speaker in zip(train.names, train.speakers(), strict=True) if speaker not in speakers]
     if len(names) == len(train):
         return found
     NOTES.warning("%s: %d clips of speakers who are in test as well are not trained on", data, len(train) - len(names))

@@ -37,9 +37,9 @@ def listed_clips(data: Path, size: int) -> dict[str, VideoTree]:
     speakers = {row["file"]: row["speaker"] for row in rows}
     names = {split: [row["file"] for row in rows if row["split"] == split] for split in SPLITS}
     return {
-        split: VideoTree(listing.parent, found, speakers.__getitem__, voxceleb2_face, size)
-        for split, found in names.items()
-        if found
+        split: VideoTree(listing.parent, files, speakers.__getitem__, voxceleb2_face, size)
+        for split, files in names.items()
+        if files
     }
 
 

@@ -40,8 +40,8 @@ def is_lrs3(root: Path) -> bool:
 def lrs3(root: Path, size: int) -> dict[str, VideoTree]:
     """The clips of each split that has any: pretrain and trainval are for training."""
     above = next(one for one in LRS3_ABOVE if _is_lrs3(root / one))
-    found = {split: [name for part in parts for name in _clips(root, above, part)] for split, parts in LRS3.items()}
-    return {split: _tree(root, names, size) for split, names in found.items() if names}
+    splits = {split: [name for part in parts for name in _clips(root, above, part)] for split, parts in LRS3.items()}
+    return {split: _tree(root, names, size) for split, names in splits.items() if names}
 
 
 def is_lrs2(root: Path) -> bool:
@@ -61,16 +61,16 @@ def lrs2(root: Path, size: int) -> dict[str, VideoTree]:
             f"{root}: looks like LRS2, but its lists are missing; put train.txt, val.txt and test.txt of the"
             " publication beside mvlrs_v1"
         )
-    found = {
+    splits = {
         split: [_below(above, f"main/{name}.mp4") for name in _listed(path)] for split, path in lists.items() if path
     }
     pretrain = _list(root, above, "pretrain.txt")
-    found["train"] += (
+    splits["train"] += (
         [_below(above, f"pretrain/{name}.mp4") for name in _listed(pretrain)]
         if pretrain is not None and (root / above / "pretrain").is_dir()
         else list(_clips(root, above, "pretrain"))
     )
-    return {split: _tree(root, names, size) for split, names in found.items() if names}
+    return {split: _tree(root, names, size) for split, names in splits.items() if names}
 
 
 def _tree(root: Path, names: list[str], size: int) -> VideoTree:

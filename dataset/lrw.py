@@ -29,13 +29,13 @@ def is_lrw(root: Path) -> bool:
 def lrw(root: Path, size: int) -> dict[str, VideoTree]:
     """The clips of each split that has any."""
     level = next(prefix for prefix in PREFIXES if _words(root / prefix))
-    found = {}
+    splits = {}
     for split, folder in PUBLISHED.items():
         places = [f"{level}/{word}/{folder}".lstrip("/") for word in _words(root / level)]
         names = [f"{place}/{name}" for place in places if (root / place).is_dir() for name in files(root / place, MP4)]
         if names:
-            found[split] = VideoTree(root, names, _speaker_of, _face, size)
-    return found
+            splits[split] = VideoTree(root, names, _speaker_of, _face, size)
+    return splits
 
 
 def _face(info: VideoInfo) -> Box:

@@ -33,7 +33,7 @@ def mead(root: Path, size: int) -> dict[str, VideoTree]:
     for actor in _actors(root / above):
         folder = f"{above}/{actor}/{FRONT}/".lstrip("/")
         names["test" if is_held_out(actor, HELD_OUT) else "train"] += files_below(root / folder, MP4, folder)
-    trees = {split: VideoTree(root, found, _actor_of, found_face, size, _sound) for split, found in names.items()}
+    trees = {split: VideoTree(root, files, _actor_of, found_face, size, _sound) for split, files in names.items()}
     return {split: tree for split, tree in trees.items() if tree}
 
 
@@ -50,5 +50,5 @@ def _sound(video: Path) -> Path | None:
     """audio/angry/level_1/001.m4a for video/front/angry/level_1/001.mp4, if it is there."""
     parts = video.parts
     place = len(parts) - 1 - parts[::-1].index("front")
-    heard = Path(*parts[: place - 1], "audio", *parts[place + 1 :])
-    return next((path for ending in SOUNDS if (path := heard.with_suffix(ending)).is_file()), None)
+    audio = Path(*parts[: place - 1], "audio", *parts[place + 1 :])
+    return next((path for ending in SOUNDS if (path := audio.with_suffix(ending)).is_file()), None)

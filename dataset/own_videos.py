@@ -20,7 +20,7 @@ def own_videos(root: Path, size: int) -> dict[str, VideoTree]:
     names: dict[str, list[str]] = {"train": [], "test": []}
     for name in files_below(root, VIDEO_SUFFIXES):
         names["test" if is_held_out(speaker_of(name), HELD_OUT) else "train"].append(name)
-    return {split: VideoTree(root, found, speaker_of, found_face, size) for split, found in names.items() if found}
+    return {split: VideoTree(root, files, speaker_of, found_face, size) for split, files in names.items() if files}
 
 
 def speaker_of(name: str) -> str:

@@ -148,8 +148,8 @@ def is_pack(folder: Path) -> bool:
 
 def packed(folder: Path, size: int, framing: Framing) -> dict[str, list[PackClip]]:
     """The clips of each split, in an order that does not depend on the pieces."""
-    found: dict[str, list[PackClip]] = {}
+    splits: dict[str, list[PackClip]] = {}
     for split in SPLITS:
         paths = sorted(folder.glob(f"piece-*/{split}/*/*.mp4"), key=lambda path: path.parts[-2:])
-        found[split] = [PackClip(path, path.parent.name, size, framing) for path in paths]
-    return found
+        splits[split] = [PackClip(path, path.parent.name, size, framing) for path in paths]
+    return splits

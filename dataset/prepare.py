@@ -121,7 +121,7 @@ def parser() -> argparse.ArgumentParser:
 def misheld(sources: Sequence[Source], share: float) -> str | None:
     """What a user should know who wants people held out, and holds out nobody, or everybody; else None."""
     places = sorted({source.speaker: place(source.speaker) for source in sources}.values())
-    out = sum(where < share for where in places)
+    out = sum(position < share for position in places)
     if not share or 0 < out < len(places):
         return None
     people = f"{len(places)} speaker{'' if len(places) == 1 else 's'}"
@@ -165,8 +165,8 @@ def run(options: argparse.Namespace, *, sync: SyncFilter | None = None, scorer: 
     with locked(options.output / ".lock", options.output):
         prepare(sources, options.output, cutting, workers=options.workers, scorer=scorer)
     counts = {split: sum(1 for _ in (options.output / split).glob("*/*.npz")) for split in SPLITS}
-    made = ", ".join(f"{count} clips {split}" for split, count in counts.items() if count)
-    say(f"{options.output}: {made or 'no clips'}{_left_out(report)}; {report} says what became of each video")
+    totals = ", ".join(f"{count} clips {split}" for split, count in counts.items() if count)
+    say(f"{options.output}: {totals or 'no clips'}{_left_out(report)}; {report} says what became of each video")
     if counts["train"]:
         say(f"next: python train.py --system sync --data {options.output} --output runs/sync")
 

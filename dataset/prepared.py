@@ -115,19 +115,19 @@ def is_prepared(folder: Path) -> bool:
 
 def prepared(folder: Path, size: int) -> dict[str, list[PreparedClip]]:
     """The clips of each split, in a fixed order.  Raises BadInput if the first of one is of another size."""
-    found = {split: [PreparedClip(entry, size) for entry in _entries(folder, split)] for split in SPLITS}
-    for clips in found.values():
+    splits = {split: [PreparedClip(entry, size) for entry in _entries(folder, split)] for split in SPLITS}
+    for clips in splits.values():
         for first in clips[:1]:
             first.pictures([0])
-    return found
+    return splits
 
 
 def entries(folder: Path, split: str) -> list[Entry]:
     """The clips of a split, in a fixed order.  Raises BadInput if there are none."""
-    found = _entries(folder, split)
-    if not found:
+    clips = _entries(folder, split)
+    if not clips:
         raise NoData(f"{folder / split}: no prepared clips; make them with python -m dataset.prepare")
-    return found
+    return clips
 
 
 def _entries(folder: Path, split: str) -> list[Entry]:

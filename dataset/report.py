@@ -12,12 +12,11 @@ begin and seconds are of the video.  offset and confidence are there where sound
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from core.atomic import atomic
 from core.errors import Mismatch, Unreadable
 
-Line = Mapping[str, Any]
+Line = Mapping[str, object]
 BEGIN = '{"source": "'  # of each line but the first
 
 
@@ -32,10 +31,10 @@ class Report:
         if before != size:
             raise Mismatch(f"{folder}: holds faces of {before} px; pass --size {before}, or another --output")
         self.finished = {line["source"] for line in lines if line.get("finished")}
-        kept = [line for line in lines if line.get("source") in self.finished]
+        finished = [line for line in lines if line.get("source") in self.finished]
         folder.mkdir(parents=True, exist_ok=True)
         with atomic(self.path) as temporary:  # a line that a kill cut short goes, and what failed is tried again
-            temporary.write_text(_text([{"size": size}, *kept]), encoding="utf-8")
+            temporary.write_text(_text([{"size": size}, *finished]), encoding="utf-8")
 
     def finish(self, source: str, lines: Sequence[Line]) -> None:
         """A video's lines, after all of its clips were written."""
@@ -53,10 +52,10 @@ class Report:
             file.write(_text(lines))
 
 
-def _lines(path: Path) -> list[dict[str, Any]]:
+def _lines(path: Path) -> list[dict[str, object]]:
     """The lines of a report, without one that was cut short at its end.  BadInput if it is something else."""
     texts = path.read_bytes().decode(errors="replace").splitlines() if path.exists() else []
-    found: list[dict[str, Any]] = []
+    rows: list[dict[str, object]] = []
     for number, text in enumerate(texts, 1):
         try:
             line = json.loads(text)
@@ -69,8 +68,8 @@ def _lines(path: Path) -> list[dict[str, Any]]:
                 f"{path}, line {number}: is no line of a report of prepared clips; move the file away, or choose"
                 " another --output"
             )
-        found.append(line)
-    return found
+        rows.append(line)
+    return rows
 
 
 def _text(lines: Sequence[Line]) -> str:

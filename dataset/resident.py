@@ -67,21 +67,21 @@ class Resident:
     def __getitem__(self, step: int) -> ClipBatch:
         rng = np.random.default_rng([self.seed, step])
         t, lead, count = self.config.frames, self.needs.before, self.config.per_clip
-        chosen = rng.choice(len(self.clips), self.batch // count, p=self.weights)
-        starts = lead + self._starts(rng, self.lengths[chosen] - t - lead + 1)
-        clips = chosen.repeat(count)                                    # windows of one clip stand next to each other
+        indices = rng.choice(len(self.clips), self.batch // count, p=self.weights)
+        starts = lead + self._starts(rng, self.lengths[indices] - t - lead + 1)
+        clips = indices.repeat(count)                                    # windows of one clip stand next to each other
         own = starts[:, None] + np.arange(-lead, t)                     # [b, lead + t]
         shown = self._references(rng, self.lengths[clips], starts, self.starts[clips])  # [b, k]
         numbers = np.concatenate([self.starts[clips][:, None] + own, shown], axis=1)
-        how = self._variation(rng, (len(chosen), numbers.shape[1])).repeated(count)
+        how = self._variation(rng, (len(indices), numbers.shape[1])).repeated(count)
         pictures = self._pictures(numbers, how)
         faces, references = pictures[:, lead : lead + t], pictures[:, lead + t :]
-        heard, speech = self._sound(rng, chosen, starts.reshape(-1, count))
+        audio, speech = self._sound(rng, indices, starts.reshape(-1, count))
         several = self.needs.references > 1
         return ClipBatch(
             faces=faces,
             reference=references[:, :1].expand_as(faces),
-            audio=heard,
+            audio=audio,
             speech=speech,
             clip=torch.from_numpy(clips).to(self.device),
             before=pictures[:, :lead] if lead else None,
@@ -265,5 +265,5 @@ def _free(device: torch.device) -> int:
     """Bytes."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    pages: Any = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 1 << 62
+    pages = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 1 << 62
     return int(pages)

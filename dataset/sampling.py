@@ -104,9 +104,9 @@ class Windows:
     def __getitem__(self, step: int) -> ClipBatch:
         """Raises BadInput if clip after clip is broken."""
         rng = np.random.default_rng([self.seed, step])
-        chosen = self._chosen(rng, step, self.batch // self.config.per_clip)
+        indices = self._chosen(rng, step, self.batch // self.config.per_clip)
         windows, numbers = [], []
-        for place, number in enumerate(chosen):
+        for place, number in enumerate(indices):
             number, drawn = self._served(int(number), rng, step, place)
             windows += drawn
             numbers += [number] * len(drawn)

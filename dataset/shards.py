@@ -69,9 +69,9 @@ class ShardClips(Sequence[ShardClip]):
     def __init__(self, tars: Sequence[Path], size: int) -> None:
         self.tars, self.size = tars, size
         places = [places_in(tar) for tar in tars]
-        ends = np.cumsum([len(found) for found in places]).tolist()
-        self.shards = [range(end - len(found), end) for end, found in zip(ends, places, strict=True)]
-        self._places = [(number, place) for number, found in enumerate(places) for place in found]
+        ends = np.cumsum([len(clips) for clips in places]).tolist()
+        self.shards = [range(end - len(clips), end) for end, clips in zip(ends, places, strict=True)]
+        self._places = [(number, place) for number, clips in enumerate(places) for place in clips]
 
     def __len__(self) -> int:
         return len(self._places)
@@ -82,11 +82,11 @@ class ShardClips(Sequence[ShardClip]):
     def __getitem__(self, place: slice) -> list[ShardClip]: ...
     def __getitem__(self, place: int | slice) -> ShardClip | list[ShardClip]:
         if isinstance(place, slice):
-            return [self._clip(*found) for found in self._places[place]]
+            return [self._clip(*location) for location in self._places[place]]
         return self._clip(*self._places[place])
 
     def __iter__(self) -> Iterator[ShardClip]:
-        return (self._clip(*found) for found in self._places)
+        return (self._clip(*location) for location in self._places)
 
     def _clip(self, number: int, place: Place) -> ShardClip:
         tar = self.tars[number]
@@ -102,8 +102,8 @@ def sharded(folder: Path, size: int) -> dict[str, ShardClips]:
     """The clips of each split, in a fixed order.  BadInput if a tar holds none, or the first clip is of another size.
     """
     tars = _tars(folder)
-    found = {split: [tar for tar in tars if tar.name.startswith(f"{split}-")] for split in SPLITS}
-    clips = {split: ShardClips(own, size) for split, own in found.items() if own}
+    splits = {split: [tar for tar in tars if tar.name.startswith(f"{split}-")] for split in SPLITS}
+    clips = {split: ShardClips(own, size) for split, own in splits.items() if own}
     for own in clips.values():
         own[0].pictures([0])
     return clips
@@ -123,10 +123,10 @@ def places_in(tar: Path) -> list[Place]:
                 return [_place(row) for row in known["clips"]]
         except (ValueError, KeyError, TypeError, RecursionError) as problem:
             raise Unreadable(f"{index}: not the index of a shard ({problem}); delete it, the tar will do") from problem
-    found = _read_through(tar)
-    if not found:
+    places = _read_through(tar)
+    if not places:
         raise NoData(f"{tar}: holds no clips; write shards with python -m dataset.write_shards, or take it away")
-    return found
+    return places
 
 
 def write_index(tar: Path, places: Sequence[Place]) -> None:
@@ -145,19 +145,20 @@ def _read_through(tar: Path) -> list[Place]:
     try:
         with tarfile.open(tar, "r:") as file:
             members = {member.name: member for member in file if member.isfile()}
-            told = {name: file.extractfile(member) for name, member in members.items() if name.endswith(INDEX)}
-            says = {name: json.loads(opened.read()) for name, opened in told.items() if opened is not None}
+            indices = {name: file.extractfile(member) for name, member in members.items() if name.endswith(INDEX)}
+            says = {name: json.loads(opened.read()) for name, opened in indices.items() if opened is not None}
     except (tarfile.TarError, OSError, ValueError, RecursionError) as problem:
         raise Unreadable(f"{tar}: not a readable shard ({problem}); write it again, or take it away") from problem
-    found = []
+    places = []
     for name, member in members.items():
         if name.endswith(CLIP):
             key = name.removesuffix(CLIP)
             known = _known(says.get(key + INDEX), f"{tar}, {key}{INDEX}")
             known = {"speaker": key, "name": key} | known
             frames = known.get("frames") or _frames(tar, member)
-            found.append(Place(member.offset_data, member.size, str(known["speaker"]), str(known["name"]), int(frames)))
-    return found
+            speaker, clip = str(known["speaker"]), str(known["name"])
+            places.append(Place(member.offset_data, member.size, speaker, clip, int(frames)))
+    return places
 
 
 def _known(told: object, where: str) -> dict[str, Any]:
@@ -167,8 +168,8 @@ def _known(told: object, where: str) -> dict[str, Any]:
 
 
 def _frames(tar: Path, member: tarfile.TarInfo) -> int:
-    where = tar / member.name
-    return len(_contents(tar, member.offset_data, member.size, where).ends)
+    name = tar / member.name
+    return len(_contents(tar, member.offset_data, member.size, name).ends)
 
 
 @lru_cache(maxsize=KEPT)

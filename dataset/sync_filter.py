@@ -58,5 +58,5 @@ def excerpt(mel: Mel, begin: Fraction, seconds: Fraction) -> Mel:
     stop = max(first + round(seconds * MEL_RATE) + WINDOW, 0)
     columns = mel.columns[max(first, 0) : stop]
     silence = np.full((max(-first, 0), MELS), SILENCE, np.float32)
-    kept = np.concatenate([silence, columns])
-    return Mel(kept, len(kept) / MEL_RATE)
+    padded = np.concatenate([silence, columns])
+    return Mel(padded, len(padded) / MEL_RATE)

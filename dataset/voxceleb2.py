@@ -32,9 +32,9 @@ def voxceleb2(root: Path, size: int) -> dict[str, VideoTree]:
     published = any(_is_test(level) for level in levels) and not all(_is_test(level) for level in levels)
     for level in levels:
         for speaker in _speakers(root / level):
-            kept = _is_test(level) if published else is_held_out(speaker, HELD_OUT)
-            names["test" if kept else "train"] += _clips(root, f"{level}/{speaker}" if level else speaker)
-    return {split: VideoTree(root, found, _speaker_of, voxceleb2_face, size) for split, found in names.items() if found}
+            is_test = _is_test(level) if published else is_held_out(speaker, HELD_OUT)
+            names["test" if is_test else "train"] += _clips(root, f"{level}/{speaker}" if level else speaker)
+    return {split: VideoTree(root, files, _speaker_of, voxceleb2_face, size) for split, files in names.items() if files}
 
 
 def _levels(root: Path) -> list[str]:

@@ -38,10 +38,10 @@ LIMIT = 16  # broken clips that are named
 
 def write_shards(data: Path, output: Path, size: int, count: int) -> None:
     """Writes every split of the data.  BatchFailed, after all else is done, if some clips could not be read."""
-    found = layout_of(data).read(data, size)
+    splits = layout_of(data).read(data, size)
     problems: list[str] = []
-    with tqdm(total=sum(map(len, found.values())), unit="clip", disable=None) as bar:
-        for split, clips in found.items():
+    with tqdm(total=sum(map(len, splits.values())), unit="clip", disable=None) as bar:
+        for split, clips in splits.items():
             shards = min(count, len(clips))
             for shard in range(shards):
                 _write(output / f"{split}-{shard:06d}.tar", clips, range(shard, len(clips), shards), problems, bar)
@@ -75,8 +75,8 @@ def _add(file: tarfile.TarFile, clip: Footage, number: int) -> str:
     key = NOT_IN_KEYS.sub("_", f"{number:08d}__{clip.speaker}__{Path(clip.name).stem}")[:200]
     contents = io.BytesIO()
     write_clip(contents, whole)
-    told = {"speaker": clip.speaker, "name": clip.name, "frames": len(whole)}
-    for ending, data in ((CLIP, contents.getvalue()), (INDEX, json.dumps(told).encode())):
+    index = {"speaker": clip.speaker, "name": clip.name, "frames": len(whole)}
+    for ending, data in ((CLIP, contents.getvalue()), (INDEX, json.dumps(index).encode())):
         member = tarfile.TarInfo(key + ending)
         member.size = len(data)
         file.addfile(member, io.BytesIO(data))

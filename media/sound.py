@@ -47,11 +47,11 @@ def heard(
                 piece = min(silence, rate)
                 yield np.zeros((len(block), piece), np.float32)
                 placed, silence = placed + piece, silence - piece
-        kept = block[:, late:]
-        late -= block.shape[1] - kept.shape[1]
-        placed += kept.shape[1]
-        if kept.size:
-            yield np.clip(kept, -1, 1)
+        rest = block[:, late:]
+        late -= block.shape[1] - rest.shape[1]
+        placed += rest.shape[1]
+        if rest.size:
+            yield np.clip(rest, -1, 1)
 
 
 def changes(container: InputContainer, stream: AudioStream) -> bool:

@@ -97,10 +97,10 @@ class Converter:
 
 def matrix_turn(frame: VideoFrame) -> Turn:
     """What the display matrix (x' = a x + c y, y' = b x + d y) of a frame says."""
-    found = frame.side_data.get("DISPLAYMATRIX")
-    if found is None:
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
         return Turn()
-    a, b, _, c, d, *_ = np.frombuffer(bytes(cast(Any, found)), np.int32).tolist()
+    a, b, _, c, d, *_ = np.frombuffer(bytes(cast(Any, matrix)), np.int32).tolist()
     if abs(b) + abs(c) > abs(a) + abs(d):
         return Turn(True, c < 0, b < 0)
     return Turn(False, a < 0, d < 0)

@@ -94,8 +94,8 @@ def _stored(path: Path, line: Timeline, shown: Times) -> Iterator[Callable[[], n
                 time, frame, turn = following
                 following = next(turned, None)
             if (moment - time) * line.tick > LONGEST_FREEZE:
-                where = float((time - line.times[0]) * line.tick)
-                raise Unreadable(f"{path}: damaged after {where:.1f} s; cut it there, or export or copy it again")
+                position = float((time - line.times[0]) * line.tick)
+                raise Unreadable(f"{path}: damaged after {position:.1f} s; cut it there, or export or copy it again")
             yield partial(converter.rgb, frame, turn)
 
 

@@ -171,9 +171,9 @@ def _constant(times: Times, last: int, tick: Fraction, rates: list[Fraction]) ->
 
 def _candidates(rates: list[Fraction], times: Times, tick: Fraction, usual: Fraction) -> list[Fraction]:
     """Constant rates worth trying, likeliest first: those the file states, the one it keeps, the usual one."""
-    kept = (len(times) - 1) / (int(times[-1]) * tick)
-    meant = [_nearest(rate) for rate in (*rates, kept) if abs(_nearest(rate) / rate - 1) < SAME_RATE]
-    tried = dict.fromkeys((*meant, *rates, kept.limit_denominator(1_000_000), _nearest(1 / usual)))
+    mean_rate = (len(times) - 1) / (int(times[-1]) * tick)
+    meant = [_nearest(rate) for rate in (*rates, mean_rate) if abs(_nearest(rate) / rate - 1) < SAME_RATE]
+    tried = dict.fromkeys((*meant, *rates, mean_rate.limit_denominator(1_000_000), _nearest(1 / usual)))
     return [rate for rate in tried if rate * usual <= Fraction(21, 10)]  # a finer grid fits anything
 
 

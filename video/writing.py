@@ -49,25 +49,25 @@ def write_video(
     hold the codec; an encoder that is not there; no frame; a sound without sound; a place that cannot be written; a
     full disk.
     """
-    chosen = codec_for(codec, path)
+    spec = codec_for(codec, path)
     if not 0 <= crf <= 51:
         raise ValueError(f"crf is 0 (lossless) to 51, not {crf}")
     options = {"crf": str(crf), "preset": preset} if codec == "h264" else {}
     if encoder is not None:
-        chosen, options = hardware(encoder, crf), {}
+        spec, options = hardware(encoder, crf), {}
     end = Fraction(10**9) if seconds is None else Fraction(seconds)
     with atomic(path) as temporary, output_file(temporary) as output:
-        stream = cast(VideoStream, output.add_stream(chosen.encoder, rate=fps))
-        made = Encoder(stream, chosen, fps, options, pixel_aspect)
+        stream = cast(VideoStream, output.add_stream(spec.encoder, rate=fps))
+        writer = Encoder(stream, spec, fps, options, pixel_aspect)
         with sound_of(sound, output, path.suffix.lower()) as track:
             for frame in frames:
-                output.mux(list(made.encode(frame)))
-                track.write_until(min(made.frames / fps, end))
-            if not made.frames:
+                output.mux(list(writer.encode(frame)))
+                track.write_until(min(writer.frames / fps, end))
+            if not writer.frames:
                 raise NoData(f"{path}: there is no frame to write; give a longer video or sound")
-            output.mux(list(made.finish()))
-            track.finish(min(made.frames / fps, end))
-    return made.frames
+            output.mux(list(writer.finish()))
+            track.finish(min(writer.frames / fps, end))
+    return writer.frames
 
 
 def output_file(path: Path, comment: str | None = None) -> OutputContainer:

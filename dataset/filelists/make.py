@@ -52,16 +52,16 @@ def names(root: Path) -> list[str]:
     """
     if not root.is_dir():
         raise NotFound(f"--root {root}: no such folder; check the path of the data")
-    found = sorted({str(PurePosixPath(name).with_suffix("")) for name in files_below(root, VIDEO_SUFFIXES)})
-    if not found:
+    stems = sorted({str(PurePosixPath(name).with_suffix("")) for name in files_below(root, VIDEO_SUFFIXES)})
+    if not stems:
         raise NoData(f"--root {root}: no video below it; choose the folder that holds the data")
     for rest in TRAINED_ON:
-        if any(re.fullmatch(rest, name) for name in found):
-            left = [name for name in found if not re.fullmatch(rest, name)]
+        if any(re.fullmatch(rest, name) for name in stems):
+            left = [name for name in stems if not re.fullmatch(rest, name)]
             if not left:
                 raise NoData(f"--root {root}: only clips to train on are below it; add those of test")
             return left
-    return found
+    return stems
 
 
 def reconstruction(videos: list[str]) -> list[Pair]:
@@ -85,12 +85,12 @@ def drawn_pairs(videos: list[str], count: int, seed: int, *, fewer: bool = False
     if possible <= count:  # all of them: drawing the last ones would take for ever
         every = [pair for pair in every_pair(videos) if _of_two(pair.sound, pair.video)]
         return rng.sample(every, len(every))
-    found: dict[Pair, None] = {}
-    while len(found) < count:
+    pairs: dict[Pair, None] = {}
+    while len(pairs) < count:
         sound, video = rng.choice(videos), rng.choice(videos)
         if sound != video and _of_two(sound, video):
-            found[Pair(sound, video)] = None
-    return list(found)
+            pairs[Pair(sound, video)] = None
+    return list(pairs)
 
 
 def _of_two(sound: str, video: str) -> bool:
@@ -132,17 +132,17 @@ def pairs(options: argparse.Namespace) -> list[Pair]:
         drawn, options.pairs = like_original(options.output.name, options.root)
         options.fewer = True
         return drawn
-    found = names(options.root)
+    stems = names(options.root)
     if options.kind == "cross" and options.pairs is not None:
-        some = chosen(found, options.videos, options.seed, fewer=options.fewer)
+        some = chosen(stems, options.videos, options.seed, fewer=options.fewer)
         return drawn_pairs(some, options.pairs, options.seed, fewer=options.fewer)
     if options.kind == "cross" and options.videos is None:
-        raise BadValue(f"--root {options.root}: has {len(found)} videos; say how many with --videos or --pairs")
+        raise BadValue(f"--root {options.root}: has {len(stems)} videos; say how many with --videos or --pairs")
     if options.kind == "cross" and options.videos == 1:
         raise BadValue("--videos 1: one video has no other to take its sound from; ask for 2 or more")
     if options.kind == "cross":
-        return every_pair(chosen(found, options.videos, options.seed))
-    return reconstruction(chosen(found, options.videos, options.seed, fewer=options.fewer))
+        return every_pair(chosen(stems, options.videos, options.seed))
+    return reconstruction(chosen(stems, options.videos, options.seed, fewer=options.fewer))
 
 
 def main() -> None:
@@ -157,11 +157,12 @@ def main() -> None:
     options = parser.parse_args()
     videos = files_below(options.root, VIDEO_SUFFIXES) if options.root.is_dir() else []
     guard(parser, options, inputs=[("the video", options.root / name) for name in videos])
-    found = pairs(options)
+    drawn = pairs(options)
     options.output.parent.mkdir(parents=True, exist_ok=True)
-    count = write_filelist(options.output, found)
-    asked = options.videos if options.pairs is None else options.pairs
-    less = f", not {asked}: {options.root} has no more" if options.fewer and asked is not None and count < asked else ""
+    count = write_filelist(options.output, drawn)
+    wanted = options.videos if options.pairs is None else options.pairs
+    fewer = options.fewer and wanted is not None and count < wanted
+    less = f", not {wanted}: {options.root} has no more" if fewer else ""
     sys.stderr.write(f"{options.output}: {count} pairs{less}\n")
 
 
