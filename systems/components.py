@@ -68,31 +68,31 @@ class Components:
 
     def fitted(self, config: K) -> K:
         """The config of a network that is to be trained with these.  BadInput if it cannot be."""
-        given: Any = config
+        changed: Any = config
         changes: dict[str, Any] = {"latents": ()}
         for component in (self.autoencoder, self.motion):
-            if component is not None and component.model.size != given.size:
+            if component is not None and component.model.size != changed.size:
                 raise Mismatch(
-                    f"{component.path}: is made for faces of {component.model.size} px, the network for {given.size};"
+                    f"{component.path}: is made for faces of {component.model.size} px, the network for {changed.size};"
                     " use --set model.unet.image_size accordingly"
                 )
         if self.autoencoder is not None:
             # The variance that is learned is that of 8-bit pixels.
-            changes["diffusion"] = replace(given.diffusion, learn_variance=False)
-            changes["unet"] = replace(given.unet, out_channels=3)
+            changes["diffusion"] = replace(changed.diffusion, learn_variance=False)
+            changes["unet"] = replace(changed.unet, out_channels=3)
             changes["latents"] = tuple(self.autoencoder.model.shape)
         if self.motion is not None:
             changes["motion_dim"] = self.motion.model.config.motion_dim
         try:
-            fitted: K = replace(given, **changes, **dict(self._fingerprints()))
+            fitted: K = replace(changed, **changes, **dict(self._fingerprints()))
         except ValueError as problem:
             raise Mismatch(f"{problem}; use other --components or --set") from problem
         return fitted
 
     def check(self, config: object, where: str) -> None:
         """BadInput if a network, which came from `where`, was trained with others than these."""
-        for name, found in self._fingerprints():
-            if (said := getattr(config, name)) and said != found:
+        for name, present in self._fingerprints():
+            if (expected := getattr(config, name)) and expected != present:
                 path = getattr(self, name).path
                 raise Mismatch(f"{path}: is not the one that {where} was trained with; put that one beside it")
 
@@ -133,12 +133,12 @@ def has_autoencoder(folder: Path) -> bool:
 
 
 def _one_of(folder: Path, names: tuple[str, ...], what: str, preset: str) -> Path:
-    found = next((folder / name for name in names if (folder / name).exists()), None)
-    if found is None:
+    path = next((folder / name for name in names if (folder / name).exists()), None)
+    if path is None:
         raise NotFound(
             f"{folder}: this model lacks {what}; put {folder / names[0]} there, made by train.py --system {preset}"
         )
-    return found
+    return path
 
 
 def fingerprint(module: torch.nn.Module | Latents) -> str:
@@ -146,7 +146,7 @@ def fingerprint(module: torch.nn.Module | Latents) -> str:
     digest = hashlib.blake2b(digest_size=8)
     for name, value in sorted(module.state_dict().items()):
         value = value.detach().cpu()
-        kept = value.half() + 0.0 if value.is_floating_point() else value  # averaging makes 0 of -0
+        rounded = value.half() + 0.0 if value.is_floating_point() else value  # averaging makes 0 of -0
         digest.update(name.encode())
-        digest.update(kept.contiguous().numpy().tobytes())
+        digest.update(rounded.contiguous().numpy().tobytes())
     return digest.hexdigest()

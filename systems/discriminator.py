@@ -64,9 +64,9 @@ class Discriminator(nn.Module):
     def forward(self, faces: Tensor) -> tuple[Tensor, list[Tensor]]:
         """The logits, and what comes out of each layer before them [b, c, h, w]."""
         x = faces[..., round(self.config.rows * faces.shape[-2]) :, :].flatten(1, 2)
-        seen = []
+        features = []
         for layer in self.layers:
             x = layer(x)
             if isinstance(layer, nn.LeakyReLU):
-                seen.append(x)
-        return x.float(), seen
+                features.append(x)
+        return x.float(), features

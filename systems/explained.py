@@ -39,7 +39,7 @@ def _of(config: Any, where: str) -> Iterator[Setting]:
             yield Setting(name, _written(value), texts.get(field.name, ""))
 
 
-def _written(value: Any) -> str:
+def _written(value: object) -> str:
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: "null"}[value]
     if isinstance(value, (tuple, list)):
@@ -52,13 +52,13 @@ def _texts(kind: type) -> dict[str, str]:
 
     A line such as `warmup, cooldown   the learning rate rises ...` begins what is said; indented lines continue it.
     """
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     for cls in reversed(kind.__mro__):
         if not dataclasses.is_dataclass(cls):
             continue
         fields = {field.name for field in dataclasses.fields(cls)}
         entries = re.findall(r"^(\w+(?:, \w+)*) {2,}(\S.*(?:\n[ ]{3,}\S.*)*)", inspect.getdoc(cls) or "", re.M)
         for names, text in entries:
-            told = re.split(r"(?<=[a-z0-9)])(?<!et al)[.;] ", " ".join(text.split()))[0].rstrip(".")
-            found |= {name: told for name in names.split(", ") if name in fields}
-    return found
+            sentence = re.split(r"(?<=[a-z0-9)])(?<!et al)[.;] ", " ".join(text.split()))[0].rstrip(".")
+            texts |= {name: sentence for name in names.split(", ") if name in fields}
+    return texts

@@ -170,9 +170,9 @@ class InpainterTraining(nn.Module):
         shown = self._shown(clips, noise, generator)                    # as in generation, filled with the same noise
         conditions = shown(model)
         with torch.no_grad():
-            told = shown(teacher)
+            teachers = shown(teacher)
         wanted = teachers_sample(
-            lambda x, t: teacher.denoise(x, t, told), noise, teacher.diffusion, self._teachers_sampling(teacher)
+            lambda x, t: teacher.denoise(x, t, teachers), noise, teacher.diffusion, self._teachers_sampling(teacher)
         )
         steps = own_steps(
             lambda x, t: model.denoise(x, t, conditions), noise, model.diffusion, self.config.distill_steps,

@@ -48,13 +48,13 @@ class Lpips(nn.Module):
 def load_lpips() -> Lpips:
     """LPIPS as published.  Raises BadInput, with the address, where AlexNet's weights are not on disk."""
     folders = (CHECKPOINTS, Path(torch.hub.get_dir()) / "checkpoints")
-    found = next((folder / BACKBONE for folder in folders if (folder / BACKBONE).is_file()), None)
-    if found is None:
+    path = next((folder / BACKBONE for folder in folders if (folder / BACKBONE).is_file()), None)
+    if path is None:
         raise NotFound(
             f"{CHECKPOINTS / BACKBONE}: the perceptual term needs AlexNet's weights; download {URL} to that place,"
             " or leave the term out with --set loss.perceptual=0"
         )
-    return Lpips(load_checkpoint(found).weights, str(found))
+    return Lpips(load_checkpoint(path).weights, str(path))
 
 
 class VggFeatures(nn.Module):
@@ -84,13 +84,13 @@ class VggFeatures(nn.Module):
     def _features(self, pictures: Tensor) -> list[Tensor]:
         """Unit-length, each [n, c, h, w]."""
         x = pictures[:, [2, 1, 0], pictures.shape[2] * 7 // 16 :] * 127.5 + 127.5 - self.mean
-        found = []
+        features = []
         for number, convolution in enumerate(self.convolutions):
             x = F.relu(convolution(x))
             if number in (1, 3, 6):                                     # relu1_2, relu2_2, relu3_3
-                found.append(x / (x.float().square().sum(dim=1, keepdim=True) + 1e-6).sqrt())
+                features.append(x / (x.float().square().sum(dim=1, keepdim=True) + 1e-6).sqrt())
                 x = F.max_pool2d(x, 2)
-        return found
+        return features
 
 
 VGG = (3, 64), (64, 64), (64, 128), (128, 128), (128, 256), (256, 256), (256, 256)

@@ -79,8 +79,8 @@ def _first_batch(
 def _memory(device: torch.device) -> tuple[float, str]:
     """Bytes that a device has, and its name."""
     if device.type == "cuda":
-        found = torch.cuda.get_device_properties(device)
-        return float(found.total_memory), found.name
+        properties = torch.cuda.get_device_properties(device)
+        return float(properties.total_memory), properties.name
     try:
         text = Path("/proc/meminfo").read_text(encoding="ascii")
     except OSError:

@@ -32,14 +32,14 @@ class Preset:
 
     def changed(self, settings: Iterable[str]) -> "Preset":
         """With settings such as model.x=1, loss.y=2, train.z=3, data.w=4.  Raises BadInput on one that cannot be."""
-        given: dict[str, list[str]] = {section: [] for section in SECTIONS}
+        by_section: dict[str, list[str]] = {section: [] for section in SECTIONS}
         for setting in settings:
             section, _, rest = setting.partition(".")
-            if section not in given or not rest:
+            if section not in by_section or not rest:
                 raise BadValue(f"--set {setting}: begin with {', '.join(f'{name}.' for name in SECTIONS)}")
-            given[section].append(rest)
-        given["train"] = self._shrunk(given["train"]) + given["train"]
-        sections = {name: with_overrides(getattr(self, name), changes) for name, changes in given.items()}
+            by_section[section].append(rest)
+        by_section["train"] = self._shrunk(by_section["train"]) + by_section["train"]
+        sections = {name: with_overrides(getattr(self, name), changes) for name, changes in by_section.items()}
         return replace(self, **sections)
 
     def _shrunk(self, given: Sequence[str]) -> list[str]:

@@ -39,12 +39,12 @@ REMEDY: Mapping[Role, str] = {
 @cache
 def specifications() -> dict[str, Specification[Any]]:
     """Of every kind, by its name: SPECIFICATIONS of each folder's `specification` module."""
-    found: dict[str, Specification[Any]] = {}
+    by_kind: dict[str, Specification[Any]] = {}
     for folder in pkgutil.iter_modules(systems.__path__):
         if folder.ispkg:
             module = importlib.import_module(f"systems.{folder.name}.specification")
-            found |= {specification.kind: specification for specification in module.SPECIFICATIONS}
-    return found
+            by_kind |= {specification.kind: specification for specification in module.SPECIFICATIONS}
+    return by_kind
 
 
 def presets() -> dict[str, Preset]:
@@ -138,8 +138,8 @@ def _of_role(path: Path, role: Role) -> nn.Module:
     specification, model = load_with_specification(path)
     if specification.role != role:
         raise Mismatch(f"{path}: {REMEDY[role]}")
-    found: nn.Module = model
-    return found
+    module: nn.Module = model
+    return module
 
 
 def identify(checkpoint: Checkpoint, path: Path) -> tuple[Specification[Any], Any]:

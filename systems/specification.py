@@ -139,8 +139,8 @@ class Specification(Generic[C]):
 
         def validation() -> Validation | None:
             own = self.build(preset.model)
-            made = Validation(self, own, self.assemble(own, components), splits, preset.data.frames, device)
-            return made if made.batches else None
+            evaluation = Validation(self, own, self.assemble(own, components), splits, preset.data.frames, device)
+            return evaluation if evaluation.batches else None
 
         return TrainingData(windows(splits["train"], preset, needs, device), validation)
 

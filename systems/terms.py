@@ -38,8 +38,8 @@ def adversarial_losses(
     fixed = {name: weight.detach() for name, weight in discriminator.named_parameters()}
     with torch.no_grad():
         _, wanted = functional_call(discriminator, fixed, (truth,))
-    logits, seen = functional_call(discriminator, fixed, (faces,))
-    apart = [(one - other).abs().float().mean(dim=(1, 2, 3)) for one, other in zip(seen, wanted, strict=True)]
+    logits, features = functional_call(discriminator, fixed, (faces,))
+    apart = [(one - other).abs().float().mean(dim=(1, 2, 3)) for one, other in zip(features, wanted, strict=True)]
     return -_weighed(logits, counts), (counts.mean(dim=1) * torch.stack(apart).mean(dim=0)).mean()
 
 

@@ -74,29 +74,29 @@ def train(
             if components is None and specification.components:
                 components = teacher.folder
         parts = _components(specification, components)
-        chosen = named.changed([*(parts.settings if specification.components else ()), *settings])
+        preset = named.changed([*(parts.settings if specification.components else ()), *settings])
         own_device = processes.device(device)
-        torch.manual_seed(chosen.train.seed)
+        torch.manual_seed(preset.train.seed)
         if specification.components:
-            chosen = replace(chosen, model=parts.fitted(chosen.model))
+            preset = replace(preset, model=parts.fitted(preset.model))
         if teacher is not None:
-            chosen = teacher.student(chosen)
-        specification.check(chosen, Start(init, audio_encoder, workers))
-        model = specification.build(chosen.model)
+            preset = teacher.student(preset)
+        specification.check(preset, Start(init, audio_encoder, workers))
+        model = specification.build(preset.model)
         if teacher is not None:
             load_strictly(model, teacher.model.state_dict(), f"--distill {distill}")
         if init is not None:
             start_from(specification, model, init)
         if audio_encoder is not None:
             adopt_audio_encoder(specification, model, audio_encoder)
-        teachers = _teachers(expert, features, teacher, parts, own_device, compiled=chosen.train.compile)
-        trainable = specification.trainable(chosen, specification.assemble(model, parts), teachers)
+        teachers = _teachers(expert, features, teacher, parts, own_device, compiled=preset.train.compile)
+        trainable = specification.trainable(preset, specification.assemble(model, parts), teachers)
         if dry_run is not None:
-            dry_run(plan(specification, chosen, model, parts, trainable, data, output, own_device, processes))
+            dry_run(plan(specification, preset, model, parts, trainable, data, output, own_device, processes))
             return False
         alone = processes.main and blob_url(output) is None
         with locked(output / ".lock", output) if alone else nullcontext():
-            _run(specification, chosen, model, parts, trainable, data, output, workers, own_device, processes)
+            _run(specification, preset, model, parts, trainable, data, output, workers, own_device, processes)
         return processes.main
 
 
@@ -178,10 +178,10 @@ def _teachers(
         return Teachers(agreement, distance)
 
     def system() -> Any:
-        made = teacher.system(components, device)
-        for network in made.modules() if compiled and compiler_problem(device) is None else ():
+        teacher_system = teacher.system(components, device)
+        for network in teacher_system.modules() if compiled and compiler_problem(device) is None else ():
             if isinstance(network, UNet):
                 network.compile()
-        return made
+        return teacher_system
 
     return Teachers(agreement, distance, system)

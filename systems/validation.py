@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -17,6 +17,8 @@ from guided_diffusion.samplers import SampleConfig
 
 from .metrics import psnr
 from .system import FaceSampler, System
+
+K = TypeVar("K")  # the conditions of a system
 
 NOTES = logging.getLogger(__name__)
 HELD_OUT = ("seen", "test")  # splits that are measured, never trained on
@@ -32,15 +34,15 @@ def held_out_windows(
     Raises BadInput if all of these clips are too short for that.
     """
     spread = np.linspace(0, len(clips) - 1, min(count, len(clips))).astype(int)
-    chosen = [clips[i] for i in spread if _is_long_enough(clips[i], frames + 2)]
-    if not chosen:
+    selected = [clips[i] for i in spread if _is_long_enough(clips[i], frames + 2)]
+    if not selected:
         raise NoData(f"no held-out clip has more than {frames + 2} frames; prepare longer ones or leave them out")
     windows = [
         window(clip, int((len(clip) - frames) * (i + 0.5) / per_clip), frames, 0, needs)
-        for clip in chosen
+        for clip in selected
         for i in range(per_clip)
     ]
-    return replace(stack(windows), clip=torch.arange(len(chosen)).repeat_interleave(per_clip))
+    return replace(stack(windows), clip=torch.arange(len(selected)).repeat_interleave(per_clip))
 
 
 def _is_long_enough(clip: Footage, least: int) -> bool:
@@ -67,11 +69,11 @@ def mismatched(clips: ClipBatch) -> ClipBatch:
 def psnr_of_mouth_half(faces: Tensor, truth: Tensor) -> float:
     """Mean over items of the peak signal-to-noise ratio of the lower half, dB.  [..., 3, s, s] in [-1, 1]."""
     half = truth.shape[-2] // 2
-    made, real = (pictures[..., half:, :].flatten(0, -4) for pictures in (faces, truth))
-    return float(psnr(made, real).mean())
+    result, real = (pictures[..., half:, :].flatten(0, -4) for pictures in (faces, truth))
+    return float(psnr(result, real).mean())
 
 
-def audio_gap(system: System[Any], clips: ClipBatch) -> Mapping[str, float]:
+def audio_gap(system: System[K], clips: ClipBatch) -> Mapping[str, float]:
     """One-step predictions from pure noise: PSNR in dB with matched and with mismatched audio, and of the reference.
 
     `audio_gap_db` is matched - mismatched: above 0 means that the mouth follows the sound.
@@ -85,7 +87,7 @@ def audio_gap(system: System[Any], clips: ClipBatch) -> Mapping[str, float]:
     }  # fmt: skip
 
 
-def strip(system: System[Any], clips: ClipBatch) -> NDArray[np.uint8]:
+def strip(system: System[K], clips: ClipBatch) -> NDArray[np.uint8]:
     """A picture, a row a sequence: reference, truth, with matched and mismatched audio.  u8 [b*s, 4*s, 3] RGB."""
     speaker = FaceSampler(system)
     columns = [clips.reference, clips.faces, speaker(clips), speaker(mismatched(clips))]

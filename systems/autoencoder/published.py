@@ -84,12 +84,12 @@ class KlAutoencoder(nn.Module):
 def _config(path: Path) -> dict[str, Any]:
     """What a JSON file says.  Raises BadInput if it is none."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        config = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as problem:
         raise Unreadable(f"{path}: not readable ({problem}); copy or download it again") from problem
-    if not isinstance(found, dict):
+    if not isinstance(config, dict):
         raise Unreadable(f"{path}: says no settings; copy or download it again")
-    return found
+    return config
 
 
 class _Block(nn.Module):

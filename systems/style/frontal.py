@@ -23,9 +23,9 @@ def frontal(points: NDArray[np.float32]) -> Landmarks:
     Each frame by the similarity in space that brings its rigid points nearest to RIGID (Umeyama 1991).
     """
     template = np.array(list(RIGID.values()))
-    seen = np.isfinite(points).all(axis=(1, 2))
+    known = np.isfinite(points).all(axis=(1, 2))
     result = np.full((len(points), len(POINTS), 2), np.nan, np.float32)
-    for frame in np.flatnonzero(seen):
+    for frame in np.flatnonzero(known):
         rigid, free = np.split(points[frame].astype(np.float64), [len(RIGID)])
         turn, scale = _similarity(rigid - rigid.mean(axis=0), template - template.mean(axis=0))
         result[frame] = ((free - rigid.mean(axis=0)) @ turn * scale + template.mean(axis=0))[:, :2]

@@ -72,14 +72,14 @@ def load_landmarks(clip: Path) -> Landmarks:
     """f32 [t, p, 2], NaN where no face was found.  Raises BadInput if they are none."""
     path = landmarks_path(clip)
     try:
-        found: Landmarks = np.load(path, allow_pickle=False)
+        landmarks: Landmarks = np.load(path, allow_pickle=False)
     except (OSError, EOFError, ValueError) as problem:
         raise Unreadable(
             f"{path}: not landmarks ({problem}); delete it and run scripts/fit_motion.py again"
         ) from problem
-    if found.ndim != 3 or found.shape[1:] != (len(POINTS), 2):
-        raise Unreadable(f"{path}: holds {list(found.shape)}; delete it and run scripts/fit_motion.py again")
-    return found
+    if landmarks.ndim != 3 or landmarks.shape[1:] != (len(POINTS), 2):
+        raise Unreadable(f"{path}: holds {list(landmarks.shape)}; delete it and run scripts/fit_motion.py again")
+    return landmarks
 
 
 def labelled(data: Path, size: int, space: MotionSpace) -> Mapping[str, list[LabelledClip]]:
@@ -90,13 +90,13 @@ def labelled(data: Path, size: int, space: MotionSpace) -> Mapping[str, list[Lab
     if is_pack(data):
         packs = packed(data, size, "box").items()
         return {split: [_packed(clip, space) for clip in clips] for split, clips in packs if clips}
-    found = {
+    splits = {
         split: [known for clip in clips if (known := _labelled(clip, space)) is not None]
         for split, clips in prepared(data, size).items()
     }
-    if not found["train"]:
+    if not splits["train"]:
         raise NoData(f"{data}: no clip of train has landmarks; find them with scripts/fit_motion.py")
-    return {split: clips for split, clips in found.items() if clips}
+    return {split: clips for split, clips in splits.items() if clips}
 
 
 def _packed(clip: PackClip, space: MotionSpace) -> LabelledClip:
@@ -119,11 +119,11 @@ def _labelled(clip: PreparedClip, space: MotionSpace) -> LabelledClip | None:
             f"{landmarks_path(path)}: is of {len(landmarks)} frames, the clip has {len(clip)};"
             " delete it and run scripts/fit_motion.py again"
         )
-    seen = np.isfinite(landmarks).all(axis=(1, 2))
-    if seen.mean() < 1 - LOST:
+    known = np.isfinite(landmarks).all(axis=(1, 2))
+    if known.mean() < 1 - LOST:
         return None
     motion = space.motion(torch.from_numpy(landmarks)).numpy()
     frames = np.arange(len(motion))
     for number in motion.T:
-        number[~seen] = np.interp(frames[~seen], frames[seen], number[seen])
+        number[~known] = np.interp(frames[~known], frames[known], number[known])
     return LabelledClip(clip, torch.from_numpy(motion))

@@ -130,9 +130,9 @@ class MotionSpace(nn.Module):
         remedy = "make it with scripts/fit_motion.py, or for a pack with scripts/pack_training.py"
         try:
             with np.load(path, allow_pickle=False) as file:
-                found = {name: torch.from_numpy(file[name]) for name in file.files}
+                buffers = {name: torch.from_numpy(file[name]) for name in file.files}
         except UNREADABLE as problem:
             raise Unreadable(f"{path}: not a space of lip motion ({problem}); {remedy}") from problem
         space = cls(numbers)
-        load_strictly(space, found, str(path))
+        load_strictly(space, buffers, str(path))
         return space

@@ -83,11 +83,11 @@ class LiveMotion:
         if sound.ended:  # as offline, where two frames beyond the last are predicted
             high = max(min(high, round(Fraction(sound.seconds) * FPS) + 2), first + 1)
         motion = self._predictor.move(ears.heard(sound, low, high, known), self._manner)[first - low :]
-        made, tail = motion[: ears.hop].clone(), motion[ears.hop : ears.hop + BLEND]
+        block, tail = motion[: ears.hop].clone(), motion[ears.hop : ears.hop + BLEND]
         for place, before in enumerate(self._tail[: ears.hop]):
-            made[place] = before.lerp(made[place], (place + 1) / (len(self._tail) + 1))
+            block[place] = before.lerp(block[place], (place + 1) / (len(self._tail) + 1))
         self._next, self._tail = first + ears.hop, tail
-        return made
+        return block
 
 
 class WhisperEars:
@@ -137,9 +137,9 @@ class MelEars:
         if begin < stop:
             new = self._hear(torch.from_numpy(sound.mel.windows(begin, stop, FPS)).to(self._known.device))
             self._known = new if not len(self._known) else torch.cat([self._known, new])
-        found = self._known[first - self._first : stop - self._first]
+        columns = self._known[first - self._first : stop - self._first]
         self._first, self._known = first, self._known[first - self._first :]
-        return found
+        return columns
 
 
 def _groups(known: int, hop: int, lookahead: float, least: float) -> tuple[int, int]:

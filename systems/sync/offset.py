@@ -38,10 +38,10 @@ def find_offset(judge: Judge, faces: NDArray[np.uint8], mel: Mel, fps: Fraction,
     count = len(faces) - FRAMES + 1
     if count < 1 or faces.shape[1] != judge.size:
         raise ValueError(f"a judge wants at least {FRAMES} frames of {judge.size} px faces, not {list(faces.shape)}")
-    seen = torch.cat([judge.embed_faces(part) for part in _windows(faces, count)])
-    heard = torch.from_numpy(np.stack([mel.span(k, FRAMES, fps) for k in range(count + reach)]))
-    sound = torch.cat([judge.embed_sound(part) for part in torch.split(heard, BLOCK)])
-    means = {shift: _mean_cosine(seen, sound, shift) for shift in range(-min(reach, count - 1), reach + 1)}
+    face_embeddings = torch.cat([judge.embed_faces(part) for part in _windows(faces, count)])
+    mel_windows = torch.from_numpy(np.stack([mel.span(k, FRAMES, fps) for k in range(count + reach)]))
+    sound = torch.cat([judge.embed_sound(part) for part in torch.split(mel_windows, BLOCK)])
+    means = {shift: _mean_cosine(face_embeddings, sound, shift) for shift in range(-min(reach, count - 1), reach + 1)}
     best = max(means, key=means.__getitem__)
     return Match(best, means[best] - float(np.median(list(means.values()))), means[0])
 

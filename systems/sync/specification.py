@@ -58,9 +58,9 @@ class SyncExpertSpecification(Specification[SyncConfig]):
         losses = {name.removesuffix("/loss"): value for name, value in figures.items() if name.endswith("/loss")}
         if not all(value >= 0.99 * figures[f"{split}/chance"] for split, value in losses.items()):
             return None
-        told = ", ".join(f"{value:.3f}" for value in losses.values())
+        values = ", ".join(f"{value:.3f}" for value in losses.values())
         return (
-            f"the expert still does no better than chance ({told}); if it stays so, give it more clips a step"
+            f"the expert still does no better than chance ({values}); if it stays so, give it more clips a step"
             " (train.accumulate) and data whose sound is in sync"
         )
 

@@ -47,8 +47,8 @@ class MelHearing(nn.Module):
         self.audio_tokens = config.audio_tokens
 
     def forward(self, clips: ClipBatch) -> Tensor:
-        heard = self.norm(self.encoder(clips.mel.flatten(0, 1)))        # [b t, heard]
-        output: Tensor = self.spread(heard).reshape(len(heard), self.audio_tokens, -1)
+        features = self.norm(self.encoder(clips.mel.flatten(0, 1)))        # [b t, heard]
+        output: Tensor = self.spread(features).reshape(len(features), self.audio_tokens, -1)
         return output
 
 

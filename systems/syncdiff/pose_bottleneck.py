@@ -57,6 +57,6 @@ class OverTime(nn.Module):
 
     def forward(self, numbers: Tensor) -> Tensor:
         tokens = self.inside(numbers) + self.positions
-        found, _ = self.attention(tokens[:, -1:], tokens, tokens, need_weights=False)
-        last: Tensor = numbers[:, -1] + self.outside(found[:, 0])
+        attended, _ = self.attention(tokens[:, -1:], tokens, tokens, need_weights=False)
+        last: Tensor = numbers[:, -1] + self.outside(attended[:, 0])
         return last

@@ -45,8 +45,8 @@ class SyncDiff(SpaceInpainter[Conditions]):
         config = network.config
         super().__init__(config, network, autoencoder)
         before = 0 if config.pose.kind == "none" else config.pose.history
-        heard = FilterBankWindows(config.fbank_frames) if config.audio_encoder == "avhubert" else MEL
-        self.needs = Needs((heard,), before=before)
+        condition = FilterBankWindows(config.fbank_frames) if config.audio_encoder == "avhubert" else MEL
+        self.needs = Needs((condition,), before=before)
 
     @property
     def sound_encoder(self) -> nn.Module:

@@ -69,9 +69,9 @@ class SyncDiffTraining(InpainterTraining):
         hidden = torch.rand(b, t, generator=generator, device=generator.device)
         start = torch.randn(1, *self.model.shape, generator=generator, device=generator.device)
         noise = torch.randn(poses.shape, generator=generator, device=generator.device).to(device)
-        chosen = own < self._own_share()
-        if t > 1 and chosen.any():
-            poses = self._with_own(clips, poses, chosen.to(device), start.to(device))
+        is_own = own < self._own_share()
+        if t > 1 and is_own.any():
+            poses = self._with_own(clips, poses, is_own.to(device), start.to(device))
         poses = poses + self.config.pose_noise * noise
         unseen = (hidden < self.config.pose_hidden).to(device)[:, :, None, None, None, None]
         return torch.where(unseen, self.model.hidden(clips.faces)[:, :, None], poses)
@@ -85,14 +85,14 @@ class SyncDiffTraining(InpainterTraining):
         model, some = self.model, clips.rows(chosen)
         conditions = model.shown(some, poses[chosen])
         n, t = some.faces.shape[:2]
-        made = sample(
+        samples = sample(
             lambda x_t, step: model.denoise(x_t, step, conditions),
             start.expand(n * t, -1, -1, -1),
             model.diffusion,
             SampleConfig("ddim", self.config.own_steps, clip=model.bounded),
             lambda step: start,
         )
-        faces = model.finish(made, conditions).float().reshape(some.faces.shape)
+        faces = model.finish(samples, conditions).float().reshape(some.faces.shape)
         poses = poses.clone()
         poses[chosen] = model.poses(replace(some, faces=faces.to(poses.dtype)))
         return poses
