@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 
@@ -23,11 +23,23 @@ from core.progress import say
 from lipsync import __version__
 from lipsync.settings import QUALITIES, Settings
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from lipsync import LipSync
+
 CATEGORY = "lip-sync"
 
 
+class Audio(TypedDict):
+    """What ComfyUI calls AUDIO: waveform [1, channels, samples], -1 to 1."""
+
+    waveform: "Tensor"
+    sample_rate: int
+
+
 @lru_cache(maxsize=1)
-def loaded(checkpoint: str, quality: str, seed: int) -> Any:
+def loaded(checkpoint: str, quality: str, seed: int) -> "LipSync":
     """The model, kept until another is asked for.  checkpoint: a path, or empty for the one that ships."""
     from lipsync import LipSync  # torch loads with it; ComfyUI asks for nodes before
 
@@ -43,7 +55,7 @@ class LipSyncFrames:
     FUNCTION = "speak"
 
     @classmethod
-    def INPUT_TYPES(cls) -> dict[str, Any]:  # noqa: N802
+    def INPUT_TYPES(cls) -> dict[str, object]:  # noqa: N802
         """What the node asks for, as ComfyUI wants it said."""
         plain = Settings()
         return {
@@ -64,8 +76,8 @@ class LipSyncFrames:
 
     def speak(
         self,
-        frames: Any,
-        audio: dict[str, Any],
+        frames: "Tensor",
+        audio: Audio,
         fps: float,
         length: str,
         quality: str,
@@ -73,7 +85,7 @@ class LipSyncFrames:
         face: str = "largest",
         checkpoint: str = "",
         strict_pose: str = "fade",
-    ) -> tuple[Any, dict[str, Any], float]:
+    ) -> "tuple[Tensor, Audio, float]":
         """frames: float [n, h, w, 3], 0 to 1; audio: waveform [1, channels, samples] and sample_rate, as ComfyUI has.
 
         -> frames of the same kind, the sound, their rate.  What cannot be raises with one sentence.
@@ -107,7 +119,7 @@ class LipSyncFile:
     OUTPUT_NODE = True
 
     @classmethod
-    def INPUT_TYPES(cls) -> dict[str, Any]:  # noqa: N802
+    def INPUT_TYPES(cls) -> dict[str, object]:  # noqa: N802
         """What the node asks for, as ComfyUI wants it said."""
         plain = Settings()
         words = {"video": "person.mp4", "audio": "words.wav", "output": "result.mp4"}
@@ -129,12 +141,12 @@ class LipSyncFile:
         return (output,)
 
 
-def _pictures(frames: Any) -> Iterator[np.ndarray]:
+def _pictures(frames: "Tensor") -> Iterator[np.ndarray]:
     for frame in frames:
         yield np.ascontiguousarray((frame.cpu().numpy() * 255).round().clip(0, 255).astype(np.uint8)[..., :3])
 
 
-def _write_sound(path: Path, audio: dict[str, Any]) -> None:
+def _write_sound(path: Path, audio: Audio) -> None:
     """16 bits, which is more than a network hears; the sound that the node returns is the one that it got."""
     samples = audio["waveform"][0].float().cpu().numpy()  # [channels, samples]
     with wave.open(str(path), "wb") as file:

@@ -12,8 +12,8 @@ from .flags import COMMANDS, PASSING_ON, RESULTS, parser
 
 def main(args: Sequence[str] | None = None) -> int:
     """Returns the exit code: 0, or 5 if something could not be measured; the tables of all else are complete then."""
-    given = sys.argv[1:] if args is None else list(args)
-    name, rest = (given[0], given[1:]) if given and not given[0].startswith("-") else (RESULTS, given)
+    words = sys.argv[1:] if args is None else list(args)
+    name, rest = (words[0], words[1:]) if words and not words[0].startswith("-") else (RESULTS, words)
     if name not in COMMANDS:
         parser(RESULTS).error(f"{name} is no subcommand; there are {', '.join(COMMANDS)}")
     known = parser(name)

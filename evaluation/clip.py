@@ -66,13 +66,13 @@ def load(case: Case, eyes: Eyes) -> Clip:
     real, result = _opened(case, eyes.protocol)
     moments = min(_moments(real), _moments(result), eyes.most)
     try:
-        seen = views(real, eyes.protocol.framing, _numbers(real, moments), eyes.detector)
-        scaled = [view.scaled(_scale(result.width, real.width), _scale(result.height, real.height)) for view in seen]
+        crops = views(real, eyes.protocol.framing, _numbers(real, moments), eyes.detector)
+        scaled = [view.scaled(_scale(result.width, real.width), _scale(result.height, real.height)) for view in crops]
         size = eyes.protocol.size
-        shown = _pictures(_read(real, moments), seen, size)
-        own = _talker(real.path, shown, seen, eyes)
-        other = _talker(result.path, _pictures(_read(result, moments), scaled, size), seen, eyes)
-        pasted = _pictures(_with_reference(real, seen, size), seen, size)
+        shown = _pictures(_read(real, moments), crops, size)
+        own = _talker(real.path, shown, crops, eyes)
+        other = _talker(result.path, _pictures(_read(result, moments), scaled, size), crops, eyes)
+        pasted = _pictures(_with_reference(real, crops, size), crops, size)
     except ClipError:
         raise
     except LipSyncError as problem:

@@ -85,9 +85,9 @@ def voxceleb2_picture(face: Box) -> Box:
 def _boxes(path: Path, stop: int, detector: Detector) -> NDArray[np.float32]:
     """f32 [stop, 4], one for every frame."""
     track = track_face(read_frames(path, stop=stop), detector).filled().smoothed()
-    seen = np.flatnonzero(track.present)
-    if not seen.size:
+    indices = np.flatnonzero(track.present)
+    if not indices.size:
         raise NoFace(f"{path}: no face in it; leave the clip out, or choose a protocol with a fixed framing")
-    nearest = seen[np.abs(np.arange(stop)[:, None] - seen[None, :]).argmin(axis=1)]
+    nearest = indices[np.abs(np.arange(stop)[:, None] - indices[None, :]).argmin(axis=1)]
     boxes: NDArray[np.float32] = track.boxes[nearest]
     return boxes

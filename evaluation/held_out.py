@@ -50,10 +50,10 @@ def of_split(
     lengths = [min(probe(source.video).seconds, seconds) for source in taken]
     pairs = []
     for place, (source, length) in enumerate(zip(taken, lengths, strict=True)):
-        said: list[tuple[Kind, Path]] = [("own", source.video), ("wrong", taken[_wrong(place, lengths)].video)]
+        sounds: list[tuple[Kind, Path]] = [("own", source.video), ("wrong", taken[_wrong(place, lengths)].video)]
         if split == "test":
-            said += [("speech", path) for path in _cycled(speech, place * each, each)]
-        pairs += [_pair(source.video, split, source.speaker, kind, sound, length) for kind, sound in said]
+            sounds += [("speech", path) for path in _cycled(speech, place * each, each)]
+        pairs += [_pair(source.video, split, source.speaker, kind, sound, length) for kind, sound in sounds]
     return pairs
 
 
@@ -63,11 +63,11 @@ def of_videos(folder: Path, count: int, seconds: Fraction, speech: Sequence[Path
     Such sound need not fit the lips: the figures say how the mouth looks, not what it says.  Each counts as a speaker.
     Raises BadInput if there is no video, or a silent one and no speech.
     """
-    found = [folder / name for name in sorted(files_below(folder, VIDEO_SUFFIXES))] if folder.is_dir() else []
-    if not found:
+    videos = [folder / name for name in sorted(files_below(folder, VIDEO_SUFFIXES))] if folder.is_dir() else []
+    if not videos:
         raise NoData(f"--full {folder}: there is no video below it; check the path")
     pairs = []
-    for place, video in enumerate(found[: count or None]):
+    for place, video in enumerate(videos[: count or None]):
         info = probe(video)
         if not info.audio and not speech:
             raise NoData(f"{video}: has no sound; pass --speech with something that it can say")
@@ -80,11 +80,11 @@ def recordings(folder: Path | None) -> list[Path]:
     """The sounds in a folder by name; none of no folder.  Raises BadInput if it has none."""
     if folder is None:
         return []
-    found = [folder / name for name in files(folder, SOUND_SUFFIXES)] if folder.is_dir() else []
-    if not found:
+    sounds = [folder / name for name in files(folder, SOUND_SUFFIXES)] if folder.is_dir() else []
+    if not sounds:
         endings = ", ".join(sorted(SOUND_SUFFIXES))
         raise NoData(f"--speech {folder}: there is no sound in it; known endings: {endings}")
-    return found
+    return sounds
 
 
 def _pair(video: Path, group: str, speaker: str, kind: Kind, sound: Path, seconds: Fraction) -> Pair:

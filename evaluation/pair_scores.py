@@ -101,12 +101,12 @@ def _values(clip: Clip, pair: Pair) -> dict[str, dict[str, float | list[float] |
 
 def _figures(real: Talker, fake: Talker, pair: Pair) -> dict[str, float | list[float] | None]:
     setting = SETTING[pair.kind]
-    found: dict[str, float | list[float] | None] = {
+    figures: dict[str, float | list[float] | None] = {
         figure.name: measure(real, fake) for figure, measure in MEASURES if setting in figure.settings
     }
     curve = envelope(fake)
     assert curve is None or len(curve) == len(LAGS)
-    return found | {CURVE: None if curve is None else [float(value) for value in curve]}
+    return figures | {CURVE: None if curve is None else [float(value) for value in curve]}
 
 
 def _sound(pair: Pair) -> Path | None:
@@ -117,8 +117,8 @@ def _stamp(pair: Pair, result: Path) -> list[str | int] | None:
     """What the figures of a result depend on; None if there is no result."""
     if not result.is_file():
         return None
-    made = result.stat()
-    return [VERSION, made.st_size, made.st_mtime_ns, str(pair.video), str(pair.seconds)]
+    status = result.stat()
+    return [VERSION, status.st_size, status.st_mtime_ns, str(pair.video), str(pair.seconds)]
 
 
 def _write(path: Path, content: bytes) -> None:

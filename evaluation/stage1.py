@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -18,6 +18,8 @@ from systems.style import LipMotion, labelled
 from systems.style.labels import LabelledClip
 from systems.style.motion_progress import hearing
 from systems.system import System
+
+K = TypeVar("K")  # the conditions of a system
 
 
 class LabelledClips:
@@ -45,10 +47,10 @@ class LabelledClips:
 
 def by_speaker(clips: Iterable[LabelledClip]) -> dict[str, list[LabelledClip]]:
     """The clips of each speaker, in their order."""
-    found: dict[str, list[LabelledClip]] = defaultdict(list)
+    clips_of: dict[str, list[LabelledClip]] = defaultdict(list)
     for clip in clips:
-        found[clip.speaker].append(clip)
-    return found
+        clips_of[clip.speaker].append(clip)
+    return clips_of
 
 
 class Lips:
@@ -69,11 +71,11 @@ class Lips:
         sound = sound_of(said)
         count = int(max(Fraction(sound.mel.seconds), frames.stop / rate) * FPS) + 2
         reference, (_, own) = self.reference(clip), self._seen(clip)
-        heard = self.model.hear(sound, [range(count)])(0, count)
-        made = self.model.predictor.predict(heard, reference, rest=own.mean(dim=0))  # [t, d] at 25 a second
+        features = self.model.hear(sound, [range(count)])(0, count)
+        motion = self.model.predictor.predict(features, reference, rest=own.mean(dim=0))  # [t, d] at 25 a second
         places = torch.tensor(frames, device=self.device) * float(FPS / rate)
         low = places.long()
-        return made[low].lerp(made[low + 1], (places - low)[:, None])
+        return motion[low].lerp(motion[low + 1], (places - low)[:, None])
 
     def reference(self, clip: Footage) -> StyleReference | None:
         """How the speaker of a clip speaks in the next of their other clips that is long enough, if there is one."""
@@ -86,16 +88,16 @@ class Lips:
     def _seen(self, clip: Footage) -> tuple[Tensor, Tensor]:
         """What is heard [r, h] and motion [r, d] of at most a minute of a clip, at 25 frames a second."""
         if id(clip) not in self._known:
-            seen = stretches(_length(clip))
-            shown = [k for stretch in seen for k in stretch]
-            hear = self.model.hear(sound_of(clip), seen)
-            heard = torch.cat([hear(stretch.start, stretch.stop) for stretch in seen])
+            ranges = stretches(_length(clip))
+            shown = [k for stretch in ranges for k in stretch]
+            hear = self.model.hear(sound_of(clip), ranges)
+            features = torch.cat([hear(stretch.start, stretch.stop) for stretch in ranges])
             faces = to_network(clip.pictures([int(k / FPS * clip.fps) for k in shown]))
-            self._known[id(clip)] = heard, self.model.read(faces.to(self.device))
+            self._known[id(clip)] = features, self.model.read(faces.to(self.device))
         return self._known[id(clip)]
 
 
-def lips_of(checkpoint: Path, system: System[Any], clips: Sequence[Footage], device: torch.device) -> Lips | None:
+def lips_of(checkpoint: Path, system: System[K], clips: Sequence[Footage], device: torch.device) -> Lips | None:
     """For a system and its file or folder; None for one that is told nothing."""
     if not system.needs.motion:
         return None

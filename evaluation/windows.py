@@ -1,7 +1,7 @@
 """Frames of held-out clips: which are made and by whom, which they are shown, and whose sound is the wrong one."""
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -12,16 +12,18 @@ from guided_diffusion.engine.device import resolve_precision, store_weights
 from guided_diffusion.samplers import SampleConfig
 from systems.system import FaceSampler, System
 
+K = TypeVar("K")  # the conditions of a system
+
 SPLITS = ("seen", "test")
 T = TypeVar("T")
 
 
 def face_sampler(
-    system: System[Any], device: torch.device, precision: str = "auto", sampling: SampleConfig | None = None
-) -> FaceSampler[Any]:
+    system: System[K], device: torch.device, precision: str = "auto", sampling: SampleConfig | None = None
+) -> FaceSampler[K]:
     """Who makes faces by a system, which is moved to the device; sampling: else as the system itself says."""
-    chosen = resolve_precision(precision, device)
-    return FaceSampler(store_weights(system.to(device), chosen), sampling, precision=chosen)
+    dtype = resolve_precision(precision, device)
+    return FaceSampler(store_weights(system.to(device), dtype), sampling, precision=dtype)
 
 
 def spread(items: Sequence[T], count: int) -> list[T]:

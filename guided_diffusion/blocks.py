@@ -192,8 +192,8 @@ class AttentionBlock(nn.Module):
             keys, values = self.context_kv(context.mT).reshape(b, self.heads, -1, context.shape[1]).chunk(2, dim=2)
             k, v = torch.cat([k, keys], dim=3), torch.cat([v, values], dim=3)
         out = F.scaled_dot_product_attention(q.mT.contiguous(), k.mT.contiguous(), v.mT.contiguous())
-        seen: Tensor = self.proj_out(out.mT.reshape(b, c, h * w))
-        return (flat + seen).reshape(b, c, h, w)
+        attended: Tensor = self.proj_out(out.mT.reshape(b, c, h * w))
+        return (flat + attended).reshape(b, c, h, w)
 
 
 class EmbedSequential(nn.Sequential):

@@ -8,9 +8,10 @@ Nichol & Dhariwal 2021 (iDDPM).
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
+from numpy import float64, int64
 from numpy.typing import NDArray
 from torch import Generator, Tensor
 
@@ -153,7 +154,9 @@ class Diffusion:
         """values[step] as float32 [b, 1, 1, 1]."""
         return self._table(values, torch.float32, like.device)[step].view(-1, 1, 1, 1)
 
-    def _table(self, values: NDArray[Any], dtype: torch.dtype, device: torch.device) -> Tensor:
+    def _table(
+        self, values: NDArray[float64] | NDArray[int64], dtype: torch.dtype, device: torch.device
+    ) -> Tensor:
         """An array of this schedule on a device, copied there once."""
         key = id(values), device
         if key not in self._tables:

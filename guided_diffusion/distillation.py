@@ -29,11 +29,11 @@ def own_steps(denoise: Denoise, noise: Tensor, diffusion: Diffusion, steps: str,
 
     [b, c, h, w] -> so many of the same.  A gradient is that of one step: none passes from a step to those before.
     """
-    spaced, x, found = diffusion.respaced(steps), noise, []
+    spaced, x, states = diffusion.respaced(steps), noise, []
     for step in reversed(range(len(spaced))):
         at = torch.full((len(x),), step, device=x.device)
         predicted = spaced.interpret(denoise(x, spaced.timesteps(at)), x, at, clip=False)
-        found.append(predicted.x0)
+        states.append(predicted.x0)
         x0 = predicted.x0.detach()
         if clip:
             x0 = x0.clamp(-1, 1)
@@ -41,7 +41,7 @@ def own_steps(denoise: Denoise, noise: Tensor, diffusion: Diffusion, steps: str,
             signal, before = spaced.signal(at, x), spaced.signal(at - 1, x)
             eps = (x - signal.sqrt() * x0) / (1 - signal).sqrt()
             x = before.sqrt() * x0 + (1 - before).sqrt() * eps
-    return found
+    return states
 
 
 @torch.no_grad()

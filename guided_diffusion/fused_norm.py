@@ -61,7 +61,7 @@ def _works(device: torch.device) -> bool:
     try:
         with torch.inference_mode(False), torch.enable_grad():  # whoever asks first may be generating
             x = torch.ones(1, 64, 2, 2, device=device).to(memory_format=torch.channels_last).requires_grad_()
-            norm_silu(x, nn.GroupNorm(32, 64), *torch.ones(5, 1, 64, device=device)).sum().backward()  # type: ignore[no-untyped-call]
+            norm_silu(x, nn.GroupNorm(32, 64), *torch.ones(5, 1, 64, device=device)).sum().backward()
         return bool(x.grad is not None and x.grad.isfinite().all())
     except kernels().PROBLEMS as problem:
         NOTES.warning("Triton does not run here (%s); going on without it, slower", first_line(problem))
@@ -81,8 +81,8 @@ def norm_silu(
 
     norm: whose groups and epsilon; its weight and bias are in scale and shift.
     """
-    made: Tensor = _NormSilu.apply(x, norm.num_groups, norm.eps, scale, shift, gate, pre_scale, pre_shift)
-    return made
+    output: Tensor = _NormSilu.apply(x, norm.num_groups, norm.eps, scale, shift, gate, pre_scale, pre_shift)
+    return output
 
 
 class _NormSilu(torch.autograd.Function):
@@ -119,13 +119,13 @@ class _NormSilu(torch.autograd.Function):
         grid, block = _grid(x), _block(c)
         sums = torch.empty(b, grid[1], 3, c, device=x.device)
         kernels().sums[grid](x, dy, sums, linear, gate, positions, c, ROWS, block, CHUNK)
-        made = torch.empty(7, b, c, device=x.device)  # of the sums of x and x^2, and of each factor
+        totals = torch.empty(7, b, c, device=x.device)  # of the sums of x and x^2, and of each factor
         kernels().linear_gradient[(b,)](
-            sums, whole, made, scale, pre_scale, pre_shift, positions, c, per, b * c, grid[1], ctx.groups, _power(per)
+            sums, whole, totals, scale, pre_scale, pre_shift, positions, c, per, b * c, grid[1], ctx.groups, _power(per)
         )
         dx = torch.empty_like(x)
-        kernels().gradient[grid](x, dy, dx, linear, gate, made, positions, c, b * c, ROWS, block, CHUNK)
-        return dx, None, None, made[2], made[3], made[4], made[5], made[6]
+        kernels().gradient[grid](x, dy, dx, linear, gate, totals, positions, c, b * c, ROWS, block, CHUNK)
+        return dx, None, None, totals[2], totals[3], totals[4], totals[5], totals[6]
 
 
 def _grid(x: Tensor) -> tuple[int, int, int]:

@@ -49,8 +49,8 @@ class Schedule:
         `N`: N steps evenly from the first to the last, both included (1: the last).
         `N,M,...`: so in equal sections.
         """
-        chosen = spaced_steps(len(self), spacing)
-        return Schedule(self.alpha_bar[chosen], self.timesteps[chosen])
+        steps = spaced_steps(len(self), spacing)
+        return Schedule(self.alpha_bar[steps], self.timesteps[steps])
 
 
 def named_schedule(name: ScheduleName, steps: int) -> Schedule:
@@ -75,14 +75,14 @@ def spaced_steps(total: int, spacing: str) -> list[int]:
             return list(next(r for k in range(1, total + 1) if len(r := range(0, total, k)) == count))
         sections = [int(part) for part in spacing.split(",")]
         size, extra = divmod(total, len(sections))
-        chosen, start = [], 0
+        steps, start = [], 0
         for i, count in enumerate(sections):
             length = size + (i < extra)
             if not 1 <= count <= length:
                 raise ValueError
             stride = (length - 1) / (count - 1) if count > 1 else 1.0
-            chosen += [start + round(stride * j) for j in range(count)] if count > 1 else [start + length - 1]
+            steps += [start + round(stride * j) for j in range(count)] if count > 1 else [start + length - 1]
             start += length
-        return chosen
+        return steps
     except (ValueError, StopIteration):
         raise BadValue(f"timestep spacing {spacing!r} does not fit {total} steps; write ddim25, 25 or 10,15") from None

@@ -179,9 +179,9 @@ def systems_apart(clips: ClipBatch, device: torch.device, precision: torch.dtype
 
 def _fresh(preset: str) -> Any:
     """A system of a preset as training begins it."""
-    chosen = find_preset(preset)
-    model = registry.build(chosen.kind, chosen.model)
-    return registry.assemble(chosen.kind, model, Components())
+    settings = find_preset(preset)
+    model = registry.build(settings.kind, settings.model)
+    return registry.assemble(settings.kind, model, Components())
 
 
 def detectors(video: Path, device: torch.device) -> None:
@@ -192,14 +192,15 @@ def detectors(video: Path, device: torch.device) -> None:
     size = round(frame.shape[1] * scale), round(frame.shape[0] * scale)
     small = np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8)
     for name in ("haar", "yunet", "retinaface", "s3fd"):
-        for where in dict.fromkeys([device.type, "cpu"] if name in ("retinaface", "s3fd") else ["cpu"]):
+        for device_name in dict.fromkeys([device.type, "cpu"] if name in ("retinaface", "s3fd") else ["cpu"]):
             try:
-                detector = load_detector(name, device=where, say=lambda _: None)
+                detector = load_detector(name, device=device_name, say=lambda _: None)
             except BadInput:
                 print(f"detection, {name}: not measured (weights)")
                 break
             spent = medians({name: partial(detector.detect, [small] * BATCH)}, 3, device)[name] / BATCH
-            print(f"detection, {name}, {where}: {1000 * spent:.1f} ms a frame, {BATCH} of {size[0]}x{size[1]} at once")
+            sizes = f"{BATCH} of {size[0]}x{size[1]} at once"
+            print(f"detection, {name}, {device_name}: {1000 * spent:.1f} ms a frame, {sizes}")
 
 
 def end_to_end(checkpoint: Path, video: Path, audio: Path, device: str) -> None:

@@ -66,16 +66,16 @@ class Run:
 def run(tree: Path, command: Sequence[str]) -> Run:
     """A program of one revision.  BadInput with what it says if it fails."""
     begin = time.perf_counter()
-    with tempfile.TemporaryFile("w+") as said:
-        process = subprocess.Popen([sys.executable, *command], cwd=tree, stdout=said, stderr=said)
+    with tempfile.TemporaryFile("w+") as errors:
+        process = subprocess.Popen([sys.executable, *command], cwd=tree, stdout=errors, stderr=errors)
         try:
             work, memory = waited(process)
         finally:
             process.kill()  # does nothing to one that has ended
         seconds = time.perf_counter() - begin
-        said.seek(0)
+        errors.seek(0)
         if process.returncode:
-            raise BadInput(f"{tree}: {' '.join(command)[:80]} failed: {said.read().strip().splitlines()[-1]}")
+            raise BadInput(f"{tree}: {' '.join(command)[:80]} failed: {errors.read().strip().splitlines()[-1]}")
     return Run(seconds, work, memory)
 
 
@@ -109,9 +109,9 @@ def checked_out(revision: str, folder: Path, stack: ExitStack) -> Path:
     """That revision's files, while the stack is open.  BadInput if there is none."""
     tree = folder / "before"
     add = ["git", "worktree", "add", "--detach", str(tree), revision]
-    made = subprocess.run(add, cwd=ROOT, capture_output=True, text=True, check=False)
-    if made.returncode:
-        raise BadValue(f"--against {revision}: {made.stderr.strip().splitlines()[-1]}; name a commit that is here")
+    done = subprocess.run(add, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise BadValue(f"--against {revision}: {done.stderr.strip().splitlines()[-1]}; name a commit that is here")
     stack.callback(
         subprocess.run, ["git", "worktree", "remove", "--force", str(tree)], cwd=ROOT, capture_output=True, check=False
     )
@@ -176,7 +176,7 @@ def alone(
     generator = torch.Generator().manual_seed(0)
     faces = (torch.rand(batch, 1, 3, system.size, system.size, generator=generator) * 2 - 1).to(where)
     mel = torch.randn(batch, 1, 80, 16, generator=generator).to(where)
-    clips, found, plain = ClipBatch(faces, faces, {"mel": mel}, mel[:, 0]), {}, None
+    clips, timings, plain = ClipBatch(faces, faces, {"mel": mel}, mel[:, 0]), {}, None
     for way in ways:
         if way == "compiled":
             system.network.compile()
@@ -185,13 +185,13 @@ def alone(
         if where.type == "cuda":
             torch.cuda.reset_peak_memory_stats(where)
         begin = time.perf_counter()
-        made = sampler(clips).cpu()
+        frames = sampler(clips).cpu()
         first = time.perf_counter() - begin
-        plain = made if plain is None else plain
+        plain = frames if plain is None else plain
         spent = seconds(lambda: sampler(clips), 3, where)
         memory = torch.cuda.max_memory_allocated(where) / 1e9 if where.type == "cuda" else 0.0
-        found[way] = Alone(batch / spent, memory, first, float((made - plain).abs().max()))
-    return found
+        timings[way] = Alone(batch / spent, memory, first, float((frames - plain).abs().max()))
+    return timings
 
 
 def seconds(work: Callable[[], object], count: int, where: torch.device) -> float:
@@ -217,20 +217,20 @@ def released(device: str, *, compiled: bool) -> None:
     from scripts.formula import fill
     from systems.diff2lip import Diff2Lip, Diff2LipConfig
 
-    where = torch.device(device)
-    precision = resolve_precision("auto", where)
+    target = torch.device(device)
+    precision = resolve_precision("auto", target)
     system = Diff2Lip(Diff2LipConfig())
     fill(system.network)
-    system = store_weights(system.to(where).to(memory_format=torch.channels_last).eval(), precision)
-    found = alone(system, where, precision, ["called", "replayed", *["compiled"] * compiled], cuda_graph)
-    side = torch.randn(8192, 8192, device=where, dtype=precision)
-    peak = 2 * 8192**3 / seconds(lambda: side @ side, 20, where)
-    card = torch.cuda.get_device_name(where)
+    system = store_weights(system.to(target).to(memory_format=torch.channels_last).eval(), precision)
+    timings = alone(system, target, precision, ["called", "replayed", *["compiled"] * compiled], cuda_graph)
+    side = torch.randn(8192, 8192, device=target, dtype=precision)
+    peak = 2 * 8192**3 / seconds(lambda: side @ side, 20, target)
+    card = torch.cuda.get_device_name(target)
     print(f"\nreleased size, {STEPS} steps of DDIM, {BATCH} at a time, {card}, {precision};")
     print(f"a matrix product reaches {peak / 1e12:.0f} TFLOPS; goals 60 frames/s (100 wanted), under 8 GB\n")
     print("| network | frames/s | share of a matrix product, % | GB | first batch, s | from called, of 2 |")
     print("|---" * 6 + "|")
-    for way, one in found.items():
+    for way, one in timings.items():
         share = 100 * one.frames * STEPS * FLOP / peak
         print(f"| {way} | {one.frames:.1f} | {share:.0f} | {one.memory:.1f} | {one.first:.1f} | {one.apart:.4f} |")
 

@@ -96,12 +96,12 @@ def make_clips(folder: Path) -> Path:
     assert picture is not None
     portrait = cv2.resize(picture[..., ::-1], (272, 272), interpolation=cv2.INTER_AREA)
     frames = (portrait[24:248, k // 5 : k // 5 + 224] for k in range(200))
-    made = folder / "made.mp4"
-    write_video(made, frames, Fraction(25), sound=DEMO / "speech.flac", crf=23)
+    video = folder / "made.mp4"
+    write_video(video, frames, Fraction(25), sound=DEMO / "speech.flac", crf=23)
     for number in range(FILES):
         path = folder / "data" / f"id{number:05d}" / "video" / "00001.mp4"
         path.parent.mkdir(parents=True)
-        path.write_bytes(made.read_bytes())
+        path.write_bytes(video.read_bytes())
     return folder / "data"
 
 

@@ -28,7 +28,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -38,6 +38,13 @@ from core.errors import BadInput, BatchFailed, lacks_memory  # noqa: E402
 from core.flags import Parser  # noqa: E402
 from core.guard import guard, writes  # noqa: E402
 from core.program import exit_code  # noqa: E402
+
+if TYPE_CHECKING:
+    import argparse
+
+    import torch
+
+    from systems.preset import Preset
 
 PAPER = ("diff2lip-128", "syncdiff-128", "style-128", "diff2lip-256", "style-256")
 WARM_UP = 2  # steps; the first chooses the kernels
@@ -102,24 +109,24 @@ def measure(name: str, settings: Sequence[str], batch: int, seconds: float, limi
     from systems.registry import find_preset
 
     end = time.monotonic() + limit
-    where = resolve_device(device)
+    target = resolve_device(device)
     preset = find_preset(name).changed(settings)
     if hasattr(preset.loss, "perceptual"):
         preset = preset.changed(["loss.perceptual=0"])
     sequences = batch or preset.train.batch
     while sequences >= preset.data.per_clip:
         try:
-            return _steps(name, preset, sequences, min(seconds, limit), end, where)
+            return _steps(name, preset, sequences, min(seconds, limit), end, target)
         except RuntimeError as problem:
             if not lacks_memory(problem):
                 raise
         gc.collect()  # the graph that did not fit
         torch.cuda.empty_cache()
         sequences //= 2
-    raise BadInput(f"{name}: not even {preset.data.per_clip} sequences have room in the memory of {where}")
+    raise BadInput(f"{name}: not even {preset.data.per_clip} sequences have room in the memory of {target}")
 
 
-def _steps(name: str, preset: Any, sequences: int, seconds: float, end: float, device: Any) -> Measured:
+def _steps(name: str, preset: "Preset", sequences: int, seconds: float, end: float, device: "torch.device") -> Measured:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -211,11 +218,11 @@ class Trial:
             if self._heard(PATIENCE) is None:
                 return f"was not ready {PATIENCE:.0f} s after its start"
             self._ours.send("go")
-            found = self._heard(limit + 1)
+            figures = self._heard(limit + 1)
         except (EOFError, BrokenPipeError):
             self._process.join()
             return f"failed with exit code {self._process.exitcode}; the reason is above"
-        return found if isinstance(found, Measured) else f"had no figures after {limit:.0f} s"
+        return figures if isinstance(figures, Measured) else f"had no figures after {limit:.0f} s"
 
     def _heard(self, seconds: float) -> Any:
         return self._ours.recv() if self._ours.poll(seconds) else None
@@ -246,10 +253,10 @@ def main(args: Sequence[str] | None = None) -> int:
     return exit_code(work)
 
 
-def measure_all(options: Any) -> None:
+def measure_all(options: "argparse.Namespace") -> None:
     """Prints a row for each preset.  BadInput for one that there is none of, BatchFailed if some have no figures."""
     task = (options.settings, options.batch, options.seconds, options.limit, options.device)
-    names, trials, found = list(options.system), [], []
+    names, trials, rows = list(options.system), [], []
     try:
         trials.append(Trial(names[0], *task))  # its imports while this process has its own
         from systems.registry import find_preset
@@ -260,22 +267,22 @@ def measure_all(options: Any) -> None:
         for number, name in enumerate(names):
             if number + 1 < len(names):  # imports while this one computes
                 trials.append(Trial(names[number + 1], *task))
-            said = trials[number].run(options.limit)
+            outcome = trials[number].run(options.limit)
             trials[number].end()
-            if isinstance(said, Measured):
-                found.append(said)
-            print(said.row if isinstance(said, Measured) else f"| {name} | {said} |" + "  |" * 7, flush=True)
+            if isinstance(outcome, Measured):
+                rows.append(outcome)
+            print(outcome.row if isinstance(outcome, Measured) else f"| {name} | {outcome} |" + "  |" * 7, flush=True)
     finally:
         for trial in trials:
             trial.end()
-    if found:
-        print(f"\n{found[0].device}")
+    if rows:
+        print(f"\n{rows[0].device}")
     if options.output is not None:
-        figures = [asdict(one) | {"faces_a_second": one.faces_a_second} for one in found]
+        figures = [asdict(one) | {"faces_a_second": one.faces_a_second} for one in rows]
         with atomic(options.output) as path:
             path.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-    if len(found) < len(names):
-        raise BatchFailed(f"{len(names) - len(found)} of {len(names)} presets have no figures; their rows say why")
+    if len(rows) < len(names):
+        raise BatchFailed(f"{len(names) - len(rows)} of {len(names)} presets have no figures; their rows say why")
 
 
 if __name__ == "__main__":

@@ -58,19 +58,19 @@ class Run:
 def run(count: int, flags: Sequence[str], folder: Path) -> Run:
     """Starts so many processes of generate_dist.py and waits for all.  BadInput with what they say if one fails."""
     begin = time.perf_counter()
-    with (folder / "said").open("w+", encoding="utf-8") as said:
+    with (folder / "said").open("w+", encoding="utf-8") as errors:
         own = ["--sample_path", str(folder / "results"), "--no_cache"]
         command = [sys.executable, str(ROOT / "generate_dist.py"), *flags, *own]
-        started = [subprocess.Popen(command, env=env, stdout=said, stderr=said) for env in environments(count)]
+        started = [subprocess.Popen(command, env=env, stdout=errors, stderr=errors) for env in environments(count)]
         try:
             used = [waited(process) for process in started]
         finally:
             for process in started:
                 process.kill()  # does nothing to one that has ended
         seconds = time.perf_counter() - begin
-        said.seek(0)
+        errors.seek(0)
         if any(process.returncode for process in started):
-            raise BadInput(f"{count} processes could not make the list: {said.read().strip().splitlines()[-1]}")
+            raise BadInput(f"{count} processes could not make the list: {errors.read().strip().splitlines()[-1]}")
     work, memory = zip(*used, strict=True)
     return Run(seconds, work, memory, digest(folder / "results"))
 

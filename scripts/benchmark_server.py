@@ -101,12 +101,12 @@ class Load:
         for name, sound in zip(names, sounds, strict=True):
             while True:
                 begin = time.monotonic()
-                seen = client.status(name)
+                status = client.status(name)
                 self._note(self.figures.asking, time.monotonic() - begin)
-                if seen["status"] == "done" or seen["problem"]:
+                if status["status"] == "done" or status["problem"]:
                     break
                 time.sleep(0.2)
-            if seen["problem"]:
+            if status["problem"]:
                 continue
             client.download(name, self._folder / f"{name}.mp4")
             with self._lock:
@@ -161,8 +161,8 @@ class Load:
         self.figures.twice += max(0, len(done) - self.figures.jobs)
 
     def _stamp(self, name: str) -> tuple[int, int]:
-        found = (self._folder / "data" / "jobs" / name / "result.mp4").stat()
-        return found.st_ino, found.st_mtime_ns
+        status = (self._folder / "data" / "jobs" / name / "result.mp4").stat()
+        return status.st_ino, status.st_mtime_ns
 
     def _note(self, figures: list[float], seconds: float) -> None:
         with self._lock:

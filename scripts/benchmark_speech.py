@@ -40,7 +40,7 @@ def loudness(samples: np.ndarray) -> float:
 
 def figures(samples: np.ndarray, below: float, seed: int, detect: Callable[[Sound], Activity]) -> tuple[float, ...]:
     """(share of the noise alone that counts as speech, share of the speech that does, seconds a second of sound)."""
-    said = speech_activity(log_mel(Waveform(samples, SAMPLE_RATE))).speaking
+    truth = speech_activity(log_mel(Waveform(samples, SAMPLE_RATE))).speaking
     whole = np.pad(samples, ALONE * SAMPLE_RATE)
     if below:
         level = loudness(samples) * 10 ** (-below / 20)
@@ -48,12 +48,12 @@ def figures(samples: np.ndarray, below: float, seed: int, detect: Callable[[Soun
     whole = whole.clip(-1, 1).astype(np.float32)
     sound = Sound(log_mel(Waveform(whole, SAMPLE_RATE)), lambda: [whole])
     begin = time.perf_counter()
-    found = detect(sound).speaking
+    detected = detect(sound).speaking
     spent = (time.perf_counter() - begin) / sound.mel.seconds
     edge = ALONE * MEL_RATE
-    early, late = edge - round((LEAD + 0.1) * MEL_RATE), edge + len(said) + round((HANGOVER + 0.1) * MEL_RATE)
-    alone = np.concatenate([found[:early], found[late:]])
-    return float(alone.mean()), float(found[edge : edge + len(said)][said].mean()), spent
+    early, late = edge - round((LEAD + 0.1) * MEL_RATE), edge + len(truth) + round((HANGOVER + 0.1) * MEL_RATE)
+    alone = np.concatenate([detected[:early], detected[late:]])
+    return float(alone.mean()), float(detected[edge : edge + len(truth)][truth].mean()), spent
 
 
 def main() -> None:
@@ -71,9 +71,9 @@ def main() -> None:
     print("| noise, dB below | detector | noise taken for speech | speech kept | ms a second |\n|---|---|---|---|---|")
     for below in options.noise:
         for name, detect in DETECTORS.items():
-            wrong, kept, spent = np.mean([figures(one, below, options.seed, detect) for one in sounds], axis=0)
+            wrong, recalled, spent = np.mean([figures(one, below, options.seed, detect) for one in sounds], axis=0)
             level = f"{below:g}" if below else "none"
-            print(f"| {level} | {name} | {wrong:.0%} | {kept:.0%} | {1000 * spent:.1f} |", flush=True)
+            print(f"| {level} | {name} | {wrong:.0%} | {recalled:.0%} | {1000 * spent:.1f} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -31,6 +31,9 @@ from core.arrays import Samples  # noqa: E402
 from core.flags import Parser  # noqa: E402
 from core.guard import guard, reads  # noqa: E402
 from core.program import exit_code  # noqa: E402
+
+if TYPE_CHECKING:
+    from audio import Mel
 
 DEMO = ROOT / "scripts" / "demo"
 BLOCK = 320  # samples pushed at a time: 20 ms
@@ -96,8 +99,8 @@ def main(args: Sequence[str] | None = None) -> int:
             return
         print(HEADING)
         for path in models:
-            seen, ahead = streamed(path, options)
-            print(seen.row(path.name.partition(".")[0], ahead), flush=True)
+            delays, ahead = streamed(path, options)
+            print(delays.row(path.name.partition(".")[0], ahead), flush=True)
 
     return exit_code(run)
 
@@ -138,10 +141,10 @@ def _sound(paths: Sequence[Path], seconds: float) -> Iterator[tuple[float, Sampl
     """Blocks of the sounds, one after another, again and again; each with when a microphone has heard all of it."""
     from audio import SAMPLE_RATE, read_sound
 
-    said = np.concatenate([read_sound(path).samples for path in paths])
+    samples = np.concatenate([read_sound(path).samples for path in paths])
     places = itertools.count(0, BLOCK)
     for place in itertools.takewhile(lambda place: place + BLOCK <= seconds * SAMPLE_RATE, places):
-        yield (place + BLOCK) / SAMPLE_RATE, np.take(said, range(place, place + BLOCK), mode="wrap")
+        yield (place + BLOCK) / SAMPLE_RATE, np.take(samples, range(place, place + BLOCK), mode="wrap")
 
 
 def lookahead(path: Path, sounds: Sequence[Path]) -> str:
@@ -158,8 +161,8 @@ def lookahead(path: Path, sounds: Sequence[Path]) -> str:
         for sound in sounds:
             samples = read_sound(sound).samples[: 12 * SAMPLE_RATE]
             frames = len(samples) // 640
-            heard = model.hear(Sound(log_mel_of(samples), partial(list, [samples])), [range(frames)])
-            whole = model.predictor.predict(heard(0, frames), None)
+            features = model.hear(Sound(log_mel_of(samples), partial(list, [samples])), [range(frames)])
+            whole = model.predictor.predict(features(0, frames), None)
             begun = time.process_time()
             live, source = model.live(None, 1.0, None, seconds), LiveSound()
             parts: list[torch.Tensor] = []
@@ -170,14 +173,14 @@ def lookahead(path: Path, sounds: Sequence[Path]) -> str:
             source.end()
             while sum(len(part) for part in parts) < frames:
                 parts.append(live(source))
-            made, real = torch.cat(parts)[:frames], whole
+            motion, real = torch.cat(parts)[:frames], whole
             cpu.append((time.process_time() - begun) / frames)
             waited = max(live.samples(k) / SAMPLE_RATE - k / 25 for k in range(200))
-            apart.append(float(model.space.distance(made, real).mean()))
-            opened, wide = (np.asarray(model.space.opening(one)) for one in (made, real))
+            apart.append(float(model.space.distance(motion, real).mean()))
+            opened, wide = (np.asarray(model.space.opening(one)) for one in (motion, real))
             r.append(float(np.corrcoef(opened, wide)[0, 1]))
             spread.append(float(opened.std() / wide.std()))
-            steps = [one.diff(dim=0).norm(dim=1).mean() for one in (made, real)]
+            steps = [one.diff(dim=0).norm(dim=1).mean() for one in (motion, real)]
             jumps.append(float(steps[0] / steps[1]))
         rows.append(
             f"| {seconds:g} | {waited:.2f} | {100 * np.mean(apart):.2f} | {np.mean(r):.3f} | {np.mean(spread):.2f} |"
@@ -191,7 +194,7 @@ def lookahead(path: Path, sounds: Sequence[Path]) -> str:
     return "\n".join([heading, *rows])
 
 
-def log_mel_of(samples: Samples) -> Any:
+def log_mel_of(samples: Samples) -> "Mel":
     """The mel of samples at 16 kHz."""
     from audio import SAMPLE_RATE, Waveform, log_mel
 

@@ -88,13 +88,13 @@ def measure(
 ) -> tuple[float, float, float, float]:
     """Faces a second, the share of the time that data took, the peak memory in GB, and seconds of the first step."""
     logging.disable(logging.WARNING)  # that a pack of noise has no held-out clips
-    chosen = find_preset(system)
-    hears = chosen.kind != "style" and not getattr(chosen.loss, "train_audio_encoder", True)
+    preset = find_preset(system)
+    hears = preset.kind != "style" and not getattr(preset.loss, "train_audio_encoder", True)
     settings = [
         *way.settings, f"train.batch={batch}", f"train.steps={2 * steps}", "train.log_every=1", "train.keep=0",
         "train.evaluate_every=1000000", "train.warmup=0", "train.cooldown=0", f"train.save_every={2 * steps}",
     ]  # fmt: skip
-    settings += ["loss.sync=0", "loss.reconstruction=0"] if chosen.kind != "style" else []
+    settings += ["loss.sync=0", "loss.reconstruction=0"] if preset.kind != "style" else []
     settings += [] if features is not None else ["loss.perceptual=0"]
     with tempfile.TemporaryDirectory() as folder:
         here = Path(folder)
@@ -102,13 +102,13 @@ def measure(
         (here / "parts" / "motion.safetensors").symlink_to(STAGE1)
         train(
             system, data, here / "run", audio_encoder=SYNC if hears else None, features=features, device=device,
-            components=here / "parts" if chosen.kind == "style" else None, settings=settings,
+            components=here / "parts" if preset.kind == "style" else None, settings=settings,
         )  # fmt: skip
         log = [json.loads(line) for line in (here / "run" / "log.jsonl").read_text(encoding="utf-8").splitlines()]
     seconds = [1 / line["steps_per_second"] for line in log]
     waited = sum(spent * line["data_wait"] for spent, line in zip(seconds[steps:], log[steps:], strict=True))
     total = sum(seconds[steps:])
-    return batch * steps / total * chosen.data.frames, waited / total, log[-1]["memory_gb"], seconds[0]
+    return batch * steps / total * preset.data.frames, waited / total, log[-1]["memory_gb"], seconds[0]
 
 
 def main() -> None:
@@ -123,11 +123,11 @@ def main() -> None:
     options = parser.parse_args()
     guard(parser, options)
     device = resolve_device(options.device)
-    chosen = find_preset(options.system)
-    batch = options.batch or chosen.train.batch
+    preset = find_preset(options.system)
+    batch = options.batch or preset.train.batch
     ways = [Way(), Way(checkpointing=True), Way("bf16"), Way("bf16", checkpointing=True)]
     ways += [Way("bf16", compiled=True)] * options.compile
-    print(f"{options.system}, {batch} x {chosen.data.frames} frames, {device}, torch {torch.__version__}\n")
+    print(f"{options.system}, {batch} x {preset.data.frames} frames, {device}, torch {torch.__version__}\n")
     print("| a training step | faces/s | times as fast | waiting for data, % | peak memory, GB | first step, s |")
     print("|---|---|---|---|---|---|")
     plain = None

@@ -72,25 +72,26 @@ class Candidate:
 
 def candidates(weights: Path) -> list[Candidate]:
     """All detectors whose weights lie in this folder."""
-    found = [
+    detectors = [
         Candidate("haar", HaarDetector(), None),
         Candidate("haar alt2", HaarDetector((FRONTAL,)), FRONTAL.framing),
         Candidate("haar default", HaarDetector((TILTED,)), TILTED.framing),
     ]
     paths = {name: entry.on_disk((weights,)) for name, entry in TABLE.items()}
     if path := paths["yunet"]:
-        found.append(Candidate("yunet", opencv_networks.YuNetDetector(path), opencv_networks.FRAMING))
+        detectors.append(Candidate("yunet", opencv_networks.YuNetDetector(path), opencv_networks.FRAMING))
     if path := paths["retinaface"]:
-        found.append(Candidate("retinaface", torch_networks.retinaface(path, "cpu"), torch_networks.RETINAFACE_FRAMING))
+        retinaface = torch_networks.retinaface(path, "cpu")
+        detectors.append(Candidate("retinaface", retinaface, torch_networks.RETINAFACE_FRAMING))
     if path := paths["s3fd"]:
-        found.append(Candidate("s3fd", torch_networks.s3fd(path, "cpu"), torch_networks.S3FD_FRAMING))
+        detectors.append(Candidate("s3fd", torch_networks.s3fd(path, "cpu"), torch_networks.S3FD_FRAMING))
     if path := paths["blazeface"]:
-        found.append(
+        detectors.append(
             Candidate("blazeface", torch_networks.BlazeFaceDetector(path, "cpu"), torch_networks.BLAZEFACE_FRAMING)
         )
     framing = load_framing()
-    mixed = [one for one in found if not one.label.startswith("haar ")]
-    return found + [Candidate(f"{one.label}, corrected", Reframed(one.detector, framing), None) for one in mixed]
+    mixed = [one for one in detectors if not one.label.startswith("haar ")]
+    return detectors + [Candidate(f"{one.label}, corrected", Reframed(one.detector, framing), None) for one in mixed]
 
 
 def crops(root: Path, splits: Sequence[str]) -> list[tuple[str, Picture]]:
@@ -112,8 +113,8 @@ def crops(root: Path, splits: Sequence[str]) -> list[tuple[str, Picture]]:
 def find(detector: Detector, crop: Picture, padding: int = PADDING) -> Box | None:
     """The best face in a padded crop, in pixels of the crop."""
     padded = cv2.copyMakeBorder(crop, padding, padding, padding, padding, cv2.BORDER_REPLICATE)
-    found = detector.detect([np.asarray(padded, np.uint8)])[0]
-    return moved(found[0].box, -padding, -padding) if found else None
+    detections = detector.detect([np.asarray(padded, np.uint8)])[0]
+    return moved(detections[0].box, -padding, -padding) if detections else None
 
 
 def moved(box: Box, x: float, y: float) -> Box:
@@ -186,9 +187,9 @@ def main() -> None:
         milliseconds = 1000 * (time.process_time() - start) / len(held_out)
         print(row(candidate.label, [box for box in boxes if box], len(boxes), milliseconds), flush=True)
         if candidate.framing:
-            seen = [(speaker, box) for speaker, crop in train if (box := find(candidate.detector, crop))]
+            training_boxes = [(speaker, box) for speaker, crop in train if (box := find(candidate.detector, crop))]
             notes.append(f"{candidate.label}: constants {candidate.framing}, the train clips ask for")
-            notes.append(f"    {fitted(seen, candidate.framing)} ({len(seen)}/{len(train)} found)")
+            notes.append(f"    {fitted(training_boxes, candidate.framing)} ({len(training_boxes)}/{len(train)} found)")
         for padding in (0, PADDING, 32):
             x, y, scale = np.median(crop_against_whole(candidate, frames, padding), axis=0)
             notes.append(

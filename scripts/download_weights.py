@@ -27,8 +27,8 @@ def line(name: str) -> str:
     """What a file is, for --list."""
     entry = TABLE[name]
     at = entry.on_disk(weights.folders())
-    where = "missing" if at is None else str(at)
-    return f"{name:<10} {entry.size / 1e6:6.1f} MB  {entry.licence}\n           {entry.url}\n           {where}"
+    place = "missing" if at is None else str(at)
+    return f"{name:<10} {entry.size / 1e6:6.1f} MB  {entry.licence}\n           {entry.url}\n           {place}"
 
 
 def download(names: list[str]) -> None:

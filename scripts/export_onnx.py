@@ -104,7 +104,7 @@ def style() -> dict[str, Network]:
     config, unet = renderer.config, renderer.config.network
     side, predictor = unet.image_size, stage1.predictor
     tokens = config.references * (config.positions // 4) ** 2
-    found = {
+    networks = {
         "denoiser": _network(
             renderer, elements=(unet.in_channels, side, side), t=None, modulation=(config.modulation,),
             context=(tokens, config.context_dim),
@@ -122,7 +122,7 @@ def style() -> dict[str, Network]:
                     "reference_mask": {1: "seen"}},
         ),
     }  # fmt: skip
-    return {f"style-medium-{name}": network for name, network in found.items()}
+    return {f"style-medium-{name}": network for name, network in networks.items()}
 
 
 def diff2lip() -> dict[str, Network]:
@@ -147,13 +147,13 @@ def syncdiff() -> dict[str, Network]:
     assert isinstance(hearing, MelHearing)
 
     def hear(mel: Tensor) -> Tensor:
-        heard = hearing.norm(hearing.encoder(mel))
-        tokens: Tensor = hearing.spread(heard).reshape(len(heard), hearing.audio_tokens, -1)
+        features = hearing.norm(hearing.encoder(mel))
+        tokens: Tensor = hearing.spread(features).reshape(len(features), hearing.audio_tokens, -1)
         return tokens
 
     with torch.inference_mode():
         width = hear(torch.zeros(1, MELS, WINDOW)).shape[1:]
-    found = {
+    networks = {
         "denoiser": _network(
             network, elements=(unet.in_channels, unet.image_size, unet.image_size), t=None, style=(unet.embedding,),
             context=tuple(width),
@@ -161,8 +161,8 @@ def syncdiff() -> dict[str, Network]:
         "ears": _network(hearing, hear, mel=(MELS, WINDOW)),
     }  # fmt: skip
     if network.pose is not None:
-        found["pose"] = _network(network.pose, poses=(config.pose.history, 3, config.size, config.size))
-    return {f"syncdiff-small-{name}": part for name, part in found.items()}
+        networks["pose"] = _network(network.pose, poses=(config.pose.history, 3, config.size, config.size))
+    return {f"syncdiff-small-{name}": part for name, part in networks.items()}
 
 
 def others() -> dict[str, Network]:
@@ -236,19 +236,19 @@ def difference(network: Network, made: Any, items: int) -> float:
     with torch.inference_mode():
         expected = network.module(*inputs)
     expected = expected if isinstance(expected, tuple) else (expected,)
-    found = made.run(None, fed(network, inputs))
+    outputs = made.run(None, fed(network, inputs))
     return max(
         float(np.abs(one - other.numpy()).max() / np.abs(other.numpy()).max())
-        for one, other in zip(found, expected, strict=True)
+        for one, other in zip(outputs, expected, strict=True)
     )
 
 
 def timed(network: Network, path: Path) -> dict[str, float]:
     """Milliseconds of TIMED items: medians of interleaved rounds after one to warm up.  Changes the network."""
-    device, made = torch.device("cpu"), session(path)
+    device, runner = torch.device("cpu"), session(path)
     inputs = network.inputs(TIMED)
     precision = resolve_precision("auto", device)
-    given = fed(network, inputs)
+    feed = fed(network, inputs)
 
     def run(module: nn.Module, chosen: torch.dtype) -> None:
         with torch.inference_mode(), autocast(device, chosen):
@@ -261,7 +261,7 @@ def timed(network: Network, path: Path) -> dict[str, float]:
     ways: dict[str, Callable[[], object]] = {
         "torch fp32": partial(run, network.module, torch.float32),
         f"torch {precision}".replace("torch.", ""): partial(run, usual, precision),
-        "onnxruntime": lambda: made.run(None, given),
+        "onnxruntime": lambda: runner.run(None, feed),
     }
     spent: dict[str, list[float]] = {name: [] for name in ways}
     for turn in range(ROUNDS + 1):

@@ -22,7 +22,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -44,6 +44,8 @@ from systems.metrics import correlation  # noqa: E402
 from systems.system import FaceSampler  # noqa: E402
 from systems.validation import HELD_OUT, held_out_windows, psnr_of_mouth_half  # noqa: E402
 
+K = TypeVar("K")  # the conditions of a system
+
 BATCH = 8
 
 
@@ -59,18 +61,18 @@ def sampling(system: Any, text: str) -> SampleConfig:
 def held_out(system: Any, data: Path, clips: int, frames: int) -> dict[str, ClipBatch]:
     """By split, frames spread over clips, those of one clip together: sequences of one frame."""
     splits = corpus(data, system.size, getattr(system.config, "framing", "box"))
-    found = {}
+    batches = {}
     for split in HELD_OUT:
         if split in splits:
             batch = held_out_windows(splits[split], frames=1, count=clips, per_clip=frames, needs=system.needs)
-            found[split] = system.with_motion(batch) if system.needs.motion else batch
-    if not found:
+            batches[split] = system.with_motion(batch) if system.needs.motion else batch
+    if not batches:
         raise NoData(f"{data}: has no held-out clips ({', '.join(HELD_OUT)}); pass data that has")
-    return found
+    return batches
 
 
 @torch.inference_mode()
-def made(speaker: FaceSampler[Any], clips: ClipBatch, device: torch.device) -> Tensor:
+def made(speaker: FaceSampler[K], clips: ClipBatch, device: torch.device) -> Tensor:
     """[n, 3, s, s]; clips in batches."""
     parts = [clips.rows(slice(k, k + BATCH)) for k in range(0, len(clips.faces), BATCH)]
     return torch.cat([speaker(part.to(device))[:, 0].cpu() for part in parts])
@@ -124,9 +126,9 @@ def main() -> None:
         seconds = medians(ways, 3, device)
         for text, speaker in speakers.items():
             for split, batch in clips.items():
-                found = figures(made(speaker, batch, device), batch, reader)
+                values = figures(made(speaker, batch, device), batch, reader)
                 cells = [path.stem if path.is_file() else path.name, text, split]
-                cells += [f"{found['PSNR']:.2f}", *(f"{found[name]:.3f}" for name in ("sharpness", "r", "range"))]
+                cells += [f"{values['PSNR']:.2f}", *(f"{values[name]:.3f}" for name in ("sharpness", "r", "range"))]
                 print(f"| {' | '.join(cells)} | {1000 * seconds[text] / BATCH:.1f} |", flush=True)
 
 

@@ -27,7 +27,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -37,6 +37,12 @@ from core.flags import Parser
 from core.guard import guard, reads, writes_into
 from core.paths import CHECKPOINTS
 from core.program import exit_code
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from systems.perceptual import VggFeatures
 
 PRESET = "style-medium-person"
 PERCEPTUAL = "loss.perceptual=0.08"  # as style-medium has it
@@ -99,10 +105,10 @@ def run() -> None:
         device=options.device, settings=settings,
     )  # fmt: skip
     say("measuring what was held out")
-    found = measure(options.model_path, options.output, pack, options.features, options.device)
-    print(table(found))
+    scores = measure(options.model_path, options.output, pack, options.features, options.device)
+    print(table(scores))
     with atomic(options.output / "figures.json") as path:
-        path.write_text(json.dumps([vars(one) for one in found], indent=1) + "\n", encoding="utf-8")
+        path.write_text(json.dumps([vars(one) for one in scores], indent=1) + "\n", encoding="utf-8")
 
 
 @dataclass(frozen=True)
@@ -127,23 +133,25 @@ def measure(before: Path, after: Path, pack: Path, features: Path | None, device
     from systems.perceptual import load_features
     from systems.registry import load_system
 
-    where = resolve_device(device)
-    distance = None if features is None else load_features(features).to(where)
-    rows = [list(_figures(load_system(model).to(where), pack, distance, where)) for model in (before, after)]
+    target = resolve_device(device)
+    distance = None if features is None else load_features(features).to(target)
+    rows = [list(_figures(load_system(model).to(target), pack, distance, target)) for model in (before, after)]
     stretches = [stretch for stretch, _ in rows[0]]
     changes = []
     for name in rows[0][0][1]:
         old, new = (np.array([figures[name] for _, figures in side]) for side in rows)
         own = [[one == stretch for one in stretches] for stretch in dict.fromkeys(stretches)]
         each = [float((new - old)[of_one].mean()) for of_one in own]
-        found = interval(each)
-        if found is None:
+        bounds = interval(each)
+        if bounds is None:
             raise BadInput(f"{pack}: too little is held out to say how sure a difference is; give longer videos")
-        changes.append(Change(name, old.mean(), new.mean(), float(np.mean(each)), *found, len(each)))
+        changes.append(Change(name, old.mean(), new.mean(), float(np.mean(each)), *bounds, len(each)))
     return changes
 
 
-def _figures(system: Any, pack: Path, distance: Any, device: Any) -> Iterator[tuple[tuple[str, int], dict[str, float]]]:
+def _figures(
+    system: Any, pack: Path, distance: "VggFeatures | None", device: "torch.device"
+) -> Iterator[tuple[tuple[str, int], dict[str, float]]]:
     """((clip, number of the half second), figures) of every frame that is made again."""
     import torch
 
@@ -162,23 +170,23 @@ def _figures(system: Any, pack: Path, distance: Any, device: Any) -> Iterator[tu
             some = places[start : start + BATCH]
             ordered = [sorted(references[k].tolist(), key=lambda n: -openings[n]) for k in some]
             parts = [window(clip, k, 1, few, system.needs) for k, few in zip(some, ordered, strict=True)]
-            told = torch.from_numpy(clip.labels.motion[some])[:, None]  # type: ignore[attr-defined]
-            batch = replace(stack(parts), motion=told).to(device)
-            made, real = (faces.flatten(0, 1).clamp(-1, 1) for faces in (sampler(batch), batch.faces))
+            motion = torch.from_numpy(clip.labels.motion[some])[:, None]  # type: ignore[attr-defined]
+            batch = replace(stack(parts), motion=motion).to(device)
+            result, real = (faces.flatten(0, 1).clamp(-1, 1) for faces in (sampler(batch), batch.faces))
             half = real.shape[2] // 2
             figures = {
-                "psnr": psnr(made[:, :, half:], real[:, :, half:]),
-                "ssim": ssim(made[:, :, half:], real[:, :, half:]),
-                "sharpness": detail(made) / detail(real),
+                "psnr": psnr(result[:, :, half:], real[:, :, half:]),
+                "ssim": ssim(result[:, :, half:], real[:, :, half:]),
+                "sharpness": detail(result) / detail(real),
             }
             if distance is not None:
                 with torch.inference_mode():
-                    figures["unlikeness"] = distance(made, real)
+                    figures["unlikeness"] = distance(result, real)
             for row, k in enumerate(some):
                 yield (clip.name, int(k / clip.fps / STRETCH)), {name: float(v[row]) for name, v in figures.items()}
 
 
-def detail(faces: Any) -> Any:
+def detail(faces: "Tensor") -> "Tensor":
     """The variance of the Laplacian where a mouth is.  [n, 3, s, s] -> [n]"""
     import torch
     import torch.nn.functional as F

@@ -83,21 +83,21 @@ def clip_doubts(video: Path, boxes: dict[int, Box], finder: Landmarks, rng: np.r
     """What is doubted in these frames of a clip, bare and with each thing before the mouth."""
     doubts: dict[str, list[np.ndarray]] = {kind: [] for kind in ("bare", *KINDS)}
     for (_, box), frame in zip(boxes.items(), pick_frames(video, list(boxes)), strict=True):
-        found = finder.find(frame, box)
-        doubts["bare"].append(found.doubt)
+        landmarks = finder.find(frame, box)
+        doubts["bare"].append(landmarks.doubt)
         for kind in KINDS:
-            doubts[kind].append(finder.find(hidden(frame, found, kind, rng), box).doubt)
+            doubts[kind].append(finder.find(hidden(frame, landmarks, kind, rng), box).doubt)
     return {kind: np.stack(values) for kind, values in doubts.items()}
 
 
 def split_doubts(listing: Path, split: str, clips: int, finder: Landmarks) -> Iterator[Doubts]:
     """Those of some clips of everybody in a split."""
     sources = [source for source in listed(listing, Path(split)) if source.target.parts[1] == split]
-    chosen = []
+    selected = []
     for _, those in groupby(sorted(sources, key=lambda source: source.speaker), key=lambda source: source.speaker):
         own = list(those)
-        chosen += [own[place] for place in np.linspace(0, len(own) - 1, min(clips, len(own))).round().astype(int)]
-    for number, source in enumerate(tqdm(chosen, desc=split, unit="clip", disable=None)):
+        selected += [own[place] for place in np.linspace(0, len(own) - 1, min(clips, len(own))).round().astype(int)]
+    for number, source in enumerate(tqdm(selected, desc=split, unit="clip", disable=None)):
         info = probe(source.video)
         frames = np.unique(np.linspace(0, info.frames - 1, EACH).astype(int)).tolist()
         boxes = dict.fromkeys(frames, voxceleb2_box(info.height, info.width))
@@ -129,22 +129,22 @@ def fitted(clips: Sequence[Doubts]) -> np.ndarray:
     covered = np.concatenate([against_own(clips, kind) for kind in KINDS[:FITTED]])
     known = torch.from_numpy(np.concatenate([bare, covered]))
     known = (known + known[:, list(MIRRORED)]) / 2
-    said = torch.cat([torch.zeros(len(bare)), torch.ones(len(covered))]).double()
-    fair = torch.where(said > 0, 1.0, len(covered) / len(bare))
+    labels = torch.cat([torch.zeros(len(bare)), torch.ones(len(covered))]).double()
+    fair = torch.where(labels > 0, 1.0, len(covered) / len(bare))
     weights = torch.zeros(10, dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.LBFGS([weights], max_iter=500, line_search_fn="strong_wolfe")
 
     def loss() -> torch.Tensor:
         optimizer.zero_grad()
         logits = known @ (weights[:9] * 20) + weights[9]
-        value = F.binary_cross_entropy_with_logits(logits, said, fair) + 1e-4 * weights[:9].square().sum()
-        value.backward()  # type: ignore[no-untyped-call]
+        value = F.binary_cross_entropy_with_logits(logits, labels, fair) + 1e-4 * weights[:9].square().sum()
+        value.backward()
         return value
 
-    optimizer.step(loss)  # type: ignore[no-untyped-call]
-    found = weights[:9].detach().numpy()
-    found = (found + found[list(MIRRORED)]) / 2
-    return np.asarray(found / (ABOVE * np.percentile(bare @ found, USUAL)))
+    optimizer.step(loss)
+    coefficients = weights[:9].detach().numpy()
+    coefficients = (coefficients + coefficients[list(MIRRORED)]) / 2
+    return np.asarray(coefficients / (ABOVE * np.percentile(bare @ coefficients, USUAL)))
 
 
 def main() -> None:

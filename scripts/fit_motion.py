@@ -35,11 +35,11 @@ from systems.style.lip_motion import MotionSpace
 
 def chosen(data: Path, split: str, frames: int) -> list[Entry]:
     """The clips of a split that are looked at: all, but for `train` at most so many frames a speaker, spread."""
-    found = entries(data, split)
+    available = entries(data, split)
     if split != "train":
-        return found
+        return available
     by_speaker = defaultdict(list)
-    for entry in found:
+    for entry in available:
         by_speaker[entry.speaker].append(entry)
     return [entry for clips in by_speaker.values() for entry in _spread(clips, frames)]
 
@@ -47,8 +47,8 @@ def chosen(data: Path, split: str, frames: int) -> list[Entry]:
 def _spread(clips: Sequence[Entry], frames: int) -> list[Entry]:
     lengths = [_length(entry) for entry in clips]
     share = min(1.0, frames / sum(lengths))
-    kept = np.unique(np.linspace(0, len(clips) - 1, max(1, round(share * len(clips)))).astype(int))
-    return [clips[number] for number in kept]
+    indices = np.unique(np.linspace(0, len(clips) - 1, max(1, round(share * len(clips)))).astype(int))
+    return [clips[number] for number in indices]
 
 
 def _length(entry: Entry) -> int:
@@ -63,18 +63,18 @@ def label(finder: MediaPipe, entry: Entry) -> None:
 
 def fit(data: Path, numbers: int) -> MotionSpace:
     """The space that the labelled clips of `train` span."""
-    found: list[tuple[str, NDArray[np.float32]]] = []
+    landmarks: list[tuple[str, NDArray[np.float32]]] = []
     for entry in entries(data, "train"):
         if landmarks_path(entry.path).exists():
             points = np.load(landmarks_path(entry.path))
-            found.append((entry.speaker, points[np.isfinite(points).all(axis=(1, 2))]))
-    if not sum(len(points) for _, points in found):
+            landmarks.append((entry.speaker, points[np.isfinite(points).all(axis=(1, 2))]))
+    if not sum(len(points) for _, points in landmarks):
         raise NoData(f"{data}: no face was found in any clip of train, so there is no lip motion to fit")
     total = Counter[str]()
-    for speaker, points in found:
+    for speaker, points in landmarks:
         total[speaker] += len(points)
-    weights = np.concatenate([np.full(len(points), total[speaker] ** -0.5) for speaker, points in found])
-    return MotionSpace.fitted(np.concatenate([points for _, points in found]), weights, numbers)
+    weights = np.concatenate([np.full(len(points), total[speaker] ** -0.5) for speaker, points in landmarks])
+    return MotionSpace.fitted(np.concatenate([points for _, points in landmarks]), weights, numbers)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -118,10 +118,10 @@ def _says(data: Path, space: MotionSpace) -> Iterator[str]:
         if not labelled:
             continue
         points = torch.from_numpy(np.concatenate(labelled))
-        found = points[points.isfinite().all(dim=2).all(dim=1)]
-        left = (space.landmarks(space.motion(found)) - found).norm(dim=2).mean()
+        known = points[points.isfinite().all(dim=2).all(dim=1)]
+        left = (space.landmarks(space.motion(known)) - known).norm(dim=2).mean()
         yield (
-            f"{split}: {len(labelled)} clips, {len(points)} frames, a face in {len(found) / len(points):.1%}; what"
+            f"{split}: {len(labelled)} clips, {len(points)} frames, a face in {len(known) / len(points):.1%}; what"
             f" {space.numbers} numbers leave out is {100 * left:.2f} % of the distance between the eyes"
         )
 

@@ -142,7 +142,7 @@ def a_batch(preset: Preset, whole: Any, sequences: int) -> ClipBatch:
     )
 
 
-class Peak(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class Peak(TorchDispatchMode):
     """The most bytes that were alive at once of all that was made while it is on, as an allocator without loss has it.
     """
 
@@ -153,11 +153,11 @@ class Peak(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._known: set[int] = set()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        made = func(*args, **(kwargs or {}))
-        for value in tree_leaves(made):
+        output = func(*args, **(kwargs or {}))
+        for value in tree_leaves(output):
             if isinstance(value, Tensor):
                 self._add(value.untyped_storage())
-        return made
+        return output
 
     def watch(self, tensors: Iterable[Tensor]) -> None:
         """What was there before, which is not counted."""
@@ -213,7 +213,7 @@ def _forward(whole: Any, batch: ClipBatch) -> float:
     return float(counter.get_total_flops()) / len(x0) / GIGA
 
 
-def _count(parameters: Any) -> int:
+def _count(parameters: Iterable[Tensor]) -> int:
     return sum(value.numel() for value in parameters)
 
 
@@ -280,9 +280,9 @@ def confirm(name: str, batch: int) -> None:
         with ProcessPoolExecutor(1, fresh) as pool:
             peaks.append(pool.submit(measured, name, sequences).result())
     real = (peaks[1] - peaks[0]) / (high - low) / MEGA
-    said = (cost(preset, high).memory - cost(preset, low).memory) / (high - low) * GIGA / MEGA
+    estimated = (cost(preset, high).memory - cost(preset, low).memory) / (high - low) * GIGA / MEGA
     print(f"{name}, {low} and {high} sequences of {preset.data.frames}: one more takes {real:.1f} MB at the peak,"
-          f" {said:.1f} MB estimated ({real / said:.2f} times)")  # fmt: skip
+          f" {estimated:.1f} MB estimated ({real / estimated:.2f} times)")  # fmt: skip
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -64,15 +64,15 @@ def kept(sources: Sequence[Source], frames: int | None) -> list[Source]:
     by_speaker = defaultdict(list)
     for source in sources:
         by_speaker[source.target.parts[-3:-1]].append(source)
-    found = []
+    clips_kept = []
     for (split, _), clips in by_speaker.items():
         if frames is not None and split == "train":
             total = sum(probe(source.video).frames for source in clips)
             share = min(1.0, frames / total)
             numbers = np.unique(np.linspace(0, len(clips) - 1, max(1, round(share * len(clips)))).astype(int))
             clips = [clips[number] for number in numbers]
-        found += clips
-    return found
+        clips_kept += clips
+    return clips_kept
 
 
 def spread(clips: Sequence[Packed]) -> list[Packed]:
@@ -107,12 +107,12 @@ def find_points(finder: MediaPipe, video: Path) -> Points:
 
 def labelled(points: Points, space: MotionSpace) -> Labels | None:
     """The labels of a clip; None if too few of its frames show a face."""
-    seen = np.isfinite(points).all(axis=(1, 2))
-    if seen.mean() < 1 - LOST:
+    known = np.isfinite(points).all(axis=(1, 2))
+    if known.mean() < 1 - LOST:
         return None
     frames = np.arange(len(points))
     flat = points.reshape(len(points), -1)
-    whole = np.stack([np.interp(frames, frames[seen], column[seen]) for column in flat.T], axis=1).astype(np.float32)
+    whole = np.stack([np.interp(frames, frames[known], column[known]) for column in flat.T], axis=1).astype(np.float32)
     points = whole.reshape(points.shape)
     motion = space.motion(torch.from_numpy(frontal(points[:, MOVING])))
     return Labels(points[:, ALIGNING, :2], motion.numpy(), space.opening(motion).numpy())
@@ -148,11 +148,11 @@ def label(sources: Sequence[Source], output: Path, space: MotionSpace) -> list[P
     clips = []
     for source in tqdm(sources, desc="label", unit="clip", disable=None):
         path = points_path(output, source)
-        found = labelled(np.load(path, allow_pickle=False), space)
-        if found is None:
+        labels = labelled(np.load(path, allow_pickle=False), space)
+        if labels is None:
             tqdm.write(f"left out: {source.video}: no face in over {LOST:.0%} of its frames", file=sys.stderr)
             continue
-        found.save(path.with_suffix(".npz"))
+        labels.save(path.with_suffix(".npz"))
         size = source.video.stat().st_size + path.with_suffix(".npz").stat().st_size
         clips.append(Packed(source, path.with_suffix(".npz"), size))
     if not clips:

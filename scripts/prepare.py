@@ -41,8 +41,8 @@ class ExpertScorer:
     def __call__(self, faces: NDArray[np.uint8], mel: Mel, fps: Fraction) -> Offset:
         if len(faces) < FRAMES:
             return Offset(0, 0)  # too short to tell
-        found = find_offset(_judge(self.expert), faces, mel, fps)
-        return Offset(found.frames, found.confidence)
+        offset = find_offset(_judge(self.expert), faces, mel, fps)
+        return Offset(offset.frames, offset.confidence)
 
 
 @cache

@@ -70,11 +70,12 @@ def table(names: Sequence[str], options: argparse.Namespace) -> None:
             continue  # minutes on one core
         one = cost(preset, preset.data.per_clip)
         faces = preset.train.batch * preset.train.accumulate * preset.data.frames
-        found = scaled(one.trained, one.training, faces, options.gpus, tflops=options.tflops, link=options.link)
+        figures = scaled(one.trained, one.training, faces, options.gpus, tflops=options.tflops, link=options.link)
         print(
-            f"| {name} | {faces} | {found.gradients / MEGA:.0f} | {1000 * found.exchange:.1f} | {1000 * found.step:.0f}"
-            f" | {found.efficiency:.1%} | {found.faces:,.0f} | {found.faces * options.gpus:,.0f}"
-            f" | {math.ceil(found.faces / options.loader)} |",
+            f"| {name} | {faces} | {figures.gradients / MEGA:.0f} | {1000 * figures.exchange:.1f}"
+            f" | {1000 * figures.step:.0f}"
+            f" | {figures.efficiency:.1%} | {figures.faces:,.0f} | {figures.faces * options.gpus:,.0f}"
+            f" | {math.ceil(figures.faces / options.loader)} |",
             flush=True,
         )
 

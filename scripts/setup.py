@@ -68,8 +68,8 @@ def make_environment(venv, python):
     """A new one, or an old one that lost its Python."""
     if venv.is_dir() and not (venv / "pyvenv.cfg").exists() and any(venv.iterdir()):
         fail(f"{venv} is a folder of other things; name a new one with VENV")
-    made = subprocess.run([sys.executable, "-m", "venv", str(venv)], stdout=sys.stderr, check=False)
-    if made.returncode:
+    done = subprocess.run([sys.executable, "-m", "venv", str(venv)], stdout=sys.stderr, check=False)
+    if done.returncode:
         fail(f"{sys.executable} cannot make the virtual environment {venv}; on Debian or Ubuntu, apt-get install"
              " python3-venv")  # fmt: skip
     if not works(python, "-m", "pip", "--version"):

@@ -61,10 +61,10 @@ def crops(clips: Sequence[PackClip], device: torch.device) -> Crops:
         return small, clip.labels.points[::EVERY] * (STORED / frames[0].shape[0])
 
     with one_thread_each(), ThreadPoolExecutor() as pool:
-        found = list(tqdm(pool.map(read, clips), total=len(clips), desc="read", unit="clip", disable=None))
-    speakers = [clip.speaker for clip, (pictures, _) in zip(clips, found, strict=True) for _ in pictures]
-    pictures = torch.from_numpy(np.concatenate([pictures for pictures, _ in found])).permute(0, 3, 1, 2)
-    points = torch.from_numpy(np.concatenate([points for _, points in found]))
+        crops_read = list(tqdm(pool.map(read, clips), total=len(clips), desc="read", unit="clip", disable=None))
+    speakers = [clip.speaker for clip, (pictures, _) in zip(clips, crops_read, strict=True) for _ in pictures]
+    pictures = torch.from_numpy(np.concatenate([pictures for pictures, _ in crops_read])).permute(0, 3, 1, 2)
+    points = torch.from_numpy(np.concatenate([points for _, points in crops_read]))
     return Crops(pictures.contiguous().to(device), points.to(device), speakers)
 
 
@@ -73,9 +73,9 @@ def faces_of(points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     template = torch.tensor(list(TEMPLATE.values()), dtype=torch.float64, device=points.device)[:RIGID]
     target = torch.view_as_complex(template)
     middle = target.mean()
-    found = torch.view_as_complex(points[:, :RIGID].double().contiguous())
-    centre = found.mean(dim=1)
-    turned = ((target - middle).conj() * (found - centre[:, None])).sum(dim=1) / (target - middle).abs().square().sum()
+    z = torch.view_as_complex(points[:, :RIGID].double().contiguous())
+    centre = z.mean(dim=1)
+    turned = ((target - middle).conj() * (z - centre[:, None])).sum(dim=1) / (target - middle).abs().square().sum()
     origin = centre + turned * (0.5 + 0.5j * TALL - middle)
     return torch.view_as_real(origin).float(), (turned.abs() * TALL).float(), turned.angle().float()
 
@@ -98,11 +98,11 @@ def fields(count: int, rng: torch.Generator) -> Tensor:
 
 def bent(places: Tensor, field: Tensor) -> Tensor:
     """Where what lay at places [n, 9, 2] of the square is seen in a square that is bent by the field."""
-    found = places
+    offsets = places
     for _ in range(4):                                                  # found + field(found) = places
-        moved = F.grid_sample(field, 2 * found[:, None] - 1, padding_mode="border", align_corners=False)[:, :, 0]
-        found = places - moved.mT
-    return found
+        moved = F.grid_sample(field, 2 * offsets[:, None] - 1, padding_mode="border", align_corners=False)[:, :, 0]
+        offsets = places - moved.mT
+    return offsets
 
 
 def turned(places: Tensor, angle: Tensor) -> Tensor:
@@ -158,8 +158,8 @@ def trained(known: Crops, steps: int, batch: int) -> LandmarkNetwork:
     for step in tqdm(range(steps), desc="train", unit="step", mininterval=10):
         for group in optimizer.param_groups:
             group["lr"] = RATE * min(1, (step + 1) / 50, 2 * (steps - step) / steps)
-        chosen = torch.multinomial(chances, batch, replacement=True, generator=rng)
-        pictures, points = known.pictures[chosen], known.points[chosen]
+        indices = torch.multinomial(chances, batch, replacement=True, generator=rng)
+        pictures, points = known.pictures[indices], known.points[indices]
         flipped = torch.rand(batch, generator=rng, device=device) < 0.5
         pictures = torch.where(flipped[:, None, None, None], pictures.flip(3), pictures)
         away = points[:, mirror] * points.new_tensor([-1, 1]) + points.new_tensor([STORED, 0])

@@ -126,12 +126,12 @@ def judged(network: FramingNetwork, known: Crops) -> str:
     """Boxes off by up to 12 % and 20 % in size, and corrected: median and tenth-percentile IoU."""
     rng = torch.Generator().manual_seed(1)
     change = (2 * torch.rand(len(known.pictures), 3, generator=rng) - 1) * torch.tensor([0.12, 0.12, 0.2])
-    said = [overlap(change)]
+    overlaps = [overlap(change)]
     for _ in range(ROUNDS):
         step = network(seen(known.pictures, change, torch.zeros(len(change))))
         change = change + torch.cat([step[:, :2] * change[:, 2:].exp(), step[:, 2:]], dim=1)
-    said.append(overlap(change))
-    before, after = (f"{one.median():.3f} | {one.quantile(0.1):.3f}" for one in said)
+    overlaps.append(overlap(change))
+    before, after = (f"{one.median():.3f} | {one.quantile(0.1):.3f}" for one in overlaps)
     return f"{len(known.pictures)} | {len(set(known.speakers))} | {before} | {after}"
 
 
@@ -148,7 +148,7 @@ def trained(known: Crops, steps: int) -> FramingNetwork:
         faces, correction = training_batch(known, chances, rng)
         optimizer.zero_grad()
         loss = F.smooth_l1_loss(10 * network(faces), 10 * correction)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
     return network.eval()
 

@@ -112,8 +112,8 @@ def command(stage: Stage, options: argparse.Namespace) -> list[str]:
 
 def named(flag: str, options: argparse.Namespace) -> Path | str:
     """The file that a flag names."""
-    found: Path | None = getattr(options, flag.removeprefix("--"))
-    return found or "(not given)"
+    path: Path | None = getattr(options, flag.removeprefix("--"))
+    return path or "(not given)"
 
 
 def check(stages: Sequence[Stage], waiting: Sequence[Stage], options: argparse.Namespace) -> None:
@@ -143,10 +143,10 @@ def _check_record(stage: Stage, options: argparse.Namespace) -> None:
             raise Mismatch(f"{result}: was not made by this program; move it away, or choose another OUTPUT")
         return
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        record = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as problem:
         raise Unreadable(f"{path}: cannot be read ({problem}); choose another OUTPUT") from problem
-    if found != noted(stage):
+    if record != noted(stage):
         raise Mismatch(
             f"{path}: stage {stage.name} was begun with other settings (--quick, or an earlier version of this"
             f" program); choose another OUTPUT, or remove this file, {options.output / stage.run} and {result}"

@@ -30,9 +30,9 @@ def run(options: argparse.Namespace, flags: Sequence[str]) -> None:
         detector = load_detector(options.face_detector) if options.full else None
         eyes = {protocol: Eyes(protocol, detector, None, points, frames) for protocol in (CROPS, VIDEOS)}
         make_results(pairs, options.output, options.model_path, ["--face_detector", options.face_detector, *flags])
-        found = list(measure(pairs, options.output, eyes))
-    scores = [one for one in found if isinstance(one, PairScores)]
-    problems = [one for one in found if isinstance(one, str)]
+        rows = list(measure(pairs, options.output, eyes))
+    scores = [one for one in rows if isinstance(one, PairScores)]
+    problems = [one for one in rows if isinstance(one, str)]
     if not scores:
         raise BadInput(f"{options.output}: nothing could be measured: {problems[0]}")
     table = as_table(scores)
@@ -40,7 +40,7 @@ def run(options: argparse.Namespace, flags: Sequence[str]) -> None:
     print(table)
     print(options.output / "sheets")
     if problems:
-        raise BatchFailed(f"{len(problems)} of {len(found)} pairs are in no figure: {'; '.join(problems[:5])}")
+        raise BatchFailed(f"{len(problems)} of {len(rows)} pairs are in no figure: {'; '.join(problems[:5])}")
 
 
 def _pairs(options: argparse.Namespace) -> list[Pair]:
@@ -48,12 +48,12 @@ def _pairs(options: argparse.Namespace) -> list[Pair]:
         raise BadValue("there is nothing to say it with; pass --list, --full, or both")
     if options.frames < 25 or options.speeches < 0 or len(options.clips) > 3 or min(options.clips) < 0:
         raise BadValue("--frames is at least 25, --speeches and --clips at least 0, --clips up to three numbers")
-    test, seen, full = (options.clips + [options.clips[-1]] * 2)[:3]
+    test, val, full = (options.clips + [options.clips[-1]] * 2)[:3]
     seconds, speech = Fraction(options.frames, 25), recordings(options.speech)
     pairs = []
     if options.list is not None:
         pairs += of_split(options.list, "test", test, seconds, speech, options.speeches)
-        pairs += of_split(options.list, "seen", seen, seconds, [], 0)
+        pairs += of_split(options.list, "seen", val, seconds, [], 0)
     if options.full is not None:
         pairs += of_videos(options.full, full, seconds, speech)
     return pairs

@@ -59,10 +59,10 @@ def lag(given: Waveform, heard: Waveform) -> float | None:
 
 def table(lines: Sequence[ManifestEntry], folder: Path) -> str:
     """Markdown: a row per result of `folder` that was made, and below it why others were not."""
-    made = [line for line in lines if not line.error]
-    stages = list(dict.fromkeys(stage for line in made for stage in line.report["seconds"]))
+    results = [line for line in lines if not line.error]
+    stages = list(dict.fromkeys(stage for line in results for stage in line.report["seconds"]))
     header = ["video", "size", "fps", "in", "out", "edited", "no face in", "cuts", *(f"{stage}, s" for stage in stages)]
-    rows = [[*_frames(line, folder), *_seconds(line, stages), _late(line, folder)] for line in made]
+    rows = [[*_frames(line, folder), *_seconds(line, stages), _late(line, folder)] for line in results]
     failed = [f"{Path(line.video).name}: {line.error}" for line in lines if line.error]
     return "\n".join([markdown([*header, "sound late, ms"], rows), *failed])
 
@@ -96,7 +96,7 @@ def write_list(path: Path, videos: Path, audio: Path | None) -> None:
     names = files(videos, VIDEO_SUFFIXES)
     if not names:
         raise NoData(f"{videos}: holds no video; give a folder of mp4, mov, mkv, webm, avi or mpg files")
-    found = [(videos / name).absolute() for name in names]
+    paths = [(videos / name).absolute() for name in names]
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([("video", "audio"), *((video, (audio or video).absolute()) for video in found)])
+        csv.writer(file).writerows([("video", "audio"), *((video, (audio or video).absolute()) for video in paths)])

@@ -51,12 +51,12 @@ def run(options: argparse.Namespace, _: Sequence[str]) -> None:
     """Prints the table.  Raises BadInput if there is nothing to measure."""
     model = registry.load_motion(options.model_path)
     assert isinstance(model, LipMotion)
-    found = measure(model, list(cases(model, options.data, options.most)))
-    if not found:
+    figures = measure(model, list(cases(model, options.data, options.most)))
+    if not figures:
         raise NoData(f"{options.data}: has no clips of seen or test; pack some with scripts/pack_training.py")
-    print(table(found))
+    print(table(figures))
     if options.output is not None:
-        write_json(options.output, found)
+        write_json(options.output, figures)
 
 
 def cases(model: LipMotion, data: Path, most: int) -> Iterator[Case]:
@@ -69,16 +69,18 @@ def cases(model: LipMotion, data: Path, most: int) -> Iterator[Case]:
             frames = len(clip.moves)
             if others:
                 mean = sum(len(other.moves) for other in others) / len(others)
-                seen, count, first = spread(others, max(1, round(most / mean))), most, 0
+                seen_clips, count, first = spread(others, max(1, round(most / mean))), most, 0
             else:
-                seen, count, first = [clip], min(most, frames // 2), frames // 2 + LEAST // 2
-            heard, read = (
+                seen_clips, count, first = [clip], min(most, frames // 2), frames // 2 + LEAST // 2
+            features, read = (
                 torch.cat(parts)[:most]
-                for parts in ([clips.heard(one)[:count] for one in seen], [clips.read(one, count) for one in seen])
+                for parts in (
+                    [clips.heard(one)[:count] for one in seen_clips], [clips.read(one, count) for one in seen_clips]
+                )
             )
             opening = model.space.opening(clip.moves[first:]).numpy()
             silent = _silent(clip, frames)[first:]
-            yield Case(split, clip.speaker, clips.heard(clip)[first:], opening, silent, StyleReference(heard, read))
+            yield Case(split, clip.speaker, clips.heard(clip)[first:], opening, silent, StyleReference(features, read))
 
 
 def _silent(clip: LabelledClip, frames: int) -> NDArray[np.bool_]:
@@ -87,26 +89,26 @@ def _silent(clip: LabelledClip, frames: int) -> NDArray[np.bool_]:
 
 def measure(model: LipMotion, cases: Sequence[Case]) -> Found:
     """Raises BadInput if there is but one speaker in a split."""
-    found: dict[str, dict[str, Figures]] = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
+    by_group: dict[str, dict[str, Figures]] = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
     for case in cases:
         others = [other for other in cases if other.split == case.split and other.speaker > case.speaker]
         others = others or [other for other in cases if other.split == case.split and other.speaker != case.speaker]
         if not others:
             raise NoData(f"{case.split}: {case.speaker} is the only speaker there; a wrong sound needs another")
-        figures = found[case.split][case.speaker]
-        made = _opening(model, case.heard, case)
+        figures = by_group[case.split][case.speaker]
+        predicted = _opening(model, case.heard, case)
         wrong = _opening(model, others[len(figures["r"]) % len(others)].heard, case)
-        shared = min(len(wrong), len(made))
-        figures["r"].append(correlation(made, case.opening) or 0.0)
+        shared = min(len(wrong), len(predicted))
+        figures["r"].append(correlation(predicted, case.opening) or 0.0)
         figures["wrong"].append(correlation(wrong[:shared], case.opening[:shared]) or 0.0)
-        for name, values in (("made", made), ("real", case.opening)):
+        for name, values in (("made", predicted), ("real", case.opening)):
             figures[name].append(float(values.var()))
             figures[f"{name} change"] += np.abs(np.diff(values)).tolist()
         figures["mean"].append(float(case.opening.mean()))
-        for name, where in (("closed", case.opening < SHUT), ("silent", case.silent)):
-            figures[name] += made[where].tolist()
-            figures[f"{name}, real"] += case.opening[where].tolist()
-    return {split: {name: _of_speaker(all_) for name, all_ in known.items()} for split, known in found.items()}
+        for name, frames in (("closed", case.opening < SHUT), ("silent", case.silent)):
+            figures[name] += predicted[frames].tolist()
+            figures[f"{name}, real"] += case.opening[frames].tolist()
+    return {split: {name: _of_speaker(all_) for name, all_ in known.items()} for split, known in by_group.items()}
 
 
 def _of_speaker(found: Figures) -> dict[str, float]:

@@ -3,7 +3,7 @@
 import argparse
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -23,6 +23,8 @@ from ..report.tables import markdown
 from ..stage1 import Lips, lips_of
 from ..windows import SPLITS, face_sampler, group_of, shown, wrong_sounds
 
+K = TypeVar("K")  # the conditions of a system
+
 
 def run(options: argparse.Namespace, _: Sequence[str]) -> None:
     """Prints a row a group: the mean correlation over clips with the real opening, of own and of wrong sound."""
@@ -30,7 +32,7 @@ def run(options: argparse.Namespace, _: Sequence[str]) -> None:
     system = registry.load_system(options.model_path)
     sampling = SampleConfig("dpm++", options.spacing) if options.spacing else None
     speaker = face_sampler(system, device, sampling=sampling)
-    found: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    errors: dict[str, list[tuple[float, float]]] = defaultdict(list)
     with MediaPipe(options.mediapipe_python, options.landmarker) as finder:
         for split in SPLITS:
             clips = [load_clip(entry) for entry in entries(options.data, split)]
@@ -38,29 +40,29 @@ def run(options: argparse.Namespace, _: Sequence[str]) -> None:
             pairs = defaultdict(list)
             for clip, wrong in zip(clips, wrong_sounds(clips, split), strict=True):
                 pairs[group_of(split, clip.speaker)].append((clip, wrong))
-            chosen = [pair for group in pairs.values() for pair in group[:: max(1, len(group) // options.clips)]]
-            for clip, wrong in tqdm(chosen, desc=split, unit="clip", disable=None):
+            selected = [pair for group in pairs.values() for pair in group[:: max(1, len(group) // options.clips)]]
+            for clip, wrong in tqdm(selected, desc=split, unit="clip", disable=None):
                 pictures = spoken(speaker, clip, wrong, lips, device)
                 if (values := correlations(finder, pictures)) is not None:
-                    found[group_of(split, clip.speaker)].append(values)
-    print(table(found))
+                    errors[group_of(split, clip.speaker)].append(values)
+    print(table(errors))
 
 
 def spoken(
-    speaker: FaceSampler[Any], clip: Clip, wrong: Clip, lips: Lips | None, device: torch.device
+    speaker: FaceSampler[K], clip: Clip, wrong: Clip, lips: Lips | None, device: torch.device
 ) -> dict[str, Pictures]:
     """All frames of a clip, real, made with its own sound and with the wrong one: u8 [t, s, s, 3] each."""
     n, count = len(clip), speaker.system.needs.references
     faces = to_network(clip.faces)[None]
     references = faces[0, shown(n, count)][None]  # [1, n, k, 3, s, s]
-    found = {"real": clip.faces}
+    results = {"real": clip.faces}
     for kind, sound in (("own", clip), ("wrong", wrong)):
         mel = torch.from_numpy(sound.mel.windows(0, n, clip.fps))[None]
         motion = None if lips is None else lips(clip, sound, range(n), clip.fps)[None]
         several = references if count > 1 else None
         batch = ClipBatch(faces, references[:, :, 0], {"mel": mel}, mel[:, 0], motion=motion, references=several)
-        found[kind] = to_pictures(speaker(batch.to(device))[0])
-    return found
+        results[kind] = to_pictures(speaker(batch.to(device))[0])
+    return results
 
 
 def correlations(finder: MediaPipe, pictures: Mapping[str, Pictures]) -> tuple[float, float] | None:

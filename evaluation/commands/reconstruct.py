@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -21,6 +21,8 @@ from ..report.files import write_json
 from ..report.results import over_speakers
 from ..report.tables import markdown, shown
 from ..windows import SPLITS, face_sampler, group_of, single_frames, wrong_sounds
+
+K = TypeVar("K")  # the conditions of a system
 
 KINDS = ("own", "other", "reference")
 LEAST = 3  # speakers over whom an interval is; of fewer it is over clips
@@ -54,12 +56,13 @@ def run(options: argparse.Namespace, _: Sequence[str]) -> None:
 
 def compare(pictures: Pictures, truth: Pictures) -> dict[str, float]:
     """Mean PSNR, SSIM and L1 (of 0..255) of the lower halves.  u8 [n, s, s, 3] each."""
-    made, real = lower(pictures), lower(truth)
-    return {"psnr": psnr(real, made), "ssim": ssim(real, made), "l1": float(np.abs(made.astype(float) - real).mean())}
+    result, real = lower(pictures), lower(truth)
+    l1 = float(np.abs(result.astype(float) - real).mean())
+    return {"psnr": psnr(real, result), "ssim": ssim(real, result), "l1": l1}
 
 
 def measure(
-    speaker: FaceSampler[Any], clips: Sequence[Clip], split: str, frames: int, device: torch.device
+    speaker: FaceSampler[K], clips: Sequence[Clip], split: str, frames: int, device: torch.device
 ) -> list[Row]:
     """A row a clip."""
     rows = []
@@ -68,11 +71,11 @@ def measure(
         batch, foreign = (single_frames(one, frames, Needs()) for one in (clip, wrong))
         mel = foreign.mel[torch.arange(len(batch.mel)) % len(foreign.mel)]
         truth = to_pictures(batch.faces[:, 0])
-        made = {"reference": batch.reference}
+        results = {"reference": batch.reference}
         for name, sound in (("own", batch.mel), ("other", mel)):
-            made[name] = speaker(batch.with_audio(mel=sound).to(device))
-        compared = {kind: compare(to_pictures(faces[:, 0]), truth) for kind, faces in made.items()}
-        figures = {f"{kind}/{name}": value for kind, found in compared.items() for name, value in found.items()}
+            results[name] = speaker(batch.with_audio(mel=sound).to(device))
+        compared = {kind: compare(to_pictures(faces[:, 0]), truth) for kind, faces in results.items()}
+        figures = {f"{kind}/{name}": value for kind, values in compared.items() for name, value in values.items()}
         rows.append(Row(group_of(split, clip.speaker), clip.speaker, clip.name, figures))
     return rows
 

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -28,6 +28,8 @@ from ..report.results import over_speakers
 from ..report.tables import markdown, shown
 from ..windows import SPLITS, face_sampler, single_frames, spread
 from .reconstruct import Row, compare
+
+K = TypeVar("K")  # the conditions of a system
 
 WAYS = ("own motion", "another's motion", "real face", "reference pasted")
 BATCH = 8     # frames at a time where cost is measured
@@ -88,16 +90,16 @@ class Rendering:
     def row(self, split: str, clip: Clip, other: ClipBatch, batch: ClipBatch) -> Row:
         """Of a clip: told its own lip motion, and that of `other`, each a sequence of one frame."""
         assert batch.motion is not None and other.motion is not None
-        told = batch.motion[:, 0]
-        foreign = other.motion[torch.arange(len(told)) % len(other.motion)]
+        target = batch.motion[:, 0]
+        foreign = other.motion[torch.arange(len(target)) % len(other.motion)]
         truth = batch.faces[:, 0]
         with autocast(truth.device, self.speaker.precision):
             restored = self.system.space.decode(self.system.space.encode(truth)).clamp(-1, 1)
         ways = {
-            WAYS[0]: (self.speaker(batch)[:, 0], told),
+            WAYS[0]: (self.speaker(batch)[:, 0], target),
             WAYS[1]: (self.speaker(replace(batch, motion=foreign))[:, 0], foreign[:, 0]),
-            WAYS[2]: (restored, told),
-            WAYS[3]: (batch.reference[:, 0], told),
+            WAYS[2]: (restored, target),
+            WAYS[3]: (batch.reference[:, 0], target),
         }
         figures: dict[str, float] = {}
         for way, (faces, meant) in ways.items():
@@ -105,15 +107,15 @@ class Rendering:
             figures |= {f"{way}/{name}": value for name, value in compared.items()}
             for name, reader in self.readers.items():
                 read = reader(faces)
-                found = read.isfinite().all(dim=1)
-                figures[f"{way}/{name}"] = 100 * float(self.motion.space.distance(read, meant)[found].mean())
+                finite = read.isfinite().all(dim=1)
+                figures[f"{way}/{name}"] = 100 * float(self.motion.space.distance(read, meant)[finite].mean())
                 opening = self.motion.space.opening
-                self.openings[name, way].append((opening(meant[found]), opening(read[found])))
+                self.openings[name, way].append((opening(meant[finite]), opening(read[finite])))
         return Row(split, clip.speaker, clip.name, figures)
 
     def correlation(self, reader: str, way: str) -> float:
-        told, read = (torch.cat(values).cpu() for values in zip(*self.openings[reader, way], strict=True))
-        return metrics.correlation(told, read) or 0.0
+        target, read = (torch.cat(values).cpu() for values in zip(*self.openings[reader, way], strict=True))
+        return metrics.correlation(target, read) or 0.0
 
 
 def table(split: str, rows: Sequence[Row], rendering: Rendering) -> str:
@@ -141,21 +143,21 @@ def landmarks(finder: MediaPipe, faces: Tensor) -> Tensor:
     return torch.from_numpy(frontal(finder.find_in_space(in_margin(to_pictures(faces))))).to(faces.device)
 
 
-def cost(speaker: FaceSampler[Any], motion: Stage1, precision: str, device: torch.device) -> str:
+def cost(speaker: FaceSampler[K], motion: Stage1, precision: str, device: torch.device) -> str:
     """Milliseconds a frame of each stage, and of Diff2Lip's small network, in one run."""
     plain = face_sampler(registry.load_system(registry.SMALL_DIFF2LIP), device, precision)
     frames = SECONDS * FPS
     silence = np.zeros(SAMPLE_RATE * SECONDS, np.float32)
     sound = Sound(log_mel(Waveform(silence, SAMPLE_RATE)), lambda: [silence])
-    heard = motion.hear(sound, [range(frames)])(0, frames)
+    features = motion.hear(sound, [range(frames)])(0, frames)
     faces = torch.rand(frames, 3, motion.size, motion.size, device=device) * 2 - 1
-    reference = motion.reference(faces, heard)
-    told, untold = (any_batch(each.system).to(device) for each in (speaker, plain))
+    reference = motion.reference(faces, features)
+    conditioned, untold = (any_batch(each.system).to(device) for each in (speaker, plain))
     ways = {
-        "stage 1: the style video read": (lambda: motion.reference(faces, heard), frames),
+        "stage 1: the style video read": (lambda: motion.reference(faces, features), frames),
         "stage 1: sound heard": (lambda: motion.hear(sound, [range(frames)])(0, frames), frames),
-        "stage 1: lip motion predicted": (lambda: motion.predictor.predict(heard, reference), frames),
-        "stage 2: rendered": (lambda: speaker(told), BATCH),
+        "stage 1: lip motion predicted": (lambda: motion.predictor.predict(features, reference), frames),
+        "stage 2: rendered": (lambda: speaker(conditioned), BATCH),
         "diff2lip-small": (lambda: plain(untold), BATCH),
     }
     spent = medians({name: way for name, (way, _) in ways.items()}, 5, device)
@@ -170,7 +172,7 @@ def cost(speaker: FaceSampler[Any], motion: Stage1, precision: str, device: torc
     return f"\n{ran}\n\n{lines}\n\nparameters: {', '.join(counts)}"
 
 
-def any_batch(system: System[Any]) -> ClipBatch:
+def any_batch(system: System[K]) -> ClipBatch:
     """A batch of a kind that the system takes; what it shows does not matter to its speed."""
     needs, size = system.needs, system.size
     faces = torch.rand(1, BATCH, 3, size, size) * 2 - 1

@@ -36,24 +36,24 @@ def run(options: argparse.Namespace, _: Sequence[str]) -> None:
     """Prints the tables.  Raises BadInput if there is nothing to measure, or one speaker alone."""
     model = registry.load_motion(options.model_path)
     assert isinstance(model, LipMotion)
-    found = list(Cases(model, options.data, options.reference, options.clips))
-    if not found:
+    cases = list(Cases(model, options.data, options.reference, options.clips))
+    if not cases:
         raise NoData(f"{options.data}: no held-out clips with landmarks; find them with scripts/fit_motion.py")
-    measure = Measure(model, found)
-    rows = [(case.group, case.speaker, measure.of(number)) for number, case in enumerate(found)]
-    attention = [measure.attention(number) for number in range(len(found))]
+    measure = Measure(model, cases)
+    rows = [(case.group, case.speaker, measure.of(number)) for number, case in enumerate(cases)]
+    attention = [measure.attention(number) for number in range(len(cases))]
     for group in [name for name in ("seen", "unseen") if any(row[0] == name for row in rows)]:
         print(tables(rows, group))
-        attended = [(c.group, c.speaker, {"": looked}) for c, (_, looked) in zip(found, attention, strict=True)]
+        attended = [(c.group, c.speaker, {"": looked}) for c, (_, looked) in zip(cases, attention, strict=True)]
         for name in attention[0][1]:
             print(f"\nattention, {name}: {summary(attended, group, lambda f, n=name: f[''][n])}")  # type: ignore[misc]
     if options.output is not None:
         write_json(options.output, [{"group": g, "speaker": s, "figures": f} for g, s, f in rows])
     if options.picture is not None:
-        chosen = max(range(len(found)), key=lambda k: (found[k].group == "unseen", len(found[k].target.sound)))
-        case = found[chosen]
+        example = max(range(len(cases)), key=lambda k: (cases[k].group == "unseen", len(cases[k].target.sound)))
+        case = cases[example]
         with atomic(options.picture) as temporary:
-            plots.attention(temporary, attention[chosen][0].numpy(), _mel(case.reference), _mel(case.target))
+            plots.attention(temporary, attention[example][0].numpy(), _mel(case.reference), _mel(case.target))
 
 
 def _mel(stretch: "Stretch") -> np.ndarray:
@@ -127,13 +127,13 @@ class Cases:
     def _stretch(self, known: LabelledClip) -> Stretch:
         last = min(len(known.moves), 2 * self.most + GAP)
         sound = torch.from_numpy(known.sound.mel.windows(0, last, FPS))
-        heard, read = self.labelled.heard(known)[:last], self.labelled.read(known, last)
-        return Stretch(sound, heard, read, known.moves[:last])
+        features, read = self.labelled.heard(known)[:last], self.labelled.read(known, last)
+        return Stretch(sound, features, read, known.moves[:last])
 
 
 def _spread(clips: Sequence[LabelledClip], most: int) -> list[LabelledClip]:
-    kept = np.unique(np.linspace(0, len(clips) - 1, min(most, len(clips))).round().astype(int))
-    return [clips[number] for number in kept]
+    indices = np.unique(np.linspace(0, len(clips) - 1, min(most, len(clips))).round().astype(int))
+    return [clips[number] for number in indices]
 
 
 Style = tuple[Tensor, Tensor]  # what is heard [r, h] and the motion [r, d] of a reference
@@ -156,26 +156,27 @@ class Measure:
         """condition -> figure -> value, of one case."""
         rng = np.random.default_rng(number)
         own, case = self.styles[number], self.found[number]
-        heard = case.target.heard
+        features = case.target.heard
         rest, frames = own[1].mean(dim=0), len(own[1])
         others = [self.styles[k] for k in self._others(case, rng)]
         shuffled = [(own[0], own[1][rng.permutation(frames)]) for _ in range(OTHERS)]
         moved = [(own[0], own[1].roll(int(shift), 0)) for shift in np.linspace(0, frames, OTHERS + 2)[1:-1]]
 
         def styled(style: Style, at: Tensor) -> Tensor:
-            return at + self._movement(heard, style)[0]
+            return at + self._movement(features, style)[0]
 
         predicted = {
             "own": [styled(own, rest)],
             "another's": [styled(other, other[1].mean(dim=0)) for other in others],
-            "none": [self._nobody(heard)],
+            "none": [self._nobody(features)],
             "another's manner, own rest": [styled(other, rest) for other in others],
-            "no manner, own rest": [rest + self._nobody(heard)],
-            "no movement, own rest": [rest.expand(len(heard), -1)],
+            "no manner, own rest": [rest + self._nobody(features)],
+            "no movement, own rest": [rest.expand(len(features), -1)],
             "own, motion shuffled": [styled(style, rest) for style in shuffled],
             "own, motion shifted": [styled(style, rest) for style in moved],
         }
-        return {name: _mean([self._figures(one, case.target.real) for one in made]) for name, made in predicted.items()}
+        real = case.target.real
+        return {name: _mean([self._figures(one, real) for one in motions]) for name, motions in predicted.items()}
 
     def attention(self, number: int) -> tuple[Tensor, dict[str, float]]:
         """Who looks where [t, r]; and whether that sounds alike: the mean difference of the mels over that of all
@@ -192,8 +193,8 @@ class Measure:
     def _others(self, case: Case, rng: np.random.Generator) -> list[int]:
         """A reference each of some other speakers of the same group."""
         names = [name for name in self.speakers[case.group] if name != case.speaker]
-        chosen = rng.permutation(names)[:OTHERS]
-        return [next(k for k, other in enumerate(self.found) if other.speaker == name) for name in chosen]
+        drawn = rng.permutation(names)[:OTHERS]
+        return [next(k for k, other in enumerate(self.found) if other.speaker == name) for name in drawn]
 
     def _movement(self, heard: Tensor, style: Style) -> tuple[Tensor, Tensor]:
         movement = (style[1] - style[1].mean(dim=0))[None]
@@ -225,20 +226,21 @@ Value = Callable[[Mapping[str, Mapping[str, float]]], float]
 
 def summary(rows: Sequence[Row], group: str, value: Value) -> str:
     """Mean over speakers [interval]."""
-    return shown(over_speakers((speaker, value(figures)) for where, speaker, figures in rows if where == group), 3)
+    values = ((speaker, value(figures)) for row_group, speaker, figures in rows if row_group == group)
+    return shown(over_speakers(values), 3)
 
 
 def tables(rows: Sequence[Row], group: str) -> str:
     """Markdown: every condition's figures, and what they are worse by than the own reference's."""
-    chosen = [row for row in rows if row[0] == group]
+    of_group = [row for row in rows if row[0] == group]
 
     def table(title: str, names: Sequence[str], value: Callable[[str, str], Value]) -> str:
         cells = [[name, *(summary(rows, group, value(name, kind)) for kind in FIGURES)] for name in names]
         return markdown([title, *FIGURES], cells)
 
-    names = list(chosen[0][2])
+    names = list(of_group[0][2])
     return "\n".join([
-        f"\n{group} speakers: {len({speaker for _, speaker, _ in chosen})}, {len(chosen)} clips\n",
+        f"\n{group} speakers: {len({speaker for _, speaker, _ in of_group})}, {len(of_group)} clips\n",
         table("reference", names, lambda name, kind: lambda figures: figures[name][kind]),
         "",
         table("minus own", names[1:], lambda name, kind: lambda figures: figures[name][kind] - figures["own"][kind]),

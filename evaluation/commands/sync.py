@@ -4,7 +4,7 @@ import argparse
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -24,6 +24,8 @@ from ..report.results import over_speakers
 from ..report.tables import markdown, shown
 from ..stage1 import Lips, lips_of
 from ..windows import SPLITS, face_sampler, spread
+
+K = TypeVar("K")  # the conditions of a system
 
 SHIFTS = range(-5, 6)
 SHIFTED = 40  # clips whose sound is shifted, unless --clips says otherwise
@@ -68,14 +70,14 @@ def shifts(judge: Judge, clips: Sequence[Footage], split: str) -> list[str]:
         own = find_offset(judge, faces, clip.mel, clip.fps).frames
         for shift in SHIFTS:
             columns = round(shift * MEL_RATE / float(clip.fps))
-            found = find_offset(judge, faces, shifted(clip.mel, columns), clip.fps).frames
-            errors.append((abs(own), abs(found - shift - own)))
+            offset = find_offset(judge, faces, shifted(clip.mel, columns), clip.fps).frames
+            errors.append((abs(own), abs(offset - shift - own)))
     own_offset, error = np.array(errors).T
     shares = (own_offset <= 1, error == 0, error <= 1)
     return [split, str(len(clips)), *(f"{share.mean():.0%}" for share in shares)]
 
 
-def windows(speaker: FaceSampler[Any], clips: Sequence[Footage], lips: Lips | None) -> tuple[ClipBatch, ClipBatch]:
+def windows(speaker: FaceSampler[K], clips: Sequence[Footage], lips: Lips | None) -> tuple[ClipBatch, ClipBatch]:
     """The 5 frames in the middle of each clip, with their own sound and with that of another clip."""
     needs = replace(speaker.system.needs, before=0)  # a system that needs frames before has those that it makes
     own = validation.held_out_windows(clips, frames=FRAMES, count=len(clips), needs=needs)
@@ -93,7 +95,7 @@ def windows(speaker: FaceSampler[Any], clips: Sequence[Footage], lips: Lips | No
 
 
 def scores(
-    judge: Judge, speaker: FaceSampler[Any], clips: Sequence[Footage], lips: Lips | None, device: torch.device
+    judge: Judge, speaker: FaceSampler[K], clips: Sequence[Footage], lips: Lips | None, device: torch.device
 ) -> list[str]:
     """A row's cells: clips, cosines, PSNR of the mouth half, seconds a frame."""
     clips = [clip for clip in clips if len(clip) > FRAMES + 2]

@@ -27,7 +27,7 @@ def interval(values: Sequence[float]) -> tuple[float, float] | None:
 
 def speaker_means(values: Iterable[tuple[str, float]]) -> list[float]:
     """Of (speaker, value), the mean of each speaker's values, in the order in which they come."""
-    found: dict[str, list[float]] = defaultdict(list)
+    by_speaker: dict[str, list[float]] = defaultdict(list)
     for speaker, value in values:
-        found[speaker].append(value)
-    return [float(np.mean(of_one)) for of_one in found.values()]
+        by_speaker[speaker].append(value)
+    return [float(np.mean(of_one)) for of_one in by_speaker.values()]

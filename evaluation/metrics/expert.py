@@ -38,8 +38,8 @@ class ExpertScore:
     def columns(self) -> list[Column]:
         """The two figures of the expert."""
         return [
-            clip_mean(self.score, lambda _, fake: None if (found := self._once(fake)) is None else found.score),
-            clip_mean(self.offset, lambda _, fake: None if (found := self._once(fake)) is None else abs(found.frames)),
+            clip_mean(self.score, lambda _, fake: None if (sync := self._once(fake)) is None else sync.score),
+            clip_mean(self.offset, lambda _, fake: None if (sync := self._once(fake)) is None else abs(sync.frames)),
         ]
 
     def _of(self, talker: Talker) -> Match | None:

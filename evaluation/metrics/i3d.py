@@ -22,7 +22,7 @@ class VideoFeatures:
         try:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", message=r".torch\.jit")  # it is published in no other form
-                self._network = torch.jit.load(str(path), map_location=device).eval()  # type: ignore[no-untyped-call]
+                self._network = torch.jit.load(str(path), map_location=device).eval()
         except RuntimeError as problem:
             raise Unreadable(f"{path}: not TorchScript, as its name says; download it again") from problem
         self._device = device

@@ -62,8 +62,8 @@ class Fan:
         square = fan_square(place)
         parts = []
         for first in range(0, len(pictures), BLOCK):
-            seen = np.stack([_cut(picture, square) for picture in pictures[first : first + BLOCK]])
-            heat = self._network(torch.from_numpy(seen).permute(0, 3, 1, 2).float().to(self._device) / 255)
+            crops = np.stack([_cut(picture, square) for picture in pictures[first : first + BLOCK]])
+            heat = self._network(torch.from_numpy(crops).permute(0, 3, 1, 2).float().to(self._device) / 255)
             parts.append(peaks((heat[-1] if isinstance(heat, list) else heat).float().cpu()))
         corner = np.array([square.x0, square.y0])
         points = torch.cat(parts).numpy() * (square.width / HEAT) + corner

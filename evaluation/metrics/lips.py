@@ -78,8 +78,8 @@ def high_band(real: Talker, fake: Talker) -> float | None:
     """Correlation of what a blur of 2 px takes away with what it takes from the real frame, in the real mouth's box."""
     pairs = zip(_high(real, real), _high(fake, real), strict=True)
     known = [correlation(one, other) for one, other in pairs if one is not None and other is not None]
-    found = [r for r in known if r is not None]
-    return float(np.mean(found)) if len(found) >= LEAST else None
+    values = [r for r in known if r is not None]
+    return float(np.mean(values)) if len(values) >= LEAST else None
 
 
 def flicker(real: Talker, fake: Talker) -> float | None:
@@ -89,12 +89,12 @@ def flicker(real: Talker, fake: Talker) -> float | None:
 
 def lip_colour(real: Talker, fake: Talker) -> float | None:
     """Distance in Lab of the mean colours between the lips' outer and inner edges, of every second frame."""
-    found = [
+    values = [
         float(np.linalg.norm(np.subtract(one, other)))
         for one, other in zip(_colours(real), _colours(fake), strict=True)
         if one is not None and other is not None
     ]
-    return float(np.mean(found)) if 2 * len(found) >= LEAST else None
+    return float(np.mean(values)) if 2 * len(values) >= LEAST else None
 
 
 def envelope(talker: Talker) -> Series | None:
@@ -214,11 +214,11 @@ def _grey(picture: Pictures) -> NDArray[np.float32]:
 
 def _detail(talker: Talker, regions: list[Region | None]) -> Series:
     """Variance of the Laplacian in the region of every second frame: f64 [t / 2], NaN where there is no region."""
-    found = [
+    values = [
         np.nan if region is None else float(cv2.Laplacian(_grey(picture), cv2.CV_32F)[region].var())
         for picture, region in zip(talker.wide[::2], regions[::2], strict=True)
     ]
-    return np.array(found, np.float64)
+    return np.array(values, np.float64)
 
 
 def _high(talker: Talker, real: Talker) -> Iterator[NDArray[np.float32] | None]:
@@ -232,11 +232,11 @@ def _changes(talker: Talker, real: Talker) -> Series:
     """Mean |change| of the high band since the frame before, in this frame's box: f64 [t - 1], NaN without a box."""
     greys = (_grey(picture) for picture in talker.wide)
     bands = [grey - cv2.GaussianBlur(grey, (0, 0), BLUR) for grey in greys]
-    found = [
+    values = [
         np.nan if region is None else float(np.abs(now[region] - before[region]).mean())
         for before, now, region in zip(bands[:-1], bands[1:], mouth_regions(real)[1:], strict=True)
     ]
-    return np.array(found, np.float64)
+    return np.array(values, np.float64)
 
 
 def _colours(talker: Talker) -> Iterator[Series | None]:

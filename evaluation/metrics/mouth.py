@@ -54,8 +54,8 @@ def distance(real: Points, fake: Points) -> float | None:
     """LMD in the points' pixels; None if both mouths are seen in too few frames.  f32 [t, 20, 2] each."""
     apart = (real - real.mean(axis=1, keepdims=True)) - (fake - fake.mean(axis=1, keepdims=True))
     frames = np.linalg.norm(apart, axis=2).mean(axis=1)
-    seen = frames[~np.isnan(frames)]
-    return float(seen.mean()) if len(seen) >= LEAST else None
+    measured = frames[~np.isnan(frames)]
+    return float(measured.mean()) if len(measured) >= LEAST else None
 
 
 def silence_motion(talker: Talker) -> float | None:

@@ -124,9 +124,9 @@ class SyncScore:
     def columns(self) -> list[Column]:
         """The three figures of the score."""
         return [
-            clip_mean(CONFIDENCE, lambda _, fake: None if (found := self(fake)) is None else found.confidence),
-            clip_mean(DISTANCE, lambda _, fake: None if (found := self(fake)) is None else found.distance),
-            clip_mean(OFFSET, lambda _, fake: None if (found := self(fake)) is None else abs(found.offset)),
+            clip_mean(CONFIDENCE, lambda _, fake: None if (sync := self(fake)) is None else sync.confidence),
+            clip_mean(DISTANCE, lambda _, fake: None if (sync := self(fake)) is None else sync.distance),
+            clip_mean(OFFSET, lambda _, fake: None if (sync := self(fake)) is None else abs(sync.offset)),
         ]
 
     @torch.inference_mode()
@@ -137,14 +137,14 @@ class SyncScore:
             return None
         cepstrum = torch.from_numpy(mfcc(sound).T).float()                       # [13, columns]
         pictures = torch.from_numpy(np.ascontiguousarray(talker.wide[..., ::-1]))  # BGR
-        seen, heard = [], []
+        face_embeddings, audio_embeddings = [], []
         for first in range(0, count, BLOCK):
             windows = range(first, min(first + BLOCK, count))
             faces = torch.stack([pictures[k : k + FRAMES].permute(3, 0, 1, 2) for k in windows])
             parts = torch.stack([cepstrum[None, :, k * STEP : k * STEP + COLUMNS] for k in windows])
-            seen.append(self._network.embed_faces(faces.to(self._device).float()).cpu())
-            heard.append(self._network.embed_sound(parts.to(self._device)).cpu())
-        return lse(torch.cat(seen), torch.cat(heard))
+            face_embeddings.append(self._network.embed_faces(faces.to(self._device).float()).cpu())
+            audio_embeddings.append(self._network.embed_sound(parts.to(self._device)).cpu())
+        return lse(torch.cat(face_embeddings), torch.cat(audio_embeddings))
 
 
 def whole_numbers(samples: NDArray[np.float32]) -> NDArray[np.int16]:

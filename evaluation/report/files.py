@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 from core.atomic import atomic
 from core.errors import BatchFailed
@@ -16,7 +15,7 @@ ENDINGS = tuple(WRITTEN)
 NAMED = 5  # clips that were left out, in the sentence that says so
 
 
-def write_json(path: Path, content: Any) -> None:
+def write_json(path: Path, content: object) -> None:
     """A file of figures, whole or not at all.  Raises BadInput if it cannot be written."""
     with atomic(path) as temporary:
         temporary.write_text(json.dumps(content, indent=1))

@@ -2,7 +2,6 @@
 
 from base64 import b64encode
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -49,7 +48,7 @@ def ranking(evaluation: Evaluation) -> tuple[Row, list[Scores]] | None:
     return None
 
 
-def _row(row: Row) -> dict[str, Any]:
+def _row(row: Row) -> dict[str, object]:
     known = (row.cells[subject].value is not None for subject in SUBJECTS)
     return {
         "title": title(row.figure), "source": row.figure.source, "clips": row.clips or "",
@@ -72,8 +71,8 @@ def _clip(clip: Scores, row: Row) -> dict[str, str]:
 
 
 def _values(evaluation: Evaluation, row: Row, subject: str) -> list[float]:
-    found = (clip.values[subject].get(row.figure.name) for clip in evaluation.clips)
-    return [value for value in found if value is not None]
+    values = (clip.values[subject].get(row.figure.name) for clip in evaluation.clips)
+    return [value for value in values if value is not None]
 
 
 def _of(clip: Scores, row: Row) -> str:

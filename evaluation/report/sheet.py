@@ -16,11 +16,11 @@ SHAPE = 2 / 3  # height of a mouth over its width
 
 def contact_sheet(real: Talker, result: Talker, side: int = SIDE) -> bytes:
     """A JPEG of at most 6 columns: source, result and, where lips were looked for, both mouths enlarged to `side`."""
-    both, seen = (real, result), moments(len(real), MOMENTS)
-    rows = [[scaled(picture, side, side) for picture in talker.wide[seen]] for talker in both]
+    both, indices = (real, result), moments(len(real), MOMENTS)
+    rows = [[scaled(picture, side, side) for picture in talker.wide[indices]] for talker in both]
     if real.lips is not None:
         regions = mouth_regions(real)
-        rows += [[_mouth(talker.wide[moment], regions[moment], side) for moment in seen] for talker in both]
+        rows += [[_mouth(talker.wide[moment], regions[moment], side) for moment in indices] for talker in both]
     page = np.concatenate([np.concatenate(row, axis=1) for row in rows])
     _, encoded = cv2.imencode(".jpg", np.ascontiguousarray(page[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
     return encoded.tobytes()

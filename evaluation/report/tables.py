@@ -5,7 +5,6 @@ import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
 
 from ..metrics.metric import Figure
 from .results import RESULT, SUBJECTS, Cell, Evaluation, Problem, Row
@@ -58,7 +57,7 @@ def as_markdown(evaluation: Evaluation) -> str:
     lines += [f"- {row.figure.name}: {row.figure.source}" for row in evaluation.rows]
     if evaluation.lacking:
         lines += ["", f"Weights that were not there ({FETCH}):", ""]
-        lines += [f"- {name}: {where}" for name, where in evaluation.lacking.items()]
+        lines += [f"- {name}: {reason}" for name, reason in evaluation.lacking.items()]
     if evaluation.problems:
         lines += ["", "Left out:", ""]
         lines += [f"- {problem.name}: {problem.flaw} ({problem.reason})" for problem in evaluation.problems]
@@ -94,7 +93,7 @@ def as_csv(evaluation: Evaluation) -> str:
     return text.getvalue()
 
 
-def _figure(row: Row) -> dict[str, Any]:
+def _figure(row: Row) -> dict[str, object]:
     figure = {key: value for key, value in asdict(row.figure).items() if key not in ("digits", "settings", "paired")}
     return {**figure, "clips": row.clips, **{subject: asdict(row.cells[subject]) for subject in SUBJECTS}}
 

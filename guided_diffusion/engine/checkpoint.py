@@ -186,8 +186,8 @@ def check_size(build: Callable[[], torch.nn.Module], weights: Mapping[str, Tenso
             warnings.simplefilter("ignore", UserWarning)  # of layers without numbers
             network = build()
     except NOT_A_NETWORK as problem:
-        said = first_line(problem)
-        raise Mismatch(f"{where}: its config makes no network ({said}); use another checkpoint") from problem
+        message = first_line(problem)
+        raise Mismatch(f"{where}: its config makes no network ({message}); use another checkpoint") from problem
     finally:
         for hook in hooks:
             hook.remove()

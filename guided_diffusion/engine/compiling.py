@@ -1,8 +1,7 @@
 """Quicker calls of a network: whether torch's compiler works here, and calls recorded as CUDA graphs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -30,7 +29,7 @@ def compiler_problem(device: torch.device) -> str | None:
     x = torch.ones(8, device=device, requires_grad=True)
     try:
         with torch.inference_mode(False), torch.enable_grad():
-            torch.compile(tried, dynamic=False)(x).backward()  # type: ignore[no-untyped-call]
+            torch.compile(tried, dynamic=False)(x).backward()
     except (ImportError, OSError, RuntimeError) as problem:  # dynamo's own are RuntimeErrors
         return first_line(problem)[:160]
     return None
@@ -42,7 +41,7 @@ def cuda_graph(run: Callable[[], Tensor], device: torch.device) -> tuple[Tensor,
     Other threads may use the device meanwhile.
     """
     with torch.cuda.device(device):
-        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        stream = torch.cuda.Stream()
         current = torch.cuda.current_stream()
         stream.wait_stream(current)
         with torch.cuda.stream(stream):
@@ -78,13 +77,13 @@ class Recorded:
 
     def __init__(self, function: Function, say: Callable[[str], object], record: Record = cuda_graph) -> None:
         self._function, self._say, self._record = function, say, record
-        self._recordings: dict[Any, _Recording] = {}
+        self._recordings: dict[Hashable, _Recording] = {}
         self._refused = False
 
     def __call__(self, *args: Tensor | None, **named: Tensor | None) -> Tensor:
-        given: dict[int | str, Tensor | None] = dict(enumerate(args))
-        given.update(named)
-        inputs = {name: value for name, value in given.items() if value is not None}
+        arguments: dict[int | str, Tensor | None] = dict(enumerate(args))
+        arguments.update(named)
+        inputs = {name: value for name, value in arguments.items() if value is not None}
         key = _key(inputs)
         fresh = key not in self._recordings
         if torch.is_grad_enabled() or self._refused or (fresh and len(self._recordings) == MOST):
@@ -121,7 +120,7 @@ class Recorded:
         return _Recording(own, *self._record(run, device))
 
 
-def _key(inputs: dict[int | str, Tensor]) -> Any:
+def _key(inputs: dict[int | str, Tensor]) -> Hashable:
     """What a recording is good for."""
     device = next(iter(inputs.values())).device.type
     shapes = tuple((name, value.shape, value.stride(), value.dtype, value.device) for name, value in inputs.items())

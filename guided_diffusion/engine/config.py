@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from core.errors import BadValue, Unreadable
 
 C = TypeVar("C")
+V = TypeVar("V")
 LARGEST = 2**53  # what JSON holds exactly
 
 
@@ -17,16 +18,16 @@ def to_dict(config: Any) -> dict[str, Any]:
     return dataclasses.asdict(config)
 
 
-def changes(before: Mapping[str, Any], after: Mapping[str, Any], where: str = "") -> list[str]:
+def changes(before: Mapping[str, object], after: Mapping[str, object], where: str = "") -> list[str]:
     """What became another value, as "loss.sync 0.0 -> 0.1"; what one of the two does not say is left out."""
-    found = []
+    differences = []
     for name in sorted(before.keys() & after.keys()):
         old, new = before[name], after[name]
         if isinstance(old, Mapping) and isinstance(new, Mapping):
-            found += changes(old, new, f"{where}{name}.")
+            differences += changes(old, new, f"{where}{name}.")
         elif old != new:
-            found.append(f"{where}{name} {old} -> {new}")
-    return found
+            differences.append(f"{where}{name} {old} -> {new}")
+    return differences
 
 
 def from_dict(kind: type[C], values: dict[str, Any], where: str = "config") -> C:
@@ -47,7 +48,7 @@ def from_dict(kind: type[C], values: dict[str, Any], where: str = "config") -> C
         raise BadValue(f"{where}: {problem}") from problem
 
 
-def current_names(kind: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:
+def current_names(kind: type, values: Mapping[str, V]) -> dict[str, V]:
     """The values by the names that a config has now.
 
     A config that once called its fields otherwise says so in RENAMED, a ClassVar {old name: name}: checkpoints and

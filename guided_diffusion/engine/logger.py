@@ -47,8 +47,8 @@ class Log:
         self._counts: dict[str, int] = defaultdict(int)
         folder.mkdir(parents=True, exist_ok=True)
         if self.path.exists():
-            kept = "".join(line for line in _lines(self.path) if json.loads(line)["step"] <= step)
-            save_atomically(self.path, lambda path: path.write_text(kept))
+            text = "".join(line for line in _lines(self.path) if json.loads(line)["step"] <= step)
+            save_atomically(self.path, lambda path: path.write_text(text))
         self._board = SummaryWriter(folder / "tensorboard", purge_step=step + 1)
 
     def __enter__(self) -> Self:

@@ -13,8 +13,8 @@ BLOB = re.compile(r"(gs|az|https):/+(.+)")  # pathlib folds the two slashes of g
 
 def blob_url(place: Path) -> str | None:
     """The URL that a path stands for; None if it is a path on a disk."""
-    found = BLOB.fullmatch(place.as_posix())
-    return f"{found[1]}://{found[2].rstrip('/')}" if found else None
+    match = BLOB.fullmatch(place.as_posix())
+    return f"{match[1]}://{match[2].rstrip('/')}" if match else None
 
 
 class Store:

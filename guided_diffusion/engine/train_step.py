@@ -143,10 +143,10 @@ class Update(Generic[B]):
         if isinstance(self.module, Timed):
             self.module.begin(step)
         terms, waited = self._gradients(batches, step)
-        found = {name: value / self.config.accumulate for name, value in terms.items()} | self._clipped()
-        values = torch.stack(list(found.values())).tolist()             # waits for the device, once a step
+        logged = {name: value / self.config.accumulate for name, value in terms.items()} | self._clipped()
+        values = torch.stack(list(logged.values())).tolist()             # waits for the device, once a step
         *values, waited, stopping = self.group.totals([*values, waited, float(interrupted())])
-        figures = dict(zip(found, (value / self.group.size for value in values), strict=True))
+        figures = dict(zip(logged, (value / self.group.size for value in values), strict=True))
         self._check(figures, step)
         for optimizer in self.optimizers.values():
             self.scaler.step(optimizer)
@@ -166,7 +166,7 @@ class Update(Generic[B]):
             with nullcontext() if last or self.group.size == 1 else self.losses.no_sync():  # type: ignore[operator]
                 terms = self._terms(batch, indices[i])
                 total = torch.stack(list(terms.values())).sum() / self.config.accumulate
-                self.scaler.scale(total).backward()  # type: ignore[no-untyped-call]
+                self.scaler.scale(total).backward()
             for name, value in terms.items():
                 sums[name] = sums.get(name, 0) + value.detach()
         return sums, waited
@@ -176,10 +176,10 @@ class Update(Generic[B]):
         seed = self.config.seed * 1_000_003 + index
         torch.manual_seed(GLOBAL_STREAM + seed)
         with autocast(self.device, PRECISIONS[self.config.precision]):
-            found = self.losses(batch, Generator(self.device).manual_seed(seed))
-        if found.keys() != self.objectives.keys():
-            raise ValueError(f"losses for {sorted(found)}, but objectives {sorted(self.objectives)}")
-        return {f"{name}/{term}": value.float() for name, terms in found.items() for term, value in terms.items()}
+            losses = self.losses(batch, Generator(self.device).manual_seed(seed))
+        if losses.keys() != self.objectives.keys():
+            raise ValueError(f"losses for {sorted(losses)}, but objectives {sorted(self.objectives)}")
+        return {f"{name}/{term}": value.float() for name, terms in losses.items() for term, value in terms.items()}
 
     def _clipped(self) -> dict[str, Tensor]:
         """Shortens the gradient of each objective; its norm before that."""
@@ -230,12 +230,12 @@ class Update(Generic[B]):
 
 def _check_moments(optimizer: torch.optim.Optimizer) -> None:
     """ValueError unless what the optimiser remembers of each parameter has its shape."""
-    for parameter, kept in optimizer.state.items():
+    for parameter, state in optimizer.state.items():
         for name in ("exp_avg", "exp_avg_sq"):
-            if not isinstance(kept[name], Tensor) or kept[name].shape != parameter.shape:
+            if not isinstance(state[name], Tensor) or state[name].shape != parameter.shape:
                 raise ValueError(f"{name} of a parameter of shape {list(parameter.shape)} is another thing")
-        if not 0 <= float(kept["step"]) < math.inf:
-            raise ValueError(f"an optimiser after {kept['step']} steps")
+        if not 0 <= float(state["step"]) < math.inf:
+            raise ValueError(f"an optimiser after {state['step']} steps")
 
 
 def _disjoint(objectives: dict[str, list[nn.Parameter]]) -> dict[str, list[nn.Parameter]]:

@@ -107,8 +107,8 @@ class Trainer(Generic[B]):
         self.config, self.group, self.averaged = config, group, averaged
         self.batches, self.publish, self.evaluate = batches, publish, evaluate
         self.identity, self.upgraded = {"version": VERSION} | identity, upgraded
-        kept = {name: value for name, value in to_dict(config).items() if name not in FREE}
-        self.settings = {"train": kept, **settings}
+        fixed = {name: value for name, value in to_dict(config).items() if name not in FREE}
+        self.settings = {"train": fixed, **settings}
         self.device = torch.device(device)
         self.store = Store(folder)
         self._arrange(cast(nn.Module, trainable))
@@ -187,8 +187,8 @@ class Trainer(Generic[B]):
             bar.set_postfix(figures)
             if bar.disable and time.monotonic() - self._said > SAID_EVERY:  # no terminal: a line now and then
                 self._said = time.monotonic()
-                told = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
-                tqdm.write(f"step {self.step} of {self.config.steps}: {told}", file=sys.stderr)
+                line = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
+                tqdm.write(f"step {self.step} of {self.config.steps}: {line}", file=sys.stderr)
         if self.evaluate is not None and self.step % self.config.evaluate_every == 0:
             log.evaluation(self.step, self.evaluate(self.step, self.emas[0].weights))
 
@@ -235,8 +235,8 @@ class Trainer(Generic[B]):
             remove_unfinished(self.store.folder)
             remove_unfinished(self.store.folder / "history")
         if path.exists():
-            where = str(self.store.place / "state.pt")
-            self._load(load_state(path, where), where)
+            name = str(self.store.place / "state.pt")
+            self._load(load_state(path, name), name)
         self._check_history()
         if self.group.total(self.step) != self.step * self.group.size:
             raise Mismatch(
@@ -246,8 +246,8 @@ class Trainer(Generic[B]):
     def _check_history(self) -> None:
         """BadInput if somebody else's file lies where earlier weights are to go."""
         for name in self.store.names("history") if self.store.remote is None else ():
-            found, path = PUBLISHED.fullmatch(name), self.store.folder / "history" / name
-            if not found or int(found[1]) <= self.step or step_of(path) == int(found[1]):
+            match, path = PUBLISHED.fullmatch(name), self.store.folder / "history" / name
+            if not match or int(match[1]) <= self.step or step_of(path) == int(match[1]):
                 continue
             published = self.store.folder / "weights.safetensors"  # what a run published that was killed a moment later
             if not (published.exists() and filecmp.cmp(path, published, shallow=False)):
@@ -282,6 +282,6 @@ class Trainer(Generic[B]):
 
     def _is_old(self, name: str) -> bool:
         """Whether a run that noted no names, of an earlier version of this program, put this into history/."""
-        found = PUBLISHED.fullmatch(name)
-        ours = found is not None and int(found[1]) <= self.step
+        match = PUBLISHED.fullmatch(name)
+        ours = match is not None and int(match[1]) <= self.step
         return ours and (self.store.remote is not None or step_of(self.store.folder / "history" / name) is not None)
