@@ -124,8 +124,8 @@ class VideoTree(Sequence[VideoClip]):
             return self.only(self.names[place])
         name = self.names[place]
         path = self.root / name
-        heard = self.heard_of(path) if self.heard_of is not None else None
-        return VideoClip(path, name, self.speaker_of(name), self.framing, self.size, heard)
+        sound = self.heard_of(path) if self.heard_of is not None else None
+        return VideoClip(path, name, self.speaker_of(name), self.framing, self.size, sound)
 
     def __iter__(self) -> Iterator[VideoClip]:
         return (self[place] for place in range(len(self)))

@@ -69,9 +69,9 @@ def released_forward(device: torch.device, precision: torch.dtype) -> None:
     t = torch.full((4,), 500, device=device)
 
     @torch.inference_mode()
-    def forward(chosen: torch.dtype) -> Tensor:
-        model: Any = network if chosen == torch.float32 else lowered
-        with autocast(device, chosen):
+    def forward(dtype: torch.dtype) -> Tensor:
+        model: Any = network if dtype == torch.float32 else lowered
+        with autocast(device, dtype):
             predicted: Tensor = model(x, t, style=model.listen(case["mel"]))
             return predicted
 
@@ -98,12 +98,12 @@ def sample_clips(video: Path, audio: Path, size: int, count: int = 8) -> ClipBat
 
 def samplers(checkpoint: Path, clips: ClipBatch, device: torch.device, precision: torch.dtype) -> None:
     """Finished crops: precision against fp32, and few steps against 250 of DDIM; seconds per frame of each."""
-    systems = {chosen: registry.load_system(checkpoint).to(device) for chosen in {torch.float32, precision}}
+    systems = {dtype: registry.load_system(checkpoint).to(device) for dtype in {torch.float32, precision}}
     usual = systems[torch.float32].sampling
     clips = clips.to(device)
 
-    def finished(config: SampleConfig, chosen: torch.dtype) -> Tensor:
-        return FaceSampler(store_weights(systems[chosen], chosen), config, precision=chosen)(clips)
+    def finished(config: SampleConfig, dtype: torch.dtype) -> Tensor:
+        return FaceSampler(store_weights(systems[dtype], dtype), config, precision=dtype)(clips)
 
     fp32 = finished(usual, torch.float32)
     apart = float(psnr(finished(usual, precision).flatten()[None], fp32.flatten()[None]))

@@ -163,20 +163,20 @@ def overlapped(blocks: Iterable[Samples], size: int, work: Callable[[Samples], S
     waiting: Samples | None = None
     tail: Samples | None = None
 
-    def faded(made: Samples) -> Samples:
-        """The beginning of what was made, over the end of what was made before it."""
+    def faded(chunk: Samples) -> Samples:
+        """A chunk whose beginning is laid over the end of the one before it."""
         if tail is not None:
-            count = min(shared, made.shape[1])
+            count = min(shared, chunk.shape[1])
             share = rising[:count]
-            made[:, :count] = tail[:, :count] * (1 - share) + made[:, :count] * share
-        return made
+            chunk[:, :count] = tail[:, :count] * (1 - share) + chunk[:, :count] * share
+        return chunk
 
     for block in blocks:
         waiting = block if waiting is None else np.concatenate([waiting, block], axis=1)
         while waiting.shape[1] >= size:
-            made = faded(work(np.ascontiguousarray(waiting[:, :size])).copy())
-            yield made[:, : size - shared]
-            tail, waiting = made[:, size - shared :], waiting[:, size - shared :]
+            chunk = faded(work(np.ascontiguousarray(waiting[:, :size])).copy())
+            yield chunk[:, : size - shared]
+            tail, waiting = chunk[:, size - shared :], waiting[:, size - shared :]
     if waiting is None or not waiting.shape[1]:
         return
     if tail is not None and waiting.shape[1] <= shared:
