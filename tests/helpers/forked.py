@@ -1,6 +1,6 @@
 """Programs in processes of their own that import nothing anew: they are forked from one that has imported it all.
 
-A process that imports torch and this project takes 3 to 5 s of CPU time before it does anything; forked it takes 0.1 s.
+A process that imports torch and this project takes 3 to 5 s of CPU time before it does anything; forked it takes 0.4 s.
 For tests of what processes do; what a program imports, or how it is started, is tested by `subprocess`.
 """
 
@@ -25,7 +25,7 @@ from typing import IO
 
 ROOT = Path(__file__).resolve().parents[2]
 IMPORTED = (
-    "torch._dynamo",  # comes with the first step of an optimizer
+    "torch._dynamo",  # comes with the first optimizer
     "lipsync.cli.main", "lipsync.pipeline", "lipsync.jobs.filelist_runner", "lipsync.inspect.preview", "video.encoding",
     "systems.training", "guided_diffusion.engine.trainer", "dataset.source", "evaluation.cli", "video", "matplotlib",
 )  # fmt: skip
@@ -56,7 +56,7 @@ class Forked:
         self.pid = int(self._fate.readline())
 
     def communicate(self, timeout: float | None = None) -> tuple[str, str]:
-        """What it said on both, once it has ended; TimeoutExpired if it has not by then, and it lives on."""
+        """What it said on both, once it has ended; if it has not by then, it is killed: TimeoutExpired."""
         with ThreadPoolExecutor(2) as threads:
             said = [threads.submit(stream.read) for stream in (self.stdout, self.stderr)]
             try:
