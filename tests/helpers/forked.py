@@ -4,7 +4,6 @@ A process that imports torch and this project takes 3 to 5 s of CPU time before 
 For tests of what processes do; what a program imports, or how it is started, is tested by `subprocess`.
 """
 
-import array
 import atexit
 import gc
 import importlib
@@ -158,8 +157,7 @@ def _ask(request: bytes, files: list[int]) -> None:
 def _serve(server: socket.socket) -> list[str] | None:
     """In each process forked for a program: its words.  In the server, once nobody asks any more: None."""
     while True:
-        with_space = socket.CMSG_SPACE(3 * array.array("i").itemsize)
-        request, files, _, _ = socket.recv_fds(server, 1 << 20, with_space)
+        request, files, _, _ = socket.recv_fds(server, 1 << 20, 3)
         while True:  # those who looked after programs that have ended
             try:
                 if not os.waitpid(-1, os.WNOHANG)[0]:
