@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -102,7 +103,9 @@ def test_pixels_of_what_is_in_front_are_the_originals(make, checkpoint, folder, 
     for chosen in ({"face_occluder": networks["face_occluder"]}, networks):
         kept = made(**chosen)
         assert np.array_equal(kept[green], before[green])
-        untouched = (plain == before).all(axis=3) & ~green
+        around = np.ones((7, 7), np.uint8)  # a pixel of a new face may be as it was by chance, not all beside it
+        touched = np.stack([cv2.dilate(one.any(axis=2).astype(np.uint8), around) for one in plain != before]) > 0
+        untouched = ~touched & ~green
         rest = (kept != before).any(axis=3)
         assert rest.any(axis=(1, 2)).all()  # beside it the mouth speaks on
         assert not rest[:, :77].any() and (len(chosen) > 1 or not (rest & untouched).any())
