@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 
-from audio.mel_filters import mel_filters
 from audio.waveform import SAMPLE_RATE, Waveform, sound_blocks
 
 FFT = 800  # samples in a column's window, 50 ms
@@ -158,4 +157,7 @@ def _hann() -> np.ndarray:
 @cache
 def _bank() -> np.ndarray:
     """Slaney's mel filters, f64 [80, 401]."""
-    return mel_filters(SAMPLE_RATE, FFT, MELS, LOWEST_HZ, HIGHEST_HZ).astype(np.float64)
+    from librosa.filters import mel  # a second to import: only who needs a mel pays
+
+    bank: np.ndarray = mel(sr=SAMPLE_RATE, n_fft=FFT, n_mels=MELS, fmin=LOWEST_HZ, fmax=HIGHEST_HZ)
+    return bank.astype(np.float64)

@@ -19,7 +19,7 @@ def test_help_answers_before_torch_loads() -> None:
         f"for name in {sorted(COMMANDS)!r}:\n"
         "    with suppress(SystemExit):\n"
         "        main([name, '--help'])\n"
-        "slow = {'torch', 'cv2', 'scipy', 'matplotlib', 'jinja2'} & set(sys.modules)\n"
+        "slow = {'torch', 'librosa', 'cv2', 'scipy', 'matplotlib', 'jinja2'} & set(sys.modules)\n"
         "assert not slow, f'--help imports {slow}'\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)

@@ -43,6 +43,7 @@ class Tally:
 
 def preload() -> None:
     """Imports what every child needs, once for all; what computed here would hang in them."""
+    import librosa  # noqa: F401
     import torch._dynamo  # noqa: F401, comes with the first arithmetic on the meta device
 
     import lipsync.pipeline  # noqa: F401
