@@ -24,7 +24,7 @@ SCRIPTS = sorted([*(ROOT / "scripts").glob("*.sh"), ROOT / "scripts" / "mpiexec"
 OWN_ENVIRONMENT = {"mediapipe"}  # what one measuring script says to install apart: it needs another OpenCV
 # diffusers and comfy for those who have them, the rest in requirements-onnx.txt and requirements-silero.txt; a
 # sentence where they are not
-OPTIONAL = {"diffusers", "comfy", "onnx", "onnxruntime", "onnxscript"}
+OPTIONAL = {"diffusers", "comfy", "onnx", "onnxruntime", "onnxscript", "espeakng-loader"}
 # import names that are not the distribution's own with "-" for "_"
 DISTRIBUTIONS = {"cv2": "opencv-python", "skimage": "scikit-image", "PIL": "pillow"}
 

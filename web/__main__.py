@@ -38,6 +38,8 @@ def parser() -> argparse.ArgumentParser:
                    help="where uploads, results and the queue lie (%(default)s)")
     p.add_argument("--model_path", type=reads, metavar="FILE", help="checkpoint (the style model that ships)")
     add_backends(p)
+    p.add_argument("--voice", metavar="espeak[:LANGUAGE]",
+                   help="typed text is said too, by eSpeak NG, a robot's voice (en); see docs/web.md")
     p.add_argument("--device", default="auto", metavar="NAMES",
                    help="auto, cpu or cuda; several for a worker each: cuda:0,cuda:1 (%(default)s)")
     p.add_argument("--threads", type=int, metavar="N", help="of each worker on a CPU (all cores)")
@@ -79,8 +81,10 @@ def _serve(options: argparse.Namespace) -> None:
         ) from problem
     from web.app import Limits, Service, make_app
     from web.crew import Crew
+    from web.espeak import Voice
     from web.files import Files
 
+    voice = None if options.voice is None else Voice.named(options.voice)
     listening = _listen(options.host, options.port)
     with listening, closing(Files(options.data)) as files, _alone(files.root):
         flags = ["--model", str(options.model_path.absolute())] if options.model_path else []
@@ -92,7 +96,7 @@ def _serve(options: argparse.Namespace) -> None:
             round(options.max_stored * GIB),
         )  # fmt: skip
         extras = [name for name in BACKENDS if name in backends]
-        app = make_app(Service(files, crew, limits, extras), password=password, page=not options.api)
+        app = make_app(Service(files, crew, limits, extras, voice), password=password, page=not options.api)
         host, port = listening.getsockname()[:2]
         where = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         print(f"{where}{'/docs' if options.api else '/'}", flush=True)

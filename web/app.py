@@ -2,16 +2,17 @@
 
 import asyncio
 import hashlib
+import io
 import mimetypes
 import time
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from secrets import token_urlsafe
 from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, Request, WebSocket
+from fastapi import Depends, FastAPI, Form, Request, WebSocket
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from fastapi.staticfiles import StaticFiles
@@ -21,13 +22,14 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 
-from core.errors import LipSyncError
+from core.errors import BadInput, LipSyncError
 from lipsync import __version__
 from web.crew import Crew
 from web.doors import Doors, headers_of
+from web.espeak import BYTES, LONGEST, Voice, title
 from web.files import Files
 from web.metrics import metrics
-from web.order import FILES, KINDS, SERVED, Order, descriptions
+from web.order import FILES, SERVED, Order, form
 from web.problems import Refused, told
 from web.store import StoredJob, Upload
 from web.stream import serve
@@ -57,12 +59,13 @@ class Limits:
 
 @dataclass
 class Service:
-    """What the routes use.  extras: which of `order.SERVED` the server was started with."""
+    """What the routes use.  extras: which of `order.SERVED` the server was started with; voice: that of typed text."""
 
     files: Files
     crew: Crew
     limits: Limits = field(default_factory=Limits)
     extras: Collection[str] = ()
+    voice: Voice | None = None
     begun: float = field(default_factory=time.time)
 
     def take(self, owner: str, what: str, upload: UploadFile) -> Upload:
@@ -140,13 +143,14 @@ def _owner(request: HTTPConnection) -> str:
 
 
 Owner = Annotated[str, Depends(_owner)]
+Typed = Annotated[str, Form(json_schema_extra={"maxLength": LONGEST})]
 
 
 def _add_jobs(app: FastAPI, service: Service) -> None:
     store, crew, files = service.files.store, service.crew, service.files
-    form = {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": _form()}}}}
+    body = {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": form()}}}}
 
-    @app.post("/jobs", status_code=202, openapi_extra=form, tags=["jobs"])
+    @app.post("/jobs", status_code=202, openapi_extra=body, tags=["jobs"])
     async def submit(request: Request, owner: Owner) -> Response:
         """Ask for a video, a preview or pictures of all faces; the same content and settings are the same job."""
         async with request.form(max_files=len(FILES), max_fields=100) as sent:
@@ -227,9 +231,19 @@ def _add_uploads(app: FastAPI, service: Service) -> None:
         async with request.form(max_files=1, max_fields=1) as sent:
             for name, value in sent.items():
                 if name in FILES and isinstance(value, UploadFile):
-                    kept = await run_in_threadpool(service.take, owner, name, value)
-                    return {"id": kept.id, "name": kept.name, "bytes": kept.size, **kept.about}
+                    return _kept(await run_in_threadpool(service.take, owner, name, value))
         raise Refused(400, f"there is no file; send one named {', '.join(FILES)}")
+
+    @app.post("/speech", status_code=201, tags=["uploads"])
+    def speech(owner: Owner, text: Typed = "") -> dict[str, Any]:
+        """A text, said by a robot's voice, where the server has one (`voice` in the limits); an upload like any."""
+        if service.voice is None:
+            raise Refused(404, "this server has no voice; send a recording, or start it with --voice espeak")
+        try:
+            sound = service.voice.say(text, min(service.limits.seconds, service.limits.upload / BYTES))
+        except BadInput as problem:
+            raise Refused(422, str(problem)) from problem
+        return _kept(service.take(owner, "audio", UploadFile(io.BytesIO(sound), filename=f"{title(text)}.wav")))
 
     @app.get("/uploads/{upload}", response_class=FileResponse, tags=["uploads"])
     def sent(upload: str, owner: Owner) -> FileResponse:
@@ -254,11 +268,12 @@ def _add_state(app: FastAPI, service: Service) -> None:
 
     @app.get("/limits", tags=["server"])
     def limits() -> dict[str, Any]:
-        """What may be sent: bytes of a request, seconds of a file, jobs that wait; seconds that files are kept; and the
-        networks that a job may be made without."""
+        """What may be sent: bytes of a request, seconds of a file, jobs that wait; seconds that files are kept; the
+        networks that a job may be made without; and the voice of typed text, if there is one."""
         found, extras = service.limits, [name for name in SERVED if name in service.extras]
         return {
             "bytes": found.upload, "seconds": found.seconds, "queue": found.queue, "kept": found.keep, "extras": extras,
+            "voice": service.voice and {"language": service.voice.language, "characters": LONGEST},
         }  # fmt: skip
 
     @app.get("/metrics", response_class=PlainTextResponse, tags=["server"])
@@ -319,6 +334,10 @@ async def _problem(request: Request, problem: Exception) -> Response:
     return JSONResponse(told(str(problem), code), 400)
 
 
+def _kept(upload: Upload) -> dict[str, Any]:
+    return {"id": upload.id, "name": upload.name, "bytes": upload.size, **upload.about}
+
+
 def _done(job: StoredJob) -> StoredJob:
     if job.status != "done":
         raise Refused(409, f"the job is {job.status}; its result is there when its status is done")
@@ -329,21 +348,3 @@ def _name(service: Service, job: StoredJob) -> str:
     """What a result is called when it is saved: VIDEO_AUDIO.mp4."""
     names = [service.files.store.upload(job.owner, job.order.files[what]).name for what in ("video", "audio")]
     return "_".join(Path(name).stem for name in names) + job.order.suffix
-
-
-def _form() -> Mapping[str, Any]:
-    """What a job is asked for with, as JSON Schema."""
-    file = {"type": "string", "format": "binary"}
-    files = {
-        "video": "video or picture of the person; a file, or the id of an upload",
-        "audio": "the words: a sound, or a video with sound (not for kind=faces)",
-        "style_video": "whose manner of speaking, for a style model",
-        "mux_audio": "what is heard, if it is not what drives the mouth",
-    }
-    return {
-        "type": "object", "required": ["video"],
-        "properties": {
-            **{name: {**file, "description": text} for name, text in files.items()},
-            "kind": {"type": "string", "enum": list(KINDS), "default": "video"}, **descriptions(),
-        },
-    }  # fmt: skip

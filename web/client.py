@@ -1,4 +1,7 @@
-"""A client of the server, with nothing but Python:  python -m web.client person.mp4 words.wav result.mp4
+"""A client of the server, with nothing but Python:
+
+    python -m web.client person.mp4 words.wav result.mp4
+    python -m web.client person.mp4 result.mp4 --text "What shall be said."
 
 It waits where the queue is full, and asks again where the server is being restarted: the same files and settings are
 the same job, so nothing is made twice.
@@ -43,7 +46,8 @@ class Client:
         self._headers = {} if password is None else {"Authorization": f"Bearer {password}"}
 
     def submit(self, files: Mapping[str, Path], **settings: object) -> dict[str, Any]:
-        """Asks for a job; its status.  files: video, audio, style_video, mux_audio.  Waits while the queue is full."""
+        """Asks for a job; its status.  files: video, audio, style_video, mux_audio, of which settings may be the ids of
+        uploads instead.  Waits while the queue is full."""
         while True:
             try:
                 return self._json("POST", "/jobs", files, settings)
@@ -51,6 +55,10 @@ class Client:
                 if failed.status != 429:
                     raise
                 time.sleep(failed.retry or 1.0)
+
+    def speak(self, text: str) -> dict[str, Any]:
+        """Has the server's voice say a text; the upload that this became, with its id and seconds."""
+        return self._json("POST", "/speech", settings={"text": text})
 
     def status(self, job: str) -> dict[str, Any]:
         """How a job is (docs/web.md)."""
@@ -118,7 +126,7 @@ class Client:
     ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
         kind = http.client.HTTPSConnection if self._url.scheme == "https" else http.client.HTTPConnection
         connection = kind(self._url.hostname or "localhost", self._url.port, timeout=PATIENCE)
-        if method == "POST" and files:
+        if method == "POST" and (files or settings):
             boundary = token_hex(16)
             parts = list(_parts(files, settings, boundary))
             length = sum(part.stat().st_size if isinstance(part, Path) else len(part) for part in parts)
@@ -170,22 +178,28 @@ def main(args: Sequence[str] | None = None) -> int:
     """What `python -m web.client` does.  Returns the exit code, that of the server's problem if there is one."""
     parser = Parser("Has a server make a face speak.", prog="python -m web.client")
     parser.add_argument("video", type=reads)
-    parser.add_argument("audio", type=reads)
+    parser.add_argument("audio", type=reads, nargs="?", help="the words; or --text")
     parser.add_argument("result", type=writes)
+    parser.add_argument("--text", help="words for the server's voice to say, if it has one")
     parser.add_argument("--server", default="http://127.0.0.1:7860", metavar="URL",
                         help="%(default)s; its password is that of LIPSYNC_PASSWORD")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", dest="settings",
                         help="a setting, by the name of its flag of generate.py")  # fmt: skip
-    options = parser.parse_args(args)
+    options = parser.parse_intermixed_args(args)
 
     def run() -> None:
         guard(parser, options)
-        for path in (options.video, options.audio):
+        if (options.audio is None) == (options.text is None):
+            raise BadInput("the words are a sound, VIDEO AUDIO RESULT, or typed, VIDEO RESULT --text TEXT; give one")
+        files = {name: getattr(options, name) for name in ("video", "audio") if getattr(options, name) is not None}
+        for path in files.values():
             if not path.is_file():
                 raise BadInput(f"{path}: no such file; check the path")
         settings = dict(setting.partition("=")[::2] for setting in options.settings)
         client = Client(options.server, os.environ.get("LIPSYNC_PASSWORD"))
-        job = client.submit({"video": options.video, "audio": options.audio}, **settings)["id"]
+        if options.text is not None:
+            settings["audio"] = client.speak(options.text)["id"]
+        job = client.submit(files, **settings)["id"]
         client.wait(job, _say)
         client.download(job, options.result)
         print(options.result)

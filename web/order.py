@@ -118,6 +118,24 @@ def descriptions() -> dict[str, dict[str, object]]:
     return {name: found[name] for name in NAMES} | served
 
 
+def form() -> dict[str, object]:
+    """What a job is asked for with, as JSON Schema."""
+    file = {"type": "string", "format": "binary"}
+    files = {
+        "video": "video or picture of the person; a file, or the id of an upload",
+        "audio": "the words: a sound, or a video with sound (not for kind=faces)",
+        "style_video": "whose manner of speaking, for a style model",
+        "mux_audio": "what is heard, if it is not what drives the mouth",
+    }
+    return {
+        "type": "object", "required": ["video"],
+        "properties": {
+            **{name: {**file, "description": text} for name, text in files.items()},
+            "kind": {"type": "string", "enum": list(KINDS), "default": "video"}, **descriptions(),
+        },
+    }  # fmt: skip
+
+
 class _Parser(argparse.ArgumentParser):
     """Says a mistake as BadInput."""
 

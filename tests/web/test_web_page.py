@@ -107,6 +107,7 @@ def test_a_person_makes_a_video_and_plays_it(visit: Visit, inputs: Path, size: d
     name = "narrow" if narrow else "wide"
     visit.keep(f"{name}-empty")
     sync_api.expect(page.locator("[data-extra]:visible")).to_have_count(0)
+    sync_api.expect(page.locator("#typing")).to_be_hidden()  # no --voice
     visit.give(inputs / "person.mp4", inputs / "words.wav")
     sync_api.expect(page.locator("#faces img")).to_have_count(1, timeout=60_000)
     page.select_option("select[name=silence]", "close")
@@ -201,6 +202,58 @@ def test_a_voice_is_recorded(visit: Visit) -> None:
     sync_api.expect(page.locator("#audio-drop .shown")).to_have_text("voice.webm")
     sync_api.expect(page.locator("#audio-drop progress")).to_be_hidden(timeout=60_000)
     sync_api.expect(page.locator("#audio-problem")).to_be_empty()
+
+
+@ANY
+def test_typed_text_is_said_by_the_voice_of_the_server(
+    browser: sync_api.Browser, tmp_path: Path, model: Path, inputs: Path, size: dict[str, int]
+) -> None:
+    pytest.importorskip("espeakng_loader", reason="espeakng-loader (GPL) is not installed")
+    with serving(tmp_path / "data", model, "--voice", "espeak", "--max_seconds", "20") as server:
+        visit = Visit(browser, server, size)
+        page, make, say = visit.page, visit.page.locator("#make"), visit.page.locator("#say")
+        page.set_input_files("#video", inputs / "person.mp4")
+        sync_api.expect(page.locator("#faces img")).to_have_count(1, timeout=60_000)
+        sync_api.expect(say).to_be_disabled()
+        page.fill("#text", "9" * 2000)  # more than the box takes
+        sync_api.expect(page.locator("#count")).to_have_text("1000 of 1000")
+        say.click()
+        sync_api.expect(page.locator("#audio-problem")).to_contain_text("longer than 20 s to say")
+        visit.keep(f"typed-refused-{size['width']}")
+        page.fill("#text", "Hello.\nI am a robot.")
+        sync_api.expect(make).to_be_disabled()
+        say.click()
+        sync_api.expect(page.locator("#audio-drop .shown")).to_have_text("Hello I am a robot.wav")
+        sync_api.expect(page.locator("#audio-problem")).to_be_empty()
+        seconds = page.evaluate(
+            """async () => {
+                const player = document.querySelector('#audio-player');
+                await new Promise((done, failed) => { player.onended = done; player.onerror = failed; player.play(); });
+                return player.currentTime;
+            }"""
+        )
+        assert 1 < seconds < 4
+        visit.keep(f"typed-{size['width']}")
+        page.type("#text", " No.")  # what was said is not what is typed
+        sync_api.expect(make).to_be_disabled()
+        sync_api.expect(page.locator("#audio-player")).to_be_hidden()
+        say.click()
+        make.click(timeout=60_000)
+        sync_api.expect(page.locator(".job h3")).to_have_text("person.mp4 says Hello I am a robot No.wav")
+        page.wait_for_selector(".job .pair:not([hidden]) .result video")
+        length = page.evaluate(
+            """async () => {
+                const video = document.querySelector('.job .result video');
+                video.muted = true;
+                await new Promise((done, failed) => { video.onended = done; video.onerror = failed; video.play(); });
+                return video.duration;
+            }"""
+        )
+        assert length > seconds
+        assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+        visit.keep(f"typed-made-{size['width']}")
+        assert (visit.elsewhere, visit.wrong) == ([], [])
+        visit.context.close()
 
 
 @ANY

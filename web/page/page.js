@@ -1,15 +1,15 @@
 // The page: sends files once, names them in jobs, and asks how these are.  Nothing is loaded from anywhere else.
 
-const $ = (query, within = document) => within.querySelector(query);
+export const $ = (query, within = document) => within.querySelector(query);
 const STAGES = { "find faces": "Looking for faces", align: "Following the face", speak: "Making frames" };
 const EVERY = 700; // milliseconds between two questions
-const sent = { video: null, audio: null }; // what the server said of each upload
+export const sent = { video: null, audio: null }; // what the server said of each upload
 const cards = new Map(); // of jobs, by their id
 let limits = null;
 let asking = false, changed = false;
 let searched = 0; // counts searches for faces, so that an old one is not shown for a new video
 
-async function ask(path, options = {}) {
+export async function ask(path, options = {}) {
   let answer;
   try {
     answer = await fetch(path, options);
@@ -22,7 +22,7 @@ async function ask(path, options = {}) {
   return said;
 }
 
-function form(fields) {
+export function form(fields) {
   const found = new FormData();
   for (const [name, value] of Object.entries(fields)) found.append(name, value);
   return found;
@@ -58,8 +58,8 @@ function send(kind, file, bar) {
   });
 }
 
-function show(kind, file) {
-  const drop = $(`#${kind}-drop`), shown = $(".shown", drop), url = URL.createObjectURL(file);
+function show(kind, file, url = URL.createObjectURL(file)) {
+  const drop = $(`#${kind}-drop`), shown = $(".shown", drop);
   shown.replaceChildren();
   if (kind === "video") {
     const picture = document.createElement(file.type.startsWith("image/") ? "img" : "video");
@@ -74,7 +74,7 @@ function show(kind, file) {
   $(".hint", drop).textContent = "Drop or choose another";
 }
 
-async function take(kind, file) {
+export async function take(kind, file) {
   const problem = $(`#${kind}-problem`), bar = $(`#${kind}-drop progress`);
   problem.textContent = "";
   sent[kind] = null;
@@ -99,6 +99,16 @@ async function take(kind, file) {
   ready();
 }
 
+export function hear(said) { // takes a sound that the server made itself; null: it is not what shall be heard any more
+  sent.audio = said;
+  $("#audio-player").hidden = true;
+  if (said) {
+    show("audio", said, `/uploads/${said.id}`);
+    setMoments(said.seconds);
+  } else $("#audio-drop .shown").textContent = "";
+  ready();
+}
+
 function ready() {
   for (const button of [$("#make"), $("#preview")]) button.disabled = !(sent.video && sent.audio);
   document.dispatchEvent(new CustomEvent("face", { detail: sent.video?.id ?? null })); // for live.js
@@ -117,38 +127,6 @@ for (const kind of ["video", "audio"]) {
 }
 window.addEventListener("dragover", (event) => event.preventDefault()); // a file beside the fields opens nothing
 window.addEventListener("drop", (event) => event.preventDefault());
-
-// Recording
-
-let recorder = null;
-$("#record").onclick = async () => {
-  const button = $("#record"), words = $("span:last-child", button), problem = $("#audio-problem");
-  if (recorder) return recorder.stop();
-  problem.textContent = "";
-  let stream;
-  try {
-    stream = await navigator.mediaDevices.getUserMedia({ audio: true });
-  } catch {
-    problem.textContent = "The microphone cannot be used: allow it in the browser (it needs localhost or https), or choose a file.";
-    return;
-  }
-  const pieces = [], begun = Date.now();
-  const clock = setInterval(() => { words.textContent = `Stop (${Math.round((Date.now() - begun) / 1000)} s)`; }, 250);
-  recorder = new MediaRecorder(stream);
-  recorder.ondataavailable = (event) => pieces.push(event.data);
-  recorder.onstop = () => {
-    clearInterval(clock);
-    stream.getTracks().forEach((track) => track.stop());
-    const ending = recorder.mimeType.includes("mp4") ? "mp4" : recorder.mimeType.includes("ogg") ? "ogg" : "webm";
-    recorder = null;
-    button.classList.remove("recording");
-    words.textContent = "Record your voice";
-    take("audio", new File(pieces, `voice.${ending}`, { type: pieces[0]?.type }));
-  };
-  recorder.start();
-  button.classList.add("recording");
-  words.textContent = "Stop (0 s)";
-};
 
 // Whose face
 
@@ -334,7 +312,8 @@ function fill(card, job) {
   video.onseeked = () => { before.currentTime = Math.min(video.currentTime, before.duration || 0); };
 }
 
-ask("/limits").then((found) => {
+export const limited = ask("/limits");
+limited.then((found) => {
   limits = found;
   for (const name of found.extras) $(`[data-extra=${name}]`).hidden = false;
   const hours = limits.kept / 3600;
