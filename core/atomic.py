@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -28,8 +29,10 @@ def atomic(path: Path) -> Iterator[Path]:
     if not path.parent.is_dir():
         raise NotFound(f"{path}: there is no folder {path.parent}; create it first")
     try:
-        _reserve(path, temporary)
+        mode = _reserve(path, temporary)
         yield temporary
+        if stat.S_IMODE(temporary.stat().st_mode) != mode:  # safetensors writes files that nobody else can read
+            temporary.chmod(mode)
         _flush(temporary)
         _rename(temporary, path)
     except OSError as error:
@@ -55,9 +58,11 @@ def remove_unfinished(folder: Path, *, seconds: float = 0) -> None:
                 path.unlink()
 
 
-def _reserve(path: Path, temporary: Path) -> None:
+def _reserve(path: Path, temporary: Path) -> int:
+    """Makes the file; who may do what with it, as for any file of this user."""
     try:
         temporary.touch(exist_ok=False)
+        return stat.S_IMODE(temporary.stat().st_mode)
     except PermissionError as error:
         raise Unwritable(f"{path}: the folder is not writable; choose another or change its permissions") from error
     except OSError as error:

@@ -178,3 +178,10 @@ def test_loading_is_strict_and_names_what_is_wrong() -> None:
             load_strictly(module, weights, "file")
     load_strictly(module, right, "file")
     assert torch.equal(module.state_dict()["layer.weight"], right["layer.weight"])
+
+
+def test_a_file_is_readable_by_whom_any_file_is(tmp_path: Path) -> None:
+    plain, checkpoint = tmp_path / "plain", tmp_path / "weights.safetensors"
+    plain.touch()
+    save_checkpoint(checkpoint, Checkpoint("sync", {}, 1, WEIGHTS))
+    assert checkpoint.stat().st_mode == plain.stat().st_mode
