@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from audio import MELS, WINDOW
 from core.errors import BadInput, Mismatch, NoData
+from core.memory import available_memory
 from video.opening import one_thread_each
 
 from .clip import ClipBatch, Needs
@@ -261,9 +262,8 @@ def _on(device: torch.device, values: Sequence[NDArray[np.float32]]) -> Tensor:
     return torch.from_numpy(np.stack(values)).to(device)
 
 
-def _free(device: torch.device) -> int:
+def _free(device: torch.device) -> float:
     """Bytes."""
     if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
-    pages = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 1 << 62
-    return int(pages)
+        return float(torch.cuda.mem_get_info(device)[0])
+    return available_memory()

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from core.errors import BadInput, Unwritable
+from core.memory import available_memory
 from dataset import Footage, PackClip, corpus
 from guided_diffusion.engine.device import process_memory
 from guided_diffusion.engine.distributed import Group
@@ -81,12 +82,7 @@ def _memory(device: torch.device) -> tuple[float, str]:
     if device.type == "cuda":
         properties = torch.cuda.get_device_properties(device)
         return float(properties.total_memory), properties.name
-    try:
-        text = Path("/proc/meminfo").read_text(encoding="ascii")
-    except OSError:
-        return math.inf, str(device)
-    available = int(text.partition("MemAvailable:")[2].split()[0]) * 1024
-    return float(available + process_memory()), str(device)
+    return available_memory() + process_memory(), str(device)
 
 
 def _free(output: Path) -> float:

@@ -26,3 +26,8 @@ def test_files_that_a_page_names_are_there(page: Path) -> None:
     names |= set(re.findall(r"python (scripts/\w+\.py)", text))
     missing = [name for name in sorted(names) if not any(f"/{path}".endswith(f"/{name}") for path in tree())]
     assert missing == []
+
+
+def test_no_page_holds_what_a_merge_left() -> None:
+    lines = [(page.name, line) for page in PAGES for line in page.read_text(encoding="utf-8").splitlines()]
+    assert [(name, line) for name, line in lines if re.match(r"(<<<<<<<|>>>>>>>) |=======$", line)] == []
