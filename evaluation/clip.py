@@ -1,4 +1,4 @@
-"""A case -> the talkers that are compared."""
+"""A case -> the samples that are compared."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ from .framing import View, views
 from .metrics.landmarks import Landmarks
 from .metrics.lip_points import LipPoints
 from .protocol import CLIP, SHORT, Protocol
-from .talker import FPS, WIDE, Talker
+from .video_sample import FPS, WIDE, VideoSample
 
 ASPECT = 0.02  # that the shapes of a result's and a real picture may differ by
 
@@ -33,7 +33,7 @@ class ClipError(LipSyncError):
 
 
 @dataclass(frozen=True)
-class Eyes:
+class FaceFinders:
     """What is needed to look at clips: a detector where faces are detected, landmarks if they are at hand.
 
     landmarks find the mouth, and may be None; lips: who finds MediaPipe's points of the lips, and may be the same.
@@ -52,32 +52,33 @@ class Clip:
     """A real video, the result, and the real video with a mouth of its own from elsewhere: of the same moments."""
 
     case: Case
-    real: Talker
-    result: Talker
-    pasted: Talker
+    real: VideoSample
+    result: VideoSample
+    pasted: VideoSample
 
     def __post_init__(self) -> None:
         if not len(self.real) == len(self.result) == len(self.pasted):
             raise ValueError(f"{self.case.name}: the sides of a clip show the same moments")
 
 
-def load(case: Case, eyes: Eyes) -> Clip:
+def load(case: Case, finders: FaceFinders) -> Clip:
     """Reads a clip.  Raises ClipError if it cannot be evaluated."""
-    real, result = _opened(case, eyes.protocol)
-    moments = min(_moments(real), _moments(result), eyes.most)
+    real, result = _opened(case, finders.protocol)
+    moments = min(_moments(real), _moments(result), finders.most)
     try:
-        crops = views(real, eyes.protocol.framing, _numbers(real, moments), eyes.detector)
+        crops = views(real, finders.protocol.framing, _numbers(real, moments), finders.detector)
         scaled = [view.scaled(_scale(result.width, real.width), _scale(result.height, real.height)) for view in crops]
-        size = eyes.protocol.size
+        size = finders.protocol.size
         shown = _pictures(_read(real, moments), crops, size)
-        own = _talker(real.path, shown, crops, eyes)
-        other = _talker(result.path, _pictures(_read(result, moments), scaled, size), crops, eyes)
+        own = _sample(real.path, shown, crops, finders)
+        other = _sample(result.path, _pictures(_read(result, moments), scaled, size), crops, finders)
         pasted = _pictures(_with_reference(real, crops, size), crops, size)
     except ClipError:
         raise
     except LipSyncError as problem:
         raise ClipError("broken", str(problem)) from problem
-    return Clip(case, own, other, _seen(replace(other, faces=pasted[0], wide=pasted[1], mouth=None, lips=None), eyes))
+    lent = replace(other, faces=pasted[0], wide=pasted[1], mouth=None, lips=None)
+    return Clip(case, own, other, _seen(lent, finders))
 
 
 def _opened(case: Case, protocol: Protocol) -> tuple[VideoInfo, VideoInfo]:
@@ -151,20 +152,20 @@ def _with_reference(info: VideoInfo, seen: Sequence[View], size: int) -> Iterato
         yield paste(frame, mouths[k < count / 2], seen[k].face, mask)
 
 
-def _talker(path: Path, shown: tuple[Pictures, Pictures], seen: Sequence[View], eyes: Eyes) -> Talker:
+def _sample(path: Path, shown: tuple[Pictures, Pictures], seen: Sequence[View], finders: FaceFinders) -> VideoSample:
     """With its sound, cut to what is shown."""
     whole = read_sound(path)
     sound = replace(whole, samples=whole.samples[: len(seen) * whole.rate // int(FPS)])
-    return _seen(Talker(*shown, seen[0].place(WIDE), sound, log_mel(sound)), eyes)
+    return _seen(VideoSample(*shown, seen[0].place(WIDE), sound, log_mel(sound)), finders)
 
 
-def _seen(talker: Talker, eyes: Eyes) -> Talker:
+def _seen(sample: VideoSample, finders: FaceFinders) -> VideoSample:
     """With the points of its mouth and of its lips, as far as somebody can find them."""
-    both = None if eyes.lips is None else eyes.lips.find(talker.wide, talker.place)
-    if eyes.landmarks is None:
+    both = None if finders.lips is None else finders.lips.find(sample.wide, sample.place)
+    if finders.landmarks is None:
         mouth = None
-    elif eyes.landmarks is eyes.lips and both is not None:
+    elif finders.landmarks is finders.lips and both is not None:
         mouth = both[:, : len(MOUTH)]
     else:
-        mouth = eyes.landmarks.find(talker.wide, talker.place)
-    return replace(talker, mouth=mouth, lips=None if both is None else both[:, len(MOUTH) :])
+        mouth = finders.landmarks.find(sample.wide, sample.place)
+    return replace(sample, mouth=mouth, lips=None if both is None else both[:, len(MOUTH) :])

@@ -15,13 +15,13 @@ from lipsync.cli.main import generate
 from video import probe
 
 from .cases import Case
-from .clip import Clip, ClipError, Eyes, load
+from .clip import Clip, ClipError, FaceFinders, load
 from .held_out import FULL, Pair
 from .metrics.lips import LAGS, MEASURES, envelope
 from .protocol import Protocol
 from .report.results import PASTED, REAL, RESULT
 from .report.sheet import contact_sheet
-from .talker import FPS, Talker
+from .video_sample import FPS, VideoSample
 
 VERSION = 1
 """Raised whenever the same result would get other figures."""
@@ -67,7 +67,7 @@ def make_results(pairs: Sequence[Pair], folder: Path, checkpoint: Path, flags: S
         raise BadInput(f"{checkpoint}: generate.py ended with exit code {code}; its message above says what to change")
 
 
-def measure(pairs: Sequence[Pair], folder: Path, eyes: Mapping[Protocol, Eyes]) -> Iterator[PairScores | str]:
+def measure(pairs: Sequence[Pair], folder: Path, finders: Mapping[Protocol, FaceFinders]) -> Iterator[PairScores | str]:
     """The scores of each pair, or a sentence why it has none; writes folder/scores and, of own sound, folder/sheets."""
     for pair in tqdm(pairs, desc="measure", unit="clip", disable=None):
         result, scores = folder / "results" / f"{pair.name}.mp4", folder / "scores" / f"{pair.name}.json"
@@ -76,7 +76,7 @@ def measure(pairs: Sequence[Pair], folder: Path, eyes: Mapping[Protocol, Eyes]) 
         if known.get("stamp") != stamp:
             case = Case(pair.name, pair.video, result if stamp else None, _sound(pair), result)
             try:
-                clip = load(case, eyes[VIDEOS if pair.group == FULL else CROPS])
+                clip = load(case, finders[VIDEOS if pair.group == FULL else CROPS])
             except ClipError as problem:
                 yield str(problem)
                 continue
@@ -94,12 +94,12 @@ def frames_of(seconds: Fraction) -> int:
 
 def _values(clip: Clip, pair: Pair) -> dict[str, dict[str, float | list[float] | None]]:
     return {
-        subject: _figures(clip.real, talker, pair)
-        for subject, talker in ((RESULT, clip.result), (REAL, clip.real), (PASTED, clip.pasted))
+        subject: _figures(clip.real, sample, pair)
+        for subject, sample in ((RESULT, clip.result), (REAL, clip.real), (PASTED, clip.pasted))
     }
 
 
-def _figures(real: Talker, fake: Talker, pair: Pair) -> dict[str, float | list[float] | None]:
+def _figures(real: VideoSample, fake: VideoSample, pair: Pair) -> dict[str, float | list[float] | None]:
     setting = SETTING[pair.kind]
     figures: dict[str, float | list[float] | None] = {
         figure.name: measure(real, fake) for figure, measure in MEASURES if setting in figure.settings

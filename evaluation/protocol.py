@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from .metrics.metric import Setting
-from .talker import FPS, WIDE
+from .video_sample import FPS, WIDE
 
 Framing = Literal["voxceleb2", "lrw", "face", "picture", "whole"]
 SECONDS = 30  # of a clip that are looked at, at most

@@ -15,15 +15,15 @@ from face_detection.mediapipe_client import MediaPipe
 from guided_diffusion.engine.checkpoint import load_checkpoint
 from systems.perceptual import Lpips
 
-from .clip import Eyes
+from .clip import FaceFinders
 from .metrics import expert, fidelity, frechet, identity, lips, mouth, syncnet
 from .metrics.i3d import VideoFeatures
 from .metrics.inception import InceptionFeatures
 from .metrics.landmarks import Fan, Landmarks
 from .metrics.lip_points import POINTS, LipPoints
-from .metrics.metric import Column, Figure, clip_mean
+from .metrics.metric import Figure, MetricSpec, clip_mean
 from .protocol import Protocol
-from .weights import Shelf
+from .weights import WeightStore
 
 NOTES = logging.getLogger(__name__)
 NO_EXPERT = Figure("sync expert's cosine", "", "up", "a sync expert of one's own: 5 frames against their sound")
@@ -47,8 +47,8 @@ class Suite:
     weights: the files measured with -> their SHA-256; lacking: those that are not there -> where they are published.
     """
 
-    columns: Sequence[Column]
-    eyes: Eyes
+    metric_specs: Sequence[MetricSpec]
+    finders: FaceFinders
     weights: Mapping[str, str] = field(default_factory=dict)
     lacking: Mapping[str, str] = field(default_factory=dict)
 
@@ -58,86 +58,86 @@ def assemble(protocol: Protocol, tools: Tools, stack: ExitStack) -> Suite:
 
     stack: what has to be ended after the measuring is.  Raises BadInput for an expert that is none.
     """
-    shelf = Shelf(tools.folders)
-    lip_points, lip_figures = _lips(tools, shelf, stack)
-    landmarks, mouths = _landmarks(tools, shelf, lip_points, lip_figures)
+    store = WeightStore(tools.folders)
+    lip_points, lip_figures = _lips(tools, store, stack)
+    landmarks, mouths = _landmarks(tools, store, lip_points, lip_figures)
     detector = _detector(tools) if protocol.framing == "face" else None
 
-    def needing(figures: Sequence[Figure], build: Callable[[Tools, Shelf], list[Column]]) -> list[Column]:
+    def needing(figures: Sequence[Figure], build: Callable[[Tools, WeightStore], list[MetricSpec]]) -> list[MetricSpec]:
         """What `build` makes, or the same figures with what it lacks; nothing is loaded for another setting."""
         defined = [figure for figure in figures if protocol.setting in figure.settings]
         try:
-            return build(tools, shelf) if defined else []
+            return build(tools, store) if defined else []
         except BadInput as problem:
-            return [Column(figure, missing=str(problem)) for figure in defined]
+            return [MetricSpec(figure, missing=str(problem)) for figure in defined]
 
-    columns = [
+    metric_specs = [
         *needing([frechet.FID], _fid),
         *needing([frechet.FVD], _fvd),
-        *fidelity.columns(),
+        *fidelity.metric_specs(),
         *needing([fidelity.LPIPS], _lpips),
         *needing([identity.figure("SFace")], _identity),
         *needing([syncnet.CONFIDENCE, syncnet.DISTANCE, syncnet.OFFSET], _syncnet),
-        *_expert(tools, shelf),
+        *_expert(tools, store),
         *mouths,
         *lip_figures,
     ]
-    defined = [column for column in columns if protocol.setting in column.figure.settings]
-    return Suite(defined, Eyes(protocol, detector, landmarks, lip_points), shelf.taken, shelf.lacking)
+    defined = [spec for spec in metric_specs if protocol.setting in spec.figure.settings]
+    return Suite(defined, FaceFinders(protocol, detector, landmarks, lip_points), store.taken, store.lacking)
 
 
-def _fid(tools: Tools, shelf: Shelf) -> list[Column]:
-    features = InceptionFeatures.load(shelf.locate("inception"), tools.device)
-    return [Column(frechet.FID, lambda: frechet.Frechet(frechet.FID, features))]
+def _fid(tools: Tools, store: WeightStore) -> list[MetricSpec]:
+    features = InceptionFeatures.load(store.locate("inception"), tools.device)
+    return [MetricSpec(frechet.FID, lambda: frechet.Frechet(frechet.FID, features))]
 
 
-def _fvd(tools: Tools, shelf: Shelf) -> list[Column]:
-    features = VideoFeatures(shelf.locate("i3d"), tools.device)
-    return [Column(frechet.FVD, lambda: frechet.Frechet(frechet.FVD, features))]
+def _fvd(tools: Tools, store: WeightStore) -> list[MetricSpec]:
+    features = VideoFeatures(store.locate("i3d"), tools.device)
+    return [MetricSpec(frechet.FVD, lambda: frechet.Frechet(frechet.FVD, features))]
 
 
-def _lpips(tools: Tools, shelf: Shelf) -> list[Column]:
-    path = shelf.locate("alexnet")
+def _lpips(tools: Tools, store: WeightStore) -> list[MetricSpec]:
+    path = store.locate("alexnet")
     network = Lpips(load_checkpoint(path).weights, str(path)).to(tools.device)
     return [clip_mean(fidelity.LPIPS, fidelity.lpips(network, tools.device))]
 
 
-def _identity(tools: Tools, shelf: Shelf) -> list[Column]:
-    files = [shelf.locate(name) for name in ("sface", "yunet")]
-    return identity.columns(identity.SFace(*files))
+def _identity(tools: Tools, store: WeightStore) -> list[MetricSpec]:
+    files = [store.locate(name) for name in ("sface", "yunet")]
+    return identity.metric_specs(identity.SFace(*files))
 
 
-def _syncnet(tools: Tools, shelf: Shelf) -> list[Column]:
-    return syncnet.SyncScore.load(shelf.locate("syncnet"), tools.device).columns()
+def _syncnet(tools: Tools, store: WeightStore) -> list[MetricSpec]:
+    return syncnet.SyncScore.load(store.locate("syncnet"), tools.device).metric_specs()
 
 
-def _expert(tools: Tools, shelf: Shelf) -> list[Column]:
+def _expert(tools: Tools, store: WeightStore) -> list[MetricSpec]:
     if tools.expert is None:
-        return [Column(NO_EXPERT, missing="weights: a sync expert; train one with train.py, or pass --expert FILE")]
-    return expert.ExpertScore.load(shelf.take(tools.expert), tools.device).columns()
+        return [MetricSpec(NO_EXPERT, missing="weights: a sync expert; train one with train.py, or pass --expert FILE")]
+    return expert.ExpertScore.load(store.take(tools.expert), tools.device).metric_specs()
 
 
-def _lips(tools: Tools, shelf: Shelf, stack: ExitStack) -> tuple[LipPoints | None, list[Column]]:
+def _lips(tools: Tools, store: WeightStore, stack: ExitStack) -> tuple[LipPoints | None, list[MetricSpec]]:
     """Who finds the lips, and the figures of them."""
     try:
-        landmarker = MediaPipe(tools.mediapipe_python, shelf.locate("mediapipe"), POINTS)
+        landmarker = MediaPipe(tools.mediapipe_python, store.locate("mediapipe"), POINTS)
     except BadInput as problem:
-        return None, [Column(column.figure, missing=str(problem)) for column in lips.columns()]
-    return LipPoints(stack.enter_context(landmarker)), lips.columns()
+        return None, [MetricSpec(spec.figure, missing=str(problem)) for spec in lips.metric_specs()]
+    return LipPoints(stack.enter_context(landmarker)), lips.metric_specs()
 
 
 def _landmarks(
-    tools: Tools, shelf: Shelf, finder: LipPoints | None, lip_figures: Sequence[Column]
-) -> tuple[Landmarks | None, list[Column]]:
+    tools: Tools, store: WeightStore, finder: LipPoints | None, lip_figures: Sequence[MetricSpec]
+) -> tuple[Landmarks | None, list[MetricSpec]]:
     """Who finds the mouths, FAN if it is there, else MediaPipe, and the figures; LMD by FAN is named in any case."""
     try:
-        fan = Fan.load(shelf.locate("fan"), tools.device)
-        return fan, mouth.columns(fan.name)
+        fan = Fan.load(store.locate("fan"), tools.device)
+        return fan, mouth.metric_specs(fan.name)
     except BadInput as problem:
-        without = [Column(column.figure, missing=str(problem)) for column in mouth.columns(Fan.name)]
+        without = [MetricSpec(spec.figure, missing=str(problem)) for spec in mouth.metric_specs(Fan.name)]
     if finder is not None:
-        return finder, [*without[:1], *mouth.columns(finder.name)]
-    lacking = [Column(column.figure, missing=lip_figures[0].missing) for column in mouth.columns(MediaPipe.name)]
+        return finder, [*without[:1], *mouth.metric_specs(finder.name)]
+    lacking = [MetricSpec(spec.figure, missing=lip_figures[0].missing) for spec in mouth.metric_specs(MediaPipe.name)]
     return None, [*without[:1], *lacking]
 
 

@@ -69,7 +69,7 @@ TABLE = {
 UNCHECKED = frozenset({"yunet"})  # known under several names with several hashes
 
 
-class Shelf:
+class WeightStore:
     """Where weights are looked for, which were taken, and which are not there."""
 
     def __init__(self, more: Sequence[Path] = ()) -> None:

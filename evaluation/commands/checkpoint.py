@@ -9,12 +9,12 @@ from core.errors import BadInput, BadValue, BatchFailed
 from face_detection import load_detector
 from face_detection.mediapipe_client import MediaPipe
 
-from ..clip import Eyes
+from ..clip import FaceFinders
 from ..held_out import Pair, of_split, of_videos, recordings
 from ..metrics.lip_points import POINTS, LipPoints
 from ..pair_scores import CROPS, VIDEOS, PairScores, frames_of, make_results, measure
 from ..report.lip_table import as_table
-from ..weights import Shelf
+from ..weights import WeightStore
 
 
 def run(options: argparse.Namespace, flags: Sequence[str]) -> None:
@@ -25,12 +25,12 @@ def run(options: argparse.Namespace, flags: Sequence[str]) -> None:
     pairs = _pairs(options)
     frames = frames_of(Fraction(options.frames, 25))
     with ExitStack() as stack:
-        landmarker = MediaPipe(options.mediapipe_python, Shelf(options.weights).locate("mediapipe"), POINTS)
+        landmarker = MediaPipe(options.mediapipe_python, WeightStore(options.weights).locate("mediapipe"), POINTS)
         points = LipPoints(stack.enter_context(landmarker), options.output / "points")
         detector = load_detector(options.face_detector) if options.full else None
-        eyes = {protocol: Eyes(protocol, detector, None, points, frames) for protocol in (CROPS, VIDEOS)}
+        finders = {protocol: FaceFinders(protocol, detector, None, points, frames) for protocol in (CROPS, VIDEOS)}
         make_results(pairs, options.output, options.model_path, ["--face_detector", options.face_detector, *flags])
-        rows = list(measure(pairs, options.output, eyes))
+        rows = list(measure(pairs, options.output, finders))
     scores = [one for one in rows if isinstance(one, PairScores)]
     problems = [one for one in rows if isinstance(one, str)]
     if not scores:

@@ -11,17 +11,17 @@ from systems.judge import FRAMES, Judge
 from systems.registry import load_expert
 from systems.sync import Match, SyncExpert, find_offset
 
-from ..talker import FPS, Once, Talker
-from .metric import Column, Figure, clip_mean
+from ..video_sample import FPS, CachedPerSample, VideoSample
+from .metric import Figure, MetricSpec, clip_mean
 
 
 class ExpertScore:
-    """The expert's cosine and offset of talkers."""
+    """The expert's cosine and offset of samples."""
 
     def __init__(self, expert: Judge, name: str) -> None:
         """name: which expert, for the table."""
         self._expert = expert
-        self._once = Once(self._of)
+        self._cached = CachedPerSample(self._of)
         whose = f"{'ours' if isinstance(expert, SyncExpert) else 'Prajwal et al. 2020'}, {name}"
         self.score = Figure(
             "sync expert's cosine", "", "up", f"{whose}: 5 frames against their sound, unshifted; mean over the clip"
@@ -35,17 +35,17 @@ class ExpertScore:
         """A checkpoint of train.py --system sync, or Wav2Lip's.  Raises BadInput for anything else."""
         return cls(load_expert(path).to(device), path.name)
 
-    def columns(self) -> list[Column]:
+    def metric_specs(self) -> list[MetricSpec]:
         """The two figures of the expert."""
         return [
-            clip_mean(self.score, lambda _, fake: None if (sync := self._once(fake)) is None else sync.score),
-            clip_mean(self.offset, lambda _, fake: None if (sync := self._once(fake)) is None else abs(sync.frames)),
+            clip_mean(self.score, lambda _, fake: None if (sync := self._cached(fake)) is None else sync.score),
+            clip_mean(self.offset, lambda _, fake: None if (sync := self._cached(fake)) is None else abs(sync.frames)),
         ]
 
-    def _of(self, talker: Talker) -> Match | None:
-        if len(talker) < FRAMES:
+    def _of(self, sample: VideoSample) -> Match | None:
+        if len(sample) < FRAMES:
             return None
-        return find_offset(self._expert, resized(talker.faces, self._expert.size), talker.mel, FPS)
+        return find_offset(self._expert, resized(sample.faces, self._expert.size), sample.mel, FPS)
 
 
 def resized(faces: Pictures, size: int) -> Pictures:

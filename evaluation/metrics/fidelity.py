@@ -14,8 +14,8 @@ from face_detection import jaw_mask
 from systems import metrics
 from systems.perceptual import Lpips
 
-from ..talker import Talker
-from .metric import Column, Figure, Measure, clip_mean
+from ..video_sample import VideoSample
+from .metric import Figure, Measure, MetricSpec, clip_mean
 
 BLOCK = 16  # pictures in one pass of a network
 ROUNDING = (2 / 255) ** 2 / 12
@@ -46,7 +46,7 @@ JITTER = Figure(
 )  # fmt: skip
 
 
-def columns() -> list[Column]:
+def metric_specs() -> list[MetricSpec]:
     """What needs no weights."""
     return [
         clip_mean(PSNR, lambda real, fake: psnr(real.faces, fake.faces)),
@@ -76,7 +76,7 @@ def lpips(network: Lpips, device: torch.device) -> Measure:
     """The learned distance, by a network on this device."""
 
     @torch.inference_mode()
-    def measure(real: Talker, fake: Talker) -> float:
+    def measure(real: VideoSample, fake: VideoSample) -> float:
         return _mean_over_frames(network, real.faces, fake.faces, device)
 
     return measure

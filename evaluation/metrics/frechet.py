@@ -5,12 +5,12 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from ..talker import Talker
+from ..video_sample import VideoSample
 from .metric import Figure
 
 Doubles = NDArray[np.float64]
-Features = Callable[[Talker], NDArray[np.float32]]
-"""A talker -> f32 [n, d], a row a frame or a stretch."""
+Features = Callable[[VideoSample], NDArray[np.float32]]
+"""A sample -> f32 [n, d], a row a frame or a stretch."""
 
 FID = Figure(
     "FID", "", "down",
@@ -70,7 +70,7 @@ class Frechet:
         self._features = features
         self._real, self._fake = Moments(), Moments()
 
-    def update(self, real: Talker, fake: Talker) -> float | None:
+    def update(self, real: VideoSample, fake: VideoSample) -> float | None:
         self._real.add(self._features(real))
         self._fake.add(self._features(fake))
         return None

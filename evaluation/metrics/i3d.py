@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from core.errors import Unreadable
 
-from ..talker import Once, Talker
+from ..video_sample import CachedPerSample, VideoSample
 
 STRETCH = 16  # frames that it looks at together
 
@@ -26,16 +26,16 @@ class VideoFeatures:
         except RuntimeError as problem:
             raise Unreadable(f"{path}: not TorchScript, as its name says; download it again") from problem
         self._device = device
-        self._once = Once(self._of)
+        self._cached = CachedPerSample(self._of)
 
-    def __call__(self, talker: Talker) -> NDArray[np.float32]:
+    def __call__(self, sample: VideoSample) -> NDArray[np.float32]:
         """f32 [t // 16, 400]"""
-        return self._once(talker)
+        return self._cached(sample)
 
     @torch.inference_mode()
-    def _of(self, talker: Talker) -> NDArray[np.float32]:
-        count = len(talker) // STRETCH
-        stretches = talker.faces[: count * STRETCH].reshape(count, STRETCH, *talker.faces.shape[1:])
+    def _of(self, sample: VideoSample) -> NDArray[np.float32]:
+        count = len(sample) // STRETCH
+        stretches = sample.faces[: count * STRETCH].reshape(count, STRETCH, *sample.faces.shape[1:])
         rows = [np.zeros((0, 400), np.float32)]
         for stretch in stretches:
             pictures = torch.from_numpy(stretch).to(self._device).permute(3, 0, 1, 2)[None].float()  # [1, 3, 16, h, w]

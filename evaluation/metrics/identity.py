@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from core.errors import Unreadable
 
-from ..talker import Talker
-from .metric import Column, Figure, clip_mean
+from ..video_sample import VideoSample
+from .metric import Figure, MetricSpec, clip_mean
 
 MOMENTS = 8  # of a clip at which it is asked
 
@@ -53,7 +53,7 @@ class SFace:
         return np.asarray(self._recogniser.feature(self._recogniser.alignCrop(bgr, largest)), np.float32).ravel()
 
 
-def columns(identity: Identity) -> list[Column]:
+def metric_specs(identity: Identity) -> list[MetricSpec]:
     """CSIM by this recogniser."""
     return [clip_mean(figure(identity.name), lambda real, fake: csim(identity, real, fake))]
 
@@ -64,7 +64,7 @@ def figure(name: str) -> Figure:
     return Figure(f"CSIM ({name})", "", "up", source, paired=True)
 
 
-def csim(identity: Identity, real: Talker, fake: Talker) -> float | None:
+def csim(identity: Identity, real: VideoSample, fake: VideoSample) -> float | None:
     """Mean cosine at moments spread over the clip; None if no face is found at any."""
     moments = np.linspace(0, len(real) - 1, min(MOMENTS, len(real))).astype(int)
     pairs = [(identity.embed(real.wide[k]), identity.embed(fake.wide[k])) for k in moments]

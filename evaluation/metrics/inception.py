@@ -17,7 +17,7 @@ from torchvision.models import inception as blocks
 from dataset import to_network
 from guided_diffusion.engine.checkpoint import load_checkpoint, load_strictly
 
-from ..talker import Once, Talker
+from ..video_sample import CachedPerSample, VideoSample
 
 SIZE = 299  # pixels that the network sees
 CLASSES = 1008
@@ -78,7 +78,7 @@ class InceptionFeatures:
         network.fc = nn.Identity()
         self._network = network.to(device).eval().requires_grad_(False)
         self._device = device
-        self._once = Once(self._of)
+        self._cached = CachedPerSample(self._of)
 
     @classmethod
     def load(cls, path: Path, device: torch.device) -> "InceptionFeatures":
@@ -88,13 +88,13 @@ class InceptionFeatures:
         load_strictly(network, counters | load_checkpoint(path).weights, str(path))
         return cls(network, device)
 
-    def __call__(self, talker: Talker) -> NDArray[np.float32]:
+    def __call__(self, sample: VideoSample) -> NDArray[np.float32]:
         """f32 [t, 2048]"""
-        return self._once(talker)
+        return self._cached(sample)
 
     @torch.inference_mode()
-    def _of(self, talker: Talker) -> NDArray[np.float32]:
-        parts = [self._features(to_network(talker.faces[k : k + BLOCK])) for k in range(0, len(talker), BLOCK)]
+    def _of(self, sample: VideoSample) -> NDArray[np.float32]:
+        parts = [self._features(to_network(sample.faces[k : k + BLOCK])) for k in range(0, len(sample), BLOCK)]
         return torch.cat(parts).numpy()
 
     def _features(self, pictures: Tensor) -> Tensor:

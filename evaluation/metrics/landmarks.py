@@ -15,7 +15,7 @@ from face_detection import Box
 from face_detection.networks import S3FD_FRAMING
 from guided_diffusion.engine.checkpoint import load_checkpoint, load_strictly
 
-from ..talker import Points
+from ..video_sample import Points
 
 MOUTH = slice(48, 68)  # of iBUG's 68 points
 SIDE, HEAT = 256, 64  # pixels of FAN's input and of its heat maps

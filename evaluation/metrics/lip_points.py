@@ -11,7 +11,7 @@ from face_detection import Box
 from face_detection.mediapipe_client import MediaPipe, in_margin
 from face_detection.mediapipe_points import MOUTH
 
-from ..talker import Points
+from ..video_sample import Points
 
 FOREHEAD, CHIN, NOSE = 10, 152, 1
 MIDDLE = (61, 291, 0, 17)  # corners, upper and lower edge: their mean is the mouth's centre

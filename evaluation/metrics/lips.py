@@ -1,7 +1,7 @@
 """What the lips do and how they look, by MediaPipe's points: the figures that changes of a model are judged by.
 
-All are of the 224 px crop that the landmark finder sees, `Talker.wide`.  The mouth's box lies at the real mouth: its
-centre is the mean of the corners and the upper and lower edge of the lips, its half sizes are 0.75 and 0.5 of the
+All are of the 224 px crop that the landmark finder sees, `VideoSample.wide`.  The mouth's box lies at the real mouth:
+its centre is the mean of the corners and the upper and lower edge of the lips, its half sizes are 0.75 and 0.5 of the
 mouth's width.  Frames in which a face is not found do not count.
 """
 
@@ -15,9 +15,9 @@ from audio import Waveform
 from core.arrays import Pictures
 from systems.metrics import correlation
 
-from ..talker import FPS, Points, Talker
+from ..video_sample import FPS, Points, VideoSample
 from .lip_points import CHIN, FOREHEAD, INNER, INNER_PAIRS, LEFT, MIDDLE, NOSE, OUTER, RIGHT, chosen
-from .metric import BOTH, Column, Figure, Setting, clip_mean
+from .metric import BOTH, Figure, MetricSpec, Setting, clip_mean
 from .mouth import LEAST, Series
 
 LAGS = range(-8, 9)
@@ -30,20 +30,20 @@ Region = tuple[slice, slice]
 """Rows and columns."""
 
 
-def openings(talker: Talker) -> Series:
+def openings(sample: VideoSample) -> Series:
     """How far the lips are apart, over the height of the face: f64 [t], NaN where it is not seen."""
-    lips = _lips(talker)
+    lips = _lips(sample)
     apart = [np.linalg.norm(np.subtract(*np.moveaxis(chosen(lips, *pair), 1, 0)), axis=1) for pair in INNER_PAIRS]
     height = np.linalg.norm(np.subtract(*np.moveaxis(chosen(lips, FOREHEAD, CHIN), 1, 0)), axis=1)
     return np.asarray(np.mean(apart, axis=0) / np.where(height > 0, height, np.nan), np.float64)
 
 
-def together(real: Talker, fake: Talker) -> float | None:
+def together(real: VideoSample, fake: VideoSample) -> float | None:
     """Pearson's r of the openings."""
     return correlation(openings(real), openings(fake), LEAST)
 
 
-def span(real: Talker, fake: Talker) -> float | None:
+def span(real: VideoSample, fake: VideoSample) -> float | None:
     """The standard deviation of the openings, fake / real."""
     one, other = openings(real), openings(fake)
     known = ~(np.isnan(one) | np.isnan(other))
@@ -52,29 +52,29 @@ def span(real: Talker, fake: Talker) -> float | None:
     return float(other[known].std() / one[known].std())
 
 
-def sharpness(real: Talker, fake: Talker) -> float | None:
+def sharpness(real: VideoSample, fake: VideoSample) -> float | None:
     """Variance of the Laplacian in the real mouth's box, mean over every second frame, fake / real."""
     regions = mouth_regions(real)
     return _ratio(_detail(real, regions), _detail(fake, regions))
 
 
-def lip_sharpness(real: Talker, fake: Talker) -> float | None:
+def lip_sharpness(real: VideoSample, fake: VideoSample) -> float | None:
     """The same in a tight box around each video's own lips."""
     return _ratio(_detail(real, lip_regions(real)), _detail(fake, lip_regions(fake)))
 
 
-def mouth_displacement(real: Talker, fake: Talker) -> float | None:
+def mouth_displacement(real: VideoSample, fake: VideoSample) -> float | None:
     """Mean distance of the mouths' centres, px."""
     return _mean(np.linalg.norm(_centre(_lips(real)) - _centre(_lips(fake)), axis=1))
 
 
-def nose_displacement(real: Talker, fake: Talker) -> float | None:
+def nose_displacement(real: VideoSample, fake: VideoSample) -> float | None:
     """Mean distance of the tips of the noses, px."""
-    one, other = (chosen(_lips(talker), NOSE)[:, 0] for talker in (real, fake))
+    one, other = (chosen(_lips(sample), NOSE)[:, 0] for sample in (real, fake))
     return _mean(np.linalg.norm(one - other, axis=1))
 
 
-def high_band(real: Talker, fake: Talker) -> float | None:
+def high_band(real: VideoSample, fake: VideoSample) -> float | None:
     """Correlation of what a blur of 2 px takes away with what it takes from the real frame, in the real mouth's box."""
     pairs = zip(_high(real, real), _high(fake, real), strict=True)
     known = [correlation(one, other) for one, other in pairs if one is not None and other is not None]
@@ -82,12 +82,12 @@ def high_band(real: Talker, fake: Talker) -> float | None:
     return float(np.mean(values)) if len(values) >= LEAST else None
 
 
-def flicker(real: Talker, fake: Talker) -> float | None:
+def flicker(real: VideoSample, fake: VideoSample) -> float | None:
     """Mean |change| of that high band from frame to frame, fake / real."""
     return _ratio(_changes(real, real), _changes(fake, real))
 
 
-def lip_colour(real: Talker, fake: Talker) -> float | None:
+def lip_colour(real: VideoSample, fake: VideoSample) -> float | None:
     """Distance in Lab of the mean colours between the lips' outer and inner edges, of every second frame."""
     values = [
         float(np.linalg.norm(np.subtract(one, other)))
@@ -97,12 +97,12 @@ def lip_colour(real: Talker, fake: Talker) -> float | None:
     return float(np.mean(values)) if 2 * len(values) >= LEAST else None
 
 
-def envelope(talker: Talker) -> Series | None:
+def envelope(sample: VideoSample) -> Series | None:
     """Mean product of openings and the sound's log energy, each standardised, at LAGS frames: f64 [17], or None.
 
     At a positive lag the mouth follows the sound.  Energy: of 80 ms around the middle of each frame.
     """
-    opened, loud = openings(talker), energy(talker.sound, len(talker))
+    opened, loud = openings(sample), energy(sample.sound, len(sample))
     known = ~np.isnan(opened)
     if known.sum() < LEAST + LAGS[-1] or opened[known].std() == 0 or loud.std() == 0:
         return None
@@ -122,7 +122,7 @@ def energy(sound: Waveform, frames: int) -> Series:
     return np.log([max(float(np.mean(padded[middle : middle + 2 * half] ** 2)), SILENCE) for middle in middles])
 
 
-def at_once(_: Talker, fake: Talker) -> float | None:
+def at_once(_: VideoSample, fake: VideoSample) -> float | None:
     """The envelope at lag 0."""
     curve = envelope(fake)
     return None if curve is None else float(curve[LAGS.index(0)])
@@ -135,7 +135,7 @@ class BestLag:
         self.figure = figure
         self._curves: list[Series] = []
 
-    def update(self, real: Talker, fake: Talker) -> float | None:
+    def update(self, real: VideoSample, fake: VideoSample) -> float | None:
         if (curve := envelope(fake)) is not None:
             self._curves.append(curve)
         return None
@@ -144,7 +144,7 @@ class BestLag:
         return float(np.mean(self._curves, axis=0).max()) if self._curves else None
 
 
-Measure = Callable[[Talker, Talker], float | None]
+Measure = Callable[[VideoSample, VideoSample], float | None]
 _OWN: tuple[Setting, ...] = ("reconstruction",)
 _H = "opening: mean distance of three pairs of points of the inner lips over that of forehead and chin"
 MEASURES: tuple[tuple[Figure, Measure], ...] = (
@@ -170,23 +170,23 @@ MEASURES: tuple[tuple[Figure, Measure], ...] = (
 BEST = Figure("lip envelope, best lag", "", "real", "ours: the highest mean over clips at lags of -8 to 8 frames")
 
 
-def columns() -> list[Column]:
+def metric_specs() -> list[MetricSpec]:
     """All figures of lips."""
-    return [*(clip_mean(figure, measure) for figure, measure in MEASURES), Column(BEST, lambda: BestLag(BEST))]
+    return [*(clip_mean(figure, measure) for figure, measure in MEASURES), MetricSpec(BEST, lambda: BestLag(BEST))]
 
 
-def mouth_regions(talker: Talker) -> list[Region | None]:
+def mouth_regions(sample: VideoSample) -> list[Region | None]:
     """The mouth's box in each frame, within the picture; None where there is none."""
-    lips = _lips(talker)
+    lips = _lips(sample)
     centre, width = _centre(lips), np.linalg.norm(np.subtract(*np.moveaxis(chosen(lips, LEFT, RIGHT), 1, 0)), axis=1)
     half = np.stack([WIDE_HALF * width, HIGH_HALF * width], axis=1)
-    return [_region(low, high, talker.wide) for low, high in zip(centre - half, centre + half, strict=True)]
+    return [_region(low, high, sample.wide) for low, high in zip(centre - half, centre + half, strict=True)]
 
 
-def lip_regions(talker: Talker) -> list[Region | None]:
+def lip_regions(sample: VideoSample) -> list[Region | None]:
     """The tight box around the lips in each frame."""
-    edge = chosen(_lips(talker), *OUTER)
-    return [_region(points.min(axis=0), points.max(axis=0), talker.wide) for points in edge]
+    edge = chosen(_lips(sample), *OUTER)
+    return [_region(points.min(axis=0), points.max(axis=0), sample.wide) for points in edge]
 
 
 def _region(low: Series, high: Series, pictures: Pictures) -> Region | None:
@@ -197,10 +197,10 @@ def _region(low: Series, high: Series, pictures: Pictures) -> Region | None:
     return (slice(top, bottom), slice(left, right)) if right - left >= 4 and bottom - top >= 4 else None
 
 
-def _lips(talker: Talker) -> Points:
-    if talker.lips is None:
-        raise ValueError("nobody looked for the lips of this talker")
-    return talker.lips
+def _lips(sample: VideoSample) -> Points:
+    if sample.lips is None:
+        raise ValueError("nobody looked for the lips of this sample")
+    return sample.lips
 
 
 def _centre(lips: Points) -> Series:
@@ -212,25 +212,25 @@ def _grey(picture: Pictures) -> NDArray[np.float32]:
     return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.float32)
 
 
-def _detail(talker: Talker, regions: list[Region | None]) -> Series:
+def _detail(sample: VideoSample, regions: list[Region | None]) -> Series:
     """Variance of the Laplacian in the region of every second frame: f64 [t / 2], NaN where there is no region."""
     values = [
         np.nan if region is None else float(cv2.Laplacian(_grey(picture), cv2.CV_32F)[region].var())
-        for picture, region in zip(talker.wide[::2], regions[::2], strict=True)
+        for picture, region in zip(sample.wide[::2], regions[::2], strict=True)
     ]
     return np.array(values, np.float64)
 
 
-def _high(talker: Talker, real: Talker) -> Iterator[NDArray[np.float32] | None]:
+def _high(sample: VideoSample, real: VideoSample) -> Iterator[NDArray[np.float32] | None]:
     """The high band of each frame in the real mouth's box."""
-    for picture, region in zip(talker.wide, mouth_regions(real), strict=True):
+    for picture, region in zip(sample.wide, mouth_regions(real), strict=True):
         grey = _grey(picture)
         yield None if region is None else (grey - cv2.GaussianBlur(grey, (0, 0), BLUR))[region]
 
 
-def _changes(talker: Talker, real: Talker) -> Series:
+def _changes(sample: VideoSample, real: VideoSample) -> Series:
     """Mean |change| of the high band since the frame before, in this frame's box: f64 [t - 1], NaN without a box."""
-    greys = (_grey(picture) for picture in talker.wide)
+    greys = (_grey(picture) for picture in sample.wide)
     bands = [grey - cv2.GaussianBlur(grey, (0, 0), BLUR) for grey in greys]
     values = [
         np.nan if region is None else float(np.abs(now[region] - before[region]).mean())
@@ -239,9 +239,9 @@ def _changes(talker: Talker, real: Talker) -> Series:
     return np.array(values, np.float64)
 
 
-def _colours(talker: Talker) -> Iterator[Series | None]:
+def _colours(sample: VideoSample) -> Iterator[Series | None]:
     """Mean Lab colour of the lips in every second frame."""
-    edges = zip(talker.wide[::2], *(chosen(_lips(talker), *edge)[::2] for edge in (OUTER, INNER)), strict=True)
+    edges = zip(sample.wide[::2], *(chosen(_lips(sample), *edge)[::2] for edge in (OUTER, INNER)), strict=True)
     for picture, outer, inner in edges:
         if np.isnan(outer).any() or np.isnan(inner).any():
             yield None

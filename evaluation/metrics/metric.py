@@ -6,7 +6,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from ..talker import Talker
+from ..video_sample import VideoSample
 
 Better = Literal["up", "down", "real"]
 Setting = Literal["reconstruction", "cross"]
@@ -42,7 +42,7 @@ class Metric(Protocol):
     @property
     def figure(self) -> Figure: ...
 
-    def update(self, real: Talker, fake: Talker) -> float | None:
+    def update(self, real: VideoSample, fake: VideoSample) -> float | None:
         """Takes in a clip, of which both sides show the same moments; its own figure, if a single clip has one."""
         ...
 
@@ -51,7 +51,7 @@ class Metric(Protocol):
         ...
 
 
-Measure = Callable[[Talker, Talker], float | None]
+Measure = Callable[[VideoSample, VideoSample], float | None]
 """(real, fake) -> the figure of one clip; None where it is not defined, such as a silence where nobody pauses."""
 
 
@@ -63,7 +63,7 @@ class ClipMean:
         self._measure = measure
         self._values: list[float] = []
 
-    def update(self, real: Talker, fake: Talker) -> float | None:
+    def update(self, real: VideoSample, fake: VideoSample) -> float | None:
         value = self._measure(real, fake)
         if value is not None:
             self._values.append(value)
@@ -74,7 +74,7 @@ class ClipMean:
 
 
 @dataclass(frozen=True)
-class Column:
+class MetricSpec:
     """A figure and how to begin to measure it, or why it cannot be measured here: one of `make` and `missing`."""
 
     figure: Figure
@@ -86,6 +86,6 @@ class Column:
             raise ValueError(f"{self.figure.name} is measured or it is missing")
 
 
-def clip_mean(figure: Figure, measure: Measure) -> Column:
+def clip_mean(figure: Figure, measure: Measure) -> MetricSpec:
     """A figure that is the mean of the clips'."""
-    return Column(figure, lambda: ClipMean(figure, measure))
+    return MetricSpec(figure, lambda: ClipMean(figure, measure))

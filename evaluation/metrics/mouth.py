@@ -6,8 +6,8 @@ from numpy.typing import NDArray
 from audio.activity import speech_activity
 from systems.metrics import correlation
 
-from ..talker import FPS, Points, Talker
-from .metric import Column, Figure, clip_mean
+from ..video_sample import FPS, Points, VideoSample
+from .metric import Figure, MetricSpec, clip_mean
 
 LEFT, RIGHT, UPPER, LOWER = 0, 6, 14, 18
 """Of the 20 points, iBUG's 48, 54, 62 and 66: the corners of the mouth, and the middle of the lips' inner edges."""
@@ -16,7 +16,7 @@ LEAST = 10  # frames in which both mouths are seen, below which there is no tell
 Series = NDArray[np.float64]
 
 
-def columns(finder: str) -> list[Column]:
+def metric_specs(finder: str) -> list[MetricSpec]:
     """The figures of landmarks, with their finder's name: points of another finder are another figure."""
     opening = "opening: inner lips' distance over the mouth's width"
     return [
@@ -58,19 +58,19 @@ def distance(real: Points, fake: Points) -> float | None:
     return float(measured.mean()) if len(measured) >= LEAST else None
 
 
-def silence_motion(talker: Talker) -> float | None:
+def silence_motion(sample: VideoSample) -> float | None:
     """Mean |change| of the opening per second over the frames in which, as in the one before, nobody speaks."""
-    silent = speech_activity(talker.mel).gate(0, len(talker), FPS) == 0
-    changes = np.abs(np.diff(opening(_mouth(talker))))[silent[1:] & silent[:-1]]
+    silent = speech_activity(sample.mel).gate(0, len(sample), FPS) == 0
+    changes = np.abs(np.diff(opening(_mouth(sample))))[silent[1:] & silent[:-1]]
     changes = changes[~np.isnan(changes)]
     return float(changes.mean() * FPS) if len(changes) >= LEAST else None
 
 
-def _together(real: Talker, fake: Talker) -> float | None:
+def _together(real: VideoSample, fake: VideoSample) -> float | None:
     return correlation(opening(_mouth(real)), opening(_mouth(fake)), LEAST)
 
 
-def _mouth(talker: Talker) -> Points:
-    if talker.mouth is None:
-        raise ValueError("nobody looked for the landmarks of this talker")
-    return talker.mouth
+def _mouth(sample: VideoSample) -> Points:
+    if sample.mouth is None:
+        raise ValueError("nobody looked for the landmarks of this sample")
+    return sample.mouth

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from audio import SAMPLE_RATE
 from guided_diffusion.engine.checkpoint import load_checkpoint, load_strictly
 
-from ..talker import FPS, Once, Talker
-from .metric import Column, Figure, clip_mean
+from ..video_sample import FPS, CachedPerSample, VideoSample
+from .metric import Figure, MetricSpec, clip_mean
 from .mfcc import MFCC_RATE, mfcc
 
 FRAMES = 5  # that it looks at together
@@ -103,12 +103,12 @@ def lse(seen: Tensor, heard: Tensor, reach: int = REACH) -> Lse:
 
 
 class SyncScore:
-    """LSE of talkers, by a network on a device."""
+    """LSE of samples, by a network on a device."""
 
     def __init__(self, network: SyncNet, device: torch.device) -> None:
         self._network = network.to(device).eval().requires_grad_(False)
         self._device = device
-        self._once = Once(self._of)
+        self._cached = CachedPerSample(self._of)
 
     @classmethod
     def load(cls, path: Path, device: torch.device) -> "SyncScore":
@@ -117,11 +117,11 @@ class SyncScore:
         load_strictly(network, load_checkpoint(path).weights, str(path))
         return cls(network, device)
 
-    def __call__(self, talker: Talker) -> Lse | None:
-        """None for a talker too short to have a window."""
-        return self._once(talker)
+    def __call__(self, sample: VideoSample) -> Lse | None:
+        """None for a sample too short to have a window."""
+        return self._cached(sample)
 
-    def columns(self) -> list[Column]:
+    def metric_specs(self) -> list[MetricSpec]:
         """The three figures of the score."""
         return [
             clip_mean(CONFIDENCE, lambda _, fake: None if (sync := self(fake)) is None else sync.confidence),
@@ -130,13 +130,13 @@ class SyncScore:
         ]
 
     @torch.inference_mode()
-    def _of(self, talker: Talker) -> Lse | None:
-        sound = whole_numbers(talker.sound.samples)
-        count = min(len(talker), len(sound) // SAMPLES) - FRAMES  # the program leaves the last window out
+    def _of(self, sample: VideoSample) -> Lse | None:
+        sound = whole_numbers(sample.sound.samples)
+        count = min(len(sample), len(sound) // SAMPLES) - FRAMES  # the program leaves the last window out
         if count < 1:
             return None
         cepstrum = torch.from_numpy(mfcc(sound).T).float()                       # [13, columns]
-        pictures = torch.from_numpy(np.ascontiguousarray(talker.wide[..., ::-1]))  # BGR
+        pictures = torch.from_numpy(np.ascontiguousarray(sample.wide[..., ::-1]))  # BGR
         face_embeddings, audio_embeddings = [], []
         for first in range(0, count, BLOCK):
             windows = range(first, min(first + BLOCK, count))

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from ..talker import FPS
+from ..video_sample import FPS
 from .results import PASTED, REAL, RESULT
 
 COLOURS = {RESULT: "#c2410c", REAL: "#1d4ed8", PASTED: "#9ca3af"}

@@ -6,7 +6,7 @@ import numpy as np
 from core.arrays import Picture
 
 from ..metrics.lips import Region, mouth_regions
-from ..talker import Talker
+from ..video_sample import VideoSample
 
 MOMENTS = 6
 SIDE = 112  # pixels of each picture
@@ -14,13 +14,13 @@ QUALITY = 80  # of the JPEG, of 100
 SHAPE = 2 / 3  # height of a mouth over its width
 
 
-def contact_sheet(real: Talker, result: Talker, side: int = SIDE) -> bytes:
+def contact_sheet(real: VideoSample, result: VideoSample, side: int = SIDE) -> bytes:
     """A JPEG of at most 6 columns: source, result and, where lips were looked for, both mouths enlarged to `side`."""
     both, indices = (real, result), moments(len(real), MOMENTS)
-    rows = [[scaled(picture, side, side) for picture in talker.wide[indices]] for talker in both]
+    rows = [[scaled(picture, side, side) for picture in sample.wide[indices]] for sample in both]
     if real.lips is not None:
         regions = mouth_regions(real)
-        rows += [[_mouth(talker.wide[moment], regions[moment], side) for moment in indices] for talker in both]
+        rows += [[_mouth(sample.wide[moment], regions[moment], side) for moment in indices] for sample in both]
     page = np.concatenate([np.concatenate(row, axis=1) for row in rows])
     _, encoded = cv2.imencode(".jpg", np.ascontiguousarray(page[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
     return encoded.tobytes()

@@ -8,7 +8,7 @@ import pytest
 
 from core.errors import BadInput
 from evaluation import weights
-from evaluation.weights import Shelf
+from evaluation.weights import WeightStore
 from face_detection import weights as detectors
 from scripts import download_weights
 from tests.helpers.failing import fails
@@ -62,13 +62,13 @@ def test_the_list_tells_terms_and_place(
 def test_a_shelf_notes_what_is_taken_and_refuses_a_file_that_is_another(shop: Path) -> None:
     (shop / "good.pth").write_bytes(b"good")
     (shop / "false.pth").write_bytes(b"evil")
-    shelf = Shelf()
-    assert shelf.locate("good") == shop / "good.pth"
+    store = WeightStore()
+    assert store.locate("good") == shop / "good.pth"
     with fails(BadInput, "false.pth"):
-        shelf.locate("false")
+        store.locate("false")
     with fails(BadInput, "lost.pth"):
-        shelf.locate("lost")
-    assert list(shelf.taken) == ["good.pth"] and list(shelf.lacking) == ["false.pth", "lost.pth"]
+        store.locate("lost")
+    assert list(store.taken) == ["good.pth"] and list(store.lacking) == ["false.pth", "lost.pth"]
 
 
 def test_every_file_has_an_address_a_licence_and_a_hash() -> None:

@@ -15,7 +15,7 @@ import pytest
 from evaluation import weights
 from evaluation.cases import from_folder, from_list
 from evaluation.cli import main
-from evaluation.clip import Eyes
+from evaluation.clip import FaceFinders
 from evaluation.evaluate import evaluate
 from evaluation.protocol import PROTOCOLS, Protocol
 from evaluation.report.results import PASTED, REAL, RESULT, Evaluation
@@ -25,8 +25,8 @@ from systems import registry
 from systems.sync import SyncConfig
 from tests.helpers.failing import check_error
 from tests.helpers.seeded import seeded
-from tests.helpers.talkers import mouths
 from tests.helpers.talking_head import tone
+from tests.helpers.video_samples import mouths
 from video import write_video
 
 WHOLE = Protocol("tiny", "reconstruction", "whole", 32, "tiny videos")
@@ -165,9 +165,9 @@ def test_landmarks_and_an_expert_are_asked_where_they_are_at_hand(tmp_path: Path
     from guided_diffusion.engine.checkpoint import save_checkpoint
 
     film(tmp_path / "real" / "a.mp4"), film(tmp_path / "fake" / "a.mp4", noise=40)
-    columns = mouth.columns(Mouth.name)
+    metric_specs = mouth.metric_specs(Mouth.name)
     evaluation = evaluate(
-        from_folder(tmp_path / "real", tmp_path / "fake"), Suite(columns[:2], Eyes(WHOLE, None, Mouth()))
+        from_folder(tmp_path / "real", tmp_path / "fake"), Suite(metric_specs[:2], FaceFinders(WHOLE, None, Mouth()))
     )
     assert set(evaluation.clips[0].curves) == {RESULT, REAL, PASTED}
     cells = evaluation.row("LMD (brightness)").cells

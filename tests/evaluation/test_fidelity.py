@@ -7,9 +7,9 @@ from skimage.metrics import peak_signal_noise_ratio
 from torch import Tensor
 
 from evaluation.metrics import fidelity
-from evaluation.metrics.metric import BOTH, ClipMean, Column, Figure
+from evaluation.metrics.metric import BOTH, ClipMean, Figure, MetricSpec
 from tests.helpers.failing import fails
-from tests.helpers.talkers import noise, talker
+from tests.helpers.video_samples import noise, video_sample
 
 
 def blurred(pictures: np.ndarray) -> np.ndarray:
@@ -78,14 +78,15 @@ def test_the_learned_distance_is_the_mean_over_frames() -> None:
 
     a, b = noise(20), noise(20, seed=1)
     measure = fidelity.lpips(network, torch.device("cpu"))
-    assert measure(talker(a), talker(b)) == pytest.approx(np.abs(a.astype(int) - b).mean() / 127.5, rel=1e-5)
+    mean = np.abs(a.astype(int) - b).mean() / 127.5
+    assert measure(video_sample(a), video_sample(b)) == pytest.approx(mean, rel=1e-5)
 
 
 def test_every_figure_says_what_it_is_and_without_a_value_there_is_no_mean() -> None:
-    assert all(column.figure.source and set(column.figure.settings) <= set(BOTH) for column in fidelity.columns())
+    assert all(spec.figure.source and set(spec.figure.settings) <= set(BOTH) for spec in fidelity.metric_specs())
     figure = Figure("none", "", "up", "nobody")
     mean = ClipMean(figure, lambda real, fake: None)
-    assert mean.update(talker(noise(1)), talker(noise(1))) is None and mean.result() is None
+    assert mean.update(video_sample(noise(1)), video_sample(noise(1))) is None and mean.result() is None
     for wrong in ({"make": None, "missing": ""}, {"make": lambda: mean, "missing": "weights"}):
         with fails(ValueError, "none"):
-            Column(figure, **wrong)
+            MetricSpec(figure, **wrong)

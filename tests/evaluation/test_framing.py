@@ -9,7 +9,7 @@ import pytest
 from core.errors import NoFace
 from evaluation.framing import View, syncnet_box, views, voxceleb2_picture
 from evaluation.protocol import PROTOCOLS, Protocol
-from evaluation.talker import WIDE
+from evaluation.video_sample import WIDE
 from face_detection import Box, Detection, voxceleb2_box
 from face_detection.networks import S3FD_FRAMING
 from tests.helpers.failing import fails

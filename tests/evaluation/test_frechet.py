@@ -13,7 +13,7 @@ from evaluation.metrics.i3d import VideoFeatures
 from evaluation.metrics.inception import BlockA, BlockE, InceptionFeatures, fid_inception
 from tests.helpers.failing import fails
 from tests.helpers.seeded import seeded
-from tests.helpers.talkers import noise, talker
+from tests.helpers.video_samples import noise, video_sample
 
 CPU = torch.device("cpu")
 
@@ -48,12 +48,12 @@ def test_moments_that_come_in_parts_are_those_of_the_whole() -> None:
 
 
 def test_equal_heaps_are_not_apart_and_a_single_clip_has_no_distance() -> None:
-    metric = Frechet(FID, lambda talker: talker.faces.reshape(len(talker), -1)[:, :6].astype(np.float32))
+    metric = Frechet(FID, lambda sample: sample.faces.reshape(len(sample), -1)[:, :6].astype(np.float32))
     assert metric.result() is None
-    a = talker(noise(12))
+    a = video_sample(noise(12))
     assert metric.update(a, a) is None
     assert metric.result() == pytest.approx(0, abs=1e-6)
-    metric.update(a, talker(noise(12, seed=1)))
+    metric.update(a, video_sample(noise(12, seed=1)))
     assert metric.result() > 1
 
 
@@ -66,7 +66,7 @@ class Mean(nn.Module):
 
 def test_inception_sees_the_crops_at_its_own_size_in_its_own_range() -> None:
     faces = np.stack([np.full((32, 32, 3), shade, np.uint8) for shade in (0, 255, 51)])
-    found = InceptionFeatures(Mean(), CPU)(talker(faces))
+    found = InceptionFeatures(Mean(), CPU)(video_sample(faces))
     assert np.allclose(found, [[-1, -1, -1, 299], [1, 1, 1, 299], [-0.6, -0.6, -0.6, 299]], atol=1e-5)
 
 
@@ -92,7 +92,7 @@ def test_inception_has_the_published_layout(tmp_path: Path) -> None:
     state = {key: value for key, value in network.state_dict().items() if not key.endswith("num_batches_tracked")}
     assert state["fc.weight"].shape == (1008, 2048) and not any(key.startswith("AuxLogits") for key in state)
     torch.save(state, tmp_path / "inception.pth")
-    assert InceptionFeatures.load(tmp_path / "inception.pth", CPU)(talker(noise(1))).shape == (1, 2048)
+    assert InceptionFeatures.load(tmp_path / "inception.pth", CPU)(video_sample(noise(1))).shape == (1, 2048)
 
 
 class Video(nn.Module):
@@ -108,10 +108,10 @@ def test_video_features_are_of_sixteen_frames_end_to_end(tmp_path: Path) -> None
     torch.jit.script(Video()).save(str(tmp_path / "i3d_torchscript.pt"))
     features = VideoFeatures(tmp_path / "i3d_torchscript.pt", CPU)
     faces = noise(40)
-    found = features(talker(faces))
+    found = features(video_sample(faces))
     assert found.shape == (2, 400)
     assert np.allclose(found[1, :3], faces[16:32].mean(axis=(0, 1, 2)), atol=1e-3)
-    assert features(talker(faces[:15])).shape == (0, 400)
+    assert features(video_sample(faces[:15])).shape == (0, 400)
     (tmp_path / "other.pt").write_bytes(b"other")
     with fails(Unreadable, "other.pt", "TorchScript"):
         VideoFeatures(tmp_path / "other.pt", CPU)

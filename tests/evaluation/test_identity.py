@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from core.errors import Unreadable
-from evaluation.metrics.identity import MOMENTS, SFace, columns, csim
+from evaluation.metrics.identity import MOMENTS, SFace, csim, metric_specs
 from tests.helpers.failing import fails
-from tests.helpers.talkers import noise, talker
+from tests.helpers.video_samples import noise, video_sample
 
 
 class Colour:
@@ -34,12 +34,12 @@ def test_csim_is_the_mean_cosine_at_moments_spread_over_the_clip() -> None:
     identity = Colour()
     real, fake = painted(30, (100, 0, 0)), painted(30, (100, 0, 0))
     fake[15:] = (0, 100, 0)
-    found = csim(identity, talker(noise(30), wide=real), talker(noise(30), wide=fake))
+    found = csim(identity, video_sample(noise(30), wide=real), video_sample(noise(30), wide=fake))
     assert found == pytest.approx(0.5) and identity.asked == 2 * MOMENTS
     fake[:15] = 0  # nobody there
-    assert csim(identity, talker(noise(30), wide=real), talker(noise(30), wide=fake)) == 0
-    assert csim(identity, talker(noise(3), wide=0 * real[:3]), talker(noise(3), wide=fake[:3])) is None
-    assert columns(identity)[0].figure.name == "CSIM (colour)"
+    assert csim(identity, video_sample(noise(30), wide=real), video_sample(noise(30), wide=fake)) == 0
+    assert csim(identity, video_sample(noise(3), wide=0 * real[:3]), video_sample(noise(3), wide=fake[:3])) is None
+    assert metric_specs(identity)[0].figure.name == "CSIM (colour)"
 
 
 def test_sface_takes_the_largest_face_aligned_in_bgr(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

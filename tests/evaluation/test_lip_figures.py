@@ -9,11 +9,11 @@ import pytest
 
 from evaluation.metrics import lips
 from evaluation.metrics.lip_points import LIPS, POINTS, LipPoints
-from evaluation.metrics.lips import BEST, LAGS, MEASURES, BestLag, columns
-from evaluation.talker import Points, Talker
+from evaluation.metrics.lips import BEST, LAGS, MEASURES, BestLag, metric_specs
+from evaluation.video_sample import Points, VideoSample
 from face_detection import Box
 from tests.helpers.failing import fails
-from tests.helpers.talkers import SAMPLES, noise, talker
+from tests.helpers.video_samples import SAMPLES, noise, video_sample
 
 SWING = 4 + 3 * np.sin(np.arange(60) / 2.3)
 FIGURES = {figure.name: measure for figure, measure in MEASURES}
@@ -34,8 +34,8 @@ def points(apart: np.ndarray, at: tuple[float, float] = (112, 150), nose: float 
     return found
 
 
-def speaking(wide: np.ndarray, apart: np.ndarray = SWING, **where: float) -> Talker:
-    return replace(talker(noise(len(wide)), wide=wide), lips=points(apart, **where))
+def speaking(wide: np.ndarray, apart: np.ndarray = SWING, **where: float) -> VideoSample:
+    return replace(video_sample(noise(len(wide)), wide=wide), lips=points(apart, **where))
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +102,7 @@ def test_a_mouth_that_follows_the_sound_has_its_envelope_as_late_as_it_is(wide: 
     rng = np.random.default_rng(1)
     loudness = np.convolve(rng.uniform(0, 1, 60), np.ones(3) / 3, "same")
     samples = np.repeat(10.0 ** (loudness * 2 - 2), SAMPLES) * rng.uniform(-1, 1, 60 * SAMPLES)
-    said = talker(noise(60), wide=wide, samples=samples)
+    said = video_sample(noise(60), wide=wide, samples=samples)
     curve = lips.envelope(replace(said, lips=points(2 + 8 * np.roll(loudness, late))))
     assert curve is not None and LAGS[int(curve.argmax())] == late and curve.max() > 0.8
     best = BestLag(BEST)
@@ -122,10 +122,10 @@ def test_frames_without_a_face_do_not_count_and_too_few_say_nothing(wide: np.nda
 
 
 def test_every_figure_has_its_setting_and_needs_somebody_who_looks_for_lips() -> None:
-    settings = {column.figure.name: column.figure.settings for column in columns()}
+    settings = {spec.figure.name: spec.figure.settings for spec in metric_specs()}
     assert settings["lip opening, r"] == ("reconstruction",) and settings["lip opening, leakage"] == ("cross",)
     with fails(ValueError, "lips"):
-        FIGURES["lip opening, r"](talker(noise(20)), talker(noise(20)))
+        FIGURES["lip opening, r"](video_sample(noise(20)), video_sample(noise(20)))
 
 
 class Landmarker:

@@ -16,7 +16,7 @@ from evaluation.report.page import as_page, ranking
 from evaluation.report.results import PASTED, REAL, RESULT, SUBJECTS, Cell, Evaluation, Problem, Row, Scores
 from evaluation.report.sheet import contact_sheet
 from evaluation.report.tables import _inert, as_csv, as_json, as_markdown, cells
-from tests.helpers.talkers import mouths, noise, talker
+from tests.helpers.video_samples import mouths, noise, video_sample
 
 LSE = Figure("LSE-D", "", "down", "somebody <once>")
 MISSING = Figure("FID", "", "down", "somebody else")
@@ -28,7 +28,7 @@ def evaluation(clips: int = 8) -> Evaluation:
     def scores(k: int) -> Scores:
         curve = opening(mouths(0.3 + 0.2 * np.sin(np.arange(30) + k))).astype(np.float32)
         curve[10:12] = np.nan
-        shown = talker(noise(7, seed=k), wide=noise(7, 224, k))
+        shown = video_sample(noise(7, seed=k), wide=noise(7, 224, k))
         values = {RESULT: {"LSE-D": 7.0 + k}, REAL: {"LSE-D": 6.5}, PASTED: {"LSE-D": None}}
         return Scores(f"clip <{k}>", 30, values, {RESULT: curve, REAL: curve[::-1]}, contact_sheet(shown, shown))
 

@@ -22,13 +22,13 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
     """All weights are there; the networks are nobody's.  Name -> the file that was asked for."""
     found: dict[str, Path] = {}
 
-    def locate(shelf: weights.Shelf, name: str) -> Path:
+    def locate(store: weights.WeightStore, name: str) -> Path:
         return found.setdefault(name, Path(weights.TABLE[name].names[0]))
 
     def loads(name: str, made: Any) -> SimpleNamespace:
         return SimpleNamespace(load=lambda path, device: made if path == found[name] else None)
 
-    monkeypatch.setattr(weights.Shelf, "locate", locate)
+    monkeypatch.setattr(weights.WeightStore, "locate", locate)
     monkeypatch.setattr(suite, "InceptionFeatures", loads("inception", "features"))
     monkeypatch.setattr(suite, "VideoFeatures", lambda path, device: "features")
     monkeypatch.setattr(suite.syncnet, "SyncScore", loads("syncnet", SyncScore(nn.Identity(), torch.device("cpu"))))
@@ -40,14 +40,14 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
     return found
 
 
-def columns(protocol: str) -> dict[str, Metric | None]:
+def metric_specs(protocol: str) -> dict[str, Metric | None]:
     with ExitStack() as stack:
         made = assemble(PROTOCOLS[protocol], Tools(), stack)
-    return {column.figure.name: column.make and column.make() for column in made.columns}
+    return {spec.figure.name: spec.make and spec.make() for spec in made.metric_specs}
 
 
 def test_every_figure_is_measured_and_says_so_itself(asked: dict[str, Path]) -> None:
-    found = columns("diff2lip-reconstruction")
+    found = metric_specs("diff2lip-reconstruction")
     lacking = [name for name, metric in found.items() if metric is None]
     assert lacking == ["sync expert's cosine"]
     assert all(metric.figure.name == name for name, metric in found.items() if metric)
@@ -56,7 +56,7 @@ def test_every_figure_is_measured_and_says_so_itself(asked: dict[str, Path]) -> 
 
 
 def test_nothing_is_loaded_for_what_a_setting_does_not_have(asked: dict[str, Path]) -> None:
-    found = columns("diff2lip-cross")
+    found = metric_specs("diff2lip-cross")
     assert "alexnet" not in asked and not {"PSNR", "LPIPS", "LMD (FAN)"} & set(found)
     assert {"FID", "LSE-C", "LSE-D", "leakage (FAN)", "silence motion (FAN)"} <= set(found)
 
@@ -68,7 +68,7 @@ def test_without_fan_mediapipe_finds_the_mouths_under_its_own_name(
         raise BadInput("weights: fan")
 
     monkeypatch.setattr(suite, "Fan", SimpleNamespace(name="FAN", load=nothing))
-    found = columns("lrw-reconstruction")
+    found = metric_specs("lrw-reconstruction")
     assert found["LMD (FAN)"] is None and found["LMD (MediaPipe)"] is not None
     assert "silence motion (FAN)" not in found and found["lip opening, r"] is not None
 
@@ -78,5 +78,5 @@ def test_faces_are_detected_where_the_protocol_says_so(
 ) -> None:
     monkeypatch.setattr(suite, "load_detector", lambda name, device, say: f"{name} on {device}")
     with ExitStack() as stack:
-        assert assemble(PROTOCOLS["cross"], Tools(), stack).eyes.detector == "auto on cpu"
-        assert assemble(PROTOCOLS["wav2lip-cross"], Tools(), stack).eyes.detector is None
+        assert assemble(PROTOCOLS["cross"], Tools(), stack).finders.detector == "auto on cpu"
+        assert assemble(PROTOCOLS["wav2lip-cross"], Tools(), stack).finders.detector is None

@@ -14,7 +14,7 @@ from evaluation.metrics.mfcc import mfcc
 from evaluation.metrics.syncnet import SyncNet, SyncScore, lse, whole_numbers
 from tests.helpers.failing import fails
 from tests.helpers.seeded import seeded
-from tests.helpers.talkers import SAMPLES, noise, talker
+from tests.helpers.video_samples import SAMPLES, noise, video_sample
 
 SHARED = Path(__file__).parents[2].parent / "shared"
 CPU = torch.device("cpu")
@@ -83,7 +83,7 @@ def test_the_arithmetic_is_the_programs(reach: int) -> None:
 @pytest.mark.parametrize("late", [-4, -1, 0, 1, 7])
 def test_sound_that_is_shifted_moves_the_offset_by_as_much(late: int) -> None:
     wide = np.ascontiguousarray(np.broadcast_to(np.arange(60, dtype=np.uint8)[:, None, None, None], (60, 224, 224, 3)))
-    found = SyncScore(Knowing(), CPU)(talker(noise(60), wide=wide, samples=swelling(late)))
+    found = SyncScore(Knowing(), CPU)(video_sample(noise(60), wide=wide, samples=swelling(late)))
     assert found is not None and found.offset == -late
     assert found.confidence > 0.5
 
@@ -91,7 +91,7 @@ def test_sound_that_is_shifted_moves_the_offset_by_as_much(late: int) -> None:
 def test_windows_are_five_frames_in_bgr_and_twenty_columns_of_sixteen_bit_sound() -> None:
     network, wide = Listening(), noise(8, 224)
     sound = np.random.default_rng(1).uniform(-1, 1, 8 * SAMPLES)
-    SyncScore(network, CPU)(talker(noise(8), wide=wide, samples=sound))
+    SyncScore(network, CPU)(video_sample(noise(8), wide=wide, samples=sound))
     assert len(network.faces) == len(network.sound) == 3  # 8 - 5: the program leaves the last window out
     whole = mfcc(np.clip(np.rint(sound.astype(np.float32) * 32768), -32768, 32767).astype(np.int16))
     for k in range(3):
@@ -100,8 +100,8 @@ def test_windows_are_five_frames_in_bgr_and_twenty_columns_of_sixteen_bit_sound(
 
 
 def test_what_is_too_short_has_no_score() -> None:
-    assert SyncScore(Listening(), CPU)(talker(noise(5))) is None
-    assert SyncScore(Listening(), CPU)(talker(noise(20), samples=np.zeros(5 * SAMPLES))) is None
+    assert SyncScore(Listening(), CPU)(video_sample(noise(5))) is None
+    assert SyncScore(Listening(), CPU)(video_sample(noise(20), samples=np.zeros(5 * SAMPLES))) is None
 
 
 @seeded()

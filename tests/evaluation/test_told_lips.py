@@ -24,9 +24,9 @@ from systems.stage1 import Heard
 from systems.style import StyleReference
 from systems.sync import SyncConfig
 from tests.helpers.seeded import seeded
-from tests.helpers.talkers import mouths
 from tests.helpers.tiny_style import save
 from tests.helpers.toy import talking
+from tests.helpers.video_samples import mouths
 
 EXPERT = SyncConfig(size=32, shrink=1, widths=(32, 32), embedding=16, sound=SoundConfig(res_blocks=1))
 CPU = torch.device("cpu")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from evaluation import held_out, pair_scores
-from evaluation.clip import Eyes
+from evaluation.clip import FaceFinders
 from evaluation.held_out import of_split, of_videos
 from evaluation.metrics.lip_points import POINTS
 from evaluation.pair_scores import CROPS, CURVE, PairScores, make_results, measure
@@ -96,7 +96,7 @@ def test_results_are_made_measured_and_not_made_again(
     flags = ["--device", "cpu", "--precision", "fp32", "--steps", "1", "--box", "0", "180", "20", "170"]
     painted = Painted()
     eyes = {
-        protocol: Eyes(CROPS, None, None, painted, 12)  # type: ignore[arg-type]
+        protocol: FaceFinders(CROPS, None, None, painted, 12)  # type: ignore[arg-type]
         for protocol in (CROPS, pair_scores.VIDEOS)
     }
 

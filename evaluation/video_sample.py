@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
-class Talker:
+class VideoSample:
     """t moments of a talking face and its sound, 25 a second.
 
     faces  u8 [t, s, s, 3] RGB, framed as VoxCeleb2's crop: what the picture metrics compare
@@ -52,14 +52,14 @@ class Talker:
         return len(self.faces)
 
 
-class Once(Generic[T]):
-    """A function of a talker, computed once for each: several metrics ask for the same, and it goes with the talker."""
+class CachedPerSample(Generic[T]):
+    """A function of a sample, computed once for each: several metrics ask for the same, and it goes with the sample."""
 
-    def __init__(self, function: Callable[[Talker], T]) -> None:
+    def __init__(self, function: Callable[[VideoSample], T]) -> None:
         self._function = function
-        self._known: WeakKeyDictionary[Talker, T] = WeakKeyDictionary()
+        self._known: WeakKeyDictionary[VideoSample, T] = WeakKeyDictionary()
 
-    def __call__(self, talker: Talker) -> T:
-        if talker not in self._known:
-            self._known[talker] = self._function(talker)
-        return self._known[talker]
+    def __call__(self, sample: VideoSample) -> T:
+        if sample not in self._known:
+            self._known[sample] = self._function(sample)
+        return self._known[sample]

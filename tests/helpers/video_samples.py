@@ -4,20 +4,20 @@ import numpy as np
 
 from audio import SAMPLE_RATE, Waveform, log_mel
 from core.arrays import Pictures
-from evaluation.talker import WIDE, Points, Talker
+from evaluation.video_sample import WIDE, Points, VideoSample
 from face_detection import Box
 
 SAMPLES = SAMPLE_RATE // 25  # of a frame
 
 
-def talker(
+def video_sample(
     faces: Pictures, *, wide: Pictures | None = None, samples: np.ndarray | None = None, mouth: Points | None = None
-) -> Talker:
-    """A talker of these faces; its sound is silence unless given, its surroundings grey."""
+) -> VideoSample:
+    """A sample of these faces; its sound is silence unless given, its surroundings grey."""
     t = len(faces)
     sound = Waveform(np.zeros(t * SAMPLES, np.float32) if samples is None else samples.astype(np.float32), SAMPLE_RATE)
     around = np.full((t, WIDE, WIDE, 3), 128, np.uint8) if wide is None else wide
-    return Talker(faces, around, Box(50, 0, 174, 158), sound, log_mel(sound), mouth)
+    return VideoSample(faces, around, Box(50, 0, 174, 158), sound, log_mel(sound), mouth)
 
 
 def noise(t: int, size: int = 32, seed: int = 0) -> Pictures:
