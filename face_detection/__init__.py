@@ -7,7 +7,7 @@ the framing that the weights are trained on.
 from face_detection.aligning import TrackPoints, align, find_points, judge
 from face_detection.box import Box, Detection, voxceleb2_box
 from face_detection.cache import default_folder
-from face_detection.cropping import Layer, cut, jaw_mask, lay, mouth_mask, news_above_lips, paste
+from face_detection.cropping import Layer, cut, jaw_mask, make_layer, mouth_mask, paste, sharpness_aware_mask
 from face_detection.detail import with_detail
 from face_detection.detector import Detector
 from face_detection.faces import Faces, find_faces, track_face
@@ -46,13 +46,13 @@ __all__ = [
     "find_points",
     "jaw_mask",
     "judge",
-    "lay",
     "load_detector",
+    "make_layer",
     "mouth_mask",
-    "news_above_lips",
     "opacity",
     "paste",
     "search",
+    "sharpness_aware_mask",
     "track_face",
     "unfit_ranges",
     "voxceleb2_box",

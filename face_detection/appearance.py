@@ -18,10 +18,10 @@ COLLAR = 0.25
 WEIGHTS = np.array([0.5 * 100 / 255, 1, 1], np.float32)
 """OpenCV stores L as 255/100 of its value, a and b with steps of 1."""
 
-Look = npt.NDArray[np.uint8]
+ColourSignature = npt.NDArray[np.uint8]
 
 
-def look(picture: Picture, box: Box) -> Look:
+def colour_signature(picture: Picture, box: Box) -> ColourSignature:
     """picture HWC u8 RGB, a face in it -> u8 [60], the Lab colours of 5 x 4 cells, row by row."""
     height, width = picture.shape[:2]
     x0, x1 = _inside(box.x0, box.x1, width)

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from face_detection.box import Box
-from face_detection.turning import cut_turned, lay_turned
+from face_detection.turning import cut_turned, make_turned_layer
 
 Picture = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -38,7 +38,7 @@ def paste(frame: Picture, crop: Picture, box: Box, mask: Floats) -> Picture:
     Where the enlarged mask is 0, and everywhere outside the box, the pixels of the frame are kept bit for bit.
     """
     _check_picture(frame)
-    return lay(crop, box, mask, frame.shape[0], frame.shape[1]).over(frame)
+    return make_layer(crop, box, mask, frame.shape[0], frame.shape[1]).over(frame)
 
 
 @dataclass(frozen=True)
@@ -69,13 +69,13 @@ class Layer:
 NOTHING = Layer(slice(0, 0), slice(0, 0), np.zeros((0, 0, 3), np.uint8), np.zeros((0, 0, 1), np.float32))
 
 
-def lay(crop: Picture, box: Box, mask: Floats, height: int, width: int) -> Layer:
+def make_layer(crop: Picture, box: Box, mask: Floats, height: int, width: int) -> Layer:
     """What `paste` lays over a frame of this height and width; empty where the mask is 0 or outside the frame."""
     _check_picture(crop)
     if mask.shape != crop.shape[:2]:
         raise ValueError(f"the mask is {mask.shape}, the crop {crop.shape[:2]}: they must be of one size")
     if box.angle:
-        laid = lay_turned(crop, box, mask, height, width)
+        laid = make_turned_layer(crop, box, mask, height, width)
         return NOTHING if laid is None else Layer(*laid)
     rows = _touched(box.y0, box.y1, np.any(mask > 0, axis=1), height)
     columns = _touched(box.x0, box.x1, np.any(mask > 0, axis=0), width)
@@ -128,7 +128,7 @@ def jaw_mask(size: int, *, feather: int | None = None) -> Floats:
 JAW_ROW, JAW_HEIGHT, JAW_WIDTH = 0.77, 0.25, 0.36  # centre and half axes of the ellipse, as shares of the crop
 
 
-def news_above_lips(before: Picture, after: Picture) -> Floats:
+def sharpness_aware_mask(before: Picture, after: Picture) -> Floats:
     """What of `after` is worth pasting, [size, size] f32 in [0, 1]: all of it from the lips down; above them, where the
     nose is, only what differs from `before` in more than sharpness.
 

@@ -31,11 +31,11 @@ def load_detector(name: str = "auto", *, device: str = "cpu", say: Callable[[str
     for a week.  Raises BadInput for a name unknown here, where a
     detector asked for by name is not at hand nor within reach, and where `auto` finds none at all.
     """
-    from face_detection.reframing import Reframed, load_framing  # torch loads with it
+    from face_detection.reframing import BoxRefiner, load_framing  # torch loads with it
 
     if name not in NAMES:
         raise BadValue(f"--face_detector {name}: there is no such detector; choose one of {', '.join(NAMES)}")
-    return Reframed(_best(device, say) if name == "auto" else _named(name, device, say), load_framing())
+    return BoxRefiner(_best(device, say) if name == "auto" else _named(name, device, say), load_framing())
 
 
 def _best(device: str, say: Callable[[str], None]) -> Detector:

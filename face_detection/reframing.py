@@ -66,7 +66,7 @@ def load_framing(path: Path = WEIGHTS) -> FramingNetwork:
     return network.eval().requires_grad_(False)
 
 
-class Reframed:
+class BoxRefiner:
     """A detector whose boxes are corrected; several threads may use it, one after another."""
 
     def __init__(self, detector: Detector, network: FramingNetwork) -> None:

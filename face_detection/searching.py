@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from core.arrays import Picture
 from core.beside import ahead
-from face_detection.appearance import LENGTH, Look, look
+from face_detection.appearance import LENGTH, ColourSignature, colour_signature
 from face_detection.box import Detection
 from face_detection.detector import Detector
 from face_detection.linking import hardly_moves
@@ -35,7 +35,7 @@ time: while one block is searched the next ones are read."""
 BATCH = 16
 """Pictures handed to the detector at once."""
 
-Found = tuple[Detection, Look]
+Found = tuple[Detection, ColourSignature]
 
 
 def search(
@@ -114,7 +114,8 @@ def _detect(smalls: Sequence[_Small], detector: Detector, batch: int) -> dict[in
         part = smalls[first : first + batch]
         for small, detections in zip(part, detector.detect([small.picture for small in part]), strict=True):
             by_frame[small.number] = [
-                (detection.scaled(*small.to_frame), look(small.picture, detection.box)) for detection in detections
+                (detection.scaled(*small.to_frame), colour_signature(small.picture, detection.box))
+                for detection in detections
             ]
     return by_frame
 

@@ -1,4 +1,4 @@
-"""Cut and lay of turned boxes, through OpenCV's affine warp: what `cropping.py` does of upright ones.
+"""Crops and layers of turned boxes, through OpenCV's affine warp: what `cropping.py` does of upright ones.
 
 The same convention: pixel i covers [i, i + 1), its centre is i + 1/2.  Pixels are always resampled, linearly; where a
 picture shrinks, it is sampled at its own resolution first and then averaged over areas.
@@ -41,7 +41,7 @@ def cut_turned(frame: Picture, box: Box, size: int) -> Picture:
     return np.asarray(warped, np.uint8)
 
 
-def lay_turned(
+def make_turned_layer(
     crop: Picture, box: Box, mask: Floats, height: int, width: int
 ) -> tuple[slice, slice, Picture, Floats] | None:
     """Where in a frame of this height and width the crop lies, its colours u8 [r, c, 3] and its opacity f32 [r, c, 1].

@@ -51,7 +51,7 @@ from face_detection import networks as torch_networks
 from face_detection import yunet as opencv_networks
 from face_detection.detector import Framing
 from face_detection.haar import FRONTAL, TILTED, HaarDetector
-from face_detection.reframing import Reframed, load_framing
+from face_detection.reframing import BoxRefiner, load_framing
 from face_detection.weights import TABLE
 from video import read_frames
 
@@ -91,7 +91,7 @@ def candidates(weights: Path) -> list[Candidate]:
         )
     framing = load_framing()
     mixed = [one for one in detectors if not one.label.startswith("haar ")]
-    return detectors + [Candidate(f"{one.label}, corrected", Reframed(one.detector, framing), None) for one in mixed]
+    return detectors + [Candidate(f"{one.label}, corrected", BoxRefiner(one.detector, framing), None) for one in mixed]
 
 
 def crops(root: Path, splits: Sequence[str]) -> list[tuple[str, Picture]]:

@@ -5,7 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.arrays import Picture
-from face_detection import Box, Layer, MouthDetail, jaw_mask, lay, mouth_mask, news_above_lips, with_detail
+from face_detection import Box, Layer, MouthDetail, jaw_mask, make_layer, mouth_mask, sharpness_aware_mask, with_detail
 from lipsync.settings import Settings
 
 
@@ -26,7 +26,7 @@ def composite(
     if mouths is not None and settings.detail:
         after = mouths.over(after, min(settings.detail, 1.0))
         mask = np.asarray(cv2.resize(mask, after.shape[:2]), np.float32)
-    layer = lay(after, box, mask, *frame.shape[:2])
+    layer = make_layer(after, box, mask, *frame.shape[:2])
     return with_detail(layer, frame, box.width, settings.detail)
 
 
@@ -36,4 +36,4 @@ def _mask(before: Picture, after: Picture, settings: Settings) -> NDArray[np.flo
     feather = round(settings.feather * size)
     if settings.mask == "half":
         return mouth_mask(size, feather=feather)
-    return jaw_mask(size, feather=feather) * news_above_lips(before, after)
+    return jaw_mask(size, feather=feather) * sharpness_aware_mask(before, after)

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from face_detection import Box, FaceTrack, align, cut, find_points, lay, paste
+from face_detection import Box, FaceTrack, align, cut, find_points, make_layer, paste
 from face_detection.alignment import MIRRORED, POINTS, TALL, TEMPLATE, aligned_box, aligned_boxes, steadied
 from face_detection.landmarks import Found, LandmarkNetwork, from_square, seen_around
 
@@ -90,7 +90,7 @@ def test_a_box_may_leave_the_frame(x):
     frame, box = scene(), Box.centred(x, 120, 80, 100, 15)
     crop = cut(frame, box, SIZE)
     assert crop.shape == (SIZE, SIZE, 3)
-    layer = lay(crop, box, np.ones((SIZE, SIZE), np.float32), 240, 320)
+    layer = make_layer(crop, box, np.ones((SIZE, SIZE), np.float32), 240, 320)
     assert layer.over(frame).shape == frame.shape
 
 

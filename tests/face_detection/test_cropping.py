@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from face_detection import Box, cut, jaw_mask, lay, mouth_mask, news_above_lips, paste
+from face_detection import Box, cut, jaw_mask, make_layer, mouth_mask, paste, sharpness_aware_mask
 from tests.helpers.failing import fails
 
 
@@ -170,13 +170,13 @@ def test_the_jaw_lies_within_the_half_and_leaves_its_corners(size, feather):
 def test_a_nose_that_is_only_softer_stays_and_all_else_is_pasted():
     before = cv2.resize(noise(32, 32), (128, 128), interpolation=cv2.INTER_LINEAR)
     softer = cv2.GaussianBlur(before, (0, 0), 1.5)
-    news = news_above_lips(before, softer)
+    news = sharpness_aware_mask(before, softer)
     assert news.shape == (128, 128) and news.dtype == np.float32
     assert news[:77].max() < 0.2 and (news[93:] == 1).all()
-    assert (np.diff(news_above_lips(before, before)[:, 64]) >= 0).all()
+    assert (np.diff(sharpness_aware_mask(before, before)[:, 64]) >= 0).all()
     other = softer.copy()
     other[64:84, 40:88] = 255 - other[64:84, 40:88] // 2  # lips where the nose is taken to be
-    assert news_above_lips(before, other)[68:80, 48:80].min() > 0.9
+    assert sharpness_aware_mask(before, other)[68:80, 48:80].min() > 0.9
 
 
 def test_a_layer_alone_composited_by_an_editor_is_what_paste_gives():
@@ -184,7 +184,7 @@ def test_a_layer_alone_composited_by_an_editor_is_what_paste_gives():
     frame = rng.integers(0, 256, (90, 120, 3), np.uint8)
     crop = rng.integers(0, 256, (32, 32, 3), np.uint8)
     for box in (Box(20.3, 10.8, 77.1, 66.6), Box(-20, 50, 40, 110), Box(200, 200, 240, 240)):
-        layer = lay(crop, box, mouth_mask(32), 90, 120)
+        layer = make_layer(crop, box, mouth_mask(32), 90, 120)
         alone = layer.alone(90, 120)
         alpha = alone[..., 3:].astype(np.float64) / 255
         composed = frame * (1 - alpha) + alone[..., :3] * alpha

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from face_detection import Box, Layer, lay, with_detail
+from face_detection import Box, Layer, make_layer, with_detail
 
 SIZE = 64
 BOX = Box(0, 0, 256, 256)
@@ -14,7 +14,7 @@ SKIN = np.clip(RNG.normal(128, 14, (256, 256, 3)) + np.linspace(-20, 20, 256)[:,
 def layer(picture: np.ndarray) -> Layer:
     """What a network of 64 px makes of it."""
     small = cv2.resize(picture, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
-    return lay(small, BOX, np.ones((SIZE, SIZE), np.float32), 256, 256)
+    return make_layer(small, BOX, np.ones((SIZE, SIZE), np.float32), 256, 256)
 
 
 def sharpness(picture: np.ndarray) -> float:
@@ -47,7 +47,7 @@ def test_a_mouth_that_differs_gets_nothing_while_the_cheek_beside_it_does() -> N
 def test_no_strength_and_nothing_to_lay_change_nothing() -> None:
     assert with_detail(layer(SKIN), SKIN, 256, 0.0) is not None
     assert np.array_equal(with_detail(layer(SKIN), SKIN, 256, 0.0).colours, layer(SKIN).colours)
-    empty = lay(SKIN[:SIZE, :SIZE], BOX, np.zeros((SIZE, SIZE), np.float32), 256, 256)
+    empty = make_layer(SKIN[:SIZE, :SIZE], BOX, np.zeros((SIZE, SIZE), np.float32), 256, 256)
     assert with_detail(empty, SKIN, 256) is empty
 
 

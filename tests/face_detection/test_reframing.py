@@ -16,7 +16,7 @@ from core.errors import NotFound
 from core.program import exit_code
 from face_detection import Box, Detection, reframing
 from face_detection.detector import ASPECT
-from face_detection.reframing import WEIGHTS, FramingNetwork, Reframed, load_framing
+from face_detection.reframing import WEIGHTS, BoxRefiner, FramingNetwork, load_framing
 from scripts import train_framing
 from tests.helpers.failing import fails
 from video import write_video
@@ -59,14 +59,14 @@ def portrait() -> np.ndarray:
 
 
 def test_a_box_is_moved_and_grown_by_what_the_network_says(portrait: np.ndarray) -> None:
-    detector = Reframed(Finds(Box(100, 100, 140, 150)), Sees(0.1, -0.2, np.log(1.2)))
+    detector = BoxRefiner(Finds(Box(100, 100, 140, 150)), Sees(0.1, -0.2, np.log(1.2)))
     ((found,),) = detector.detect([portrait])
     assert detector.name == "finds" and found.score == 0.7
     assert_allclose(found.box.corners, Box.centred(124, 115, 48, 60).corners, atol=0.02)
 
 
 def test_no_box_is_moved_far_whatever_the_network_says(portrait: np.ndarray) -> None:
-    ((found,),) = Reframed(Finds(Box(100, 100, 140, 150)), Sees(5, -5, 9)).detect([portrait])
+    ((found,),) = BoxRefiner(Finds(Box(100, 100, 140, 150)), Sees(5, -5, 9)).detect([portrait])
     assert_allclose(found.box.centre, (128, 115), atol=0.02)
     assert found.box.width == pytest.approx(40 * np.exp(0.35), abs=0.02)
 
@@ -74,12 +74,12 @@ def test_no_box_is_moved_far_whatever_the_network_says(portrait: np.ndarray) -> 
 @pytest.mark.skipif(not WEIGHTS.exists(), reason="a copy without these weights")
 def test_boxes_that_are_off_come_to_lie_on_each_other(portrait: np.ndarray) -> None:
     off = [face(height=110), face(height=146), face(x=214), face(x=234), face(y=105), face(y=125)]
-    (found,) = Reframed(Finds(*off), load_framing()).detect([portrait])
+    (found,) = BoxRefiner(Finds(*off), load_framing()).detect([portrait])
     boxes = np.array([one.box.corners for one in found])
     before, after = (np.ptp(values, axis=0).max() for values in (np.array([box.corners for box in off]), boxes))
     assert after < before / 4
     assert face().iou(Box(*boxes.mean(axis=0))) > 0.85
-    alone = [Reframed(Finds(box), load_framing()).detect([portrait])[0][0] for box in off]
+    alone = [BoxRefiner(Finds(box), load_framing()).detect([portrait])[0][0] for box in off]
     assert alone == found
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from core.errors import BadInput
-from face_detection import Box, cut, ffhq_square, jaw_mask, lay, warped
+from face_detection import Box, cut, ffhq_square, jaw_mask, make_layer, warped
 from lipsync.backends.face_restorer import FaceRestorer
 from lipsync.jobs.job import Job
 from lipsync.jobs.runner import dub
@@ -40,7 +40,7 @@ def edits(count: int, shots: tuple[int, ...] = ()) -> Iterator[CompositedFrame]:
     """A face that stays where it is; its mouth is painted a little darker."""
     frame = picture()
     painted = np.clip(cut(frame, BOX, 64).astype(int) - 20, 0, 255).astype(np.uint8)
-    layer = lay(painted, BOX, jaw_mask(64), *frame.shape[:2])
+    layer = make_layer(painted, BOX, jaw_mask(64), *frame.shape[:2])
     for k in range(count):
         yield CompositedFrame(frame, (layer,), (BOX,), ((0, sum(k >= shot for shot in shots), 0),))
 

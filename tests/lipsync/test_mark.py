@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from core.errors import BadInput
-from face_detection import Box, jaw_mask, lay
+from face_detection import Box, jaw_mask, make_layer
 from lipsync.rendering.mark import Mark
 from lipsync.rendering.views import CompositedFrame, marked, patch, result, view
 from lipsync.settings import Settings
@@ -41,7 +41,8 @@ def test_letters_of_other_scripts_and_texts_that_do_not_fit() -> None:
 def test_views_are_marked_if_that_is_asked_for() -> None:
     frame = np.full((200, 300, 3), 100, np.uint8)
     box = Box(100, 50, 180, 130)
-    edit = CompositedFrame(frame, (lay(np.full((32, 32, 3), 255, np.uint8), box, jaw_mask(32), 200, 300),), (box,))
+    layer = make_layer(np.full((32, 32, 3), 255, np.uint8), box, jaw_mask(32), 200, 300)
+    edit = CompositedFrame(frame, (layer,), (box,))
     chosen = Settings(mark=True)
     assert marked(result, Settings()) is result
     assert np.array_equal(view(chosen)(edit), Mark("synthetic").over(result(edit)))

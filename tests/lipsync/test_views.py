@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from face_detection import Box, jaw_mask, lay
+from face_detection import Box, jaw_mask, make_layer
 from lipsync.rendering.views import CompositedFrame, compare, mask, patch, result, view
 from lipsync.settings import Settings
 
@@ -14,7 +14,7 @@ def edit() -> CompositedFrame:
     frame = np.full((60, 120, 3), 100, np.uint8)
     boxes = Box(5, 5, 45, 45), Box(70, 10, 110, 50)
     white = np.full((32, 32, 3), 255, np.uint8)
-    return CompositedFrame(frame, tuple(lay(white, box, jaw_mask(32), 60, 120) for box in boxes), boxes)
+    return CompositedFrame(frame, tuple(make_layer(white, box, jaw_mask(32), 60, 120) for box in boxes), boxes)
 
 
 def test_the_result_and_nothing_else_changes(edit):
