@@ -42,32 +42,32 @@ class Activity:
     speaking: Flags
 
     @property
-    def openness(self) -> Series:
+    def gate_gain(self) -> Series:
         """f32 [t], 0 in silence to 1 in speech: it rises in ATTACK until speech begins, and falls in RELEASE after."""
         ahead, since = _until(self.speaking[::-1])[::-1], _until(self.speaking)
         rising, falling = 1 - ahead / (ATTACK * MEL_RATE), 1 - since / (RELEASE * MEL_RATE)
         return np.asarray(np.clip(np.maximum(rising, falling), 0, 1), np.float32)
 
     def gate(self, start: int, stop: int, fps: Fraction) -> Series:
-        """f32 [stop - start]: the openness at each frame; past the end there is silence."""
+        """f32 [stop - start]: the gate's gain at each frame; past the end there is silence."""
         columns = np.array([round(MEL_RATE * frame / fps) for frame in range(start, stop)], np.int64)
         gate = np.zeros(len(columns), np.float32)
         inside = columns < len(self.speaking)
-        gate[inside] = self.openness[columns[inside]]
+        gate[inside] = self.gate_gain[columns[inside]]
         return gate
 
-    def hushed(self, mel: Mel) -> Mel:
-        """The same sound without what is heard between the words: faded to digital silence by openness, in dB."""
-        openness = self.openness[: len(mel.columns), None]
-        faded = SILENCE + (mel.columns - SILENCE) * openness
-        return Mel(np.where(openness < 1, faded, mel.columns).astype(np.float32), mel.seconds)
+    def silence_suppressed(self, mel: Mel) -> Mel:
+        """The sound without what is heard between the words: faded to digital silence by the gate's gain, in dB."""
+        gain = self.gate_gain[: len(mel.columns), None]
+        faded = SILENCE + (mel.columns - SILENCE) * gain
+        return Mel(np.where(gain < 1, faded, mel.columns).astype(np.float32), mel.seconds)
 
     def faded(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        """The samples f32 of the same sound at 16 kHz, block after block, times openness; silent behind its end."""
-        openness, first = np.append(self.openness, np.float32(0)), 0
+        """Samples f32 of the same sound at 16 kHz, block after block, times the gate's gain; silent behind its end."""
+        gain, first = np.append(self.gate_gain, np.float32(0)), 0
         for block in blocks:
             places = (first + np.arange(block.size)) / (SAMPLE_RATE / MEL_RATE)
-            yield (block * np.interp(places, np.arange(len(openness)), openness)).astype(np.float32)
+            yield (block * np.interp(places, np.arange(len(gain)), gain)).astype(np.float32)
             first += block.size
 
 

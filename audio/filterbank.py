@@ -70,11 +70,11 @@ class FilterBanks:
         picked[inside] = self.columns[numbers[inside]]
         return FilterBanks(picked)
 
-    def faded(self, openness: np.ndarray, rate: int) -> "FilterBanks":
-        """Faded to digital silence, in decibels, where openness f32 [n], `rate` values a second, is below 1."""
+    def faded(self, gain: np.ndarray, rate: int) -> "FilterBanks":
+        """Faded to digital silence, in decibels, where gain f32 [n], `rate` values a second, is below 1."""
         nearest = np.round(np.arange(len(self.columns)) * rate / BANK_RATE).astype(int)
         share = np.zeros(len(self.columns), np.float32)
-        share[nearest < len(openness)] = openness[nearest[nearest < len(openness)]]
+        share[nearest < len(gain)] = gain[nearest[nearest < len(gain)]]
         faded = SILENCE + (self.columns - SILENCE) * share[:, None]
         return FilterBanks(np.where(share[:, None] < 1, faded, self.columns).astype(np.float32))
 

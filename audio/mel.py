@@ -68,7 +68,7 @@ class Mel:
         window: np.ndarray = self._cut(np.array([floor(MEL_RATE * start / fps)], np.int64), columns)[0]
         return window
 
-    def revoiced(self, decibels: float, stretch: float) -> "Mel":
+    def vocal_tract_perturbed(self, decibels: float, stretch: float) -> "Mel":
         """The sound louder by `decibels`, its band m taken from band m * stretch: a longer or shorter vocal tract."""
         if decibels == 0 and stretch == 1:
             return self

@@ -29,10 +29,10 @@ class Sound:
             )
         return self.samples()
 
-    def hushed(self, activity: Activity) -> "Sound":
+    def silence_suppressed(self, activity: Activity) -> "Sound":
         """Without what is heard between the words, faded to digital silence."""
         samples = None if self.samples is None else lambda: activity.faded(self.blocks())
-        return Sound(activity.hushed(self.mel), samples)
+        return Sound(activity.silence_suppressed(self.mel), samples)
 
 
 def open_sound(path: Path) -> Sound:

@@ -167,7 +167,7 @@ class Resident:
         voices = self.config.voice_jitter
         for number, own in zip(chosen, starts.tolist(), strict=True):
             clip = self.clips[number]
-            voice = clip.mel.revoiced(rng.uniform(-voices, voices), 1 + rng.uniform(-voices, voices) / 100)
+            voice = clip.mel.vocal_tract_perturbed(rng.uniform(-voices, voices), 1 + rng.uniform(-voices, voices) / 100)
             sound = AudioFeatures(voice, None, clip.name)  # a pack keeps no filter banks
             for condition in self.needs.audio:
                 windows[condition.name] += [condition.windows(sound, start, start + t, clip.fps) for start in own]

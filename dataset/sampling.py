@@ -156,7 +156,7 @@ class Windows:
         side = 1 - rng.uniform(0, self.config.zoom)
         part = (rng.uniform(0, 1 - side), rng.uniform(0, 1 - side), side)
         voices = self.config.voice_jitter
-        voice = clip.mel.revoiced(rng.uniform(-voices, voices), 1 + rng.uniform(-voices, voices) / 100)
+        voice = clip.mel.vocal_tract_perturbed(rng.uniform(-voices, voices), 1 + rng.uniform(-voices, voices) / 100)
         count_of = range(self.needs.references)
         references = [[int(rng.choice(self._references(len(clip), start))) for _ in count_of] for start in starts]
         faces = clip.pictures(_numbers(starts, length, references, lead))

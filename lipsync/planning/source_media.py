@@ -90,8 +90,8 @@ class SourceMedia:
         activity = silero_activity(sound) if self._settings.speech_detector == "silero" else speech_activity(sound.mel)
         if silence == "original":
             return HeardSound(sound, banks, activity)
-        faded = None if banks is None else banks.faded(activity.openness, MEL_RATE)
-        return HeardSound(sound.hushed(activity), faded, None)
+        faded = None if banks is None else banks.faded(activity.gate_gain, MEL_RATE)
+        return HeardSound(sound.silence_suppressed(activity), faded, None)
 
     def motion(self, segment: SpeakerSegment, sound: Sound, plan: Plan) -> Motion | None:
         """What the lips do while a segment says a sound, f32 [n, d] from where that begins; None if nobody is told.

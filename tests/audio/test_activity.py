@@ -65,8 +65,8 @@ def test_a_click_is_no_word_and_a_breath_between_words_no_silence():
     assert start < 1 and 3 < stop < 3.4
 
 
-def test_openness_rises_before_and_falls_after_and_never_jumps():
-    open_ = activity(sound()).openness
+def test_the_gate_rises_before_and_falls_after_and_never_jumps():
+    open_ = activity(sound()).gate_gain
     assert open_.max() == 1 and open_.min() == 0
     assert np.diff(open_).max() <= 1 / (0.08 * 80) + 1e-6 and np.diff(open_).min() >= -1 / (0.2 * 80) - 1e-6
     assert (open_[activity(sound()).speaking] == 1).all()
@@ -81,13 +81,13 @@ def test_the_gate_of_frames_at_any_rate_and_past_the_end():
         assert np.array_equal(found.gate(inside, inside + 5, fps), gate[inside : inside + 5])
 
 
-def test_hushed_leaves_the_words_and_silences_the_rest():
+def test_suppressing_silence_leaves_the_words_and_silences_the_rest():
     mel = log_mel(Waveform(sound(noise=0.01), SAMPLE_RATE))
     found = speech_activity(mel)
-    hushed = found.hushed(mel)
-    assert np.array_equal(hushed.columns[100:160], mel.columns[100:160])
-    assert (hushed.columns[400:440] == SILENCE).all() and (mel.columns[400:440] > SILENCE).any()
-    assert len(hushed.columns) == len(mel.columns) and hushed.seconds == mel.seconds
+    suppressed = found.silence_suppressed(mel)
+    assert np.array_equal(suppressed.columns[100:160], mel.columns[100:160])
+    assert (suppressed.columns[400:440] == SILENCE).all() and (mel.columns[400:440] > SILENCE).any()
+    assert len(suppressed.columns) == len(mel.columns) and suppressed.seconds == mel.seconds
 
 
 def test_silences_are_what_is_left():

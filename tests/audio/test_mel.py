@@ -117,16 +117,16 @@ def test_a_mel_refuses_to_be_inconsistent() -> None:
 
 def test_another_voice_is_louder_or_longer_and_silence_stays_silence() -> None:
     mel = log_mel(chirp())
-    assert mel.revoiced(0, 1) is mel
-    louder = mel.revoiced(6, 1)
+    assert mel.vocal_tract_perturbed(0, 1) is mel
+    louder = mel.vocal_tract_perturbed(6, 1)
     heard = (mel.columns > SILENCE) & (mel.columns < 3)
     assert np.allclose(louder.columns[heard] - mel.columns[heard], 6 * 8 / 100, atol=1e-5)
-    for other in (louder, mel.revoiced(-60, 1.06), mel.revoiced(60, 0.9)):
+    for other in (louder, mel.vocal_tract_perturbed(-60, 1.06), mel.vocal_tract_perturbed(60, 0.9)):
         assert other.columns.dtype == np.float32 and other.seconds == mel.seconds
         assert np.abs(other.columns).max() <= 4
     assert (louder.columns[mel.columns == SILENCE] == SILENCE).all()
 
     bands = Mel(np.tile(np.linspace(-3, 3, MELS, dtype=np.float32), (5, 1)), 0.05)
-    stretched = bands.revoiced(0, 1.1).columns
+    stretched = bands.vocal_tract_perturbed(0, 1.1).columns
     assert np.allclose(stretched[0, :70], -3 + 6 / 79 * 1.1 * np.arange(70), atol=1e-5)  # band m is band 1.1 m
     assert np.allclose(stretched[0, 72:], 3, atol=1e-5)

@@ -1,4 +1,4 @@
-"""A sound hushed: its mel and its samples lose the same silences."""
+"""A sound with its silences suppressed: its mel and its samples lose the same silences."""
 
 from pathlib import Path
 
@@ -18,18 +18,18 @@ def words() -> np.ndarray:
     return (said + np.random.default_rng(0).normal(0, 0.002, len(t))).clip(-1, 1).astype(np.float32)
 
 
-def test_a_hushed_sound_is_silent_between_the_words_in_both() -> None:
+def test_a_sound_with_silences_suppressed_is_silent_between_the_words_in_both() -> None:
     samples = words()
     sound = Sound(log_mel(Waveform(samples, SAMPLE_RATE)), lambda: np.array_split(samples, 13))
     activity = speech_activity(sound.mel)
-    hushed = sound.hushed(activity)
-    heard = np.concatenate(list(hushed.blocks()))
+    suppressed = sound.silence_suppressed(activity)
+    heard = np.concatenate(list(suppressed.blocks()))
     assert heard.dtype == np.float32 and len(heard) == len(samples)
-    assert np.array_equal(heard, np.concatenate(list(hushed.blocks())))  # begins anew
+    assert np.array_equal(heard, np.concatenate(list(suppressed.blocks())))  # begins anew
     assert np.array_equal(heard[int(2.2 * SAMPLE_RATE) : int(3.8 * SAMPLE_RATE)],
                           samples[int(2.2 * SAMPLE_RATE) : int(3.8 * SAMPLE_RATE)])  # fmt: skip
     assert not heard[: int(1.5 * SAMPLE_RATE)].any() and not heard[int(5 * SAMPLE_RATE) :].any()
-    assert np.array_equal(hushed.mel.columns, activity.hushed(sound.mel).columns)
+    assert np.array_equal(suppressed.mel.columns, activity.silence_suppressed(sound.mel).columns)
 
 
 def test_a_file_is_read_when_its_samples_are_asked_for(tmp_path: Path) -> None:

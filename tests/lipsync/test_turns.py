@@ -51,8 +51,8 @@ def test_a_turn_hears_its_sound_from_its_origin(mel):
     assert not later.strength(20, 30, PLAN).any()
 
 
-def test_hushed_words_keep_their_windows_and_silence_is_digital(mel):
-    hushed = turn(speech_activity(mel).hushed(mel))
-    assert np.array_equal(hushed.audio([60, 75], PLAN, [MEL])["mel"], turn(mel).audio([60, 75], PLAN, [MEL])["mel"])
-    assert (hushed.audio([20, 150], PLAN, [MEL])["mel"] == SILENCE).all()
+def test_words_keep_their_windows_where_silences_are_suppressed_and_silence_is_digital(mel):
+    suppressed = turn(speech_activity(mel).silence_suppressed(mel))
+    assert np.array_equal(suppressed.audio([60, 75], PLAN, [MEL])["mel"], turn(mel).audio([60, 75], PLAN, [MEL])["mel"])
+    assert (suppressed.audio([20, 150], PLAN, [MEL])["mel"] == SILENCE).all()
     assert (turn(mel).audio([20, 150], PLAN, [MEL])["mel"] > SILENCE).any()

@@ -1,4 +1,4 @@
-"""A style model with Whisper's ears from files to files: the same motion whoever makes which part; hushed silences."""
+"""A style model with Whisper's ears from files to files: same motion whoever makes which part; silences suppressed."""
 
 import wave
 from dataclasses import replace
@@ -61,7 +61,7 @@ def test_a_part_moves_as_in_the_whole(model: Path, job: Job) -> None:
 
 
 @pytest.mark.slow
-def test_what_is_hushed_is_not_heard(model: Path, job: Job, tmp_path: Path) -> None:
+def test_what_is_suppressed_is_not_heard(model: Path, job: Job, tmp_path: Path) -> None:
     t = np.arange(6 * 16_000) / 16_000
     words = np.where(t < 3, np.sin(2 * np.pi * 300 * t) * (0.5 + 0.4 * np.sin(2 * np.pi * 5 * t)), 0)
     noise = np.random.default_rng(0).normal(0, 0.004, len(t))
