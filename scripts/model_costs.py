@@ -102,16 +102,16 @@ def trainable_of(preset: Preset) -> tuple[nn.Module, Any, nn.Module]:
     model = specification.build(preset.model)
     whole = specification.assemble(model, components)
 
-    def agreement() -> Any:
+    def sync_probability() -> Any:
         sync = find_preset("sync")
-        return specifications()[sync.kind].build(sync.model).requires_grad_(False).agreement
+        return specifications()[sync.kind].build(sync.model).requires_grad_(False).sync_probability
 
     def distance() -> VggFeatures:
         sizes = [(f"{number}.{part}", shape) for number, (into, out) in enumerate(VGG)
                  for part, shape in (("weight", (out, into, 3, 3)), ("bias", (out,)))]  # fmt: skip
         return VggFeatures({name: torch.zeros(shape) for name, shape in sizes}, "nothing")
 
-    return specification.trainable(preset, whole, Teachers(agreement, distance)), whole, model
+    return specification.trainable(preset, whole, Teachers(sync_probability, distance)), whole, model
 
 
 def _fresh(name: str, preset: Preset) -> Component[Any] | None:
@@ -207,7 +207,7 @@ def cost(preset: Preset, sequences: int) -> Cost:
 def _forward(whole: Any, batch: ClipBatch) -> float:
     """GFLOP a face of one step of the denoiser with all that it is told."""
     clips = whole.with_motion(batch) if hasattr(whole, "with_motion") else batch
-    x0 = whole.sampled(clips.faces.flatten(0, 1))
+    x0 = whole.encode(clips.faces.flatten(0, 1))
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         whole.denoise(x0, torch.zeros(len(x0), dtype=torch.int64), whole.conditions(clips, x0))
     return float(counter.get_total_flops()) / len(x0) / GIGA

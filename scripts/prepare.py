@@ -27,7 +27,7 @@ from core.guard import reads
 from core.program import exit_code
 from dataset.prepare import parser, run
 from dataset.sync_filter import Offset, SyncFilter
-from systems.judge import FRAMES, Judge
+from systems.lip_sync_expert import FRAMES, LipSyncExpert
 from systems.registry import load_expert
 from systems.sync import find_offset
 
@@ -41,14 +41,13 @@ class ExpertScorer:
     def __call__(self, faces: NDArray[np.uint8], mel: Mel, fps: Fraction) -> Offset:
         if len(faces) < FRAMES:
             return Offset(0, 0)  # too short to tell
-        offset = find_offset(_judge(self.expert), faces, mel, fps)
+        offset = find_offset(_expert(self.expert), faces, mel, fps)
         return Offset(offset.frames, offset.confidence)
 
 
 @cache
-def _judge(path: Path) -> Judge:
-    judge: Judge = load_expert(path)
-    return judge
+def _expert(path: Path) -> LipSyncExpert:
+    return load_expert(path)
 
 
 def main() -> None:
@@ -59,8 +58,8 @@ def main() -> None:
     flags.add_argument("--min_confidence", "--min-confidence", type=float, default=0.1, metavar="COSINE",
                        help="clips found with less are left out (default 0.1)")  # fmt: skip
     options = flags.parse_args()
-    if options.size != _judge(options.expert).size:
-        raise Mismatch(f"--expert {options.expert}: judges {_judge(options.expert).size} px faces, not {options.size}")
+    if options.size != _expert(options.expert).size:
+        raise Mismatch(f"--expert {options.expert}: judges {_expert(options.expert).size} px faces, not {options.size}")
     if options.max_offset < 0:
         raise BadValue(f"--max_offset {options.max_offset}: a number of frames is 0 or more")
     run(options, sync=SyncFilter(options.min_confidence, options.max_offset), scorer=ExpertScorer(options.expert))

@@ -110,7 +110,7 @@ class Inpainter(System[K]):
         """[1, 1, h, w] of a sample: 1 where it is generated."""
         return self.mask
 
-    def sampled(self, faces: Tensor) -> Tensor:
+    def encode(self, faces: Tensor) -> Tensor:
         """What a sample of faces [n, 3, s, s] is: themselves."""
         return faces
 
@@ -177,7 +177,7 @@ class SpaceInpainter(Inpainter[S]):
         return self.element_mask
 
     @torch.no_grad()
-    def sampled(self, faces: Tensor) -> Tensor:
+    def encode(self, faces: Tensor) -> Tensor:
         return self.space.encode(faces)
 
     def with_visible(self, x_t: Tensor, conditions: S) -> Tensor:

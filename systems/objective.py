@@ -18,7 +18,7 @@ from guided_diffusion.samplers import SAMPLERS, SampleConfig
 
 from .discriminator import Discriminator, DiscriminatorConfig
 from .inpainting import Inpainter
-from .terms import Agreement, Distance, adversarial_losses, discriminator_loss, perceptual_loss, sync_loss
+from .terms import Distance, SyncProbability, adversarial_losses, discriminator_loss, perceptual_loss, sync_loss
 
 # Where pixels change most within the training clips (docs/architecture.md), as shares of the crop.
 MOUTH_ROW, MOUTH_HEIGHT, MOUTH_WIDTH = 0.78, 0.13, 0.2
@@ -78,10 +78,10 @@ class ObjectiveConfig:
 
 
 @dataclass(frozen=True)
-class Judges:
+class LossNetworks:
     """What measures a predicted face for the sync and the perceptual term: fixed, and no part of what is trained."""
 
-    agreement: Agreement | None = None
+    sync_probability: SyncProbability | None = None
     distance: Distance | None = None
     teacher: Inpainter[Any] | None = None  # whose samples are to be made in fewer steps
 
@@ -93,20 +93,22 @@ class InpainterTraining(nn.Module):
     """
 
     step = 0
-    emphasis: Tensor  # [1, 1, h, w] what each place of a sample counts in the losses, 0 where it is visible
+    loss_mask: Tensor  # [1, 1, h, w] what each place of a sample counts in the losses, 0 where it is visible
 
-    def __init__(self, model: Inpainter[Any], config: ObjectiveConfig, judges: Judges) -> None:
+    def __init__(self, model: Inpainter[Any], config: ObjectiveConfig, loss_networks: LossNetworks) -> None:
         super().__init__()
-        if (config.sync and judges.agreement is None) or (config.perceptual and judges.distance is None):
+        if (config.sync and loss_networks.sync_probability is None) or (
+            config.perceptual and loss_networks.distance is None
+        ):
             raise ValueError("the sync term needs an expert, the perceptual term LPIPS")
-        if config.distill and judges.teacher is None:
+        if config.distill and loss_networks.teacher is None:
             raise ValueError("the distill term needs a teacher")
-        self.model, self.config, self.judges = model, config, judges
+        self.model, self.config, self.loss_networks = model, config, loss_networks
         if config.distill:
             check(model.diffusion, config.distill_steps)
         self.discriminator = Discriminator(config.discriminator) if config.adversarial else None
-        emphasis = model.sample_mask * mouth_emphasis(model.shape[-1], config.mouth_weight)
-        self.register_buffer("emphasis", emphasis, persistent=False)
+        loss_mask = model.sample_mask * mouth_weights(model.shape[-1], config.mouth_weight)
+        self.register_buffer("loss_mask", loss_mask, persistent=False)
         if not config.train_audio_encoder:
             model.sound_encoder.requires_grad_(False)
 
@@ -127,23 +129,23 @@ class InpainterTraining(nn.Module):
         """The weighted terms, each a scalar.  The noise of the condition is independent of x_t's, but in few steps."""
         if self.config.distill:
             predicted, conditions, network = self._distilled(clips, generator)
-            counts = torch.ones(len(predicted), device=predicted.device)
+            sample_weights = torch.ones(len(predicted), device=predicted.device)
         else:
-            predicted, conditions, network, counts = self._noised(clips, generator)
+            predicted, conditions, network, sample_weights = self._noised(clips, generator)
         if not self._judges_faces:
             return {"network": network}
         faces = self._finished(predicted, conditions).reshape(clips.faces.shape)
-        counts = counts.reshape(clips.faces.shape[:2])
-        network |= self._judged_terms(faces, clips, counts)
+        sample_weights = sample_weights.reshape(clips.faces.shape[:2])
+        network |= self._judged_terms(faces, clips, sample_weights)
         if self.discriminator is None:
             return {"network": network}
-        judging = discriminator_loss(self.discriminator, faces, clips.faces, counts)
+        judging = discriminator_loss(self.discriminator, faces, clips.faces, sample_weights)
         return {"network": network, "discriminator": {"hinge": judging}}
 
     def _noised(self, clips: ClipBatch, generator: Generator) -> tuple[Tensor, Any, dict[str, Tensor], Tensor]:
         """x0 as it is predicted from noised faces, its conditions, the terms of that, and what each item counts."""
         diffusion, device = self.model.diffusion, clips.faces.device
-        x0 = self.model.sampled(clips.faces.flatten(0, 1))              # [b*t, c, h, w]
+        x0 = self.model.encode(clips.faces.flatten(0, 1))               # [b*t, c, h, w]
         filling = torch.randn(x0.shape, generator=generator, device=generator.device).to(device)
         noise = torch.randn(x0.shape, generator=generator, device=generator.device).to(device)
         step = self._draw_steps(clips, generator).to(device)            # [b*t]
@@ -152,18 +154,18 @@ class InpainterTraining(nn.Module):
         output = self.model.denoise(x_t, diffusion.timesteps(step), conditions)
         predicted = diffusion.interpret(output, x_t, step, clip=False).x0
 
-        counts = diffusion.signal(step, x0).flatten()                   # [b*t]
+        sample_weights = diffusion.signal(step, x0).flatten()           # [b*t]
         if self.config.x0_scale == "plain":
-            counts = torch.ones_like(counts)
+            sample_weights = torch.ones_like(sample_weights)
         network = self._denoising_terms(x0, x_t, noise, step, output)
         if self.config.reconstruction:
             error = self._hidden_mean((predicted - x0) ** 2)
-            network["reconstruction"] = self.config.reconstruction * (counts * error).mean()
-        return predicted, conditions, network, counts
+            network["reconstruction"] = self.config.reconstruction * (sample_weights * error).mean()
+        return predicted, conditions, network, sample_weights
 
     def _distilled(self, clips: ClipBatch, generator: Generator) -> tuple[Tensor, Any, dict[str, Tensor]]:
         """x0 as the model makes it in its few steps, its conditions, and how far these are from the teacher's end."""
-        model, teacher, device = self.model, self.judges.teacher, clips.faces.device
+        model, teacher, device = self.model, self.loss_networks.teacher, clips.faces.device
         assert teacher is not None
         n = clips.faces.shape[0] * clips.faces.shape[1]
         noise = torch.randn(n, *model.shape, generator=generator, device=generator.device).to(device)
@@ -181,7 +183,7 @@ class InpainterTraining(nn.Module):
         errors = torch.stack([self._hidden_mean((one - wanted) ** 2).mean() for one in steps])
         network = {"distill": self.config.distill * errors.mean()}
         if self.config.reconstruction:
-            real = model.sampled(clips.faces.flatten(0, 1))
+            real = model.encode(clips.faces.flatten(0, 1))
             network["reconstruction"] = self.config.reconstruction * self._hidden_mean((steps[-1] - real) ** 2).mean()
         return steps[-1], conditions, network
 
@@ -232,15 +234,16 @@ class InpainterTraining(nn.Module):
             terms["variational"] = self.config.variational * bits.mean()
         return terms
 
-    def _judged_terms(self, faces: Tensor, clips: ClipBatch, counts: Tensor) -> dict[str, Tensor]:
-        c, judges, terms = self.config, self.judges, {}
-        if c.sync and judges.agreement is not None:
-            terms["sync"] = c.sync * sync_loss(judges.agreement, faces, clips.speech, counts)
-        if c.perceptual and judges.distance is not None:
-            terms["perceptual"] = c.perceptual * perceptual_loss(judges.distance, faces, clips.faces, counts)
+    def _judged_terms(self, faces: Tensor, clips: ClipBatch, sample_weights: Tensor) -> dict[str, Tensor]:
+        c, loss_networks, terms = self.config, self.loss_networks, {}
+        if c.sync and loss_networks.sync_probability is not None:
+            terms["sync"] = c.sync * sync_loss(loss_networks.sync_probability, faces, clips.speech, sample_weights)
+        if c.perceptual and loss_networks.distance is not None:
+            apart = perceptual_loss(loss_networks.distance, faces, clips.faces, sample_weights)
+            terms["perceptual"] = c.perceptual * apart
         if self.discriminator is not None:
             late = float(self.step >= c.adversarial_from)
-            seen_through, unlike = adversarial_losses(self.discriminator, faces, clips.faces, counts)
+            seen_through, unlike = adversarial_losses(self.discriminator, faces, clips.faces, sample_weights)
             terms["adversarial"] = late * c.adversarial * seen_through
             if c.matching:
                 terms["matching"] = late * c.matching * unlike
@@ -248,10 +251,10 @@ class InpainterTraining(nn.Module):
 
     def _hidden_mean(self, error: Tensor) -> Tensor:
         """Means over the hidden rows of each item, the mouth counting more.  [n, 3, s, s] -> [n]"""
-        return (error * self.emphasis).mean(dim=(1, 2, 3)) / self.emphasis.mean()
+        return (error * self.loss_mask).mean(dim=(1, 2, 3)) / self.loss_mask.mean()
 
 
-def mouth_emphasis(size: int, weight: float) -> Tensor:
+def mouth_weights(size: int, weight: float) -> Tensor:
     """[1, 1, s, s]: 1, rising smoothly to `weight` where a face framed like VoxCeleb2's has its mouth."""
     line = (torch.arange(size) + 0.5) / size
     rows, columns = (line - MOUTH_ROW) / MOUTH_HEIGHT, (line - 0.5) / MOUTH_WIDTH

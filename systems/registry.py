@@ -18,7 +18,7 @@ from guided_diffusion.engine.config import from_dict, to_dict
 
 from .autoencoder import load_published
 from .components import Component, Components, Latents, autoencoder_in, has_autoencoder, motion_in, network_in
-from .judge import Judge
+from .lip_sync_expert import LipSyncExpert
 from .preset import Preset
 from .specification import Role, Specification
 from .stage1 import Stage1
@@ -117,9 +117,9 @@ def assemble(kind: str, model: nn.Module, components: Components) -> nn.Module:
     return specifications()[kind].assemble(model, components).eval()
 
 
-def load_expert(path: Path) -> Judge:
+def load_expert(path: Path) -> LipSyncExpert:
     """As `load`, for a checkpoint that judges.  Raises BadInput for any other."""
-    return cast(Judge, _of_role(path, "expert"))
+    return cast(LipSyncExpert, _of_role(path, "expert"))
 
 
 def load_autoencoder(path: Path) -> Latents:

@@ -21,10 +21,10 @@ from guided_diffusion.engine.checkpoint import load_strictly
 from guided_diffusion.unet import UNet
 
 from .components import Components
-from .judge import FRAMES
-from .objective import InpainterTraining, Judges
+from .lip_sync_expert import FRAMES
+from .objective import InpainterTraining, LossNetworks
 from .preset import Preset
-from .terms import Agreement, Distance
+from .terms import Distance, SyncProbability
 from .training_data import TrainingData, check_filterbanks, windows
 from .validation import Validation, audio_gap, strip
 
@@ -44,7 +44,7 @@ class Teachers:
     """What judges a made face in training, and the system that a student follows; each is loaded when a term asks for
     it, and says so if it is missing."""
 
-    agreement: Callable[[], Agreement]
+    sync_probability: Callable[[], SyncProbability]
     distance: Callable[[], Distance]
     system: Callable[[], Any] = no_teacher
 
@@ -109,9 +109,9 @@ class Specification(Generic[C]):
 
         model is the system that `assemble` makes.
         """
-        return InpainterTraining(model, preset.loss, self.judges(preset, teachers))
+        return InpainterTraining(model, preset.loss, self.loss_networks(preset, teachers))
 
-    def judges(self, preset: Preset, teachers: Teachers) -> Judges:
+    def loss_networks(self, preset: Preset, teachers: Teachers) -> LossNetworks:
         """Who judges made faces, as far as the objective asks.  BadInput if the windows are not of their length."""
         loss, frames = preset.loss, preset.data.frames
         if loss.sync and frames != FRAMES:
@@ -123,8 +123,8 @@ class Specification(Generic[C]):
                 f"the discriminator sees {loss.discriminator.frames} frames at once, the data has {frames};"
                 " make data.frames and loss.discriminator.frames equal, or use --set loss.adversarial=0"
             )
-        return Judges(
-            teachers.agreement() if loss.sync else None, teachers.distance() if loss.perceptual else None,
+        return LossNetworks(
+            teachers.sync_probability() if loss.sync else None, teachers.distance() if loss.perceptual else None,
             teachers.system() if loss.distill else None,
         )  # fmt: skip
 

@@ -23,13 +23,12 @@ from guided_diffusion.unet import UNet
 from .components import Components
 from .distillation import Teacher
 from .initialisation import adopt_audio_encoder, start_from
-from .judge import Judge
 from .perceptual import load_features, load_lpips
 from .plan import plan
 from .preset import Preset
 from .registry import components_in, describe, find_preset, load_expert, specifications
 from .specification import Specification, Start, Teachers
-from .terms import Agreement, Distance
+from .terms import Distance, SyncProbability
 from .training_data import Batch
 
 
@@ -159,14 +158,13 @@ def _teachers(
     expert: Path | None, features: Path | None, teacher: Teacher | None, components: Components, device: torch.device,
     *, compiled: bool,
 ) -> Teachers:  # fmt: skip
-    def agreement() -> Agreement:
+    def sync_probability() -> SyncProbability:
         if expert is None:
             raise BadValue(
                 "the sync term needs a sync expert: train one with --system sync and pass it with --expert,"
                 " or leave the term out with --set loss.sync=0"
             )
-        judge: Judge = load_expert(expert).to(device)
-        return judge.agreement
+        return load_expert(expert).to(device).sync_probability
 
     def distance() -> Distance:
         network = (load_lpips() if features is None else load_features(features)).to(device)
@@ -175,7 +173,7 @@ def _teachers(
         return network
 
     if teacher is None:
-        return Teachers(agreement, distance)
+        return Teachers(sync_probability, distance)
 
     def system() -> Any:
         teacher_system = teacher.system(components, device)
@@ -184,4 +182,4 @@ def _teachers(
                 network.compile()
         return teacher_system
 
-    return Teachers(agreement, distance, system)
+    return Teachers(sync_probability, distance, system)

@@ -15,7 +15,7 @@ from audio import MEL_RATE, MELS, SILENCE, Mel
 from dataset import ClipBatch, Footage, corpus
 from guided_diffusion.engine.device import resolve_device
 from systems import registry, validation
-from systems.judge import FRAMES, Judge
+from systems.lip_sync_expert import FRAMES, LipSyncExpert
 from systems.sync import SyncExpert, find_offset
 from systems.sync.specification import retrieval_accuracy
 from systems.system import FaceSampler
@@ -62,15 +62,15 @@ def accuracy(expert: SyncExpert, clips: Sequence[Footage], split: str) -> list[s
     return [split, str(count), f"{f['against_one']:.1%}", f"{f['nearest_of_all']:.1%}", f"{f['loss']:.3f}"]
 
 
-def shifts(judge: Judge, clips: Sequence[Footage], split: str) -> list[str]:
+def shifts(expert: LipSyncExpert, clips: Sequence[Footage], split: str) -> list[str]:
     """A row: how often a shift of the sound is found, and within a frame."""
     errors = []
     for clip in tqdm(clips, desc=f"shifts, {split}", unit="clip", disable=None):
         faces = clip.pictures(range(len(clip)))
-        own = find_offset(judge, faces, clip.mel, clip.fps).frames
+        own = find_offset(expert, faces, clip.mel, clip.fps).frames
         for shift in SHIFTS:
             columns = round(shift * MEL_RATE / float(clip.fps))
-            offset = find_offset(judge, faces, shifted(clip.mel, columns), clip.fps).frames
+            offset = find_offset(expert, faces, shifted(clip.mel, columns), clip.fps).frames
             errors.append((abs(own), abs(offset - shift - own)))
     own_offset, error = np.array(errors).T
     shares = (own_offset <= 1, error == 0, error <= 1)
@@ -95,7 +95,7 @@ def windows(speaker: FaceSampler[K], clips: Sequence[Footage], lips: Lips | None
 
 
 def scores(
-    judge: Judge, speaker: FaceSampler[K], clips: Sequence[Footage], lips: Lips | None, device: torch.device
+    expert: LipSyncExpert, speaker: FaceSampler[K], clips: Sequence[Footage], lips: Lips | None, device: torch.device
 ) -> list[str]:
     """A row's cells: clips, cosines, PSNR of the mouth half, seconds a frame."""
     clips = [clip for clip in clips if len(clip) > FRAMES + 2]
@@ -105,7 +105,7 @@ def scores(
     seconds = (time.perf_counter() - begin) / own.shape[:2].numel()
     wrong = speaker(other)
     cosines = {
-        name: (judge.embed_faces(faces) * judge.embed_sound(batch.speech)).sum(dim=1)
+        name: (expert.embed_faces(faces) * expert.embed_sound(batch.speech)).sum(dim=1)
         for name, faces in (("real", batch.faces), ("own", own), ("wrong", wrong))
     }
     speakers = [clip.speaker for clip in clips]
@@ -118,7 +118,7 @@ def scores(
 
 
 def judged(
-    options: argparse.Namespace, expert: Judge, splits: Mapping[str, Sequence[Footage]], device: torch.device
+    options: argparse.Namespace, expert: LipSyncExpert, splits: Mapping[str, Sequence[Footage]], device: torch.device
 ) -> str:
     """A table of checkpoints and ways to sample them."""
     rows = []

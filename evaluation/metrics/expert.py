@@ -7,7 +7,7 @@ import torch
 
 from core.arrays import Pictures
 from face_detection import Box, cut
-from systems.judge import FRAMES, Judge
+from systems.lip_sync_expert import FRAMES, LipSyncExpert
 from systems.registry import load_expert
 from systems.sync import Match, SyncExpert, find_offset
 
@@ -18,7 +18,7 @@ from .metric import Figure, MetricSpec, clip_mean
 class ExpertScore:
     """The expert's cosine and offset of samples."""
 
-    def __init__(self, expert: Judge, name: str) -> None:
+    def __init__(self, expert: LipSyncExpert, name: str) -> None:
         """name: which expert, for the table."""
         self._expert = expert
         self._cached = CachedPerSample(self._of)

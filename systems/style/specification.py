@@ -151,7 +151,7 @@ class RendererSpecification(Specification[RendererConfig]):
         )
 
     def trainable(self, preset: Preset, model: StyleSystem, teachers: Teachers) -> RendererTraining:
-        return RendererTraining(model, preset.loss, self.judges(preset, teachers))
+        return RendererTraining(model, preset.loss, self.loss_networks(preset, teachers))
 
     def held_out(self, model: StyleSystem, batch: ClipBatch) -> ClipBatch:
         return model.with_motion(batch)

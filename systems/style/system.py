@@ -77,7 +77,7 @@ class StyleSystem(SpaceInpainter[Conditions]):
         return Conditions(
             mask=self.mask,
             filled=filled,
-            visible=self.sampled(filled),
+            visible=self.encode(filled),
             beside=self._beside(references) if self.config.concat_references else None,
             motion=motion,
             modulation=self.network.mapping(motion),
@@ -107,7 +107,7 @@ class StyleSystem(SpaceInpainter[Conditions]):
     def _beside(self, references: Tensor) -> Tensor:
         """The first of references [n, k, 3, s, s] as an element, and the last behind it if two are shown."""
         shown = references[:, [0, -1][: self.config.concat_references]]
-        return self.sampled(shown.flatten(0, 1)).reshape(len(shown), -1, *self.shape[1:])
+        return self.encode(shown.flatten(0, 1)).reshape(len(shown), -1, *self.shape[1:])
 
     def _context(self, references: Tensor) -> Tensor:
         """The tokens of references [n, k, 3, s, s], [n, q, w].
@@ -124,6 +124,6 @@ class StyleSystem(SpaceInpainter[Conditions]):
         return torch.cat(tokens)
 
     def _tokens(self, references: Tensor) -> Tensor:
-        elements = self.sampled(references.flatten(0, 1)).reshape(*references.shape[:2], *self.shape)
+        elements = self.encode(references.flatten(0, 1)).reshape(*references.shape[:2], *self.shape)
         output: Tensor = self.network.reference_encoder(elements)
         return output

@@ -7,7 +7,7 @@ from torch import Generator, Tensor
 
 from dataset import ClipBatch
 
-from ..objective import InpainterTraining, Judges, ObjectiveConfig, mouth_emphasis
+from ..objective import InpainterTraining, LossNetworks, ObjectiveConfig, mouth_weights
 from .system import StyleSystem
 
 
@@ -39,11 +39,12 @@ class RendererTraining(InpainterTraining):
 
     model: StyleSystem
     config: RendererObjective
-    places: Tensor  # [1, 1, s, s] what each pixel of a finished face counts
+    pixel_weights: Tensor  # [1, 1, s, s] what each pixel of a finished face counts
 
-    def __init__(self, model: StyleSystem, config: RendererObjective, judges: Judges) -> None:
-        super().__init__(model, config, judges)
-        self.register_buffer("places", model.mask * mouth_emphasis(model.size, config.mouth_weight), persistent=False)
+    def __init__(self, model: StyleSystem, config: RendererObjective, loss_networks: LossNetworks) -> None:
+        super().__init__(model, config, loss_networks)
+        weights = model.mask * mouth_weights(model.size, config.mouth_weight)
+        self.register_buffer("pixel_weights", weights, persistent=False)
 
     def losses(self, clips: ClipBatch, generator: Generator) -> Mapping[str, Mapping[str, Tensor]]:
         return super().losses(self.model.with_motion(clips), generator)
@@ -52,13 +53,13 @@ class RendererTraining(InpainterTraining):
     def _judges_faces(self) -> bool:
         return super()._judges_faces or any((self.config.motion, self.config.restored))
 
-    def _judged_terms(self, faces: Tensor, clips: ClipBatch, counts: Tensor) -> dict[str, Tensor]:
-        terms = super()._judged_terms(faces, clips, counts)
+    def _judged_terms(self, faces: Tensor, clips: ClipBatch, sample_weights: Tensor) -> dict[str, Tensor]:
+        terms = super()._judged_terms(faces, clips, sample_weights)
         if self.config.motion and clips.motion is not None:
             read = self.model.reader(faces.flatten(0, 1)).reshape(clips.motion.shape)
             apart = (read - clips.motion).abs().mean(dim=2)                 # [b, t]
-            terms["motion"] = self.config.motion * (counts * apart).mean()
+            terms["motion"] = self.config.motion * (sample_weights * apart).mean()
         if self.config.restored:
-            apart = ((faces - clips.faces).abs() * self.places).mean(dim=(2, 3, 4)) / self.places.mean()
-            terms["restored"] = self.config.restored * (counts * apart).mean()
+            apart = ((faces - clips.faces).abs() * self.pixel_weights).mean(dim=(2, 3, 4)) / self.pixel_weights.mean()
+            terms["restored"] = self.config.restored * (sample_weights * apart).mean()
         return terms

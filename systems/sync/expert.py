@@ -15,7 +15,7 @@ from torch import Generator, Tensor, nn
 from dataset import ClipBatch
 from guided_diffusion.blocks import normalization
 
-from ..judge import FRAMES
+from ..lip_sync_expert import FRAMES
 from ..sound import SoundConfig, SoundEncoder, embedding_head
 
 
@@ -69,7 +69,7 @@ class SyncExpert(nn.Module):
         """speech [b, 80, 16] in [-4, 4] -> unit vectors [b, d]."""
         return F.normalize(self.audio_head(self.audio_encoder(speech)).float(), dim=1)
 
-    def agreement(self, faces: Tensor, speech: Tensor) -> Tensor:
+    def sync_probability(self, faces: Tensor, speech: Tensor) -> Tensor:
         """The cosine of each pair, mapped to [0, 1].  [b]"""
         return ((self.embed_faces(faces) * self.embed_sound(speech)).sum(dim=1) + 1) / 2
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from audio import Mel
 from dataset import to_network
 
-from ..judge import FRAMES, Judge
+from ..lip_sync_expert import FRAMES, LipSyncExpert
 
 REACH = 15  # frames tried to either side
 BLOCK = 64  # windows embedded at a time
@@ -30,17 +30,19 @@ class Match:
 
 
 @torch.inference_mode()
-def find_offset(judge: Judge, faces: NDArray[np.uint8], mel: Mel, fps: Fraction, *, reach: int = REACH) -> Match:
+def find_offset(
+    expert: LipSyncExpert, faces: NDArray[np.uint8], mel: Mel, fps: Fraction, *, reach: int = REACH
+) -> Match:
     """The shift at which the sound agrees best with the faces, on the mean over all windows of the clip.
 
-    faces u8 [t, s, s, 3] RGB.  ValueError if t < 5, or s is not the size that the judge takes.
+    faces u8 [t, s, s, 3] RGB.  ValueError if t < 5, or s is not the size that the expert takes.
     """
     count = len(faces) - FRAMES + 1
-    if count < 1 or faces.shape[1] != judge.size:
-        raise ValueError(f"a judge wants at least {FRAMES} frames of {judge.size} px faces, not {list(faces.shape)}")
-    face_embeddings = torch.cat([judge.embed_faces(part) for part in _windows(faces, count)])
+    if count < 1 or faces.shape[1] != expert.size:
+        raise ValueError(f"an expert wants at least {FRAMES} frames of {expert.size} px faces, not {list(faces.shape)}")
+    face_embeddings = torch.cat([expert.embed_faces(part) for part in _windows(faces, count)])
     mel_windows = torch.from_numpy(np.stack([mel.span(k, FRAMES, fps) for k in range(count + reach)]))
-    sound = torch.cat([judge.embed_sound(part) for part in torch.split(mel_windows, BLOCK)])
+    sound = torch.cat([expert.embed_sound(part) for part in torch.split(mel_windows, BLOCK)])
     means = {shift: _mean_cosine(face_embeddings, sound, shift) for shift in range(-min(reach, count - 1), reach + 1)}
     best = max(means, key=means.__getitem__)
     return Match(best, means[best] - float(np.median(list(means.values()))), means[0])

@@ -10,7 +10,7 @@ from core.errors import Mismatch
 from dataset import ClipBatch, WindowConfig
 from guided_diffusion.engine.train_config import TrainConfig
 
-from ..judge import FRAMES
+from ..lip_sync_expert import FRAMES
 from ..preset import Preset
 from ..specification import Specification, Teachers
 from .expert import SyncConfig, SyncExpert

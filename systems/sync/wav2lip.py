@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..judge import FRAMES
+from ..lip_sync_expert import FRAMES
 
 HEIGHT, WIDTH = 48, 96  # of the lower half of a 96 x 96 face
 
@@ -71,7 +71,7 @@ class Wav2LipExpert(nn.Module):
         """speech [b, 80, 16] in [-4, 4] -> unit vectors [b, 512]."""
         return F.normalize(self.audio_encoder(speech[:, None]).flatten(1).float(), dim=1)
 
-    def agreement(self, faces: Tensor, speech: Tensor) -> Tensor:
+    def sync_probability(self, faces: Tensor, speech: Tensor) -> Tensor:
         """The probability that each pair is in sync, [b] in [0, 1]: the cosine."""
         return (self.embed_faces(faces) * self.embed_sound(speech)).sum(dim=1)
 

@@ -71,13 +71,13 @@ class SyncDiffSpecification(Specification[SyncDiffConfig]):
             )
 
     def trainable(self, preset: Preset, model: SyncDiff, teachers: Teachers) -> SyncDiffTraining:
-        judges = self.judges(preset, teachers)
+        loss_networks = self.loss_networks(preset, teachers)
         if preset.loss.own_output and preset.data.frames < 2:
             raise Mismatch(
                 "own frames as pose need sequences: use --set data.frames=2, or leave them out with"
                 " --set loss.own_output=0"
             )
-        return SyncDiffTraining(model, preset.loss, judges)
+        return SyncDiffTraining(model, preset.loss, loss_networks)
 
 
 SPECIFICATIONS = (SyncDiffSpecification(),)

@@ -81,9 +81,9 @@ class SyncDiff(SpaceInpainter[Conditions]):
         return Conditions(
             mask=self.mask,
             filled=filled,
-            visible=self.sampled(filled),
-            identity=self.sampled(clips.reference.flatten(0, 1)),
-            pose=self.sampled(pose[:, -1]) if self.config.pose.kind == "full" else None,
+            visible=self.encode(filled),
+            identity=self.encode(clips.reference.flatten(0, 1)),
+            pose=self.encode(pose[:, -1]) if self.config.pose.kind == "full" else None,
             style=None if bottleneck is None else bottleneck(pose),
             context=self.network.hearing(clips),
         )

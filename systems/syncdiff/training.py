@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 from dataset import ClipBatch
 from guided_diffusion.samplers import SampleConfig, sample
 
-from ..objective import InpainterTraining, Judges, ObjectiveConfig
+from ..objective import InpainterTraining, LossNetworks, ObjectiveConfig
 from .system import Conditions, SyncDiff
 
 
@@ -51,8 +51,8 @@ class SyncDiffTraining(InpainterTraining):
     model: SyncDiff
     config: SyncDiffObjective
 
-    def __init__(self, model: SyncDiff, config: SyncDiffObjective, judges: Judges) -> None:
-        super().__init__(model, config, judges)
+    def __init__(self, model: SyncDiff, config: SyncDiffObjective, loss_networks: LossNetworks) -> None:
+        super().__init__(model, config, loss_networks)
         model.diffusion.respaced(config.own_steps)  # steps that cannot be are refused here
 
     def _shown(self, clips: ClipBatch, filling: Tensor, generator: Generator) -> Callable[[SyncDiff], Conditions]:

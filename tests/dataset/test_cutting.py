@@ -14,7 +14,7 @@ from dataset.source import Source
 from dataset.span import Least
 from dataset.sync_filter import Offset, SyncFilter
 from tests.helpers.failing import fails
-from tests.helpers.painted_films import SIZE, Judge, Painted, film, scene, shade
+from tests.helpers.painted_films import SIZE, FixedScorer, Painted, film, scene, shade
 from tests.helpers.tiny_videos import FPS, numbers
 from video import write_video
 
@@ -81,10 +81,10 @@ def test_a_video_without_sound_or_pictures_is_refused(tmp_path: Path) -> None:
 def test_sound_that_is_off_is_moved_to_its_lips(tmp_path: Path, frames: int) -> None:
     empty = (scene(range(count), 200, face=None) for count in (15, 15))
     source = film(tmp_path / "film.mp4", next(empty), scene(range(15, 50), 40), next(empty), seconds=2.6)
-    judge = Judge(Offset(frames, 6.5))
-    lines = prepare_source(source, Cutting(size=16, sync=SyncFilter(min_confidence=6, max_offset=1)), judge)
+    scorer = FixedScorer(Offset(frames, 6.5))
+    lines = prepare_source(source, Cutting(size=16, sync=SyncFilter(min_confidence=6, max_offset=1)), scorer)
     assert (lines[1]["offset"], lines[1]["confidence"]) == (frames, 6.5) and "offset" not in lines[0]
-    assert judge.shown == [(35, 35 * 16 // 5 + 16, Fraction(25))]
+    assert scorer.shown == [(35, 35 * 16 // 5 + 16, Fraction(25))]
     clip, sound = load_clip(Entry(source.numbered(0), "ann")), read_mel(source.video)
     moved = 0 if abs(frames) <= 1 else frames
     expected = sound.windows(16 + moved, 50 + moved, FPS)
@@ -93,7 +93,7 @@ def test_sound_that_is_off_is_moved_to_its_lips(tmp_path: Path, frames: int) -> 
 
 def test_what_is_not_surely_in_sync_is_left_out(tmp_path: Path) -> None:
     source = film(tmp_path / "film.mp4", scene(range(30), 40), seconds=1.2)
-    (line,) = prepare_source(source, Cutting(size=16, sync=SyncFilter(min_confidence=6)), Judge(Offset(0, 5.5)))
+    (line,) = prepare_source(source, Cutting(size=16, sync=SyncFilter(min_confidence=6)), FixedScorer(Offset(0, 5.5)))
     assert line["skipped"] == "sync confidence below 6" and line["confidence"] == 5.5
     assert not source.target.parent.exists()
 

@@ -18,7 +18,7 @@ from dataset import corpus, cutting, entries, load_clip, prepare
 from dataset.sync_filter import Offset, SyncFilter
 from face_detection import voxceleb2_box
 from tests.helpers.failing import fails
-from tests.helpers.painted_films import Judge, Painted, film, scene
+from tests.helpers.painted_films import FixedScorer, Painted, film, scene
 from tests.helpers.talking_head import PORTRAIT
 from tests.helpers.tiny_videos import noise
 from video import write_video
@@ -139,10 +139,10 @@ def test_finished_videos_are_skipped_those_without_a_clip_too(films: Path, tmp_p
 
 def test_a_scorer_that_is_handed_in_judges_every_clip(films: Path, tmp_path: Path) -> None:
     (films / "ann" / "broken.mp4").unlink()
-    judge = Judge(Offset(0, 1.0))
-    run(tmp_path / "none", "--videos", str(films), sync=SyncFilter(min_confidence=2), scorer=judge)
+    scorer = FixedScorer(Offset(0, 1.0))
+    run(tmp_path / "none", "--videos", str(films), sync=SyncFilter(min_confidence=2), scorer=scorer)
     assert made(tmp_path / "none") == []
-    run(tmp_path / "all", "--videos", str(films), sync=SyncFilter(min_confidence=0.5), scorer=judge)
+    run(tmp_path / "all", "--videos", str(films), sync=SyncFilter(min_confidence=0.5), scorer=scorer)
     assert len(made(tmp_path / "all")) == 2
 
 

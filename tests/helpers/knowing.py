@@ -16,7 +16,7 @@ class Knowing:
     def embed_sound(self, speech: Tensor) -> Tensor:
         return _circle(speech[:, 0, 0] * 20 + 20)
 
-    def agreement(self, faces: Tensor, speech: Tensor) -> Tensor:
+    def sync_probability(self, faces: Tensor, speech: Tensor) -> Tensor:
         return (self.embed_faces(faces) * self.embed_sound(speech)).sum(dim=1)
 
 

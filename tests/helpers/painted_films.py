@@ -56,7 +56,7 @@ def film(path: Path, *scenes: Iterator[np.ndarray], fps: Fraction = FPS, seconds
     return Source(path, path.name, "ann", path.parent / "prepared" / "train" / "ann" / "film.npz", framed=False)
 
 
-class Judge:
+class FixedScorer:
     """Says the same of every clip, and remembers what it was shown."""
 
     def __init__(self, offset: Offset) -> None:

@@ -16,7 +16,7 @@ from guided_diffusion.samplers import SampleConfig
 from systems import registry
 from systems.components import Components
 from systems.diff2lip import Diff2Lip
-from systems.objective import InpainterTraining, Judges, ObjectiveConfig
+from systems.objective import InpainterTraining, LossNetworks, ObjectiveConfig
 from systems.registry import load
 from systems.style import RendererObjective, RendererTraining
 from systems.syncdiff.training import SyncDiffObjective, SyncDiffTraining
@@ -60,7 +60,7 @@ def test_a_student_comes_nearer_to_its_teacher(steps: str) -> None:
     teacher = shaken(Diff2Lip(CONFIG)).requires_grad_(False)
     student = Diff2Lip(CONFIG)
     student.load_state_dict(teacher.state_dict())
-    training = InpainterTraining(student, replace(LOSS, distill_steps=steps), Judges(teacher=teacher))
+    training = InpainterTraining(student, replace(LOSS, distill_steps=steps), LossNetworks(teacher=teacher))
     optimizer = torch.optim.Adam(training.objectives()["network"], 4e-3)
     wanted = FaceSampler(teacher, SampleConfig("dpm++", "4"))(clips())
 
@@ -90,7 +90,7 @@ def test_terms_on_the_face_are_on_what_the_student_makes() -> None:
         return (made - truth).square().mean(dim=(1, 2, 3))
 
     config = replace(LOSS, perceptual=0.5, reconstruction=0.1)
-    training = InpainterTraining(shaken(Diff2Lip(CONFIG)), config, Judges(distance=distance, teacher=teacher))
+    training = InpainterTraining(shaken(Diff2Lip(CONFIG)), config, LossNetworks(distance=distance, teacher=teacher))
     terms = training.losses(clips(), Generator().manual_seed(0))["network"]
     assert terms.keys() == {"distill", "perceptual", "reconstruction"} and seen == [(4, 3, 32, 32)]
 
@@ -100,7 +100,7 @@ def test_a_renderer_is_distilled_in_its_latents() -> None:
     teacher, student = system().requires_grad_(False), system()
     config = RendererObjective(diffusion=0, variational=0, distill=1, motion=0.5, x0_scale="plain", distill_steps="2")
     student.network.requires_grad_(True)
-    training = RendererTraining(student, config, Judges(teacher=teacher)).train()
+    training = RendererTraining(student, config, LossNetworks(teacher=teacher)).train()
     batch = stack([window(talking(n), 3, 2, [0, 10], teacher.needs) for n in range(2)])
     terms = training.losses(batch, Generator().manual_seed(0))["network"]
     assert terms.keys() == {"distill", "motion"} and terms["distill"].item() > 0
@@ -117,7 +117,7 @@ def test_syncdiff_and_its_teacher_see_the_same_poses() -> None:
     student = registry.assemble("syncdiff", shaken(registered.build(config)), Components())
     student.load_state_dict(teacher.state_dict())
     loss = SyncDiffObjective(diffusion=0, variational=0, distill=1, pose_noise=0.5)
-    training = SyncDiffTraining(student, loss, Judges(teacher=teacher))
+    training = SyncDiffTraining(student, loss, LossNetworks(teacher=teacher))
     batch = stack([window(talking(n), 3, 2, 0, teacher.needs) for n in range(2)])
     terms = training.losses(batch, Generator().manual_seed(0))["network"]
     assert terms["distill"].item() == pytest.approx(0, abs=1e-9)

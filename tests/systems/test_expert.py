@@ -38,7 +38,7 @@ def test_it_embeds_both_into_one_space_of_unit_vectors() -> None:
     assert faces.shape == sound.shape == (3, 16)
     assert torch.allclose(faces.norm(dim=1), torch.ones(3)) and torch.allclose(sound.norm(dim=1), torch.ones(3))
     cosines = (faces * sound).sum(dim=1)
-    assert torch.allclose(judge.agreement(clips.faces, clips.speech), (cosines + 1) / 2)
+    assert torch.allclose(judge.sync_probability(clips.faces, clips.speech), (cosines + 1) / 2)
 
 
 def test_it_sees_the_lower_half_alone() -> None:

@@ -15,7 +15,7 @@ from guided_diffusion.engine.train_step import Update
 from scripts.formula import fill
 from systems.diff2lip import Diff2Lip, Diff2LipConfig
 from systems.discriminator import DiscriminatorConfig
-from systems.objective import InpainterTraining, Judges, ObjectiveConfig, mouth_emphasis
+from systems.objective import InpainterTraining, LossNetworks, ObjectiveConfig, mouth_weights
 from systems.perceptual import Lpips
 from systems.sound import SoundConfig
 from systems.sync import SyncConfig, SyncExpert
@@ -53,7 +53,7 @@ def training(config: Diff2LipConfig, loss: ObjectiveConfig, *, filled: bool = Tr
     model = Diff2Lip(config)
     if filled:
         fill(model.network)
-    return InpainterTraining(model, loss, Judges(expert().agreement, perceptual()))
+    return InpainterTraining(model, loss, LossNetworks(expert().sync_probability, perceptual()))
 
 
 def only(loss: ObjectiveConfig, term: str) -> ObjectiveConfig:
@@ -254,12 +254,12 @@ def test_a_perfect_answer_costs_nothing(
 
 
 def test_the_mouth_counts_most_where_the_mouth_is() -> None:
-    emphasis = mouth_emphasis(128, 5.0)[0, 0]
-    row, column = divmod(int(emphasis.argmax()), 128)
+    weights = mouth_weights(128, 5.0)[0, 0]
+    row, column = divmod(int(weights.argmax()), 128)
     assert (row, column) == (pytest.approx(0.78 * 128, abs=2), pytest.approx(64, abs=2))
-    assert emphasis.max() == pytest.approx(5, abs=0.01) and emphasis.min() == pytest.approx(1, abs=0.01)
-    assert torch.equal(emphasis, emphasis.flip(1))
-    assert (mouth_emphasis(32, 1.0) == 1).all()
+    assert weights.max() == pytest.approx(5, abs=0.01) and weights.min() == pytest.approx(1, abs=0.01)
+    assert torch.equal(weights, weights.flip(1))
+    assert (mouth_weights(32, 1.0) == 1).all()
 
 
 @pytest.mark.slow
@@ -286,7 +286,7 @@ def test_one_clip_is_learnt_by_heart() -> None:
 
 def test_a_term_without_its_judge_is_refused() -> None:
     with fails(ValueError, "expert", "LPIPS"):
-        InpainterTraining(Diff2Lip(OURS), OUR_LOSS, Judges())
+        InpainterTraining(Diff2Lip(OURS), OUR_LOSS, LossNetworks())
     with fails(ValueError, "weight"):
         replace(OUR_LOSS, sync=-1)
     with fails(ValueError, "weights 0"):

@@ -67,12 +67,12 @@ def test_wav2lips_expert_is_known_by_its_keys(tmp_path: Path) -> None:
     faces = torch.rand(2, 5, 3, 96, 96, generator=random) * 2 - 1
     speech = torch.randn(2, 80, 16, generator=random)
     with torch.no_grad():
-        agreement = found.agreement(faces, speech)
-        assert torch.equal(agreement, made.agreement(faces, speech)) and ((agreement >= 0) & (agreement <= 1)).all()
+        together = found.sync_probability(faces, speech)
+        assert torch.equal(together, made.sync_probability(faces, speech)) and ((together >= 0) & (together <= 1)).all()
         upper = faces.clone()
         upper[..., :48, :] = 0
-        assert torch.equal(found.agreement(upper, speech), agreement)
-        assert not torch.allclose(found.agreement(faces.flip(2), speech), agreement)  # colours have an order
+        assert torch.equal(found.sync_probability(upper, speech), together)
+        assert not torch.allclose(found.sync_probability(faces.flip(2), speech), together)  # colours have an order
 
 
 def test_who_speaks_does_not_judge() -> None:

@@ -16,7 +16,7 @@ from systems import registry
 from systems.autoencoder import Autoencoder
 from systems.components import Components
 from systems.inpainting import SpaceInpainter
-from systems.objective import Judges
+from systems.objective import LossNetworks
 from systems.style import Renderer, RendererObjective, RendererTraining, StyleSystem
 from systems.syncdiff import SyncDiff, SyncDiffConfig, SyncDiffNetwork, SyncDiffObjective, SyncDiffTraining
 from systems.system import FaceSampler
@@ -102,7 +102,8 @@ def test_latents_are_not_clipped_and_pixels_are() -> None:
 def test_all_of_the_network_learns_and_no_autoencoder() -> None:
     model = system("bottleneck")
     model.network.requires_grad_(True)
-    trained = SyncDiffTraining(model, SyncDiffObjective(own_output=1.0, own_warmup=1, own_steps="2"), Judges()).train()
+    objective = SyncDiffObjective(own_output=1.0, own_warmup=1, own_steps="2")
+    trained = SyncDiffTraining(model, objective, LossNetworks()).train()
     (terms,) = trained.losses(clips(model), Generator().manual_seed(0)).values()
     torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
     assert [name for name, p in model.network.named_parameters() if p.grad is None] == []
@@ -112,7 +113,8 @@ def test_all_of_the_network_learns_and_no_autoencoder() -> None:
 def test_a_style_system_in_pixels_learns() -> None:
     model = system("style")
     model.network.requires_grad_(True)
-    trained = RendererTraining(model, RendererObjective(x0_scale="plain", motion=0.5, restored=0.5), Judges()).train()
+    objective = RendererObjective(x0_scale="plain", motion=0.5, restored=0.5)
+    trained = RendererTraining(model, objective, LossNetworks()).train()
     (terms,) = trained.losses(clips(model), Generator().manual_seed(0)).values()
     torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
     assert set(terms) == {"diffusion", "motion", "restored"}

@@ -15,7 +15,7 @@ from dataset import ClipBatch, save_clip, stack, window
 from scripts.formula import fill
 from systems.avhubert_weights import adopt_avhubert
 from systems.components import Components
-from systems.objective import Judges
+from systems.objective import LossNetworks
 from systems.registry import find_preset, load, load_system, specifications
 from systems.syncdiff import (
     SyncDiff,
@@ -55,7 +55,7 @@ def training(config: SyncDiffConfig, loss: SyncDiffObjective, *, filled: bool = 
     model = SyncDiff(SyncDiffNetwork(config))
     if filled:
         fill(model.network).train()
-    return SyncDiffTraining(model, loss, Judges())
+    return SyncDiffTraining(model, loss, LossNetworks())
 
 
 def clips(config: SyncDiffConfig, frames: int = 2) -> ClipBatch:

@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 
 from core.errors import BadValue, Mismatch, NotFound
 from dataset import ClipBatch, save_clip, stack, window
-from systems.objective import Judges
+from systems.objective import LossNetworks
 from systems.registry import load_system
 from systems.style import RendererObjective, RendererTraining, StyleSystem
 from systems.training import train
@@ -28,7 +28,7 @@ SMALL = [
 
 
 def training(loss: RendererObjective = ALL, *, random: bool = False) -> RendererTraining:
-    return RendererTraining(system(random=random), loss, Judges()).train()
+    return RendererTraining(system(random=random), loss, LossNetworks()).train()
 
 
 def clips(frames: int = 2) -> ClipBatch:

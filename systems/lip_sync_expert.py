@@ -8,7 +8,7 @@ from torch import Tensor
 FRAMES = 5  # that an expert of Wav2Lip's kind looks at, against one mel window of 16 columns
 
 
-class Judge(Protocol):
+class LipSyncExpert(Protocol):
     """Embeds 5 frames of a face and what is heard with them into one space; in sync means near."""
 
     @property
@@ -22,7 +22,7 @@ class Judge(Protocol):
         """speech [b, 80, 16] in [-4, 4] -> unit vectors [b, d]."""
         ...
 
-    def agreement(self, faces: Tensor, speech: Tensor) -> Tensor:
+    def sync_probability(self, faces: Tensor, speech: Tensor) -> Tensor:
         """The cosine of each pair, mapped to (0, 1): 1 is in sync.  [b]"""
         ...
 
