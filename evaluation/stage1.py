@@ -72,7 +72,7 @@ class Lips:
         count = int(max(Fraction(sound.mel.seconds), frames.stop / rate) * FPS) + 2
         reference, (_, own) = self.reference(clip), self._seen(clip)
         features = self.model.hear(sound, [range(count)])(0, count)
-        motion = self.model.predictor.predict(features, reference, rest=own.mean(dim=0))  # [t, d] at 25 a second
+        motion = self.model.predictor.predict(features, reference, neutral=own.mean(dim=0))  # [t, d] at 25 a second
         places = torch.tensor(frames, device=self.device) * float(FPS / rate)
         low = places.long()
         return motion[low].lerp(motion[low + 1], (places - low)[:, None])

@@ -37,7 +37,7 @@ class StyleReference:
             )
 
     @property
-    def rest(self) -> Tensor:
+    def neutral(self) -> Tensor:
         """The mean motion [d]: the shape of this mouth, whatever it says."""
         return self.motion.mean(dim=0)
 
@@ -65,10 +65,10 @@ class Predictor(Protocol):
     """Predicts motion from what is heard."""
 
     def predict(
-        self, heard: Tensor, reference: StyleReference | None, strength: float = 1.0, rest: Tensor | None = None
+        self, heard: Tensor, reference: StyleReference | None, strength: float = 1.0, neutral: Tensor | None = None
     ) -> Tensor:
-        """heard [t, h] -> motion [t, d]; strength 1 moves as the reference does, 0 as nobody in particular; rest [d]:
-        of the mouth that is to move so, None: the reference's."""
+        """heard [t, h] -> motion [t, d]; strength 1 moves as the reference does, 0 as nobody in particular;
+        neutral [d]: of the mouth that is to move so, None: the reference's."""
         ...
 
 
@@ -130,9 +130,9 @@ class Stage1(Protocol):
     def to(self, device: torch.device) -> Self: ...
 
     def live(
-        self, reference: StyleReference | None, strength: float, rest: Tensor | None, lookahead: float | None
+        self, reference: StyleReference | None, strength: float, neutral: Tensor | None, lookahead: float | None
     ) -> "LiveMotion":
-        """Predicts from a sound as it comes; reference, strength and rest as the predictor's `predict` takes them.
+        """Predicts from a sound as it comes; reference, strength and neutral as the predictor's `predict` takes them.
 
         lookahead: seconds of sound that are waited for beyond a frame; None: what is a good compromise.  Raises
         BadInput if they are too few.

@@ -157,7 +157,7 @@ class Measure:
         rng = np.random.default_rng(number)
         own, case = self.styles[number], self.found[number]
         features = case.target.heard
-        rest, frames = own[1].mean(dim=0), len(own[1])
+        neutral, frames = own[1].mean(dim=0), len(own[1])
         others = [self.styles[k] for k in self._others(case, rng)]
         shuffled = [(own[0], own[1][rng.permutation(frames)]) for _ in range(OTHERS)]
         moved = [(own[0], own[1].roll(int(shift), 0)) for shift in np.linspace(0, frames, OTHERS + 2)[1:-1]]
@@ -166,14 +166,14 @@ class Measure:
             return at + self._movement(features, style)[0]
 
         predicted = {
-            "own": [styled(own, rest)],
+            "own": [styled(own, neutral)],
             "another's": [styled(other, other[1].mean(dim=0)) for other in others],
             "none": [self._nobody(features)],
-            "another's manner, own rest": [styled(other, rest) for other in others],
-            "no manner, own rest": [rest + self._nobody(features)],
-            "no movement, own rest": [rest.expand(len(features), -1)],
-            "own, motion shuffled": [styled(style, rest) for style in shuffled],
-            "own, motion shifted": [styled(style, rest) for style in moved],
+            "another's manner, own rest": [styled(other, neutral) for other in others],
+            "no manner, own rest": [neutral + self._nobody(features)],
+            "no movement, own rest": [neutral.expand(len(features), -1)],
+            "own, motion shuffled": [styled(style, neutral) for style in shuffled],
+            "own, motion shifted": [styled(style, neutral) for style in moved],
         }
         real = case.target.real
         return {name: _mean([self._figures(one, real) for one in motions]) for name, motions in predicted.items()}

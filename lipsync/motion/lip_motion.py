@@ -37,10 +37,10 @@ SILENCE = Sound(Mel(np.full((1, 80), -4, np.float32), 0.0), lambda: ())
 
 @dataclass(frozen=True)
 class Style:
-    """What is imitated (None: no style in particular), and the motion [d] of the mouth at rest."""
+    """What is imitated (None: no style in particular), and the motion [d] of the neutral mouth."""
 
     reference: StyleReference | None
-    rest: Tensor | None
+    neutral: Tensor | None
 
 
 class LipMotionSource:
@@ -94,9 +94,9 @@ class LipMotionSource:
         return np.asarray(self.model.space.opening(motion), np.float32)
 
     def style_of(self, track: FaceTrack) -> Style:
-        """The style of the style video around the own mouth's rest; without one, the own style."""
+        """The style of the style video around the own neutral mouth; without one, the own style."""
         own = self._own_style(track)
-        return own if self.job.style is None else Style(self._given_style, own.rest)
+        return own if self.job.style is None else Style(self._given_style, own.neutral)
 
     def _own_style(self, track: FaceTrack) -> Style:
         """How the face speaks in the video itself; a still or silent one says nothing of that."""
@@ -113,8 +113,8 @@ class LipMotionSource:
             if self.job.style is None:
                 say(f"{self.info.path}: it has no sound, so there is no manner of speaking in it; pass one with"
                           " --style_video")  # fmt: skip
-            return Style(None, reference.rest)
-        return Style(reference, reference.rest)
+            return Style(None, reference.neutral)
+        return Style(reference, reference.neutral)
 
     @cached_property
     def _given_style(self) -> StyleReference:
@@ -133,14 +133,14 @@ class LipMotionSource:
         features, parts = self.model.hear(sound, [range(frames)]), []
         for start in range(0, frames, AHEAD):
             first, last = max(0, start - MARGIN), min(start + AHEAD + MARGIN, frames)
-            motion = self.model.predictor.predict(features(first, last), style.reference, self.strength, style.rest)
+            motion = self.model.predictor.predict(features(first, last), style.reference, self.strength, style.neutral)
             parts.append(motion[start - first : start - first + AHEAD])
         return np.asarray(torch.cat(parts), np.float32)
 
     def live(self, track: FaceTrack, lookahead: float | None) -> Callable[[], LiveMotion]:
         """What predicts the motion of a face of the video from a sound as it comes; one for each sound."""
         style = self.style_of(track)
-        return lambda: self.model.live(style.reference, self.strength, style.rest, lookahead)
+        return lambda: self.model.live(style.reference, self.strength, style.neutral, lookahead)
 
     def _resampled(self, motion: Motion, rate: Fraction, frames: int, fps: Fraction) -> Motion:
         """Motion at `rate` a second -> so many frames at `fps`, each between the two that are nearest in time."""

@@ -21,7 +21,7 @@ from audio.whisper import FFT as WHISPER_FFT
 from audio.whisper import KEPT, MARGIN, SAMPLES, WhisperEncoder, log_mel
 from core.errors import BadValue
 
-from .motion import FPS, Manner, MotionPredictor
+from .motion import FPS, MotionPredictor, StyleContext
 
 LOOKAHEAD = 0.5  # seconds, unless another is asked for
 HEARD = 100  # frames in a window of Whisper's: 4 s, half of the offline one's, at half of its price
@@ -50,8 +50,8 @@ class LiveMotion:
     lookahead: seconds, None for LOOKAHEAD.  BadInput if they are too few for these ears.
     """
 
-    def __init__(self, predictor: MotionPredictor, manner: Manner, lookahead: float | None = None) -> None:
-        self._predictor, self._manner = predictor, manner
+    def __init__(self, predictor: MotionPredictor, style_context: StyleContext, lookahead: float | None = None) -> None:
+        self._predictor, self._style_context = predictor, style_context
         seconds = LOOKAHEAD if lookahead is None else lookahead
         encoder = predictor.sound_encoder
         self._ears: Ears = (
@@ -82,7 +82,7 @@ class LiveMotion:
         low, high = max(0, first - self._reach), min(first + ears.hop + self._reach + BLEND, known)
         if sound.ended:  # as offline, where two frames beyond the last are predicted
             high = max(min(high, round(Fraction(sound.seconds) * FPS) + 2), first + 1)
-        motion = self._predictor.move(ears.heard(sound, low, high, known), self._manner)[first - low :]
+        motion = self._predictor.move(ears.heard(sound, low, high, known), self._style_context)[first - low :]
         block, tail = motion[: ears.hop].clone(), motion[ears.hop : ears.hop + BLEND]
         for place, before in enumerate(self._tail[: ears.hop]):
             block[place] = before.lerp(block[place], (place + 1) / (len(self._tail) + 1))

@@ -65,20 +65,20 @@ class PredictorConfig:
 
 
 @dataclass(frozen=True)
-class Manner:
+class StyleContext:
     """A manner of moving the lips, as the decoder attends to it.
 
-    parts: what is attended to, with its share of the movement; rest [d]: around which mouth that is.
+    parts: what is attended to, with its share of the movement; neutral [d]: around which mouth that is.
     """
 
     parts: tuple[tuple[float, Reference], ...]
-    rest: Tensor
+    neutral: Tensor
 
 
 class Predicted(NamedTuple):
     """Of frames and a reference.
 
-    movement [b, t, d]   around the rest, float32: the mean times the gain
+    movement [b, t, d]   around the neutral mouth, float32: the mean times the gain
     mean [b, t, d]       what is likeliest; gain [b, t, 1]: by how much it is widened
     attention [b, t, r]  to each frame of the reference, mean over heads and layers
     """
@@ -90,7 +90,7 @@ class Predicted(NamedTuple):
 
 
 class MotionPredictor(nn.Module):
-    """Predicts the movement around a mouth's rest.
+    """Predicts the movement around a neutral mouth.
 
     What it sees of a reference's motion is its difference from the mean, and what it predicts is added to that mean:
     the shape of a mouth goes through as it is, the manner of moving it is learned.
@@ -122,8 +122,8 @@ class MotionPredictor(nn.Module):
     ) -> Tensor:
         """heard [b, t, h]; reference [b, r, h], [b, r, d] and [b, r] bool, False where there is none, in all of a row:
         nobody's manner around the training clips' mean.  -> motion [b, t, d]"""
-        movement, rest = around_rest(reference_motion, reference_mask)
-        return rest[:, None] + self.movement(heard, reference_heard, movement, reference_mask).movement
+        movement, neutral = around_neutral(reference_motion, reference_mask)
+        return neutral[:, None] + self.movement(heard, reference_heard, movement, reference_mask).movement
 
     def hear(self, sound: Sound, shown: Sequence[range]) -> Heard:
         """A sound through the ears, which are not trained here; only frames of these ranges will be asked for.
@@ -177,33 +177,35 @@ class MotionPredictor(nn.Module):
 
     @torch.inference_mode()
     def predict(
-        self, heard: Tensor, reference: StyleReference | None, strength: float = 1.0, rest: Tensor | None = None
+        self, heard: Tensor, reference: StyleReference | None, strength: float = 1.0, neutral: Tensor | None = None
     ) -> Tensor:
         """The motion [t, d] of what is heard [t, h], of any length, made in windows on a fixed grid that overlap by all
         that a frame can see: the same as if made at once.
 
         strength  1 moves as the reference does, 0 as nobody in particular, in between in between
-        rest      [d] of the mouth that is to move so; None: the reference's, or the training clips' mean without one
+        neutral   [d] of the mouth that is to move so; None: the reference's, or the training clips' mean without one
         """
-        return self.move(heard, self.manner(reference, strength, rest))
+        return self.move(heard, self.style_context(reference, strength, neutral))
 
     @torch.inference_mode()
-    def manner(self, reference: StyleReference | None, strength: float = 1.0, rest: Tensor | None = None) -> Manner:
+    def style_context(
+        self, reference: StyleReference | None, strength: float = 1.0, neutral: Tensor | None = None
+    ) -> StyleContext:
         """A manner of moving, for any number of sounds; see `predict`."""
-        if rest is None:
-            rest = self.nobody_motion.new_zeros(self.numbers) if reference is None else reference.rest
+        if neutral is None:
+            neutral = self.nobody_motion.new_zeros(self.numbers) if reference is None else reference.neutral
         share = 0.0 if reference is None else strength
         parts = [(share, reference), (1 - share, None)]
-        return Manner(tuple((share, self._memory(whose)) for share, whose in parts if share != 0), rest)
+        return StyleContext(tuple((share, self._memory(whose)) for share, whose in parts if share != 0), neutral)
 
     @torch.inference_mode()
-    def move(self, heard: Tensor, manner: Manner) -> Tensor:
+    def move(self, heard: Tensor, style_context: StyleContext) -> Tensor:
         """The motion [t, d] of what is heard [t, h]; see `predict`."""
         heard = heard[None]
         movement = torch.zeros(1, heard.shape[1], self.numbers, device=heard.device)
-        for share, memory in manner.parts:
+        for share, memory in style_context.parts:
             movement = movement + share * self._in_windows(heard, memory)[0]
-        return manner.rest + movement[0]
+        return style_context.neutral + movement[0]
 
     @torch.inference_mode()
     def attention(self, heard: Tensor, reference: StyleReference) -> Tensor:
@@ -214,7 +216,7 @@ class MotionPredictor(nn.Module):
         if reference is None:
             blank = self.nobody_motion.new_zeros
             return self._remembered(blank(1, 0, self.config.heard), blank(1, 0, self.numbers), blank(1, 0).bool())
-        movement = (reference.motion - reference.rest)[None]
+        movement = (reference.motion - reference.neutral)[None]
         mask = torch.ones(1, len(reference.motion), dtype=torch.bool, device=movement.device)
         return self._remembered(reference.heard[None], movement, mask)
 
@@ -232,9 +234,9 @@ class MotionPredictor(nn.Module):
         return torch.cat(movements, dim=1), torch.cat(attentions, dim=1)
 
 
-def around_rest(motion: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+def around_neutral(motion: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     """Motion [b, r, d] as its difference from its mean where the mask [b, r] is True, 0 elsewhere; that mean [b, d],
     0 where nothing is."""
     count = mask.sum(dim=1, keepdim=True).clamp(min=1)
-    rest = (motion * mask[..., None]).sum(dim=1) / count
-    return (motion - rest[:, None]) * mask[..., None], rest
+    neutral = (motion * mask[..., None]).sum(dim=1) / count
+    return (motion - neutral[:, None]) * mask[..., None], neutral

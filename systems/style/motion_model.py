@@ -68,7 +68,7 @@ class LipMotion(nn.Module):
         return StyleReference(heard, motion)
 
     def live(
-        self, reference: StyleReference | None, strength: float, rest: Tensor | None, lookahead: float | None
+        self, reference: StyleReference | None, strength: float, neutral: Tensor | None, lookahead: float | None
     ) -> LiveMotion:
         """Predicts from a sound as it comes; the arguments as of `predict`, and of LiveMotion."""
-        return LiveMotion(self.predictor, self.predictor.manner(reference, strength, rest), lookahead)
+        return LiveMotion(self.predictor, self.predictor.style_context(reference, strength, neutral), lookahead)

@@ -13,7 +13,7 @@ from guided_diffusion.engine.trainer import Evaluation
 from ..metrics import correlation
 from .labels import LabelledClip
 from .lip_motion import MotionSpace
-from .motion import around_rest
+from .motion import around_neutral
 from .motion_model import LipMotion, LipMotionConfig
 from .sequences import FaceBatch, FaceData, Faces, SequenceBatch, SequenceData, Sequences
 from .sound_sequences import SoundBatch, SoundSequences
@@ -39,16 +39,16 @@ def reading(model: LipMotion, batch: FaceBatch) -> Mapping[str, float]:
 def predicting(model: LipMotion, batch: SequenceBatch | SoundBatch) -> Mapping[str, float]:
     """How far predicted points are from the real ones, per cent of the distance between the eyes.
 
-    Around the rest of the own reference: moved as it moves, as another sequence's moves, as nobody in particular, and
-    not at all.
+    Around the neutral mouth of the own reference: moved as it moves, as another sequence's moves, as nobody in
+    particular, and not at all.
     """
     if isinstance(batch, SoundBatch):
         batch = batch.heard_by(model.predictor.sound_encoder)
-    movement, rest = around_rest(batch.reference_motion, batch.reference_mask)
+    movement, neutral = around_neutral(batch.reference_motion, batch.reference_mask)
     half = len(movement) // 2
 
     def made(heard: Tensor, moves: Tensor, mask: Tensor) -> Tensor:
-        return rest[:, None] + model.predictor.movement(batch.heard, heard, moves, mask).movement
+        return neutral[:, None] + model.predictor.movement(batch.heard, heard, moves, mask).movement
 
     mask = batch.reference_mask
     own = made(batch.reference_heard, movement, mask)
@@ -58,7 +58,7 @@ def predicting(model: LipMotion, batch: SequenceBatch | SoundBatch) -> Mapping[s
         "own": _percent(model.space, own, batch.motion),
         "other": _percent(model.space, other, batch.motion),
         "nobody": _percent(model.space, nobody, batch.motion),
-        "still": _percent(model.space, rest[:, None].expand_as(own), batch.motion),
+        "still": _percent(model.space, neutral[:, None].expand_as(own), batch.motion),
         "opening_r": _opening_r(model.space, own, batch.motion),
     }
 

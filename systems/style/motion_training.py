@@ -11,7 +11,7 @@ from torch import Generator, Tensor, nn
 from guided_diffusion.engine.train_step import Tuning
 
 from .lip_motion import MotionSpace
-from .motion import Predicted, around_rest
+from .motion import Predicted, around_neutral
 from .motion_model import LipMotion
 from .sequences import FaceBatch, SequenceBatch
 from .sound_sequences import SoundBatch
@@ -50,8 +50,8 @@ class PredictingObjective:
     range     L1 between how much the numbers and the gap vary within a sequence, predicted and real: what is uncertain
               otherwise moves less than real lips do; it teaches the gain, if the predictor has one, and nothing else
     closed    L1 of how far the lips are open, in deviations, where real ones are closed
-    null_style  share of the sequences that get no reference, only its rest, so that the model can speak without
-    audio_encoder_rate  the learning rate of Whisper's ears, times that of the rest; 0: they stay as they are
+    null_style  share of the sequences that get no reference, only its neutral mouth, so that the model can speak without
+    audio_encoder_rate  the learning rate of Whisper's ears, times that of all else; 0: they stay as they are
     sound     how the sound is varied, for Whisper's ears
     """
 
@@ -149,18 +149,18 @@ class PredictorTraining(nn.Module):
         draw = torch.rand(2, b, generator=generator, device=generator.device).to(device)
         mirrored = torch.where(draw[0][:, None, None] < 0.5, space.signs, torch.ones_like(space.signs))
         target, reference = batch.motion * mirrored, batch.reference_motion * mirrored
-        movement, rest = around_rest(reference, batch.reference_mask)
+        movement, neutral = around_neutral(reference, batch.reference_mask)
         known = batch.reference_mask & (draw[1] >= self.config.null_style)[:, None]
         shown = batch.heard, batch.reference_heard, movement * known[..., None], known
         made = self.model.predictor.movement(*shown)
-        error = rest[:, None] + made.mean - target
+        error = neutral[:, None] + made.mean - target
         terms = _position_terms(space, error, self.config)
         terms["velocity"] = self.config.velocity * (error.diff(dim=1) * space.reach).abs().mean()
         if self.config.range:
             terms["range"] = self.config.range * _range(space, self._widened(made, shown), target)
         if self.config.closed:
             shut = space.opening(target) < SHUT
-            opened = space.opening(rest[:, None] + made.mean * made.gain.detach())
+            opened = space.opening(neutral[:, None] + made.mean * made.gain.detach())
             apart = (opened - SHUT).clamp(min=0) / space.gap.norm()
             terms["closed"] = self.config.closed * (apart * shut).mean()
         return terms

@@ -40,7 +40,7 @@ class Echo:
 
     def __init__(self) -> None:
         self.predictor = self
-        self.rest = torch.empty(0)
+        self.neutral = torch.empty(0)
 
     def to(self, device: torch.device) -> "Echo":
         return self
@@ -54,8 +54,8 @@ class Echo:
 
         return heard
 
-    def predict(self, heard: Tensor, reference: StyleReference | None, *, rest: Tensor) -> Tensor:
-        self.rest = rest
+    def predict(self, heard: Tensor, reference: StyleReference | None, *, neutral: Tensor) -> Tensor:
+        self.neutral = neutral
         return heard.mean(dim=1, keepdim=True)
 
 
@@ -85,7 +85,7 @@ def test_the_manner_is_that_of_another_clip_of_the_speaker() -> None:
         assert torch.equal(reference.heard, torch.from_numpy(other.mel.windows(0, len(other), other.fps)).flatten(1))
     assert told.reference(alone) is None
     told(first, second, range(3), Fraction(25))
-    assert torch.equal(told.model.rest, told.model.read(to_network(first.faces)).mean(dim=0))
+    assert torch.equal(told.model.neutral, told.model.read(to_network(first.faces)).mean(dim=0))
 
 
 def test_lips_move_by_time_not_by_frame() -> None:

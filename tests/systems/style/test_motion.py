@@ -70,16 +70,16 @@ def test_the_shape_of_a_mouth_goes_through_and_the_manner_is_learned(predictor: 
     moved = predictor.predict(said, StyleReference(shown.heard, shown.motion + shift))
     plain = predictor.predict(said, shown)
     assert torch.allclose(moved, plain + shift, atol=1e-4)
-    elsewhere = predictor.predict(said, shown, rest=shift)
-    assert torch.allclose(elsewhere, plain - shown.rest + shift, atol=1e-5)
-    assert not torch.allclose(predictor.predict(said, style(seed=6), rest=shown.rest), plain, atol=1e-2)
+    elsewhere = predictor.predict(said, shown, neutral=shift)
+    assert torch.allclose(elsewhere, plain - shown.neutral + shift, atol=1e-5)
+    assert not torch.allclose(predictor.predict(said, style(seed=6), neutral=shown.neutral), plain, atol=1e-2)
 
 
 def test_strength_goes_from_nobody_to_the_reference(predictor: MotionPredictor) -> None:
     said, shown = heard(8), style()
     full, half, none = (predictor.predict(said, shown, strength) for strength in (1.0, 0.5, 0.0))
     assert torch.allclose(half, (full + none) / 2, atol=1e-5) and not torch.allclose(full, none, atol=1e-2)
-    assert torch.allclose(none - shown.rest, predictor.predict(said, None), atol=1e-5)
+    assert torch.allclose(none - shown.neutral, predictor.predict(said, None), atol=1e-5)
 
 
 def test_attention_is_a_share_of_each_reference_frame(predictor: MotionPredictor) -> None:
@@ -124,11 +124,11 @@ def test_a_gain_widens_what_is_predicted_and_is_taught_by_the_range_alone() -> N
     plain.space.load_state_dict(space().state_dict())
     widened.load_state_dict(plain.state_dict(), strict=False)
     assert widened.predictor.gain is not None
-    said, shown, rest, bias = heard(9), style(), torch.zeros(NUMBERS), widened.predictor.gain[1].bias
-    before, same = (made.predictor.predict(said, shown, rest=rest) for made in (plain, widened))
+    said, shown, neutral, bias = heard(9), style(), torch.zeros(NUMBERS), widened.predictor.gain[1].bias
+    before, same = (made.predictor.predict(said, shown, neutral=neutral) for made in (plain, widened))
     torch.nn.init.constant_(bias, float(np.log(2)))
     assert torch.equal(before, same)
-    assert torch.allclose(widened.predictor.predict(said, shown, rest=rest), 2 * before, atol=1e-5)
+    assert torch.allclose(widened.predictor.predict(said, shown, neutral=neutral), 2 * before, atol=1e-5)
 
     mask = torch.ones(1, 12, dtype=torch.bool)
     batch = SequenceBatch(said[None], torch.randn(1, 9, NUMBERS), shown.heard[None], shown.motion[None], mask)
