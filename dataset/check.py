@@ -30,7 +30,7 @@ from core.flags import Parser
 from core.guard import guard, reads, writes
 from core.paths import CHECKPOINTS
 from core.program import exit_code
-from dataset.checking import Everything, Looks, Sync, Tally, faces_per_second, shown, spread, sync_of
+from dataset.checking import ClipChecks, Everything, Sync, Tally, faces_per_second, shown, spread, sync_of
 from dataset.contact_sheet import contact_sheet
 from dataset.layout import PACK, Layout, layout_of
 from dataset.sync_filter import Offset
@@ -88,13 +88,13 @@ def _opened(
     numbers = range(len(clips)) if not options.clips else spread(range(len(clips)), options.clips)
     numbers = sorted({*numbers, *on_sheet})
     tally, faces, positions = Tally(), [], set(on_sheet)
-    looks = Looks(clips, numbers).all(options.workers)
-    for number, look in zip(numbers, tqdm(looks, total=len(numbers), unit="clip", disable=None), strict=True):
-        tally.add(look)
-        if look.problem is not None:
-            tqdm.write(f"broken     {look.problem}", file=sys.stdout)
-        elif number in positions and look.face is not None:
-            faces.append((look.speaker, look.face))
+    checks = ClipChecks(clips, numbers).all(options.workers)
+    for number, checked in zip(numbers, tqdm(checks, total=len(numbers), unit="clip", disable=None), strict=True):
+        tally.add(checked)
+        if checked.problem is not None:
+            tqdm.write(f"broken     {checked.problem}", file=sys.stdout)
+        elif number in positions and checked.face is not None:
+            faces.append((checked.speaker, checked.face))
     return tally, faces
 
 

@@ -1,6 +1,6 @@
 """What data is worth, clip by clip: whether each can be used, how quickly they come, whether sound and lips agree.
 
-Memory does not grow with the data: of every clip a `Look` remains until it is counted.
+Memory does not grow with the data: of every clip a `ClipCheck` remains until it is counted.
 """
 
 import time
@@ -28,7 +28,7 @@ BATCH, FRAMES = 4, 5  # of the windows by which the loader is timed
 
 
 @dataclass(frozen=True)
-class Look:
+class ClipCheck:
     """A clip that was opened: seconds, frames a second, its face in the middle u8 [s, s, 3] RGB; or what is wrong."""
 
     split: str
@@ -66,8 +66,8 @@ class Everything(Sequence[tuple[str, Footage]]):
         return firsts
 
 
-class Looks:
-    """looks[k]: the `Look` at clip numbers[k]; picklable, for worker processes."""
+class ClipChecks:
+    """checks[k]: the `ClipCheck` at clip numbers[k]; picklable, for worker processes."""
 
     def __init__(self, clips: Everything, numbers: Sequence[int]) -> None:
         self.clips, self.numbers = clips, numbers
@@ -75,24 +75,24 @@ class Looks:
     def __len__(self) -> int:
         return len(self.numbers)
 
-    def __getitem__(self, place: int) -> Look:
+    def __getitem__(self, place: int) -> ClipCheck:
         split, clip = self.clips[self.numbers[place]]
         try:
             frames = len(clip)
             face = clip.pictures([frames // 2, frames - 1])[0]
             silent = not (clip.mel.columns > SILENCE).any()
-            return Look(split, clip.speaker, clip.name, float(frames / clip.fps), clip.fps, silent, face)
+            return ClipCheck(split, clip.speaker, clip.name, float(frames / clip.fps), clip.fps, silent, face)
         except BadInput as problem:
-            return Look(split, clip.speaker, clip.name, problem=str(problem))
+            return ClipCheck(split, clip.speaker, clip.name, problem=str(problem))
 
-    def all(self, workers: int) -> Iterator[Look]:
+    def all(self, workers: int) -> Iterator[ClipCheck]:
         """Each in turn, made here or by so many processes."""
         return batches_of(self, range(len(self)), workers)
 
 
 @dataclass
 class Tally:
-    """What all looks together say.  By split: clips opened, and seconds of those that can be used."""
+    """What all checks together say.  By split: clips opened, and seconds of those that can be used."""
 
     opened: Counter[str] = field(default_factory=Counter)
     seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
@@ -101,15 +101,15 @@ class Tally:
     silent: int = 0
     broken: int = 0
 
-    def add(self, look: Look) -> None:
+    def add(self, checked: ClipCheck) -> None:
         """Counts one."""
-        self.opened[look.split] += 1
-        self.broken += look.problem is not None
-        if look.face is not None:
-            self.seconds[look.split] += look.seconds
-            self.rates[look.fps] += 1
-            self.sizes[len(look.face)] += 1
-            self.silent += look.silent
+        self.opened[checked.split] += 1
+        self.broken += checked.problem is not None
+        if checked.face is not None:
+            self.seconds[checked.split] += checked.seconds
+            self.rates[checked.fps] += 1
+            self.sizes[len(checked.face)] += 1
+            self.silent += checked.silent
 
 
 def spread(numbers: Sequence[int], count: int) -> list[int]:

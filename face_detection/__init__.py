@@ -18,7 +18,7 @@ from face_detection.landmarks import Landmarks
 from face_detection.loading import NAMES, load_detector
 from face_detection.mouth_detail import MouthDetail
 from face_detection.searching import search
-from face_detection.selection import Selector
+from face_detection.selection import FaceQuery
 from face_detection.sightings import Sightings
 from face_detection.track import MAX_GAP, FaceTrack
 
@@ -30,12 +30,12 @@ __all__ = [
     "Detection",
     "Detector",
     "FaceFinder",
+    "FaceQuery",
     "FaceTrack",
     "Faces",
     "Landmarks",
     "Layer",
     "MouthDetail",
-    "Selector",
     "Sightings",
     "TrackPoints",
     "align",

@@ -19,7 +19,7 @@ POINT = re.compile(rf"point:({NUMBER}),({NUMBER})(?:@({NUMBER}))?")
 
 
 @dataclass(frozen=True)
-class Selector:
+class FaceQuery:
     """Says which face is meant.
 
     largest  who fills most of the video, in size and in time
@@ -34,7 +34,7 @@ class Selector:
     seconds: float | None = None
 
     @classmethod
-    def parse(cls, text: str) -> "Selector":
+    def parse(cls, text: str) -> "FaceQuery":
         """BadInput if it is none of the four forms."""
         if text in ("largest", "center"):
             return cls("largest" if text == "largest" else "center")

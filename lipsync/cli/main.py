@@ -17,7 +17,7 @@ from core.flags import write_config
 from core.lock import locked
 from core.program import exit_code
 from core.progress import json_lines, say, tell
-from lipsync.inspect.looks import look
+from lipsync.inspect.inspection import inspection
 from lipsync.jobs.item import FilelistItem, default_name, original_of
 from lipsync.jobs.job import Job, check_place
 from lipsync.jobs.manifest import Manifest
@@ -79,13 +79,13 @@ def _run(args: Sequence[str], meet: Meeting) -> None:
     if options.from_list is False:
         options.filelist = None
     _take_named(options)
-    run_settings, looks = settings(options), look(options)
+    run_settings, inspect = settings(options), inspection(options)
     listed = options.filelist is not None or bool(options.from_list)
     if listed:
         items = _listed(options, flags.expanded(args))
     else:
         items = [_single(options, run_settings)]
-        if looks is None:
+        if inspect is None:
             items[0].job.check(run_settings)
     manifest = Manifest(options.sample_path, options.filelist.stem) if listed else None
     check_run(options, items, manifest)
@@ -98,12 +98,12 @@ def _run(args: Sequence[str], meet: Meeting) -> None:
             original = original_sentence(options)
             for sentence in unused(options) if original is None else [original]:
                 say(sentence)
-        if looks is None:
+        if inspect is None:
             _use_threads(options.threads, run_settings.device, group, many=meet is _together)
             with profiled(options.profile if group.main else None) as trace:
                 (_make_list if listed else _make_one)(options, items, run_settings, group, trace)
         elif group.main:
-            looks(options, items[0].job, run_settings)
+            inspect(options, items[0].job, run_settings)
 
 
 def _take_named(options: argparse.Namespace) -> None:
@@ -119,7 +119,7 @@ def _take_named(options: argparse.Namespace) -> None:
         if getattr(options, place) is not None:
             raise BadValue(f"{path}: stands where the {place} does, which --{place} names as well; give one of them")
         setattr(options, place, path)
-    if options.output is None and options.sample_path is None and look(options) is None:
+    if options.output is None and options.sample_path is None and inspection(options) is None:
         options.output = Path(default_name(options.video, options.audio, options.codec))
         if options.output.exists():
             raise Unwritable(f"{options.output}: is there already; name the result: VIDEO AUDIO RESULT")
@@ -147,7 +147,7 @@ def _listed(options: argparse.Namespace, args: Sequence[str]) -> list[FilelistIt
         raise BadValue("there is no list; pass --filelist")
     if options.sample_path is None:
         raise BadValue(f"--filelist {options.filelist}: there is no place for the results; pass --sample_path")
-    if look(options) is not None:
+    if inspection(options) is not None:
         raise BadValue(f"--filelist {options.filelist}: only one video can be looked at; pass it with --video")
     if not options.filelist.exists() and original_sentence(options) is not None:
         options.filelist = _drawn(options.filelist.name, options.test_video_dir or Path(), options.sample_path)

@@ -14,10 +14,10 @@ from face_detection import (
     Box,
     Detector,
     FaceFinder,
+    FaceQuery,
     Faces,
     FaceTrack,
     Landmarks,
-    Selector,
     TrackPoints,
     align,
     default_folder,
@@ -77,12 +77,12 @@ class FaceSelector:
         """What must be searched to know this face in frames start..stop-1: those and more, or None for nothing."""
         if self.fixed is not None:
             return None
-        selector = Selector.parse(face)
-        if selector.needs_all:
+        query = FaceQuery.parse(face)
+        if query.needs_all:
             return 0, self.info.frames
-        if selector.seconds is None:
+        if query.seconds is None:
             return start, stop
-        pointed = min(max(round(selector.seconds * self.info.fps), 0), self.info.frames - 1)
+        pointed = min(max(round(query.seconds * self.info.fps), 0), self.info.frames - 1)
         return min(start, pointed), max(stop, pointed + 1)
 
     def faces(self, start: int, stop: int) -> Faces:
@@ -107,7 +107,7 @@ class FaceSelector:
             return self._in_pose(track.only(start, stop), face, (start, stop))
         span = self.span(face, start, stop) or (start, stop)
         try:
-            track = Selector.parse(face).choose(self.faces(*span), (self.info.height, self.info.width), self.info.fps)
+            track = FaceQuery.parse(face).choose(self.faces(*span), (self.info.height, self.info.width), self.info.fps)
         except NoFace as problem:
             raise NoFace(f"{self.info.path}: {problem}") from problem
         pace = float(self.info.fps / 25)  # the filters' widths are in frames of 25 fps

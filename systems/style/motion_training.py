@@ -50,7 +50,7 @@ class PredictingObjective:
     range     L1 between how much the numbers and the gap vary within a sequence, predicted and real: what is uncertain
               otherwise moves less than real lips do; it teaches the gain, if the predictor has one, and nothing else
     closed    L1 of how far the lips are open, in deviations, where real ones are closed
-    null_style  share of the sequences that get no reference, only its neutral mouth, so that the model can speak without
+    null_style  share of the sequences that get of a reference only its neutral mouth, so that the model can do without
     audio_encoder_rate  the learning rate of Whisper's ears, times that of all else; 0: they stay as they are
     sound     how the sound is varied, for Whisper's ears
     """

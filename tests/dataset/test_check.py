@@ -8,7 +8,7 @@ import pytest
 from core.errors import BadInput, NoData
 from dataset import Clip, save_clip
 from dataset.check import main
-from dataset.checking import Everything, Looks, spread, sync_of
+from dataset.checking import ClipChecks, Everything, spread, sync_of
 from dataset.contact_sheet import contact_sheet
 from dataset.sync_filter import Offset
 from guided_diffusion.engine.checkpoint import save_checkpoint
@@ -89,9 +89,9 @@ def test_every_clip_is_looked_at_once(data: Path) -> None:
 
     clips = Everything(prepared(data, 32))
     assert len(clips) == 8 and sorted(clips.firsts()) == ["a", "b", "cec"]
-    looks = list(Looks(clips, range(8)).all(0))
-    assert [look.split for look in looks] == ["train"] * 7 + ["test"]
-    assert all(look.seconds == 1.2 and look.face is not None and not look.silent for look in looks)
+    checks = list(ClipChecks(clips, range(8)).all(0))
+    assert [checked.split for checked in checks] == ["train"] * 7 + ["test"]
+    assert all(checked.seconds == 1.2 and checked.face is not None and not checked.silent for checked in checks)
 
 
 def test_sync_is_told_by_somebody_who_knows_and_not_by_others() -> None:

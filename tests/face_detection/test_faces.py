@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from core.errors import BadValue, NoFace
-from face_detection import Faces, FaceTrack, Selector, Sightings, find_faces, search
+from face_detection import FaceQuery, Faces, FaceTrack, Sightings, find_faces, search
 from face_detection.faces import MOST
 from tests.helpers.failing import fails
 from tests.helpers.painted import HEIGHT, WIDTH, Painted, scene
@@ -94,7 +94,7 @@ TRIO = [scene(red=(5, 5, 40), green=(66, 35, 24), blue=(110, 40, 30)) for _ in r
     ],
 )
 def test_selection(text, left):
-    chosen = Selector.parse(text).choose(faces(TRIO), (HEIGHT, WIDTH), FPS)
+    chosen = FaceQuery.parse(text).choose(faces(TRIO), (HEIGHT, WIDTH), FPS)
     assert set(xs(chosen)) == {left}
 
 
@@ -102,25 +102,25 @@ def test_a_point_in_time_means_who_is_there_then():
     clip = [*[scene(red=(5, 5, 40))] * 20, *[scene(blue=(5, 5, 30))] * 20]
     found = faces(clip)
     for seconds, side in ((0.2, 40), (1.2, 30)):
-        track = Selector.parse(f"point:10,10@{seconds}").choose(found, (HEIGHT, WIDTH), FPS)
+        track = FaceQuery.parse(f"point:10,10@{seconds}").choose(found, (HEIGHT, WIDTH), FPS)
         assert round(float(np.nanmax(track.boxes[:, 3]))) == 5 + side
 
 
 @pytest.mark.parametrize("text", ["biggest", "index:-1", "index:x", "point:1", "point:1,2@", "person.mp4", ""])
 def test_an_unknown_selector_is_refused(text):
     with fails(BadValue, "--face"):
-        Selector.parse(text)
+        FaceQuery.parse(text)
 
 
 @pytest.mark.parametrize(("text", "named"), [("index:3", "--face index:3"), ("point:1,89", "--face point")])
 def test_a_selector_that_fits_nobody_says_so(text, named):
     with fails(NoFace, named, "--list_faces"):
-        Selector.parse(text).choose(faces(TRIO), (HEIGHT, WIDTH), FPS)
+        FaceQuery.parse(text).choose(faces(TRIO), (HEIGHT, WIDTH), FPS)
 
 
 def test_no_face_at_all_and_none_at_that_time():
     with fails(NoFace, "--box"):
-        Selector("largest").choose(faces([scene()] * 9), (HEIGHT, WIDTH), FPS)
+        FaceQuery("largest").choose(faces([scene()] * 9), (HEIGHT, WIDTH), FPS)
     clip = [*[scene(red=(5, 5, 40))] * 20, *[scene()] * 20]
     with fails(NoFace, "--face", "1.5 s"):
-        Selector.parse("point:5,5@1.5").choose(faces(clip), (HEIGHT, WIDTH), FPS)
+        FaceQuery.parse("point:5,5@1.5").choose(faces(clip), (HEIGHT, WIDTH), FPS)

@@ -9,7 +9,7 @@ from lipsync.cli.flags import checkpoint
 from lipsync.jobs.job import Job, check_place
 from lipsync.settings import Settings
 
-Look = Callable[[argparse.Namespace, Job, Settings], None]
+Inspection = Callable[[argparse.Namespace, Job, Settings], None]
 
 # Torch loads within these, after --help has answered and the paths were checked.
 
@@ -52,10 +52,10 @@ def list_faces(options: argparse.Namespace, job: Job, settings: Settings) -> Non
     print(job.output)
 
 
-def look(options: argparse.Namespace) -> Look | None:
-    """The look that the flags ask for, if any."""
-    looks: dict[str, Look] = {"list_faces": list_faces, "preview": preview, "dry_run": dry_run}
-    return next((run for flag, run in looks.items() if getattr(options, flag) not in (None, False)), None)
+def inspection(options: argparse.Namespace) -> Inspection | None:
+    """The inspection that the flags ask for, if any."""
+    inspections: dict[str, Inspection] = {"list_faces": list_faces, "preview": preview, "dry_run": dry_run}
+    return next((run for flag, run in inspections.items() if getattr(options, flag) not in (None, False)), None)
 
 
 def _check_still(job: Job) -> None:
