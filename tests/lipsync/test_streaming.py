@@ -87,6 +87,7 @@ def test_frames_come_as_soon_as_their_look_ahead_is_there(model: LipSync, still:
     assert len(list(stream.ready())) == 25
 
 
+@pytest.mark.slow
 def test_frames_may_be_left_out_but_not_made_before_their_sound(model: LipSync, still: Path) -> None:
     stream = model.stream(still, **BOX)
     with pytest.raises(BadInput, match="cannot be made now"):

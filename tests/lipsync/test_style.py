@@ -139,6 +139,7 @@ def test_bad_motion_is_one_sentence(
     check(("--motion_out", "--segments"), "--segments", tmp_path / "segments.csv", "--motion_out", file)
 
 
+@pytest.mark.slow
 def test_a_system_without_style_says_so(
     here: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -58,6 +58,7 @@ def test_markup_and_control_characters_do_nothing(text: str) -> None:
     assert Voice().say("\x0110S hi", 20) == Voice().say("10S hi", 20)  # would be slower
 
 
+@pytest.mark.slow
 @SPOKEN
 @pytest.mark.parametrize("piece", ["word ", "9", "a", "\U0001f389", "\u6f22"])
 def test_the_longest_text_takes_bounded_time_and_sound(piece: str) -> None:
