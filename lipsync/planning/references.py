@@ -112,13 +112,18 @@ def halves(track: FaceTrack) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int
                 yield seeing, shown[fit[shown]] if fit[shown].any() else shown
 
 
+def evenly_over(frames: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """At most so many of the frames of a half, evenly over it, none of them near its ends."""
+    places = np.linspace(EDGE, 1 - EDGE, count) * (len(frames) - 1)
+    return np.unique(frames[places.round().astype(int)])
+
+
 def _least_hidden(
     video: Path, track: FaceTrack, seen: NDArray[np.int64], hidden: Callable[[Picture, Box], float]
 ) -> NDArray[np.int64]:
     """All of these frames, if no mouth is hidden in those looked at; else of these the ones whose mouth is the least.
     """
-    places = np.linspace(EDGE, 1 - EDGE, CANDIDATES_IN_ORDER) * (len(seen) - 1)
-    frames = np.unique(seen[places.round().astype(int)])
+    frames = evenly_over(seen, CANDIDATES_IN_ORDER)
     boxes = [box for k in frames.tolist() if (box := track.box(k)) is not None]
     pictures = zip(pick_frames(video, frames.tolist()), boxes, strict=True)
     shares = np.array([hidden(picture, box) for picture, box in pictures])
@@ -138,8 +143,7 @@ def _in_order(
 ) -> Pictures:
     """The faces of frames spread over `seen`, in as many groups as are wanted by how far the mouth is open; of each the
     sharpest of that half of it that is most like the frames `seeing` in pose and light: u8 [count, s, s, 3]."""
-    places = np.linspace(EDGE, 1 - EDGE, max(CANDIDATES_IN_ORDER, count)) * (len(seen) - 1)
-    frames = np.unique(seen[places.round().astype(int)])
+    frames = evenly_over(seen, max(CANDIDATES_IN_ORDER, count))
     faces, unlike = _faces(video, track, frames.tolist(), size), _unlike(track, seeing, frames)
     order = np.argsort(-openings(faces), kind="stable")
     order = np.repeat(order, -(-count // len(order)))  # fewer than are wanted are shown more than once

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from core.arrays import Picture
 from face_detection import FaceTrack, MouthDetail, cut
-from lipsync.planning.references import EDGE, halves
+from lipsync.planning.references import evenly_over, halves
 
 Numbers = NDArray[np.int64]
 
@@ -47,8 +47,7 @@ class MouthExemplars:
         return self._held[key]
 
     def _read(self, track: FaceTrack, seen: Numbers) -> MouthDetail | None:
-        places = np.linspace(EDGE, 1 - EDGE, COUNT) * (len(seen) - 1)
-        frames = np.unique(seen[places.round().astype(int)]).tolist()
+        frames = evenly_over(seen, COUNT).tolist()
         boxes = [box for k in frames if (box := track.box(k)) is not None]
         factor = int(np.clip(round(float(np.median([box.width for box in boxes])) / self._size), 1, LARGEST))
         pictures = zip(self._pick(frames), boxes, strict=True)

@@ -6,7 +6,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from audio.whisper import log_mel, windows
 from guided_diffusion.engine.device import autocast
 from guided_diffusion.engine.trainer import Evaluation
 
@@ -16,7 +15,7 @@ from .lip_motion import MotionSpace
 from .motion import around_neutral
 from .motion_model import LipMotion, LipMotionConfig
 from .sequences import FaceBatch, FaceData, Faces, SequenceBatch, SequenceData, Sequences
-from .sound_sequences import SoundBatch, SoundSequences
+from .sound_sequences import SoundBatch, SoundSequences, mels_of
 from .sound_variation import SoundVariation, varied
 
 COUNT = 128  # faces or sequences of each split
@@ -150,7 +149,7 @@ def heard_varied(
 ) -> Tensor:
     """What Whisper's ears hear of so many versions of a clip, [v, t, h]; generator: on the CPU."""
     device, frames = model.predictor.nobody_motion.device, len(clip.moves)
-    mels = torch.stack([log_mel(window) for window in windows(clip.sound.blocks())])
+    mels = mels_of(clip)
     heard = []
     for _ in range(sound.versions):
         with autocast(device, precision):

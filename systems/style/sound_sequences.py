@@ -67,9 +67,13 @@ class SoundSequences:
             self._windows.update(zip(numbers, pool.map(_read, clips), strict=True))
 
 
+def mels_of(clip: LabelledClip) -> Tensor:
+    """The windows of a clip, f32 [n, 80, 800]."""
+    return torch.stack([log_mel(window) for window in windows(clip.sound.blocks())])
+
+
 def _read(clip: LabelledClip) -> Tensor:
-    """The windows of a clip, f16 [n, 80, 800]."""
-    return torch.stack([log_mel(window).half() for window in windows(clip.sound.blocks())])
+    return mels_of(clip).half()
 
 
 def _unheard(clip: LabelledClip) -> Tensor:
