@@ -35,7 +35,7 @@ from .training import RendererObjective, RendererTraining
 # of these sizes), nothing shown by channels but the masked face.  At 256 px there is one level more.
 ONE_STEP: dict[str, Any] = {name: SampleConfig("dpm++", steps) for name, steps in
                             (("sampling", "1"), ("fast", "1"), ("best", "3"))}  # fmt: skip
-"""Told what the lips do, and predicting x0, more steps are no nearer to the truth (checkpoints/README.md)."""
+"""Told what the lips do, and predicting x0, more steps are no nearer to the truth (docs/experiments.md)."""
 
 RENDERER_PRESETS = {
     "style-128": Preset(
