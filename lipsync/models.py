@@ -1,7 +1,7 @@
 """The networks of a pipeline, each loaded once, however many results are made with them."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +24,7 @@ from .backends.face_occluder import FaceOccluder
 from .backends.face_restorer import FaceRestorer
 from .backends.voice_separator import VoiceSeparator
 from .planning.face_selection import FaceSelector
+from .rendering.registration import Registration
 from .rendering.renderer import Synthesizer
 from .rendering.retouching import Retoucher
 from .settings import Settings
@@ -119,3 +120,17 @@ class Models:
         """How far mouths are open: u8 [n, s, s, 3] -> f32 [n]; of a system that is told lip motion."""
         assert self.stage1 is not None, "only what is told motion orders references by it"
         return np.asarray(self.stage1.space.opening(self.stage1.read(to_network(faces))), np.float32)
+
+    def registration(
+        self, settings: Settings, pick: Callable[[list[int]], Iterable[Picture]]
+    ) -> Registration | None:
+        """What brings new faces to their place in a video; None if nothing does: of a system that is told more than lip
+        motion.  pick: rising source frames -> their pictures, u8 [h, w, 3]."""
+        stage1, needs = self.stage1, self.synthesizer.needs
+        if not settings.registration or stage1 is None or needs.audio or needs.before:
+            return None
+
+        def read(faces: Pictures) -> NDArray[np.float32]:
+            return np.asarray(stage1.read(to_network(faces)), np.float32)
+
+        return Registration(pick, self.synthesizer, read)

@@ -52,6 +52,7 @@ RUNS = {
     "syncdiff mel": "--model_path syncdiff-mel.safetensors",
     "style": "--model_path style",
     "style of another": "--model_path style --style_video other.mp4 --style_strength 0.5",
+    "style, not registered": "--model_path style --no_registration",
     "style, motion given": "--model_path style --motion_in lips.npz",
     "length video": "--length video",
     "length shortest": "--length shortest",

@@ -22,8 +22,8 @@ STREAM = "stream"
 FILES = ("video", "audio", "style_video", "mux_audio")
 NAMES = (
     "length", "extend", "start", "end", "fps", "face", "face_detector", "pads", "box", "is_voxceleb2", "on_no_face",
-    "max_gap", "strict_pose", "silence", "style_strength", "mask", "feather", "detail", "sampling_ref_type",
-    "restorer_strength", "mark", "mark_text",
+    "max_gap", "strict_pose", "silence", "style_strength", "mask", "feather", "detail", "registration",
+    "sampling_ref_type", "restorer_strength", "mark", "mark_text",
     "sampling_input_type", "codec", "crf", "compare", "debug_mask", "patch", "quality", "sampler", "steps", "seed",
     "preview",
 )  # fmt: skip

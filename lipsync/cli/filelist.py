@@ -28,8 +28,8 @@ PATHS = ("video", "audio", "segments", "mux_audio", "style_video", "motion_in")
 COLUMNS = (
     *PATHS, "output", "save_orig", "length", "extend", "start", "end", "fps", "face", "face_detector", "pads", "box",
     "is_voxceleb2", "on_no_face", "max_gap", "strict_pose", "silence", "speech_detector", "style_strength", "mask",
-    "feather", "detail", "restorer_strength", "mark", "mark_text", "sampling_ref_type", "sampling_input_type", "codec",
-    "crf", "compare", "debug_mask", "patch",
+    "feather", "detail", "registration", "restorer_strength", "mark", "mark_text", "sampling_ref_type",
+    "sampling_input_type", "codec", "crf", "compare", "debug_mask", "patch",
 )  # fmt: skip
 """What rows may say.  Flags of the model itself are the same for a whole list: it is loaded once."""
 

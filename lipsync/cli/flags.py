@@ -230,6 +230,9 @@ def _add_mouth(g: Group, d: Settings) -> None:
                    help="of the skin's own detail that stays where only sharpness was lost, of that of lips and teeth"
                    " which comes from other frames with the same mouth, and of the sharpening of what is softer than"
                    " the face around it; 0 to compare with papers")
+    g.add_argument("--registration", action=Switch, default=d.registration,
+                   help="bring the mouth to where this person's is, and into its light, wherever the network draws it"
+                   " beside: found on frames of the video; of style models (%(default)s)")
     g.add_argument("--face_restorer", type=reads, metavar="FILE",
                    help="sharpen the new mouth by a network of yours: .onnx of GFPGAN or RestoreFormer")
     g.add_argument("--restorer_strength", type=float, default=d.restorer_strength, metavar="SHARE",

@@ -11,9 +11,8 @@ With a face occluder those count first whose mouth nothing hides: what is seen b
 `gt`: the frame itself, as in the original's cross mode.  `first_frame`, `random`: one frame for the whole clip.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -25,10 +24,11 @@ from face_detection import Box, FaceTrack, cut
 from lipsync.settings import Reference
 from video import pick_frames
 
+from .halves import evenly_over, halves
+
 CANDIDATES = 5  # frames of a half that compete in sharpness
 CANDIDATES_IN_ORDER = 32  # frames of a half that are told apart by how far the mouth is open
 SEEN, ALIKE = 0.02, 0.05  # of a mouth: hidden, it counts as seen; by so much more than the least, as that
-EDGE = 1 / 13  # of a half, at both ends, from which none of these is: what is near in time tells what to copy
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,6 @@ def choose_references(
     within: the half-open ranges of frames that will be made, all if None; what only other frames would see is not read.
     """
     present = np.flatnonzero(track.present)
-    fit = np.ones(len(track), np.bool_) if track.unfit is None else track.unfit == 0
     by_frame = np.full(len(track.present), -1)
     nothing = np.empty((0, size, size, 3) if count == 1 else (0, count, size, size, 3), np.uint8)
     if how == "gt":
@@ -84,7 +83,8 @@ def choose_references(
         return References(one if count == 1 else np.repeat(one[None], count, axis=1), by_frame)
 
     crops: list[Pictures] = []
-    for seeing, shown in halves(track):
+    for half in halves(track):
+        seeing, shown = half.seeing, half.shown
         if within is not None and not any(((seeing >= low) & (seeing < high)).any() for low, high in within):
             continue
         by_frame[seeing] = len(crops)
@@ -95,27 +95,8 @@ def choose_references(
         elif openings is None:
             crops.append(_spread(video, track, shown, size, count))
         else:
-            crops.append(_in_order(video, track, seeing[fit[seeing]], shown, size, count, openings))
+            crops.append(_in_order(video, track, half.fit, shown, size, count, openings))
     return References(np.stack(crops) if crops else nothing, by_frame)
-
-
-def halves(track: FaceTrack) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """The frames with a face of each half of each shot, and those of the other half that they may see: the fit ones,
-    if there are any.  A shot of one frame has no halves."""
-    present = np.flatnonzero(track.present)
-    fit = np.ones(len(track), np.bool_) if track.unfit is None else track.unfit == 0
-    for start, stop in pairwise([*track.shots, len(track.present)]):
-        shot = present[(present >= start) & (present < stop)]
-        if len(shot) >= 2:
-            first, second = shot[: len(shot) // 2], shot[len(shot) // 2 :]
-            for seeing, shown in ((first, second), (second, first)):
-                yield seeing, shown[fit[shown]] if fit[shown].any() else shown
-
-
-def evenly_over(frames: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """At most so many of the frames of a half, evenly over it, none of them near its ends."""
-    places = np.linspace(EDGE, 1 - EDGE, count) * (len(frames) - 1)
-    return np.unique(frames[places.round().astype(int)])
 
 
 def _least_hidden(

@@ -24,6 +24,7 @@ from video import Mono, VideoInfo, pick_frames, write_video
 from .compositor import composite
 from .frame_source import FaceGenerator, FrameSource
 from .mouth_exemplars import MouthExemplars
+from .registration import Registration
 from .renderer import NetworkInputs, Synthesizer
 from .retouching import Retoucher
 from .steadying import REACH
@@ -67,6 +68,7 @@ class RenderJob:
     """A job, decided in every respect; frame_source makes its faces unless another is named.
 
     retoucher: what improves new faces, if anything; known: the frames of which all is known, None: all of the result.
+    registration: what brings new faces to their place, if anything.
     """
 
     info: VideoInfo
@@ -78,6 +80,7 @@ class RenderJob:
     watch: Stopwatch
     retoucher: Retoucher | None = None
     known: Span | None = None
+    registration: Registration | None = None
 
     def frames(
         self, start: int = 0, stop: int | None = None, *, show: View | None = None, source: FrameSource | None = None
@@ -170,7 +173,10 @@ class RenderJob:
                 stacked, turn.references.of(sources, stacked),
                 turn.audio(frames, self.plan, self.synthesizer.needs.audio), turn.moves(frames),
             )  # fmt: skip
-            return dict(zip(frames, faces(frames, sources, shown), strict=True))
+            new = faces(frames, sources, shown)
+            if self.registration is not None:
+                new = self.registration(turn.track, turn.references, sources, new)
+            return dict(zip(frames, new, strict=True))
 
     def _edited(
         self, spoken: Iterator[SpokenFrame], first: int, stop: int, source: FrameSource

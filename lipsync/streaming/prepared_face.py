@@ -15,6 +15,7 @@ from lipsync.motion.lip_motion import LipMotionSource
 from lipsync.planning.references import References, choose_references
 from lipsync.planning.timeline import Plan
 from lipsync.rendering.mouth_exemplars import MouthExemplars
+from lipsync.rendering.registration import Correction
 from lipsync.rendering.retouching import Retoucher
 from lipsync.settings import Settings
 from systems.stage1 import LiveMotion
@@ -28,13 +29,14 @@ MEANINGLESS = ("length", "start", "end", "silence", "patch")
 @dataclass(frozen=True)
 class HeldFrame:
     """A frame of the video u8 [h, w, 3]; where its face was cut, u8 [s, s, 3], how much of a new one is seen, and whose
-    mouths that may take detail from."""
+    mouths that may take detail from, and what brings it to its place."""
 
     picture: Picture
     box: Box | None
     crop: Picture | None
     strength: float
     mouths: MouthDetail | None = None
+    correction: Correction | None = None
 
 
 @dataclass(frozen=True)
@@ -90,11 +92,19 @@ def prepare_face(
         box, strength = track.box(number), 1.0 if opacity is None else float(opacity[number])
         crop = cut(picture, box, synthesizer.size) if box is not None and strength > 0 else None
         frames.append(HeldFrame(picture, box, crop, strength))
+
+    def pick(numbers: list[int]) -> list[Picture]:
+        return [frames[k].picture for k in numbers]
+
+    shown = [k for k, frame in enumerate(frames) if frame.crop is not None]
     if settings.detail:
-        exemplars = MouthExemplars(lambda numbers: [frames[k].picture for k in numbers], synthesizer.size)
-        mouths = [exemplars.of(track, k) if frame.crop is not None else None for k, frame in enumerate(frames)]
-        frames = [replace(frame, mouths=one) for frame, one in zip(frames, mouths, strict=True)]
-    if not any(frame.crop is not None for frame in frames):
+        exemplars = MouthExemplars(pick, synthesizer.size)
+        for k in shown:
+            frames[k] = replace(frames[k], mouths=exemplars.of(track, k))
+    if (registration := models.registration(settings, pick)) is not None:
+        for k in shown:
+            frames[k] = replace(frames[k], correction=registration.of(track, references, k))
+    if not shown:
         say(f"{face}: shows no face on which a mouth can be made well; its frames pass as they are")
     fps = settings.fps or info.fps
     plan = Plan(len(frames), 1, settings.extend, fps, info.fps / fps)

@@ -204,7 +204,8 @@ class Stream:
         sources = [self._face.plan[frames[i]] for i in shown]
         told = None if motion is None else motion[shown]
         inputs = NetworkInputs(crops, self._face.references.of(sources, crops), audio, told)
-        return dict(zip(shown, self._faces(numbers, sources, inputs), strict=True))
+        faces = zip(shown, self._faces(numbers, sources, inputs), strict=True)
+        return {i: face if (correct := held[i].correction) is None else correct(face) for i, face in faces}
 
     def _composited(self, number: int, held: HeldFrame, face: Picture | None) -> CompositedFrame:
         if face is None or held.box is None or held.crop is None:

@@ -34,7 +34,7 @@ def test_few_halves_are_held() -> None:
     exemplars, asked = made()
     for source in range(100):
         assert exemplars.of(track, source) is not None
-    assert len(asked) == 20 and len(exemplars._held) == HELD
+    assert len(asked) == 20 and len(exemplars._of_half._held) == HELD
 
 
 def test_a_shot_of_one_frame_has_no_others() -> None:

@@ -1,0 +1,128 @@
+"""A new mouth where this person's is, in its light: what the network draws beside is found on the video (ours).
+
+A network that is told what lips do draws them where most people have them, and of some, in some poses, that is pixels
+beside.  So a few frames of the video are drawn anew, told what their own lips do: how those should look is known.
+Optical flow between the two (Farneback 2003), its median over the frames and smoothed, says where this half of a shot
+is drawn wrongly, and what then differs, smoothed, in which colour.  All new faces of the half are warped and coloured
+so.  It is one warp for all of them: what lips do in a frame is not in it.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from core.arrays import Picture, Pictures
+from dataset.conditions import Windows
+from face_detection import FaceTrack, cut
+from lipsync.planning.halves import Half, PerHalf, evenly_over
+from lipsync.planning.references import References
+
+from .renderer import NetworkInputs, Synthesizer
+
+Field = NDArray[np.float32]
+
+COUNT = 8     # frames of a half that are drawn anew: more found the same
+LEAST = 4     # frames that say something together
+HELD = 4      # halves that are remembered
+SIDE = 128    # pixels of the faces that flow is computed on
+SMOOTH = 6 / 128    # of the side: the deviation of the Gaussian that field and colour are smoothed by
+LARGEST = 4 / 128   # of the side: what lies farther beside is not what it is taken for
+ABOVE, BELOW = 0.5, 0.66  # of the side: nothing is moved above the one, all below the other
+COLOURED = 16.0     # levels of 255: larger differences are not of the light
+
+
+@dataclass(frozen=True)
+class Correction:
+    """flow f32 [s, s, 2]: beside which pixel, x and y, what belongs there was drawn; colour f32 [s, s, 3]: what is
+    then missing, in levels of 255."""
+
+    flow: Field
+    colour: Field
+
+    def __call__(self, face: Picture) -> Picture:
+        """u8 [s, s, 3] RGB -> the same."""
+        corrected = cv2.add(warped(face, self.flow), self.colour, dtype=cv2.CV_8U)
+        return np.asarray(corrected, np.uint8)
+
+
+class Registration:
+    """Corrects the new faces of one result."""
+
+    def __init__(
+        self,
+        pick: Callable[[list[int]], Iterable[Picture]],
+        network: Synthesizer,
+        read: Callable[[Pictures], Windows],
+    ) -> None:
+        """pick: rising source frames -> their pictures, u8 [h, w, 3]; network: draws faces by their lip motion alone;
+        read: faces u8 [n, s, s, 3] -> their lip motion f32 [n, d]."""
+        self._pick, self._network, self._read = pick, network, read
+        self._of_half: PerHalf[Correction | None] = PerHalf(HELD)
+
+    def __call__(
+        self, track: FaceTrack, references: References, sources: Sequence[int], faces: Pictures
+    ) -> Pictures:
+        """New faces u8 [n, s, s, 3] of these source frames, each in its place.
+
+        Raises OutOfMemory as the network does.
+        """
+        corrected = [
+            face if (correct := self.of(track, references, source)) is None else correct(face)
+            for source, face in zip(sources, faces, strict=True)
+        ]
+        return np.stack(corrected)
+
+    def of(self, track: FaceTrack, references: References, source: int) -> Correction | None:
+        """How the new face of a source frame is corrected; None where too few frames tell."""
+        return self._of_half.of(track, source, lambda half: self._found(track, references, half))
+
+    def _found(self, track: FaceTrack, references: References, half: Half) -> Correction | None:
+        frames = evenly_over(half.fit, COUNT).tolist() if len(half.fit) else []
+        if len(frames) < LEAST:
+            return None
+        boxes = [box for k in frames if (box := track.box(k)) is not None]
+        pictures = zip(self._pick(frames), boxes, strict=True)
+        real = np.stack([cut(picture, box, self._network.size) for picture, box in pictures])
+        shown = NetworkInputs(real, references.of(frames, real), {}, self._read(real))
+        grid = self._network.grid
+        groups = [slice(first, first + grid) for first in range(0, len(real), grid)]
+        drawn = np.concatenate([self._network(range(len(real[group])), shown.part(group)) for group in groups])
+        return correction(real, drawn)
+
+
+def correction(real: Pictures, drawn: Pictures) -> Correction:
+    """Faces u8 [n, s, s, 3] RGB and the same as the network draws them -> what brings the one to the other."""
+    size = real.shape[1]
+    below = np.clip((np.arange(size, dtype=np.float32) / size - ABOVE) / (BELOW - ABOVE), 0, 1)
+    share = (below * below * (3 - 2 * below))[:, None, None]
+    between = np.median([_flow(one, other) for one, other in zip(real, drawn, strict=True)], axis=0)
+    field = np.clip(_smooth(between, SIDE), -LARGEST * SIDE, LARGEST * SIDE) * (size / SIDE)
+    flow = share * cv2.resize(field, (size, size), interpolation=cv2.INTER_LINEAR)
+    missing = [one.astype(np.float32) - warped(other, flow) for one, other in zip(real, drawn, strict=True)]
+    colour = share * np.clip(_smooth(np.median(missing, axis=0), size), -COLOURED, COLOURED)
+    return Correction(flow.astype(np.float32), colour.astype(np.float32))
+
+
+def warped(face: Picture, flow: Field) -> Picture:
+    """u8 [s, s, 3]: at each pixel what lies by flow f32 [s, s, 2] beside it."""
+    rows, columns = np.indices(face.shape[:2], np.float32)
+    x, y = columns + flow[..., 0], rows + flow[..., 1]
+    return np.asarray(cv2.remap(face, x, y, cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REPLICATE), np.uint8)
+
+
+def _flow(real: Picture, drawn: Picture) -> Field:
+    """Where in `drawn` lies what `real` has at each pixel: f32 [SIDE, SIDE, 2]."""
+    one, other = (
+        cv2.cvtColor(cv2.resize(face, (SIDE, SIDE), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
+        for face in (real, drawn)
+    )
+    flow = np.zeros((SIDE, SIDE, 2), np.float32)
+    cv2.calcOpticalFlowFarneback(one, other, flow, 0.5, 4, 15, 3, 7, 1.5, 0)
+    return flow
+
+
+def _smooth(field: NDArray[np.floating], side: int) -> Field:
+    return np.asarray(cv2.GaussianBlur(field.astype(np.float32), (0, 0), SMOOTH * side), np.float32)

@@ -1,0 +1,142 @@
+"""A mouth that the network draws beside its place is brought there, by frames of the video that it draws anew."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+
+from core.arrays import Picture, Pictures
+from face_detection import Box, FaceTrack
+from lipsync.models import Models
+from lipsync.planning.references import References
+from lipsync.rendering.registration import COUNT, LEAST, Registration, correction
+from lipsync.rendering.renderer import NetworkInputs
+from lipsync.settings import Settings
+
+SIZE = 64
+HALF = SIZE // 2
+LOWER = slice(HALF + 12, None)  # where what is corrected is corrected wholly
+
+
+def scene(number: int) -> Picture:
+    """A face with marks that stay and a mouth that opens, u8 [64, 64, 3]."""
+    noise = np.random.default_rng(3).normal(128, 400, (SIZE, SIZE, 3))
+    face = np.clip(cv2.GaussianBlur(noise, (0, 0), 2.5), 0, 255).astype(np.uint8)
+    return np.asarray(cv2.ellipse(face, (32, 48), (12, 2 + number % 5), 0, 0, 360, (90, 30, 40), -1), np.uint8)
+
+
+class Network:
+    """Draws the faces that it is shown, their lower half so many pixels lower and so much darker."""
+
+    size = SIZE
+
+    def __init__(self, lower: float, darker: float, grid: int = 8) -> None:
+        self.lower, self.darker, self.grid = lower, darker, grid
+
+    def __call__(self, slots: Sequence[int], shown: NetworkInputs) -> Pictures:
+        assert max(slots) < self.grid and len(slots) == len(shown.faces) and shown.motion is not None
+        return np.stack([self.draw(face) for face in shown.faces])
+
+    def draw(self, face: Picture) -> Picture:
+        down = np.array([[1, 0, 0], [0, 1, self.lower]], np.float32)
+        moved = cv2.warpAffine(face, down, (SIZE, SIZE), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        drawn = np.clip(moved.astype(np.float32) - self.darker, 0, 255).astype(np.uint8)
+        drawn[:HALF] = face[:HALF]
+        return np.asarray(drawn, np.uint8)
+
+
+def registration(network: Network) -> tuple[Registration, list[list[int]]]:
+    """With the frames that it asks for."""
+    asked: list[list[int]] = []
+
+    def pick(numbers: list[int]) -> Iterable[Picture]:
+        asked.append(list(numbers))
+        return (scene(number) for number in numbers)
+
+    def read(faces: Pictures) -> np.ndarray:
+        return np.zeros((len(faces), 2), np.float32)
+
+    return Registration(pick, network, read), asked  # type: ignore[arg-type]
+
+
+def track(frames: int) -> FaceTrack:
+    return FaceTrack.fixed(frames, Box(0, 0, SIZE, SIZE))
+
+
+def references(frames: int) -> References:
+    return References(np.zeros((1, SIZE, SIZE, 3), np.uint8), np.zeros(frames, np.int64))
+
+
+def apart(one: Picture, other: Picture) -> float:
+    return float(np.abs(one[LOWER].astype(np.float32) - other[LOWER]).mean())
+
+
+@pytest.mark.parametrize("lower, darker", [(1.5, 0), (-1.2, 0), (0, 9), (1.5, 9)])
+def test_what_is_drawn_beside_its_place_comes_to_it(lower: float, darker: float) -> None:
+    network = Network(lower, darker)
+    register, _ = registration(network)
+    for frame in (0, 13, 47):
+        drawn = network.draw(scene(frame))
+        corrected = register(track(60), references(60), [frame], drawn[None])[0]
+        assert apart(corrected, scene(frame)) < 0.45 * apart(drawn, scene(frame))
+        assert np.array_equal(corrected[:HALF], drawn[:HALF]), "above the mouth nothing is the network's"
+
+
+def test_what_is_drawn_rightly_stays() -> None:
+    register, _ = registration(Network(0, 0))
+    corrected = register(track(60), references(60), [20], scene(20)[None])[0]
+    assert apart(corrected, scene(20)) < 0.5
+
+
+def test_a_half_is_corrected_by_its_own_frames_once_whatever_the_batch() -> None:
+    faces = np.stack([scene(frame) for frame in range(60)])
+    whole, asked = registration(Network(1.5, 5))
+    one = whole(track(60), references(60), list(range(60)), faces)
+    assert len(asked) == 2 and all(len(numbers) == COUNT for numbers in asked)
+    assert max(asked[0]) < 30 <= min(asked[1])
+    alone, _ = registration(Network(1.5, 5, grid=3))
+    assert np.array_equal(alone(track(60), references(60), [59], faces[59:])[0], one[59])
+
+
+def test_a_larger_face_is_moved_as_far_in_its_own_pixels() -> None:
+    network = Network(1.5, 0)
+    real = np.stack([scene(frame) for frame in range(6)])
+    drawn = np.stack([network.draw(face) for face in real])
+    large = [np.stack([cv2.resize(face, (256, 256)) for face in faces]) for faces in (real, drawn)]
+    small, big = correction(real, drawn), correction(*large)
+    assert np.median(small.flow[50:, :, 1]) == pytest.approx(1.5, abs=0.3)
+    assert np.median(big.flow[200:, :, 1]) == pytest.approx(6, abs=1.2)
+
+
+@pytest.mark.parametrize("frames", [1, 2, 2 * LEAST - 2])
+def test_too_few_frames_say_nothing(frames: int) -> None:
+    register, asked = registration(Network(2, 0))
+    faces = np.stack([scene(0)] * frames)
+    assert np.array_equal(register(track(frames), references(frames), list(range(frames)), faces), faces)
+    assert asked == []
+
+
+def test_frames_on_which_no_mouth_can_be_made_tell_nothing() -> None:
+    register, asked = registration(Network(2, 0))
+    unfit = np.zeros(60, np.uint8)
+    unfit[10:30] = 1
+    register(replace(track(60), unfit=unfit), references(60), [0], scene(0)[None])
+    assert max(asked[0]) < 10
+
+
+def test_only_what_is_told_lip_motion_alone_is_registered() -> None:
+    def models(**needs: object) -> Models:
+        made = object.__new__(Models)
+        needed = {"audio": (), "before": False} | needs
+        made.__dict__ |= {"synthesizer": SimpleNamespace(needs=SimpleNamespace(**needed)), "stage1": SimpleNamespace()}
+        return made
+
+    def made(models: Models, settings: Settings) -> bool:
+        return models.registration(settings, lambda numbers: []) is not None
+
+    assert made(models(), Settings())
+    assert not made(models(), Settings(registration=False))
+    assert not made(models(before=True), Settings()) and not made(models(audio=("mel",)), Settings())
