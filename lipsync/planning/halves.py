@@ -23,16 +23,21 @@ class Half:
     """One half of a shot, by numbers of source frames, rising.
 
     seeing  those of the half that have a face; fit: of them, those on which a mouth can be made well
-    shown   those of the other half that they may see: the fit ones, if there are any
+    shown   those of the other half that they may see: the fit ones, if there are any; none in a shot of one frame
     """
 
     seeing: Numbers
     fit: Numbers
     shown: Numbers
 
+    @property
+    def alone(self) -> bool:
+        """Whether this is a shot of one frame, such as a picture."""
+        return not len(self.shown)
+
 
 def halves(track: FaceTrack) -> Iterator[Half]:
-    """Those of each shot, in order.  A shot of one frame has none."""
+    """Those of each shot, in order; a shot of one frame is a half of its own."""
     present = np.flatnonzero(track.present)
     fit = np.ones(len(track), np.bool_) if track.unfit is None else track.unfit == 0
     for start, stop in pairwise([*track.shots, len(track.present)]):
@@ -41,6 +46,8 @@ def halves(track: FaceTrack) -> Iterator[Half]:
             first, second = shot[: len(shot) // 2], shot[len(shot) // 2 :]
             for seeing, other in ((first, second), (second, first)):
                 yield Half(seeing, seeing[fit[seeing]], other[fit[other]] if fit[other].any() else other)
+        elif len(shot):
+            yield Half(shot, shot[fit[shot]], shot[:0])
 
 
 def evenly_over(frames: Numbers, count: int) -> Numbers:
@@ -59,8 +66,7 @@ class PerHalf(Generic[T]):
         self._halves: dict[int, tuple[FaceTrack, list[Half]]] = {}
 
     def of(self, track: FaceTrack, source: int, make: Callable[[Half], T]) -> T | None:
-        """What is made of the half that a source frame is seen in; None where there is no face, and of a shot of one
-        frame."""
+        """What is made of the half that a source frame is seen in; None where there is no face."""
         if id(track) not in self._halves:
             self._halves[id(track)] = track, list(halves(track))
         known = self._halves[id(track)][1]

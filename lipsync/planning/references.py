@@ -85,6 +85,8 @@ def choose_references(
     crops: list[Pictures] = []
     for half in halves(track):
         seeing, shown = half.seeing, half.shown
+        if half.alone:
+            continue
         if within is not None and not any(((seeing >= low) & (seeing < high)).any() for low, high in within):
             continue
         by_frame[seeing] = len(crops)

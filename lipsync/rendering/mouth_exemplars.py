@@ -19,13 +19,15 @@ class MouthExemplars:
     def __init__(self, pick: Callable[[list[int]], Iterable[Picture]], size: int) -> None:
         """pick: rising source frames -> their pictures, u8 [h, w, 3]; size: of the network's faces."""
         self._pick, self._size = pick, size
-        self._of_half: PerHalf[MouthDetail] = PerHalf(HELD)
+        self._of_half: PerHalf[MouthDetail | None] = PerHalf(HELD)
 
     def of(self, track: FaceTrack, source: int) -> MouthDetail | None:
         """None where the shot has no second frame with a face."""
         return self._of_half.of(track, source, lambda half: self._read(track, half))
 
-    def _read(self, track: FaceTrack, half: Half) -> MouthDetail:
+    def _read(self, track: FaceTrack, half: Half) -> MouthDetail | None:
+        if half.alone:
+            return None
         frames = evenly_over(half.shown, COUNT).tolist()
         boxes = [box for k in frames if (box := track.box(k)) is not None]
         factor = int(np.clip(round(float(np.median([box.width for box in boxes])) / self._size), 1, LARGEST))

@@ -4,7 +4,7 @@ A network that is told what lips do draws them where most people have them, and 
 beside.  So a few frames of the video are drawn anew, told what their own lips do: how those should look is known.
 Optical flow between the two (Farneback 2003), its median over the frames and smoothed, says where this half of a shot
 is drawn wrongly, and what then differs, smoothed, in which colour.  All new faces of the half are warped and coloured
-so.  It is one warp for all of them: what lips do in a frame is not in it.
+so.  It is one warp for all of them: what lips do in a frame is not in it.  A picture is drawn anew itself.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -25,13 +25,14 @@ from .renderer import NetworkInputs, Synthesizer
 Field = NDArray[np.float32]
 
 COUNT = 8     # frames of a half that are drawn anew: more found the same
-LEAST = 4     # frames that say something together
+LEAST = 4     # frames that say something together, where there is more than a picture
 HELD = 4      # halves that are remembered
 SIDE = 128    # pixels of the faces that flow is computed on
-SMOOTH = 6 / 128    # of the side: the deviation of the Gaussian that field and colour are smoothed by
+SMOOTH, TONE = 6 / 128, 3 / 128  # of the side: deviations of the Gaussians that flow and colour are smoothed by
 LARGEST = 4 / 128   # of the side: what lies farther beside is not what it is taken for
 ABOVE, BELOW = 0.5, 0.66  # of the side: nothing is moved above the one, all below the other
-COLOURED = 16.0     # levels of 255: larger differences are not of the light
+OWN, FOREIGN = 12.0, 30.0  # levels of 255 that may be missing: up to the one it is the light, from the other it is not
+SPARSE = 0.2        # share of a place that must tell its light, for that to be added whole
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ class Registration:
 
     def _found(self, track: FaceTrack, references: References, half: Half) -> Correction | None:
         frames = evenly_over(half.fit, COUNT).tolist() if len(half.fit) else []
-        if len(frames) < LEAST:
+        if len(frames) < (1 if half.alone else LEAST):
             return None
         boxes = [box for k in frames if (box := track.box(k)) is not None]
         pictures = zip(self._pick(frames), boxes, strict=True)
@@ -99,10 +100,10 @@ def correction(real: Pictures, drawn: Pictures) -> Correction:
     below = np.clip((np.arange(size, dtype=np.float32) / size - ABOVE) / (BELOW - ABOVE), 0, 1)
     share = (below * below * (3 - 2 * below))[:, None, None]
     between = np.median([_flow(one, other) for one, other in zip(real, drawn, strict=True)], axis=0)
-    field = np.clip(_smooth(between, SIDE), -LARGEST * SIDE, LARGEST * SIDE) * (size / SIDE)
+    field = np.clip(_smooth(between, SMOOTH * SIDE), -LARGEST * SIDE, LARGEST * SIDE) * (size / SIDE)
     flow = share * cv2.resize(field, (size, size), interpolation=cv2.INTER_LINEAR)
     missing = [one.astype(np.float32) - warped(other, flow) for one, other in zip(real, drawn, strict=True)]
-    colour = share * np.clip(_smooth(np.median(missing, axis=0), size), -COLOURED, COLOURED)
+    colour = share * _light(np.median(missing, axis=0))
     return Correction(flow.astype(np.float32), colour.astype(np.float32))
 
 
@@ -110,7 +111,7 @@ def warped(face: Picture, flow: Field) -> Picture:
     """u8 [s, s, 3]: at each pixel what lies by flow f32 [s, s, 2] beside it."""
     rows, columns = np.indices(face.shape[:2], np.float32)
     x, y = columns + flow[..., 0], rows + flow[..., 1]
-    return np.asarray(cv2.remap(face, x, y, cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REPLICATE), np.uint8)
+    return np.asarray(cv2.remap(face, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE), np.uint8)
 
 
 def _flow(real: Picture, drawn: Picture) -> Field:
@@ -124,5 +125,13 @@ def _flow(real: Picture, drawn: Picture) -> Field:
     return flow
 
 
-def _smooth(field: NDArray[np.floating], side: int) -> Field:
-    return np.asarray(cv2.GaussianBlur(field.astype(np.float32), (0, 0), SMOOTH * side), np.float32)
+def _light(missing: NDArray[np.floating]) -> Field:
+    """What is missing everywhere, f32 [s, s, 3] levels, smoothed; teeth and shadows, which come and go, are not in it.
+    """
+    counts = np.clip((FOREIGN - np.abs(missing).max(axis=2)) / (FOREIGN - OWN), 0, 1)
+    smooth, counted = (_smooth(values, TONE * len(missing)) for values in (missing * counts[..., None], counts))
+    return np.asarray(smooth / np.maximum(counted, SPARSE)[..., None], np.float32)
+
+
+def _smooth(field: NDArray[np.floating], deviation: float) -> Field:
+    return np.asarray(cv2.GaussianBlur(field.astype(np.float32), (0, 0), deviation), np.float32)
