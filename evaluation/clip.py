@@ -15,7 +15,7 @@ from face_detection.mediapipe_points import MOUTH
 from video import VideoInfo, pick_frames, probe
 
 from .cases import Case
-from .framing import View, views
+from .framing import CropBoxes, crop_boxes
 from .metrics.landmarks import Landmarks
 from .metrics.lip_points import LipPoints
 from .protocol import CLIP, SHORT, Protocol
@@ -66,8 +66,8 @@ def load(case: Case, finders: FaceFinders) -> Clip:
     real, result = _opened(case, finders.protocol)
     moments = min(_moments(real), _moments(result), finders.most)
     try:
-        crops = views(real, finders.protocol.framing, _numbers(real, moments), finders.detector)
-        scaled = [view.scaled(_scale(result.width, real.width), _scale(result.height, real.height)) for view in crops]
+        crops = crop_boxes(real, finders.protocol.framing, _numbers(real, moments), finders.detector)
+        scaled = [boxes.scaled(_scale(result.width, real.width), _scale(result.height, real.height)) for boxes in crops]
         size = finders.protocol.size
         shown = _pictures(_read(real, moments), crops, size)
         own = _sample(real.path, shown, crops, finders)
@@ -131,16 +131,16 @@ def _read(info: VideoInfo, moments: int) -> Iterator[np.ndarray]:
     return pick_frames(info.path, _numbers(info, moments))
 
 
-def _pictures(frames: Iterator[np.ndarray], seen: Sequence[View], size: int) -> tuple[Pictures, Pictures]:
+def _pictures(frames: Iterator[np.ndarray], seen: Sequence[CropBoxes], size: int) -> tuple[Pictures, Pictures]:
     """u8 [t, size, size, 3] and [t, 224, 224, 3]; the frames themselves are not kept."""
     faces, wides = [], []
-    for frame, view in zip(frames, seen, strict=True):
-        faces.append(cut(frame, view.face, size))
-        wides.append(cut(frame, view.wide, WIDE))
+    for frame, boxes in zip(frames, seen, strict=True):
+        faces.append(cut(frame, boxes.face, size))
+        wides.append(cut(frame, boxes.wide, WIDE))
     return np.stack(faces), np.stack(wides)
 
 
-def _with_reference(info: VideoInfo, seen: Sequence[View], size: int) -> Iterator[np.ndarray]:
+def _with_reference(info: VideoInfo, seen: Sequence[CropBoxes], size: int) -> Iterator[np.ndarray]:
     """The real frames, the lower half of each face from the middle of the clip's other half."""
     count = len(seen)
     early, late = count // 4, 3 * count // 4
@@ -152,7 +152,9 @@ def _with_reference(info: VideoInfo, seen: Sequence[View], size: int) -> Iterato
         yield paste(frame, mouths[k < count / 2], seen[k].face, mask)
 
 
-def _sample(path: Path, shown: tuple[Pictures, Pictures], seen: Sequence[View], finders: FaceFinders) -> VideoSample:
+def _sample(
+    path: Path, shown: tuple[Pictures, Pictures], seen: Sequence[CropBoxes], finders: FaceFinders
+) -> VideoSample:
     """With its sound, cut to what is shown."""
     whole = read_sound(path)
     sound = replace(whole, samples=whole.samples[: len(seen) * whole.rate // int(FPS)])

@@ -24,15 +24,15 @@ FIXED = {"voxceleb2": voxceleb2_box, "lrw": lrw_box, "whole": whole_box}
 
 
 @dataclass(frozen=True)
-class View:
-    """What is cut out of one picture: the face, and what SyncNet and the landmark finders see."""
+class CropBoxes:
+    """Where one picture is cut: the face, and what SyncNet and the landmark finders see."""
 
     face: Box
     wide: Box
 
-    def scaled(self, x: float, y: float) -> "View":
+    def scaled(self, x: float, y: float) -> "CropBoxes":
         """The same in a picture whose axes were scaled by x and y."""
-        return View(self.face.scaled(x, y), self.wide.scaled(x, y))
+        return CropBoxes(self.face.scaled(x, y), self.wide.scaled(x, y))
 
     def place(self, size: int) -> Box:
         """Where the face is in `wide`, cut out at size x size."""
@@ -46,19 +46,21 @@ class View:
         )
 
 
-def views(info: VideoInfo, framing: Framing, numbers: list[int], detector: Detector | None) -> list[View]:
+def crop_boxes(
+    info: VideoInfo, framing: Framing, numbers: list[int], detector: Detector | None
+) -> list[CropBoxes]:
     """What to look at in the frames of these numbers, which rise.  A detector is needed for `face` and `picture`.
 
     Raises NoFace if that finds none at all; where it finds none for a while, the nearest place is held.
     """
     if framing in FIXED:
-        view = View(FIXED[framing](info.height, info.width), Box(0, 0, info.width, info.height))
-        return [view] * len(numbers)
+        fixed = CropBoxes(FIXED[framing](info.height, info.width), Box(0, 0, info.width, info.height))
+        return [fixed] * len(numbers)
     if detector is None:
         raise ValueError("faces are detected by a detector")
     boxes = _boxes(info.path, numbers[-1] + 1, detector)
     faces = [Box(*(float(side) for side in boxes[number])) for number in numbers]
-    return [View(face, syncnet_box(face) if framing == "face" else voxceleb2_picture(face)) for face in faces]
+    return [CropBoxes(face, syncnet_box(face) if framing == "face" else voxceleb2_picture(face)) for face in faces]
 
 
 def syncnet_box(face: Box) -> Box:

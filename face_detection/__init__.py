@@ -4,7 +4,7 @@ Every detector returns boxes framed as the fixed crop of VoxCeleb2 is (`voxceleb
 the framing that the weights are trained on.
 """
 
-from face_detection.aligning import TrackPoints, align, find_points, judge
+from face_detection.aligning import TrackPoints, align, assess_fitness, find_points
 from face_detection.box import Box, Detection, voxceleb2_box
 from face_detection.cache import default_folder
 from face_detection.cropping import Layer, cut, jaw_mask, make_layer, mouth_mask, paste, sharpness_aware_mask
@@ -39,13 +39,13 @@ __all__ = [
     "Sightings",
     "TrackPoints",
     "align",
+    "assess_fitness",
     "cut",
     "default_folder",
     "ffhq_square",
     "find_faces",
     "find_points",
     "jaw_mask",
-    "judge",
     "load_detector",
     "make_layer",
     "mouth_mask",

@@ -41,7 +41,7 @@ def find_points(track: FaceTrack, pictures: Iterable[tuple[int, Picture]], finde
     return TrackPoints(points, doubt, light)
 
 
-def judge(track: FaceTrack, found: TrackPoints) -> FaceTrack:
+def assess_fitness(track: FaceTrack, found: TrackPoints) -> FaceTrack:
     """The track, which says where no mouth can be made well (`fitness.unfit`)."""
     reasons = np.zeros(len(track), np.uint8)
     shots, doubt = np.array(track.shots), lip_doubt(found.doubt)

@@ -24,7 +24,7 @@ class FaceTrack:
         the face hardly moved); a box that is not seen was filled in.
     shots: the first frame of every shot, rising from 0.
     angles: f32 [n], degrees by which each box is turned clockwise (`Box.angle`); None: none is.
-    unfit: u8 [n], why no mouth can be made well in a frame (`fitness.Reason`), 0 where one can; None: nobody judged.
+    unfit: u8 [n], why no mouth can be made well in a frame (`fitness.Reason`), 0 where one can; None: not assessed.
     alike: f32 [n, k], how each frame shows the face, its mouth apart (`likeness.likeness`): rows of two frames are as
         far apart as these are unlike, NaN where that is unknown; None: it is in all.
     """

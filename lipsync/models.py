@@ -105,7 +105,7 @@ class Models:
         return thread
 
     def uses_landmarks(self, settings: Settings) -> bool:
-        """Whether a result depends on the landmarks of faces: where they are aligned, or judged."""
+        """Whether a result depends on the landmarks of faces: where they are aligned, or assessed."""
         fixed = settings.box is not None or settings.fixed_crop
         return self.synthesizer.framing == "aligned" or (settings.strict_pose != "force" and not fixed)
 

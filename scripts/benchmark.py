@@ -53,7 +53,7 @@ from systems.metrics import psnr  # noqa: E402
 from systems.registry import find_preset  # noqa: E402
 from systems.sound import SoundConfig  # noqa: E402
 from systems.syncdiff import SyncDiffConfig  # noqa: E402
-from systems.system import FaceSampler  # noqa: E402
+from systems.system import FaceSampler, System  # noqa: E402
 from video import probe, read_frames  # noqa: E402
 
 FINE = SampleConfig("ddim", "ddim250")
@@ -177,11 +177,13 @@ def systems_apart(clips: ClipBatch, device: torch.device, precision: torch.dtype
     print()
 
 
-def _fresh(preset: str) -> Any:
+def _fresh(preset: str) -> System[object]:
     """A system of a preset as training begins it."""
     settings = find_preset(preset)
     model = registry.build(settings.kind, settings.model)
-    return registry.assemble(settings.kind, model, Components())
+    system = registry.assemble(settings.kind, model, Components())
+    assert isinstance(system, System)
+    return system
 
 
 def detectors(video: Path, device: torch.device) -> None:

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
     import torch
 
+    from guided_diffusion.engine.config import Config
     from systems.preset import Preset
 
 PAPER = ("diff2lip-128", "syncdiff-128", "style-128", "diff2lip-256", "style-256")
@@ -114,7 +115,7 @@ def measure(name: str, settings: Sequence[str], batch: int, seconds: float, limi
     if hasattr(preset.loss, "perceptual"):
         preset = preset.changed(["loss.perceptual=0"])
     sequences = batch or preset.train.batch
-    while sequences >= preset.data.per_clip:
+    while sequences >= preset.window_config.per_clip:
         try:
             return _steps(name, preset, sequences, min(seconds, limit), end, target)
         except RuntimeError as problem:
@@ -123,10 +124,12 @@ def measure(name: str, settings: Sequence[str], batch: int, seconds: float, limi
         gc.collect()  # the graph that did not fit
         torch.cuda.empty_cache()
         sequences //= 2
-    raise BadInput(f"{name}: not even {preset.data.per_clip} sequences have room in the memory of {target}")
+    raise BadInput(f"{name}: not even {preset.window_config.per_clip} sequences have room in the memory of {target}")
 
 
-def _steps(name: str, preset: "Preset", sequences: int, seconds: float, end: float, device: "torch.device") -> Measured:
+def _steps(
+    name: str, preset: "Preset[Config]", sequences: int, seconds: float, end: float, device: "torch.device"
+) -> Measured:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -177,7 +180,7 @@ def _steps(name: str, preset: "Preset", sequences: int, seconds: float, end: flo
     if cuda:
         torch.cuda.synchronize()
     spent = time.monotonic() - started
-    train, frames = preset.train, preset.data.frames
+    train, frames = preset.train, preset.window_config.frames
     return Measured(
         preset=name, device=torch.cuda.get_device_name(device) if cuda else str(device), precision=train.precision,
         parameters=sum(weight.numel() for weight in whole.parameters()),

@@ -154,7 +154,7 @@ def lookahead(path: Path, sounds: Sequence[Path]) -> str:
     from audio import SAMPLE_RATE, LiveSound, Sound, read_sound
     from systems import registry
 
-    model: Any = registry.load_motion(path)
+    model = registry.load_motion(path)
     rows = []
     for seconds in LOOKAHEADS:
         apart, r, spread, jumps, waited, cpu = [], [], [], [], 0.0, []

@@ -108,7 +108,7 @@ def measure(
     seconds = [1 / line["steps_per_second"] for line in log]
     waited = sum(spent * line["data_wait"] for spent, line in zip(seconds[steps:], log[steps:], strict=True))
     total = sum(seconds[steps:])
-    return batch * steps / total * preset.data.frames, waited / total, log[-1]["memory_gb"], seconds[0]
+    return batch * steps / total * preset.window_config.frames, waited / total, log[-1]["memory_gb"], seconds[0]
 
 
 def main() -> None:
@@ -127,7 +127,7 @@ def main() -> None:
     batch = options.batch or preset.train.batch
     ways = [Way(), Way(checkpointing=True), Way("bf16"), Way("bf16", checkpointing=True)]
     ways += [Way("bf16", compiled=True)] * options.compile
-    print(f"{options.system}, {batch} x {preset.data.frames} frames, {device}, torch {torch.__version__}\n")
+    print(f"{options.system}, {batch} x {preset.window_config.frames} frames, {device}, torch {torch.__version__}\n")
     print("| a training step | faces/s | times as fast | waiting for data, % | peak memory, GB | first step, s |")
     print("|---|---|---|---|---|---|")
     plain = None

@@ -22,7 +22,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -41,7 +41,9 @@ from guided_diffusion.engine.throughput import medians  # noqa: E402
 from guided_diffusion.samplers import SAMPLERS, SampleConfig  # noqa: E402
 from systems import registry  # noqa: E402
 from systems.metrics import correlation  # noqa: E402
-from systems.system import FaceSampler  # noqa: E402
+from systems.stage1 import Stage1  # noqa: E402
+from systems.style import StyleSystem  # noqa: E402
+from systems.system import FaceSampler, System  # noqa: E402
 from systems.validation import HELD_OUT, held_out_windows, psnr_of_mouth_half  # noqa: E402
 
 K = TypeVar("K")  # the conditions of a system
@@ -49,7 +51,7 @@ K = TypeVar("K")  # the conditions of a system
 BATCH = 8
 
 
-def sampling(system: Any, text: str) -> SampleConfig:
+def sampling(system: System[K], text: str) -> SampleConfig:
     """What --steps says.  BadInput if that cannot be."""
     sampler, _, spacing = text.rpartition(":")
     if sampler and sampler not in SAMPLERS:
@@ -58,14 +60,14 @@ def sampling(system: Any, text: str) -> SampleConfig:
     return replace(config, sampler=sampler) if sampler else config  # type: ignore[arg-type]
 
 
-def held_out(system: Any, data: Path, clips: int, frames: int) -> dict[str, ClipBatch]:
+def held_out(system: System[K], data: Path, clips: int, frames: int) -> dict[str, ClipBatch]:
     """By split, frames spread over clips, those of one clip together: sequences of one frame."""
     splits = corpus(data, system.size, getattr(system.config, "framing", "box"))
     batches = {}
     for split in HELD_OUT:
         if split in splits:
             batch = held_out_windows(splits[split], frames=1, count=clips, per_clip=frames, needs=system.needs)
-            batches[split] = system.with_motion(batch) if system.needs.motion else batch
+            batches[split] = system.with_motion(batch) if isinstance(system, StyleSystem) else batch
     if not batches:
         raise NoData(f"{data}: has no held-out clips ({', '.join(HELD_OUT)}); pass data that has")
     return batches
@@ -84,7 +86,7 @@ def sharpness(faces: Tensor) -> float:
     return float(half.diff(dim=-1).abs().mean() + half.diff(dim=-2).abs().mean())
 
 
-def figures(faces: Tensor, clips: ClipBatch, reader: Any) -> Mapping[str, float]:
+def figures(faces: Tensor, clips: ClipBatch, reader: Stage1) -> Mapping[str, float]:
     """Of faces [n, 3, s, s] against the real ones; reader: stage 1."""
     truth = clips.faces[:, 0]
     opened, real = (reader.space.opening(reader.read(pictures)) for pictures in (faces, truth))

@@ -27,7 +27,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from systems.perceptual import VggFeatures
+    from systems.system import System
 
 PRESET = "style-medium-person"
 PERCEPTUAL = "loss.perceptual=0.08"  # as style-medium has it
@@ -150,7 +151,7 @@ def measure(before: Path, after: Path, pack: Path, features: Path | None, device
 
 
 def _figures(
-    system: Any, pack: Path, distance: "VggFeatures | None", device: "torch.device"
+    system: "System[object]", pack: Path, distance: "VggFeatures | None", device: "torch.device"
 ) -> Iterator[tuple[tuple[str, int], dict[str, float]]]:
     """((clip, number of the half second), figures) of every frame that is made again."""
     import torch
@@ -160,7 +161,7 @@ def _figures(
     from systems.metrics import psnr, ssim
 
     sampler = face_sampler(system, device)
-    clips = corpus(pack, system.size, system.config.framing)["seen"]
+    clips = corpus(pack, system.size, getattr(system.config, "framing", "box"))["seen"]
     every = max(1, -(-sum(map(len, clips)) // FRAMES))
     for clip in clips:
         references = shown(len(clip), system.needs.references)

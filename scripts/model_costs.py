@@ -31,9 +31,9 @@ import sys
 import weakref
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -47,14 +47,23 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from core.errors import BadValue
 from core.flags import Parser
 from core.program import exit_code
-from dataset import ClipBatch, Needs
+from dataset import ClipBatch
+from guided_diffusion.engine.config import Config
 from guided_diffusion.engine.device import PRECISIONS, autocast
 from guided_diffusion.engine.trainer import Trainable
 from systems.components import Component, Components
+from systems.inpainting import Inpainter, Masked, SpaceConfig
+from systems.model import Model
 from systems.perceptual import VGG, VggFeatures
 from systems.preset import Preset
 from systems.registry import find_preset, presets, specifications
 from systems.specification import Teachers
+from systems.style import RendererConfig, StyleSystem
+from systems.sync import SyncExpert
+from systems.syncdiff.training import SyncDiffObjective
+from systems.terms import SyncProbability
+
+K = TypeVar("K", bound=Masked)  # the conditions of a system
 
 CPU = torch.device("cpu")
 PAPER_STEPS = {"diff2lip-128": 260_000}  # of the released file; those of the other papers are not known
@@ -76,35 +85,37 @@ class Cost:
     memory: float
 
 
-def as_counted(preset: Preset, *, vgg: bool = False) -> Preset:
+def as_counted(preset: Preset[Config], *, vgg: bool = False) -> Preset[Config]:
     """The preset in the space that it is trained in, without the perceptual term unless that is by a VGG-16."""
     changes = ["loss.perceptual=0"] if hasattr(preset.loss, "perceptual") and not vgg else []
-    in_pixels = preset.kind == "style" and preset.model.unet.patch > 1
+    in_pixels = isinstance(preset.model, RendererConfig) and preset.model.unet.patch > 1
     return preset.changed([*changes, *(["model.latents=[]"] if in_pixels else [])])
 
 
-def single(preset: Preset) -> tuple[Preset, int, float]:
+def single(preset: Preset[Config]) -> tuple[Preset[Config], int, float]:
     """(the same in frames by themselves, how many a sequence has, steps of the denoiser that each costs besides).
 
     Whether a sequence gets its own frames as pose is drawn, which tensors without contents cannot decide.
     """
-    share = getattr(preset.loss, "own_output", 0.0)
-    if not share:
+    loss = preset.loss
+    if not isinstance(loss, SyncDiffObjective) or not loss.own_output:
         return preset, 1, 0.0
     alone = preset.changed(["loss.own_output=0", "data.frames=1"])
-    return alone, preset.data.frames, share * int(preset.loss.own_steps)
+    return alone, preset.window_config.frames, loss.own_output * int(loss.own_steps)
 
 
-def trainable_of(preset: Preset) -> tuple[nn.Module, Any, nn.Module]:
+def trainable_of(preset: Preset[Config]) -> tuple[nn.Module, Model, Model]:
     """(what the trainer updates, the whole system, the model whose weights are averaged), of fresh weights."""
     specification = specifications()[preset.kind]
     components = Components(*(_fresh(name, preset) for name in ("autoencoder", "motion")))
     model = specification.build(preset.model)
     whole = specification.assemble(model, components)
 
-    def sync_probability() -> Any:
+    def sync_probability() -> SyncProbability:
         sync = find_preset("sync")
-        return specifications()[sync.kind].build(sync.model).requires_grad_(False).sync_probability
+        expert = specifications()[sync.kind].build(sync.model).requires_grad_(False)
+        assert isinstance(expert, SyncExpert)
+        return expert.sync_probability
 
     def distance() -> VggFeatures:
         sizes = [(f"{number}.{part}", shape) for number, (into, out) in enumerate(VGG)
@@ -114,29 +125,32 @@ def trainable_of(preset: Preset) -> tuple[nn.Module, Any, nn.Module]:
     return specification.trainable(preset, whole, Teachers(sync_probability, distance)), whole, model
 
 
-def _fresh(name: str, preset: Preset) -> Component[Any] | None:
+def _fresh(name: str, preset: Preset[Config]) -> Component[Any] | None:
     """An autoencoder, if the preset works in latents, and stage 1, if it has one: of their presets."""
-    wanted = name in specifications()[preset.kind].components
-    if not wanted or (name == "autoencoder" and not preset.model.latents):
+    config = preset.model
+    if name not in specifications()[preset.kind].components:
         return None
-    of_size = f"autoencoder-{preset.model.size}"
+    assert isinstance(config, SpaceConfig)
+    if name == "autoencoder" and not config.latents:
+        return None
+    of_size = f"autoencoder-{config.unet.image_size}"
     autoencoder = of_size if of_size in presets() else "autoencoder"
     other = find_preset("motion-reader" if name == "motion" else autoencoder)
-    model = replace(other.model, size=preset.model.size)
+    model = other.changed([f"model.size={config.unet.image_size}"]).model
     return Component(specifications()[other.kind].build(model).eval().requires_grad_(False), Path(name))
 
 
-def a_batch(preset: Preset, whole: Any, sequences: int) -> ClipBatch:
+def a_batch(preset: Preset[Config], whole: Model, sequences: int) -> ClipBatch:
     """Noise of the shapes that the preset's data would have."""
-    needs: Needs = getattr(whole, "needs", Needs())
-    b, t, s = sequences, preset.data.frames, whole.size
+    needs = whole.needs
+    b, t, s = sequences, preset.window_config.frames, whole.size
     several = torch.rand(b, t, needs.references, 3, s, s) * 2 - 1 if needs.references > 1 else None
     return ClipBatch(
         faces=torch.rand(b, t, 3, s, s) * 2 - 1,
         reference=torch.rand(b, t, 3, s, s) * 2 - 1,
         audio={condition.name: torch.rand(b, t, *condition.shape) for condition in needs.audio},
         speech=torch.rand(b, 80, 16),
-        clip=torch.arange(b) // preset.data.per_clip,
+        clip=torch.arange(b) // preset.window_config.per_clip,
         before=torch.rand(b, needs.before, 3, s, s) * 2 - 1 if needs.before else None,
         references=several,
     )
@@ -177,7 +191,7 @@ class Peak(TorchDispatchMode):
         self._alive -= size
 
 
-def cost(preset: Preset, sequences: int) -> Cost:
+def cost(preset: Preset[Config], sequences: int) -> Cost:
     """Of a training step of so many sequences, of a preset `as_counted`."""
     preset, times, besides = single(preset)
     sequences *= times
@@ -185,7 +199,7 @@ def cost(preset: Preset, sequences: int) -> Cost:
         trainable, whole, model = trainable_of(preset)
         learnt = cast(Trainable[ClipBatch], trainable)
         batch = a_batch(preset, whole, sequences)
-        forward = _forward(whole, batch) if hasattr(whole, "denoise") else None
+        forward = _forward(whole, batch) if isinstance(whole, Inpainter) else None
         peak = Peak()
         peak.watch([*trainable.parameters(), *trainable.buffers(), *_tensors(batch)])
         with FlopCounterMode(display=False) as counter, peak:
@@ -197,16 +211,16 @@ def cost(preset: Preset, sequences: int) -> Cost:
     trained = _count(p for group in learnt.objectives().values() for p in group)
     everything = _count(trainable.parameters())
     averaged = _count(model.parameters()) * len(preset.train.ema)
-    faces = sequences * preset.data.frames
+    faces = sequences * preset.window_config.frames
     held = sum(value.numel() * value.element_size() for value in _tensors(batch))
     memory = 4 * (everything + averaged + 2 * trained) + held + peak.bytes
     training = counter.get_total_flops() / faces / GIGA + besides * (forward or 0)
     return Cost(_count(whole.parameters()), trained, forward, training, memory / GIGA)
 
 
-def _forward(whole: Any, batch: ClipBatch) -> float:
+def _forward(whole: Inpainter[K], batch: ClipBatch) -> float:
     """GFLOP a face of one step of the denoiser with all that it is told."""
-    clips = whole.with_motion(batch) if hasattr(whole, "with_motion") else batch
+    clips = whole.with_motion(batch) if isinstance(whole, StyleSystem) else batch
     x0 = whole.encode(clips.faces.flatten(0, 1))
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         whole.denoise(x0, torch.zeros(len(x0), dtype=torch.int64), whole.conditions(clips, x0))
@@ -233,14 +247,14 @@ def table(names: Sequence[str], batch: int, tflops: float, *, vgg: bool) -> None
             model = trainable_of(preset)[2]
             print(f"| {name} | {_count(model.parameters()) / MEGA:.1f} |" + "  |" * (6 + 2 * bool(tflops)), flush=True)
             continue
-        least, sequences = preset.data.per_clip, batch or preset.train.batch
+        least, sequences = preset.window_config.per_clip, batch or preset.train.batch
         one, whole = cost(preset, least), cost(preset, sequences)
         steps = PAPER_STEPS.get(name, preset.train.steps)
-        faces = steps * preset.train.batch * preset.train.accumulate * preset.data.frames
+        faces = steps * preset.train.batch * preset.train.accumulate * preset.window_config.frames
         forward = f"{one.forward:.2f}" if one.forward is not None else "-"
         row = [
             name, f"{one.parameters / MEGA:.1f}", f"{forward}, {one.training:.1f}", f"{one.memory:.2f}",
-            f"{sequences} x {preset.data.frames}", f"{whole.memory:.1f}", f"{steps:,}",
+            f"{sequences} x {preset.window_config.frames}", f"{whole.memory:.1f}", f"{steps:,}",
             f"{faces / MEGA:.2f} M",
         ]  # fmt: skip
         if tflops:
@@ -281,7 +295,8 @@ def confirm(name: str, batch: int) -> None:
             peaks.append(pool.submit(measured, name, sequences).result())
     real = (peaks[1] - peaks[0]) / (high - low) / MEGA
     estimated = (cost(preset, high).memory - cost(preset, low).memory) / (high - low) * GIGA / MEGA
-    print(f"{name}, {low} and {high} sequences of {preset.data.frames}: one more takes {real:.1f} MB at the peak,"
+    frames = preset.window_config.frames
+    print(f"{name}, {low} and {high} sequences of {frames}: one more takes {real:.1f} MB at the peak,"
           f" {estimated:.1f} MB estimated ({real / estimated:.2f} times)")  # fmt: skip
 
 

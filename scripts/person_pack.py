@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +21,8 @@ from dataset import PackClip, to_network
 from dataset.pack import Labels
 from face_detection import Box, Detector, FaceTrack, Landmarks, cut, track_face
 from face_detection.alignment import POINTS
+from systems.stage1 import Stage1
+from systems.style import MotionSpace
 from systems.style.labels import SPACE
 from video import Mono, VideoInfo, probe, read_frames, write_video
 
@@ -44,14 +45,15 @@ class Stretch:
 
 
 def make_pack(
-    videos: Sequence[Path], folder: Path, speaker: str, motion: Any, detector: Detector, *, held_out: float
+    videos: Sequence[Path], folder: Path, speaker: str, motion: Stage1, detector: Detector, *, held_out: float
 ) -> dict[str, int]:
     """Writes the pack of one person, the last share of each video held out (split seen).  -> frames of each split.
 
-    motion: stage 1 (systems.style.LipMotion).  Raises BadInput if nothing is left to learn from or to hold out.
+    Raises BadInput if nothing is left to learn from or to hold out.
     """
     finder, frames = Landmarks(), {"train": 0, "seen": 0}
     folder.mkdir(parents=True, exist_ok=True)
+    assert isinstance(motion.space, MotionSpace)
     motion.space.save(folder / SPACE)
     for place, video in enumerate(videos):
         info = probe(video)
@@ -91,7 +93,7 @@ def stretches(track: FaceTrack, info: VideoInfo, held_out: float) -> Iterator[St
 
 def _write(
     clip: Path, info: VideoInfo, track: FaceTrack, stretch: Stretch, samples: NDArray[np.float32], finder: Landmarks,
-    motion: Any,
+    motion: Stage1,
 ) -> None:  # fmt: skip
     """The crop, at one place for all of the stretch, with its sound, and its labels beside it."""
     square = crop_of(track.boxes[stretch.start : stretch.stop])

@@ -68,8 +68,8 @@ def table(names: Sequence[str], options: argparse.Namespace) -> None:
         preset = as_counted(find_preset(name))
         if preset.kind == "motion":
             continue  # minutes on one core
-        one = cost(preset, preset.data.per_clip)
-        faces = preset.train.batch * preset.train.accumulate * preset.data.frames
+        one = cost(preset, preset.window_config.per_clip)
+        faces = preset.train.batch * preset.train.accumulate * preset.window_config.frames
         figures = scaled(one.trained, one.training, faces, options.gpus, tflops=options.tflops, link=options.link)
         print(
             f"| {name} | {faces} | {figures.gradients / MEGA:.0f} | {1000 * figures.exchange:.1f}"

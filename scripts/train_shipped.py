@@ -175,9 +175,9 @@ def _check_data(waiting: Sequence[Stage], options: argparse.Namespace) -> None:
     from dataset.pack import is_pack, packed
     from dataset.resident import check_fits
     from guided_diffusion.engine.device import resolve_device
-    from systems.registry import find_preset
     from systems.style import SPACE, MotionSpace, labelled
     from systems.style.sequences import SequenceData, Sequences
+    from systems.style.specification import MOTION_PRESETS
 
     device = resolve_device(options.device)
     if not is_pack(options.data):
@@ -188,7 +188,7 @@ def _check_data(waiting: Sequence[Stage], options: argparse.Namespace) -> None:
     for clip in (clip for clips in splits.values() for clip in clips):
         if not clip.path.with_suffix(".npz").exists():
             raise NotFound(f"{clip.path.with_suffix('.npz')}: is missing; copy the piece again, or pack anew")
-    numbers = find_preset("motion").model.motion_dim
+    numbers = MOTION_PRESETS["motion"].model.motion_dim
     known = labelled(options.data, SIZE, MotionSpace(numbers))["train"]
     wanted = {stage.preset for stage in waiting}
     if "motion-reader" in wanted:

@@ -15,7 +15,7 @@ from guided_diffusion.blocks import normalization
 
 @dataclass(frozen=True)
 class DiscriminatorConfig:
-    """How the judge of a GAN is built and taught.
+    """How the discriminator of a GAN is built and taught.
 
     frames         stacked
     widths         of the layers, each halving the picture but the last

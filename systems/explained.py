@@ -4,7 +4,9 @@ import dataclasses
 import inspect
 import re
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from guided_diffusion.engine.config import Config
 
 from .preset import SECTIONS, Preset
 
@@ -17,23 +19,23 @@ class Setting(NamedTuple):
     text: str
 
 
-def settings(preset: Preset) -> list[Setting]:
+def settings(preset: Preset[Config]) -> list[Setting]:
     """All of a preset, in the order of its sections."""
     return [setting for section in SECTIONS for setting in _of(getattr(preset, section), section)]
 
 
-def table(preset: Preset) -> str:
+def table(preset: Preset[Config]) -> str:
     """A line a setting."""
     rows = settings(preset)
     names, values = max(len(row.name) for row in rows), min(max(len(row.value) for row in rows), 24)
     return "\n".join(f"{row.name:<{names}}  {row.value:<{values}}  {row.text}".rstrip() for row in rows)
 
 
-def _of(config: Any, where: str) -> Iterator[Setting]:
+def _of(config: Config, where: str) -> Iterator[Setting]:
     texts = _texts(type(config))
     for field in dataclasses.fields(config):
         value, name = getattr(config, field.name), f"{where}.{field.name}"
-        if dataclasses.is_dataclass(value):
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
             yield from _of(value, name)
         else:
             yield Setting(name, _written(value), texts.get(field.name, ""))

@@ -2,9 +2,6 @@
 
 import logging
 from pathlib import Path
-from typing import Any
-
-from torch import nn
 
 from audio.avhubert import AvHubert
 from audio.whisper import WhisperEncoder
@@ -12,16 +9,17 @@ from core.errors import Mismatch
 from guided_diffusion.engine.checkpoint import load_checkpoint, load_strictly
 
 from .avhubert_weights import adopt_avhubert
+from .model import Model
 from .registry import load_expert, load_with_specification
 from .sound import SoundEmbedder, SoundEncoder
-from .specification import Specification
+from .specification import AnySpecification
 from .sync import SyncExpert
 
 NOTES = logging.getLogger(__name__)
 STAGE1 = "predictor.sound_encoder."  # where a checkpoint of stage 1 has Whisper's weights
 
 
-def start_from(specification: Specification[Any], model: nn.Module, path: Path) -> None:
+def start_from(specification: AnySpecification, model: Model, path: Path) -> None:
     """All weights of a checkpoint of the same make; of another one, those that fit.
 
     That is the same system with another config, or another system that fills faces in, of which the UNet counts.
@@ -36,7 +34,7 @@ def start_from(specification: Specification[Any], model: nn.Module, path: Path) 
         )  # fmt: skip
 
 
-def adopt_audio_encoder(specification: Specification[Any], model: nn.Module, path: Path) -> None:
+def adopt_audio_encoder(specification: AnySpecification, model: Model, path: Path) -> None:
     """The sound encoder of a sync expert, or AV-HuBERT's or Whisper's weights as published, become the model's.
 
     Whisper's may also come from a stage 1 that hears by them.

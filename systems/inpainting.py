@@ -2,13 +2,13 @@
 
 from abc import abstractmethod
 from dataclasses import replace
-from typing import Protocol, Self, TypeVar
+from typing import Protocol, Self, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
-from dataset import Needs
 from guided_diffusion.diffusion import Diffusion, DiffusionConfig
+from guided_diffusion.engine.config import Config
 from guided_diffusion.samplers import SampleConfig
 from guided_diffusion.space import Pixels, Space
 from guided_diffusion.unet import UNetConfig
@@ -16,7 +16,8 @@ from guided_diffusion.unet import UNetConfig
 from .system import System
 
 
-class InpainterConfig(Protocol):
+@runtime_checkable
+class InpainterConfig(Config, Protocol):
     """What every config of such a system has.  mask_ratio: the share of the rows that are hidden, from below."""
 
     @property
@@ -33,6 +34,7 @@ class InpainterConfig(Protocol):
     def mask_ratio(self) -> float: ...
 
 
+@runtime_checkable
 class SpaceConfig(InpainterConfig, Protocol):
     """latents: the shape of an element of the autoencoder's space, () for pixels."""
 
@@ -65,7 +67,6 @@ class Inpainter(System[K]):
 
     config: InpainterConfig
     mask: Tensor  # [1, 1, s, s] 1 on the hidden rows
-    needs = Needs()
 
     def __init__(self, config: InpainterConfig, network: nn.Module) -> None:
         super().__init__()

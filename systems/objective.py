@@ -5,7 +5,7 @@ It is Diff2Lip's objective (Mukhopadhyay et al. 2024, equation 9); other systems
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Generic, Literal, TypeVar
 
 import torch
 from torch import Generator, Tensor, nn
@@ -17,8 +17,11 @@ from guided_diffusion.engine.train_step import Tuning
 from guided_diffusion.samplers import SAMPLERS, SampleConfig
 
 from .discriminator import Discriminator, DiscriminatorConfig
-from .inpainting import Inpainter
+from .inpainting import Inpainter, Masked
+from .model import Model
 from .terms import Distance, SyncProbability, adversarial_losses, discriminator_loss, perceptual_loss, sync_loss
+
+K = TypeVar("K", bound=Masked)  # the conditions of a system
 
 # Where pixels change most within the training clips (docs/architecture.md), as shares of the crop.
 MOUTH_ROW, MOUTH_HEIGHT, MOUTH_WIDTH = 0.78, 0.13, 0.2
@@ -83,10 +86,10 @@ class LossNetworks:
 
     sync_probability: SyncProbability | None = None
     distance: Distance | None = None
-    teacher: Inpainter[Any] | None = None  # whose samples are to be made in fewer steps
+    teacher: Model | None = None  # of the student's kind, whose samples are to be made in fewer steps
 
 
-class InpainterTraining(nn.Module):
+class InpainterTraining(nn.Module, Generic[K]):
     """An inpainter as a Trainable, with the discriminator it plays against if there is one.
 
     ValueError if a term with a weight has nothing to measure it with.
@@ -95,7 +98,7 @@ class InpainterTraining(nn.Module):
     step = 0
     loss_mask: Tensor  # [1, 1, h, w] what each place of a sample counts in the losses, 0 where it is visible
 
-    def __init__(self, model: Inpainter[Any], config: ObjectiveConfig, loss_networks: LossNetworks) -> None:
+    def __init__(self, model: Inpainter[K], config: ObjectiveConfig, loss_networks: LossNetworks) -> None:
         super().__init__()
         if (config.sync and loss_networks.sync_probability is None) or (
             config.perceptual and loss_networks.distance is None
@@ -119,8 +122,8 @@ class InpainterTraining(nn.Module):
         return groups
 
     def tuning(self) -> dict[str, Tuning]:
-        judge = self.config.discriminator
-        return {"discriminator": Tuning(judge.learning_rate, judge.betas)} if self.discriminator is not None else {}
+        config = self.config.discriminator
+        return {"discriminator": Tuning(config.learning_rate, config.betas)} if self.discriminator is not None else {}
 
     def begin(self, step: int) -> None:
         self.step = step
@@ -142,7 +145,7 @@ class InpainterTraining(nn.Module):
         judging = discriminator_loss(self.discriminator, faces, clips.faces, sample_weights)
         return {"network": network, "discriminator": {"hinge": judging}}
 
-    def _noised(self, clips: ClipBatch, generator: Generator) -> tuple[Tensor, Any, dict[str, Tensor], Tensor]:
+    def _noised(self, clips: ClipBatch, generator: Generator) -> tuple[Tensor, K, dict[str, Tensor], Tensor]:
         """x0 as it is predicted from noised faces, its conditions, the terms of that, and what each item counts."""
         diffusion, device = self.model.diffusion, clips.faces.device
         x0 = self.model.encode(clips.faces.flatten(0, 1))               # [b*t, c, h, w]
@@ -163,10 +166,10 @@ class InpainterTraining(nn.Module):
             network["reconstruction"] = self.config.reconstruction * (sample_weights * error).mean()
         return predicted, conditions, network, sample_weights
 
-    def _distilled(self, clips: ClipBatch, generator: Generator) -> tuple[Tensor, Any, dict[str, Tensor]]:
+    def _distilled(self, clips: ClipBatch, generator: Generator) -> tuple[Tensor, K, dict[str, Tensor]]:
         """x0 as the model makes it in its few steps, its conditions, and how far these are from the teacher's end."""
         model, teacher, device = self.model, self.loss_networks.teacher, clips.faces.device
-        assert teacher is not None
+        assert isinstance(teacher, type(model))
         n = clips.faces.shape[0] * clips.faces.shape[1]
         noise = torch.randn(n, *model.shape, generator=generator, device=generator.device).to(device)
         shown = self._shown(clips, noise, generator)                    # as in generation, filled with the same noise
@@ -187,7 +190,7 @@ class InpainterTraining(nn.Module):
             network["reconstruction"] = self.config.reconstruction * self._hidden_mean((steps[-1] - real) ** 2).mean()
         return steps[-1], conditions, network
 
-    def _teachers_sampling(self, teacher: Inpainter[Any]) -> SampleConfig:
+    def _teachers_sampling(self, teacher: Inpainter[K]) -> SampleConfig:
         best = teacher.qualities["best"]
         if not self.config.distill_from:
             return best
@@ -198,7 +201,7 @@ class InpainterTraining(nn.Module):
             )
         return replace(best, sampler=sampler, spacing=spacing)  # type: ignore[arg-type]
 
-    def _shown(self, clips: ClipBatch, filling: Tensor, generator: Generator) -> Callable[[Any], Any]:
+    def _shown(self, clips: ClipBatch, filling: Tensor, generator: Generator) -> Callable[[Inpainter[K]], K]:
         """How a model of this kind is shown the clips in training; a system that does so otherwise says so here."""
         return lambda model: model.conditions(clips, filling)
 
@@ -207,7 +210,7 @@ class InpainterTraining(nn.Module):
         """Whether there are terms on the finished face."""
         return any((self.config.sync, self.config.perceptual, self.config.adversarial))
 
-    def _finished(self, predicted: Tensor, conditions: Any) -> Tensor:
+    def _finished(self, predicted: Tensor, conditions: K) -> Tensor:
         """Predicted samples as faces [b*t, 3, s, s]."""
         return self.model.finish(predicted.clamp(-1, 1) if self.model.bounded else predicted, conditions)
 

@@ -4,7 +4,6 @@ import math
 import shutil
 import time
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -12,26 +11,28 @@ from torch import nn
 from core.errors import BadInput, Unwritable
 from core.memory import available_memory
 from dataset import Footage, PackClip, corpus
+from guided_diffusion.engine.config import Config
 from guided_diffusion.engine.device import process_memory
 from guided_diffusion.engine.distributed import Group
 from guided_diffusion.engine.storage import blob_url
 
 from .components import Components
+from .model import Model
 from .preset import Preset
-from .specification import Specification
+from .specification import AnySpecification
 
 FLOAT = 4  # bytes of a number that is trained
 
 
 def plan(
-    specification: Specification[Any], chosen: Preset, model: nn.Module, components: Components, trainable: nn.Module,
+    specification: AnySpecification, chosen: Preset[Config], model: Model, components: Components, trainable: nn.Module,
     data: Path, output: Path, device: torch.device, processes: Group,
 ) -> str:  # fmt: skip
     """Aligned lines for a person.  Reads a first batch, unless the data is a pack, whose frames go to the device first.
 
     Raises BadInput if the data has not what the model needs, or memory or disk certainly do not suffice.
     """
-    whole: Any = specification.assemble(model, components)
+    whole = specification.assemble(model, components)
     train, clips = chosen.train, corpus(data, whole.size, getattr(chosen.model, "framing", "box"))
     trained = sum(weight.numel() for weight in trainable.parameters() if weight.requires_grad)
     own = sum(weight.numel() for weight in model.parameters())
@@ -66,7 +67,7 @@ def plan(
 
 
 def _first_batch(
-    specification: Specification[Any], chosen: Preset, model: nn.Module, components: Components, data: Path,
+    specification: AnySpecification, chosen: Preset[Config], model: Model, components: Components, data: Path,
     device: torch.device, first: Footage,
 ) -> str:  # fmt: skip
     """Draws it, so that files that cannot be read are noticed now."""

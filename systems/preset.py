@@ -2,15 +2,17 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Generic, TypedDict, TypeVar
 
 from core.errors import BadValue
 from dataset import WindowConfig
 from guided_diffusion.diffusion import DiffusionConfig
-from guided_diffusion.engine.config import with_overrides
+from guided_diffusion.engine.config import Config, with_overrides
 from guided_diffusion.engine.train_config import TrainConfig
 from guided_diffusion.samplers import SampleConfig
 from guided_diffusion.unet import UNetConfig
+
+C = TypeVar("C", bound=Config, covariant=True)
 
 SECTIONS = ("model", "loss", "train", "data")
 
@@ -21,16 +23,22 @@ class NoObjective:
 
 
 @dataclass(frozen=True)
-class Preset:
+class Preset(Generic[C]):
     """kind: of the model, as checkpoints name it; loss: its terms; train: the trainer's; data: how it is drawn."""
 
     kind: str
-    model: Any
-    loss: Any = field(default_factory=NoObjective)
+    model: C
+    loss: Config = field(default_factory=NoObjective)
     train: TrainConfig = field(default_factory=TrainConfig)
-    data: Any = field(default_factory=WindowConfig)
+    data: Config = field(default_factory=WindowConfig)
 
-    def changed(self, settings: Iterable[str]) -> "Preset":
+    @property
+    def window_config(self) -> WindowConfig:
+        """`data` of a preset that learns from windows of clips, as all do but those of stage 1."""
+        assert isinstance(self.data, WindowConfig)
+        return self.data
+
+    def changed(self, settings: Iterable[str]) -> "Preset[C]":
         """With settings such as model.x=1, loss.y=2, train.z=3, data.w=4.  Raises BadInput on one that cannot be."""
         by_section: dict[str, list[str]] = {section: [] for section in SECTIONS}
         for setting in settings:
@@ -51,6 +59,14 @@ class Preset:
         return [f"{name}={int(getattr(self.train, name) * share)}" for name in ("warmup", "cooldown")]
 
 
+class Samplings(TypedDict):
+    """How a config samples, in each quality."""
+
+    sampling: SampleConfig
+    fast: SampleConfig
+    best: SampleConfig
+
+
 # Of the sizes that are ours and ship (`small`, `medium`); the papers' are the defaults of the configs.
 SMALL_UNET = UNetConfig(
     channels=64,
@@ -65,8 +81,8 @@ SMALL_UNET = UNetConfig(
 SMALL_DIFFUSION = DiffusionConfig(
     schedule="cosine", predict="x0", learn_variance=False, high_noise_fraction=0.7, high_noise_range=0.15
 )
-SMALL_SAMPLING: dict[str, Any] = {
-    "sampling": SampleConfig(sampler="dpm++", spacing="3"),
-    "fast": SampleConfig(sampler="dpm++", spacing="2"),
-    "best": SampleConfig(sampler="dpm++", spacing="4"),
-}
+SMALL_SAMPLING = Samplings(
+    sampling=SampleConfig(sampler="dpm++", spacing="3"),
+    fast=SampleConfig(sampler="dpm++", spacing="2"),
+    best=SampleConfig(sampler="dpm++", spacing="4"),
+)

@@ -5,22 +5,22 @@ import pkgutil
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import torch
-from torch import nn
 
 import systems
 from core.errors import BadValue, Mismatch
 from core.paths import CHECKPOINTS
 from guided_diffusion.engine.checkpoint import Checkpoint, check_size, load_checkpoint, load_strictly
-from guided_diffusion.engine.config import from_dict, to_dict
+from guided_diffusion.engine.config import Config, from_dict, to_dict
 
 from .autoencoder import load_published
 from .components import Component, Components, Latents, autoencoder_in, has_autoencoder, motion_in, network_in
 from .lip_sync_expert import LipSyncExpert
+from .model import Model
 from .preset import Preset
-from .specification import Role, Specification
+from .specification import AnySpecification, Role
 from .stage1 import Stage1
 from .system import System
 
@@ -37,9 +37,9 @@ REMEDY: Mapping[Role, str] = {
 
 
 @cache
-def specifications() -> dict[str, Specification[Any]]:
+def specifications() -> dict[str, AnySpecification]:
     """Of every kind, by its name: SPECIFICATIONS of each folder's `specification` module."""
-    by_kind: dict[str, Specification[Any]] = {}
+    by_kind: dict[str, AnySpecification] = {}
     for folder in pkgutil.iter_modules(systems.__path__):
         if folder.ispkg:
             module = importlib.import_module(f"systems.{folder.name}.specification")
@@ -47,12 +47,12 @@ def specifications() -> dict[str, Specification[Any]]:
     return by_kind
 
 
-def presets() -> dict[str, Preset]:
+def presets() -> dict[str, Preset[Config]]:
     """All presets by name, as train.py --system knows them."""
     return {name: preset for one in specifications().values() for name, preset in one.presets.items()}
 
 
-def find_preset(name: str) -> Preset:
+def find_preset(name: str) -> Preset[Config]:
     """Raises BadInput on an unknown name."""
     known = presets()
     if name not in known:
@@ -60,12 +60,12 @@ def find_preset(name: str) -> Preset:
     return known[name]
 
 
-def build(kind: str, config: object) -> Any:
+def build(kind: str, config: Config) -> Model:
     """A fresh model of a kind."""
     return specifications()[kind].build(config)
 
 
-def load(path: Path) -> Any:
+def load(path: Path) -> Model:
     """The model that a checkpoint holds, in evaluation mode, float32, on the CPU; it needs no other information.
 
     Raises BadInput if the file is not a checkpoint of a known kind, or does not fit what it says it is.
@@ -73,20 +73,20 @@ def load(path: Path) -> Any:
     return load_with_specification(path)[1]
 
 
-def load_with_specification(path: Path) -> tuple[Specification[Any], Any]:
+def load_with_specification(path: Path) -> tuple[AnySpecification, Model]:
     """As `load`, with what its kind says of itself."""
     checkpoint = load_checkpoint(path)
     specification, config = identify(checkpoint, path)
     holder = specification.published_module if checkpoint.system is None else (lambda model: model)
     check_size(lambda: holder(specification.build(config)), checkpoint.weights, str(path))
     model = specification.build(config)
-    if getattr(model, "size", 0) > LARGEST_FACE:
+    if model.size > LARGEST_FACE:
         raise Mismatch(f"{path}: is for faces of {model.size} px, above {LARGEST_FACE}; use another checkpoint")
     load_strictly(holder(model), {key: value.float() for key, value in checkpoint.weights.items()}, str(path))
     return specification, model.eval().requires_grad_(False)
 
 
-def load_system(path: Path) -> System[Any]:
+def load_system(path: Path) -> System[object]:
     """As `load`, for a checkpoint that can speak, or the folder of one that has several components.
 
     Raises BadInput for one that only judges, such as a sync expert, or whose other components do not lie beside it.
@@ -97,10 +97,12 @@ def load_system(path: Path) -> System[Any]:
         raise Mismatch(f"{path}: is a {type(model).__name__}, which {REMEDY['system']}")
     components = components_in(file.parent, specification, latent=bool(getattr(model.config, "latents", ())))
     components.check(model.config, str(file))
-    return cast(System[Any], specification.assemble(model, components)).eval()  # its role says so
+    system = specification.assemble(model, components)
+    assert isinstance(system, System)  # its role says so
+    return system.eval()
 
 
-def components_in(folder: Path, specification: Specification[Any], *, latent: bool | None = None) -> Components:
+def components_in(folder: Path, specification: AnySpecification, *, latent: bool | None = None) -> Components:
     """What a network of this kind works with, from a folder.  latent: with an autoencoder; None: if one is there.
 
     Raises BadInput if something is missing, or not what it is called.
@@ -112,7 +114,7 @@ def components_in(folder: Path, specification: Specification[Any], *, latent: bo
     return Components(autoencoder, motion)
 
 
-def assemble(kind: str, model: nn.Module, components: Components) -> nn.Module:
+def assemble(kind: str, model: Model, components: Components) -> Model:
     """The whole system, in evaluation mode, of a model of this kind and of what lies beside it."""
     return specifications()[kind].assemble(model, components).eval()
 
@@ -134,15 +136,14 @@ def load_motion(path: Path) -> Stage1:
     return cast(Stage1, _of_role(motion_in(path) if path.is_dir() else path, "motion"))
 
 
-def _of_role(path: Path, role: Role) -> nn.Module:
+def _of_role(path: Path, role: Role) -> Model:
     specification, model = load_with_specification(path)
     if specification.role != role:
         raise Mismatch(f"{path}: {REMEDY[role]}")
-    module: nn.Module = model
-    return module
+    return model
 
 
-def identify(checkpoint: Checkpoint, path: Path) -> tuple[Specification[Any], Any]:
+def identify(checkpoint: Checkpoint, path: Path) -> tuple[AnySpecification, Config]:
     """Which kind a checkpoint is, and its config; the published weights of others are recognised by their keys."""
     known = specifications()
     if checkpoint.system in known:
@@ -157,6 +158,6 @@ def identify(checkpoint: Checkpoint, path: Path) -> tuple[Specification[Any], An
     )
 
 
-def describe(kind: str, model: nn.Module, step: int, weights: dict[str, torch.Tensor]) -> Checkpoint:
+def describe(kind: str, model: Model, step: int, weights: dict[str, torch.Tensor]) -> Checkpoint:
     """A model's weights with all that `load` needs."""
     return Checkpoint(kind, to_dict(model.config), step, weights)

@@ -7,7 +7,7 @@ system needs (CONTRIBUTING.md): `registry.py` finds it there, and nothing else i
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Literal, TypeVar
+from typing import ClassVar, Generic, Literal, NoReturn, TypeVar
 
 import numpy as np
 import torch
@@ -16,25 +16,31 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from core.errors import BadValue, Mismatch
-from dataset import ClipBatch, Needs, corpus
+from dataset import ClipBatch, corpus
 from guided_diffusion.engine.checkpoint import load_strictly
+from guided_diffusion.engine.config import Config
 from guided_diffusion.unet import UNet
 
 from .components import Components
+from .inpainting import Inpainter
 from .lip_sync_expert import FRAMES
-from .objective import InpainterTraining, LossNetworks
+from .model import Model
+from .objective import InpainterTraining, LossNetworks, ObjectiveConfig
 from .preset import Preset
+from .system import System
 from .terms import Distance, SyncProbability
 from .training_data import TrainingData, check_filterbanks, windows
 from .validation import Validation, audio_gap, strip
 
-C = TypeVar("C")
+C = TypeVar("C", bound=Config)
+M = TypeVar("M", bound=Model)
+W = TypeVar("W", bound=Model)
 Role = Literal["system", "expert", "autoencoder", "motion"]
 """What a model is for: to generate faces, to judge lips against sound, to make latents, to say how lips move."""
 STEM = "input_blocks.0.0.weight"  # of a UNet
 
 
-def no_teacher() -> Any:
+def no_teacher() -> NoReturn:
     """Of a run that was given none."""
     raise BadValue("the distill term needs a teacher: pass its checkpoint with --distill, or leave the term out")
 
@@ -46,7 +52,7 @@ class Teachers:
 
     sync_probability: Callable[[], SyncProbability]
     distance: Callable[[], Distance]
-    system: Callable[[], Any] = no_teacher
+    system: Callable[[], Model] = no_teacher
 
 
 @dataclass(frozen=True)
@@ -58,8 +64,11 @@ class Start:
     workers: int = 0
 
 
-class Specification(Generic[C]):
+class Specification(Generic[C, M, W]):
     """One kind of model.  What is not overridden is right for a system that fills faces in (inpainting.Inpainter).
+
+    C is its config, M what is trained and whose weights are in one file, W the whole of that and its components; of a
+    kind without any they are one (SelfContained).
 
     kind         its name in checkpoints
     config       a frozen dataclass whose defaults are the paper's; stored in every checkpoint
@@ -74,46 +83,48 @@ class Specification(Generic[C]):
     config: type[C]
     role: Role = "system"
     components: tuple[str, ...] = ()
-    presets: Mapping[str, Preset] = {}
+    presets: Mapping[str, Preset[C]] = {}
     windows: int = 1
 
     # -- weights --------------------------------------------------------------------------------------------------
 
-    def build(self, config: C) -> nn.Module:
-        """A fresh model: what is trained, and whose weights are in one file."""
+    def build(self, config: C) -> M:
+        """A fresh model."""
         raise NotImplementedError
 
     def published(self, weights: Mapping[str, Tensor]) -> C | None:
         """The config of bare weights that others have published, recognised by their keys; None: not this kind."""
         return None
 
-    def published_module(self, model: nn.Module) -> nn.Module:
+    def published_module(self, model: M) -> nn.Module:
         """The module whose weights a published file holds."""
         return model
 
-    def assemble(self, model: nn.Module, components: Components) -> nn.Module:
-        """The whole system (system.System) of what is trained and of what lies beside it."""
-        return model
+    def assemble(self, model: M, components: Components) -> W:
+        """The whole of what is trained and of what lies beside it; of the role "system" a system.System."""
+        raise NotImplementedError
 
     # -- training -------------------------------------------------------------------------------------------------
 
-    def check(self, preset: Preset, start: Start) -> None:
+    def check(self, preset: Preset[C], start: Start) -> None:
         """BadInput if a run cannot begin so; before anything is loaded."""
 
     def without_components(self) -> Components:
         """What it is trained with if train.py is given no folder of components.  BadInput if it cannot be."""
         return Components()
 
-    def trainable(self, preset: Preset, model: Any, teachers: Teachers) -> nn.Module:
+    def trainable(self, preset: Preset[C], model: W, teachers: Teachers) -> nn.Module:
         """The whole system as what the trainer updates: `objectives()` and `losses()`.  BadInput if a term cannot be.
 
         model is the system that `assemble` makes.
         """
+        assert isinstance(model, Inpainter) and isinstance(preset.loss, ObjectiveConfig)
         return InpainterTraining(model, preset.loss, self.loss_networks(preset, teachers))
 
-    def loss_networks(self, preset: Preset, teachers: Teachers) -> LossNetworks:
+    def loss_networks(self, preset: Preset[C], teachers: Teachers) -> LossNetworks:
         """Who judges made faces, as far as the objective asks.  BadInput if the windows are not of their length."""
-        loss, frames = preset.loss, preset.data.frames
+        loss, frames = preset.loss, preset.window_config.frames
+        assert isinstance(loss, ObjectiveConfig)
         if loss.sync and frames != FRAMES:
             raise Mismatch(
                 f"the sync term judges {FRAMES} frames at once; use --set data.frames={FRAMES} or loss.sync=0"
@@ -129,38 +140,37 @@ class Specification(Generic[C]):
         )  # fmt: skip
 
     def training_data(
-        self, preset: Preset, model: nn.Module, components: Components, folder: Path, device: torch.device
+        self, preset: Preset[C], model: M, components: Components, folder: Path, device: torch.device
     ) -> TrainingData:
         """What a run is fed with and measured by.  BadInput if the data lacks what the model needs."""
-        whole: Any = self.assemble(model, components)
-        needs: Needs = getattr(whole, "needs", Needs())
+        whole, frames = self.assemble(model, components), preset.window_config.frames
         splits = corpus(folder, whole.size, getattr(preset.model, "framing", "box"))
-        check_filterbanks(splits["train"][0], needs, folder)
+        check_filterbanks(splits["train"][0], whole.needs, folder)
 
-        def validation() -> Validation | None:
+        def validation() -> Validation[W] | None:
             own = self.build(preset.model)
-            evaluation = Validation(self, own, self.assemble(own, components), splits, preset.data.frames, device)
+            evaluation = Validation(self, own, self.assemble(own, components), splits, frames, device)
             return evaluation if evaluation.batches else None
 
-        return TrainingData(windows(splits["train"], preset, needs, device), validation)
+        return TrainingData(windows(splits["train"], preset, whole.needs, device), validation)
 
     # -- what it starts from ----------------------------------------------------------------------------------------
 
-    def audio_encoder(self, model: nn.Module) -> nn.Module | None:
+    def audio_encoder(self, model: M) -> nn.Module | None:
         """What listens, and may start from another model's; None if nothing does."""
         return getattr(model, "sound_encoder", None)
 
-    def unet(self, model: nn.Module) -> UNet | None:
+    def unet(self, model: M) -> UNet | None:
         """The network that fills faces in."""
         unet = getattr(model, "unet", None)
         return unet if isinstance(unet, UNet) else None
 
-    def lent_unet(self, model: nn.Module) -> dict[str, Tensor] | None:
+    def lent_unet(self, model: M) -> dict[str, Tensor] | None:
         """The weights of its UNet, for another system to start from; None if it has none."""
         unet = self.unet(model)
         return None if unet is None else dict(unet.state_dict())
 
-    def start_from(self, model: nn.Module, other: nn.Module, origin: "Specification[Any]", where: str) -> int | None:
+    def start_from(self, model: M, other: Model, origin: "AnySpecification", where: str) -> int | None:
         """Weights of another model become this one's: all if it is of the same make, else those that fit.
 
         origin is the specification of the other; where names it to the user.  -> how many of the tensors start from
@@ -184,21 +194,34 @@ class Specification(Generic[C]):
 
     # -- validation -------------------------------------------------------------------------------------------------
 
-    def held_out(self, model: Any, batch: ClipBatch) -> ClipBatch:
+    def held_out(self, model: W, batch: ClipBatch) -> ClipBatch:
         """The held-out windows as the model is shown them."""
         return batch
 
-    def measure(self, model: Any, batch: ClipBatch) -> Mapping[str, float]:
-        """Figures of a whole system on held-out windows."""
+    def measure(self, model: W, batch: ClipBatch) -> Mapping[str, float]:
+        """Figures of the whole on held-out windows."""
+        assert isinstance(model, System)
         return audio_gap(model, batch)
 
-    def picture(self, model: Any, batch: ClipBatch) -> NDArray[np.uint8] | None:
+    def picture(self, model: W, batch: ClipBatch) -> NDArray[np.uint8] | None:
         """What it makes of some held-out windows, u8 [h, w, 3] RGB; None if it makes no pictures."""
+        assert isinstance(model, System)
         return strip(model, batch)
 
     def warning(self, figures: Mapping[str, float]) -> str | None:
         """What a person should know of figures, named split/figure; None if nothing."""
         return None
+
+
+AnySpecification = Specification[Config, Model, Model]
+"""Of whichever kind: it is given only what it has built itself."""
+
+
+class SelfContained(Specification[C, M, M]):
+    """Of a kind whose weights are the whole: nothing lies beside them."""
+
+    def assemble(self, model: M, components: Components) -> M:
+        return model
 
 
 def _take(module: nn.Module, weights: Mapping[str, Tensor]) -> set[str]:

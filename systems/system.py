@@ -4,31 +4,28 @@ from abc import abstractmethod
 from typing import Generic, TypeVar
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 
-from dataset import ClipBatch, Needs
+from dataset import ClipBatch
 from guided_diffusion.diffusion import Diffusion
 from guided_diffusion.engine.device import autocast
 from guided_diffusion.samplers import SampleConfig, sample
 
+from .model import Model
+
 K = TypeVar("K")
 
 
-class System(nn.Module, Generic[K]):
+class System(Model, Generic[K]):
     """A lip-sync model: what it lets the denoiser see, how it denoises.
 
-    size is the side of its square crops, shape that of what is sampled: a crop [3, size, size], or latents.
-    K is its Conditions: b clips of t frames as b*t independent items.
+    shape is that of what is sampled: a crop [3, size, size], or latents.  A system that needs frames before each
+    generates them in their order.
+    K is its Conditions: b clips of t frames as b*t independent items.  To all others they are an object that it made
+    and takes back: a System[object].
     """
 
     diffusion: Diffusion
-    config: object
-    needs: Needs
-    """What its clips must hold.  A system that needs frames before each generates them in their order."""
-
-    @property
-    @abstractmethod
-    def size(self) -> int: ...
 
     @property
     @abstractmethod

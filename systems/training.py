@@ -13,7 +13,7 @@ from core.errors import BadValue, Mismatch
 from core.lock import locked
 from guided_diffusion.engine.checkpoint import load_strictly, save_checkpoint
 from guided_diffusion.engine.compiling import compiler_problem
-from guided_diffusion.engine.config import from_dict, to_dict
+from guided_diffusion.engine.config import Config, from_dict, to_dict
 from guided_diffusion.engine.distributed import Group, group
 from guided_diffusion.engine.loading import batches_of
 from guided_diffusion.engine.storage import blob_url
@@ -23,11 +23,12 @@ from guided_diffusion.unet import UNet
 from .components import Components
 from .distillation import Teacher
 from .initialisation import adopt_audio_encoder, start_from
+from .model import Model
 from .perceptual import load_features, load_lpips
 from .plan import plan
 from .preset import Preset
 from .registry import components_in, describe, find_preset, load_expert, specifications
-from .specification import Specification, Start, Teachers
+from .specification import AnySpecification, Start, Teachers
 from .terms import Distance, SyncProbability
 from .training_data import Batch
 
@@ -100,9 +101,9 @@ def train(
 
 
 def _run(
-    specification: Specification[Any],
-    chosen: Preset,
-    model: nn.Module,
+    specification: AnySpecification,
+    chosen: Preset[Config],
+    model: Model,
     components: Components,
     trainable: nn.Module,
     data: Path,
@@ -130,7 +131,7 @@ def _run(
         return identity | {"config": to_dict(from_dict(specification.config, identity["config"], str(output)))}
 
     Trainer(
-        cast(Trainable[Any], trainable),
+        cast(Trainable[Batch], trainable),
         batches,
         chosen.train,
         output,
@@ -145,7 +146,7 @@ def _run(
     ).run()
 
 
-def _components(specification: Specification[Any], folder: Path | None) -> Components:
+def _components(specification: AnySpecification, folder: Path | None) -> Components:
     """What a network is trained with.  BadInput if something is missing, or it never has components."""
     if folder is None:
         return specification.without_components()
@@ -175,7 +176,7 @@ def _teachers(
     if teacher is None:
         return Teachers(sync_probability, distance)
 
-    def system() -> Any:
+    def system() -> Model:
         teacher_system = teacher.system(components, device)
         for network in teacher_system.modules() if compiled and compiler_problem(device) is None else ():
             if isinstance(network, UNet):

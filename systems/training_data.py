@@ -10,6 +10,7 @@ from torch import Tensor
 
 from core.errors import Mismatch
 from dataset import Footage, Needs, PackClip, PreparedClip, Resident, Windows
+from guided_diffusion.engine.config import Config
 from guided_diffusion.engine.loading import Samples
 from guided_diffusion.engine.trainer import Evaluation
 
@@ -33,13 +34,13 @@ class TrainingData:
     validation: Callable[[], Measurement | None]
 
 
-def windows(clips: Sequence[Footage], preset: Preset, needs: Needs, device: torch.device) -> Windows | Resident:
+def windows(clips: Sequence[Footage], preset: Preset[Config], needs: Needs, device: torch.device) -> Windows | Resident:
     """Batches of windows.  The frames of a pack lie on the device; everything else is read from the disk."""
-    batch, seed = preset.train.batch, preset.train.seed
+    config, batch, seed = preset.window_config, preset.train.batch, preset.train.seed
     packed = [clip for clip in clips if isinstance(clip, PackClip)]
     if packed:
-        return Resident(packed, preset.data, batch=batch, seed=seed, needs=needs, device=device)
-    return Windows(clips, preset.data, batch=batch, seed=seed, needs=needs)
+        return Resident(packed, config, batch=batch, seed=seed, needs=needs, device=device)
+    return Windows(clips, config, batch=batch, seed=seed, needs=needs)
 
 
 def check_filterbanks(first: Footage, needs: Needs, data: Path) -> None:

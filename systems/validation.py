@@ -3,12 +3,12 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from core.errors import BadInput, NoData
 from dataset import ClipBatch, Footage, Needs, stack, to_pictures, window
@@ -16,9 +16,11 @@ from guided_diffusion.engine.trainer import Evaluation
 from guided_diffusion.samplers import SampleConfig
 
 from .metrics import psnr
+from .model import Model
 from .system import FaceSampler, System
 
 K = TypeVar("K")  # the conditions of a system
+M = TypeVar("M", bound=Model, contravariant=True)
 
 NOTES = logging.getLogger(__name__)
 HELD_OUT = ("seen", "test")  # splits that are measured, never trained on
@@ -95,22 +97,22 @@ def strip(system: System[K], clips: ClipBatch) -> NDArray[np.uint8]:
     return np.concatenate([np.concatenate(row, axis=1) for row in zip(*pictures, strict=True)])
 
 
-class Measures(Protocol):
+class Measures(Protocol[M]):
     """What a specification says of validation (specification.Specification)."""
 
     @property
     def windows(self) -> int: ...
 
-    def held_out(self, model: Any, batch: ClipBatch) -> ClipBatch: ...
+    def held_out(self, model: M, batch: ClipBatch) -> ClipBatch: ...
 
-    def measure(self, model: Any, batch: ClipBatch) -> Mapping[str, float]: ...
+    def measure(self, model: M, batch: ClipBatch) -> Mapping[str, float]: ...
 
-    def picture(self, model: Any, batch: ClipBatch) -> NDArray[np.uint8] | None: ...
+    def picture(self, model: M, batch: ClipBatch) -> NDArray[np.uint8] | None: ...
 
     def warning(self, figures: Mapping[str, float]) -> str | None: ...
 
 
-class Validation:
+class Validation(Generic[M]):
     """(step, EMA weights) -> figures on the held-out splits, and a picture of samples if the model makes any.
 
     own is what is trained, fresh; model the whole system around it, as the specification assembles it.
@@ -118,21 +120,20 @@ class Validation:
 
     def __init__(
         self,
-        specification: Measures,
-        own: nn.Module,
-        model: nn.Module,
+        specification: Measures[M],
+        own: Model,
+        model: M,
         splits: Mapping[str, Sequence[Footage]],
         frames: int,
         device: torch.device,
     ) -> None:
         self.specification, self.own = specification, own
         self.model = model.to(device).eval().requires_grad_(False)  # it has buffers beside those of `own`
-        needs = getattr(model, "needs", Needs())
         self.batches = {
             split: specification.held_out(
                 self.model,
                 held_out_windows(
-                    splits[split], frames=frames, count=MEASURED, per_clip=specification.windows, needs=needs
+                    splits[split], frames=frames, count=MEASURED, per_clip=specification.windows, needs=model.needs
                 ).to(device),
             )
             for split in HELD_OUT

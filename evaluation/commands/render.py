@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -62,7 +62,7 @@ class Rendering:
     """Measures one model; `openings` gathers what was told and what was read, per reader and way."""
 
     def __init__(
-        self, speaker: FaceSampler[Any], motion: Stage1, finder: MediaPipe | None, device: torch.device
+        self, speaker: FaceSampler[object], motion: Stage1, finder: MediaPipe | None, device: torch.device
     ) -> None:
         self.device = device
         self.speaker, self.motion = speaker, motion
@@ -152,7 +152,7 @@ def cost(speaker: FaceSampler[K], motion: Stage1, precision: str, device: torch.
     features = motion.hear(sound, [range(frames)])(0, frames)
     faces = torch.rand(frames, 3, motion.size, motion.size, device=device) * 2 - 1
     reference = motion.reference(faces, features)
-    conditioned, untold = (any_batch(each.system).to(device) for each in (speaker, plain))
+    conditioned, untold = any_batch(speaker.system).to(device), any_batch(plain.system).to(device)
     ways = {
         "stage 1: the style video read": (lambda: motion.reference(faces, features), frames),
         "stage 1: sound heard": (lambda: motion.hear(sound, [range(frames)])(0, frames), frames),

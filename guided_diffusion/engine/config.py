@@ -4,16 +4,23 @@ import dataclasses
 import types
 import typing
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from core.errors import BadValue, Unreadable
 
-C = TypeVar("C")
+
+class Config(Protocol):
+    """A dataclass, whichever."""
+
+    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
+
+
+C = TypeVar("C", bound=Config)
 V = TypeVar("V")
 LARGEST = 2**53  # what JSON holds exactly
 
 
-def to_dict(config: Any) -> dict[str, Any]:
+def to_dict(config: Config) -> dict[str, Any]:
     """A config as plain JSON values; nested configs become nested dictionaries."""
     return dataclasses.asdict(config)
 
@@ -38,7 +45,7 @@ def from_dict(kind: type[C], values: dict[str, Any], where: str = "config") -> C
     upgraded = getattr(kind, "upgraded", None)
     values = upgraded(values) if upgraded is not None else values  # what an older version of this config said
     hints = typing.get_type_hints(kind)
-    names = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    names = {field.name for field in dataclasses.fields(kind)}
     unknown = sorted(set(values) - names)
     if unknown:
         raise BadValue(f"{where}: unknown key {unknown[0]!r}; {kind.__name__} knows {', '.join(sorted(names))}")
@@ -66,8 +73,8 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
             return None
         hint = next(a for a in arguments if a is not type(None))
         return _convert(hint, value, where)
-    if dataclasses.is_dataclass(hint) and isinstance(value, dict):
-        return from_dict(hint, value, where)  # type: ignore[arg-type]
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint) and isinstance(value, dict):
+        return from_dict(hint, value, where)
     if origin is tuple:
         if not isinstance(value, (list, tuple)):
             raise BadValue(f"{where}: {value!r} is not a list; write it as [{value}]")

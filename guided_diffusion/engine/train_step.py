@@ -86,8 +86,8 @@ class Losses(nn.Module):
         super().__init__()
         self.trainable = trainable
 
-    def forward(self, batch: Any, generator: Generator) -> Mapping[str, Mapping[str, Tensor]]:
-        return cast(Trainable[Any], self.trainable).losses(batch, generator)
+    def forward(self, batch: object, generator: Generator) -> Mapping[str, Mapping[str, Tensor]]:
+        return cast(Trainable[object], self.trainable).losses(batch, generator)
 
 
 def micro_batches(config: TrainConfig, group: Group, step: int) -> range:

@@ -20,10 +20,10 @@ from face_detection import (
     Landmarks,
     TrackPoints,
     align,
+    assess_fitness,
     default_folder,
     find_faces,
     find_points,
-    judge,
     opacity,
 )
 from face_detection import voxceleb2_box as voxceleb2_margins
@@ -117,7 +117,7 @@ class FaceSelector:
         return track
 
     def _in_pose(self, track: FaceTrack, face: str, span: Span) -> FaceTrack:
-        """The same face judged, if that is wanted, and aligned, if the checkpoint is of that framing."""
+        """The same face assessed, if that is wanted, and aligned, if the checkpoint is of that framing."""
         if self._landmarks is None:
             return track
         if (face, span) not in self._pointed:
@@ -127,7 +127,7 @@ class FaceSelector:
                 self._pointed[face, span] = find_points(track, shown, self._landmarks())
         points = self._pointed[face, span]
         if self.settings.strict_pose != "force":
-            track = judge(track, points)
+            track = assess_fitness(track, points)
         return align(track, points, float(self.info.fps / 25)) if self._framing == "aligned" else track
 
     def opacity(self, track: FaceTrack, start: int, stop: int) -> NDArray[np.float32] | None:

@@ -4,17 +4,17 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from audio import MELS, WINDOW
 from core.arrays import Pictures
 from core.errors import BadInput, Mismatch, OutOfMemory, lacks_memory
-from dataset import ClipBatch, Needs, to_network, to_pictures
+from dataset import ClipBatch, to_network, to_pictures
 from dataset.conditions import Windows
 from guided_diffusion.engine.compiling import Recorded, compiler_problem
 from guided_diffusion.engine.device import resolve_device, resolve_precision, store_weights
@@ -94,7 +94,7 @@ class Synthesizer:
         system = self._load()
         self.sampling = sampling(system, settings)
         self.size = system.size
-        self.needs: Needs = system.needs
+        self.needs = system.needs
         self.framing: str = getattr(system.config, "framing", "box")
         self.past = system.past
         if self.precision != torch.float32:
@@ -104,7 +104,7 @@ class Synthesizer:
         self.sampler = FaceSampler(system, self.sampling, seed=self.seed, precision=self.precision)
         self.grid = settings.batch or (8 if self.device.type == "cpu" else 32)
         self.batch = self.grid
-        self._exact: FaceSampler[Any] | None = None
+        self._exact: FaceSampler[object] | None = None
         self._say = say
         self._sampling = threading.RLock()
 
@@ -198,7 +198,7 @@ class Synthesizer:
             "are no longer, bit for bit, those of a run with enough memory"
         )
 
-    def _quicken(self, system: Any, how: Compile, say: Callable[[str], None]) -> bool:
+    def _quicken(self, system: nn.Module, how: Compile, say: Callable[[str], None]) -> bool:
         """Has the system's UNets compiled and recorded, as far as this machine can; -> whether they are compiled."""
         networks = [part for part in system.modules() if isinstance(part, UNet)] if how != "none" else []
         compiled = False
@@ -222,12 +222,12 @@ class Synthesizer:
         """Where the checkpoint lies, and whatever belongs to it."""
         return self.checkpoint if self.checkpoint.is_dir() else self.checkpoint.parent
 
-    def _load(self) -> System[Any]:
+    def _load(self) -> System[object]:
         """The system in float32 on the device; channels-last is the quicker layout everywhere (docs/speed.md)."""
         return registry.load_system(self.checkpoint).to(self.device).to(memory_format=torch.channels_last)
 
 
-def sampling(system: System[Any], settings: Settings) -> SampleConfig:
+def sampling(system: System[object], settings: Settings) -> SampleConfig:
     """What the checkpoint says for --quality, changed by --sampler and --steps."""
     config: SampleConfig = {"balanced": system.sampling, **system.qualities}[settings.quality]
     if settings.sampler is not None:

@@ -14,6 +14,7 @@ from dataset import ClipBatch
 from guided_diffusion.blocks import zeroed
 
 from ..metrics import ssim
+from ..model import Model
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,10 @@ class AutoencoderConfig:
             raise ValueError("numbers of units, the noise and the weight of the structure are 0 or more")
 
 
-class Autoencoder(nn.Module):
+class Autoencoder(Model):
     """Latents by a few convolutions: a Space, and a Trainable by itself."""
 
+    config: AutoencoderConfig
     bounded = False
 
     def __init__(self, config: AutoencoderConfig) -> None:

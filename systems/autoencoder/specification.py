@@ -12,7 +12,7 @@ from guided_diffusion.engine.train_config import TrainConfig
 
 from ..metrics import psnr
 from ..preset import Preset
-from ..specification import Specification, Teachers
+from ..specification import SelfContained, Teachers
 from ..validation import psnr_of_mouth_half
 from .model import Autoencoder, AutoencoderConfig
 
@@ -41,7 +41,7 @@ PRESETS = {
 }  # fmt: skip
 
 
-class AutoencoderSpecification(Specification[AutoencoderConfig]):
+class AutoencoderSpecification(SelfContained[AutoencoderConfig, Autoencoder]):
     """Faces to latents and back; it is its own trainable."""
 
     kind = "autoencoder"
@@ -52,7 +52,7 @@ class AutoencoderSpecification(Specification[AutoencoderConfig]):
     def build(self, config: AutoencoderConfig) -> Autoencoder:
         return Autoencoder(config)
 
-    def trainable(self, preset: Preset, model: Autoencoder, teachers: Teachers) -> Autoencoder:
+    def trainable(self, preset: Preset[AutoencoderConfig], model: Autoencoder, teachers: Teachers) -> Autoencoder:
         return model
 
     def measure(self, model: Autoencoder, batch: ClipBatch) -> Mapping[str, float]:

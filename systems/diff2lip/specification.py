@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from dataset import WindowConfig
 from guided_diffusion.engine.train_config import TrainConfig
@@ -11,7 +11,7 @@ from guided_diffusion.unet import UNet, UNetConfig
 from ..objective import ObjectiveConfig
 from ..preset import SMALL_DIFFUSION, SMALL_SAMPLING, SMALL_UNET, Preset
 from ..sound import SoundConfig
-from ..specification import Specification
+from ..specification import SelfContained
 from .system import Diff2Lip, Diff2LipConfig
 
 TIME = "time_embed.2.bias"  # of a UNet
@@ -51,8 +51,8 @@ PRESETS = {
 }  # fmt: skip
 
 
-class Diff2LipSpecification(Specification[Diff2LipConfig]):
-    """The network is the whole model: nothing lies beside it."""
+class Diff2LipSpecification(SelfContained[Diff2LipConfig, Diff2Lip]):
+    """The network is the whole model."""
 
     kind = "diff2lip"
     config = Diff2LipConfig
@@ -64,22 +64,17 @@ class Diff2LipSpecification(Specification[Diff2LipConfig]):
     def published(self, weights: Mapping[str, Tensor]) -> Diff2LipConfig | None:
         return Diff2LipConfig() if RELEASED in weights else None
 
-    def published_module(self, model: nn.Module) -> nn.Module:
-        assert isinstance(model, Diff2Lip)
+    def published_module(self, model: Diff2Lip) -> UNet:
         return model.network
 
-    def unet(self, model: nn.Module) -> UNet | None:
-        assert isinstance(model, Diff2Lip)
+    def unet(self, model: Diff2Lip) -> UNet:
         return model.network
 
-    def lent_unet(self, model: nn.Module) -> dict[str, Tensor] | None:
+    def lent_unet(self, model: Diff2Lip) -> dict[str, Tensor]:
         """With what it hears on average: another system has no style vector of the sound."""
-        weights = super().lent_unet(model)
-        if weights is not None and isinstance(model, Diff2Lip):
-            mean = model.network.audio_encoder_to_style[-1].bias
-            assert isinstance(mean, Tensor)
-            weights[TIME] = weights[TIME] + mean
-        return weights
+        weights, mean = dict(model.network.state_dict()), model.network.audio_encoder_to_style[-1].bias
+        assert isinstance(mean, Tensor)
+        return weights | {TIME: weights[TIME] + mean}
 
 
 SPECIFICATIONS = (Diff2LipSpecification(),)

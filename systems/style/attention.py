@@ -34,25 +34,25 @@ class LocalAttention(nn.Module):
         return out
 
 
-class Looked(NamedTuple):
-    """What attention to a reference finds.
+class AttentionOutput(NamedTuple):
+    """Of attention to a reference.
 
-    gathered [b, t, w]  for the layers that follow
-    recalled [b, t, d]  the motion itself of the frames that it looked at, a weighted sum
+    features [b, t, w]  for the layers that follow
+    motion [b, t, d]    that of the reference's frames themselves, a weighted sum
     weights [b, t, r]   how much each frame counted, mean over heads
     """
 
-    gathered: Tensor
-    recalled: Tensor
+    features: Tensor
+    motion: Tensor
     weights: Tensor
 
 
 class AudioAwareAttention(nn.Module):
     """Query: the input sound; key: the reference's sound; value: its lip motion (the paper's equation in words).
 
-    It begins as a likeness of sounds: query and key start with the same weights.  What it recalls is added to the
-    movement that is predicted, so that it learns where to look from the first step: movement is a difference from the
-    mean, so looking everywhere recalls nothing (both our choice).
+    It begins as a likeness of sounds: query and key start with the same weights.  The motion that it attends to is
+    added to the movement that is predicted, so that it learns what to attend to from the first step: movement is a
+    difference from the mean, so attending to everything adds nothing (both our choice).
     """
 
     def __init__(self, width: int, heads: int, numbers: int) -> None:
@@ -68,15 +68,15 @@ class AudioAwareAttention(nn.Module):
         self.out = nn.Linear(width, width)
         self.recall = nn.Parameter(torch.full((heads, numbers), 1 / heads))
 
-    def forward(self, x: Tensor, sound: Tensor, motion: Tensor, mask: Tensor) -> Looked:
-        """x [b, t, w], sound [b, r, w], motion [b, r, d], mask [b, r] True where it may look, somewhere in each row."""
+    def forward(self, x: Tensor, sound: Tensor, motion: Tensor, mask: Tensor) -> AttentionOutput:
+        """x [b, t, w], sound [b, r, w], motion [b, r, d], mask [b, r] True where it may attend, somewhere in each."""
         q, k = self._split(self.query(self.norm(x))), self._split(self.key(sound))
         v = self._split(self.value(motion))                             # each [b, heads, n, w/heads]
         scores = (q @ k.mT).float() * q.shape[-1] ** -0.5
         weights = scores.masked_fill(~mask[:, None, None, :], -torch.inf).softmax(dim=-1)
-        gathered = (weights.to(v.dtype) @ v).transpose(1, 2).flatten(2)
-        recalled = (weights @ motion[:, None].float() * self.recall[:, None]).sum(dim=1)
-        return Looked(self.out(gathered), recalled, weights.mean(dim=1))
+        values = (weights.to(v.dtype) @ v).transpose(1, 2).flatten(2)
+        attended = (weights @ motion[:, None].float() * self.recall[:, None]).sum(dim=1)
+        return AttentionOutput(self.out(values), attended, weights.mean(dim=1))
 
     def _split(self, x: Tensor) -> Tensor:
         return x.reshape(*x.shape[:2], self.heads, -1).transpose(1, 2)
@@ -96,11 +96,11 @@ class TransformerLayer(nn.Module):
         )
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, reference: Reference | None = None) -> tuple[Tensor, Looked | None]:
-        """x [b, t, w]; reference: for layers that look at one.  -> x, and what was found there."""
+    def forward(self, x: Tensor, reference: Reference | None = None) -> tuple[Tensor, AttentionOutput | None]:
+        """x [b, t, w]; reference: for layers that attend to one.  -> x, and what that attention gave."""
         x = x + self.dropout(self.local(x))
-        looked = None
+        attention = None
         if self.style is not None and reference is not None:
-            looked = self.style(x, *reference)
-            x = x + self.dropout(looked.gathered)
-        return x + self.dropout(self.forward_layers(x)), looked
+            attention = self.style(x, *reference)
+            x = x + self.dropout(attention.features)
+        return x + self.dropout(self.forward_layers(x)), attention

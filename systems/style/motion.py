@@ -164,16 +164,16 @@ class MotionPredictor(nn.Module):
         return sound, motion, torch.cat([mask, alone.expand(b, NOBODY)], dim=1)
 
     def _decoded(self, heard: Tensor, memory: Reference) -> Predicted:
-        x, recalled, attention = self.listen(heard), [], []
+        x, motions, weights = self.listen(heard), [], []
         for layer in self.decoder:
-            x, looked = layer(x, memory)
-            recalled.append(looked.recalled)
-            attention.append(looked.weights.detach())
+            x, attention = layer(x, memory)
+            motions.append(attention.motion)
+            weights.append(attention.weights.detach())
         frames = memory[0].shape[1] - NOBODY
-        mean = self.head(x).float() + torch.stack(recalled).mean(dim=0)
+        mean = self.head(x).float() + torch.stack(motions).mean(dim=0)
         # the gain is read from what the mean learned, and does not change it
         gain = mean.new_ones(*mean.shape[:2], 1) if self.gain is None else self.gain(x.detach()).float().exp()
-        return Predicted(mean * gain, mean, gain, torch.stack(attention).mean(dim=0)[..., :frames])
+        return Predicted(mean * gain, mean, gain, torch.stack(weights).mean(dim=0)[..., :frames])
 
     @torch.inference_mode()
     def predict(

@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from audio import Sound
 from audio.whisper import WhisperEncoder
 
+from ..model import Model
 from ..sound import SoundEncoder
 from ..stage1 import Heard, StyleReference
 from .lip_motion import MotionSpace
@@ -32,8 +33,10 @@ class LipMotionConfig:
     predictor: PredictorConfig = field(default_factory=PredictorConfig)
 
 
-class LipMotion(nn.Module):
+class LipMotion(Model):
     """What knows lip motion: `space`, `reader`, `predictor`."""
+
+    config: LipMotionConfig
 
     def __init__(self, config: LipMotionConfig) -> None:
         super().__init__()

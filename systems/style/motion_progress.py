@@ -1,7 +1,6 @@
 """How training of stage 1 goes, measured on held-out clips."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -92,12 +91,15 @@ class MotionEvaluate:
 
     def __call__(self, step: int, weights: dict[str, Tensor]) -> Evaluation:
         self.model.load_state_dict(weights)
-        measure: Any = reading if isinstance(next(iter(self.batches.values())), FaceBatch) else predicting
         return Evaluation({
             f"{split}/{name}": value
             for split, batch in self.batches.items()
-            for name, value in measure(self.model, batch).items()
+            for name, value in _figures(self.model, batch).items()
         })  # fmt: skip
+
+
+def _figures(model: LipMotion, batch: FaceBatch | SequenceBatch | SoundBatch) -> Mapping[str, float]:
+    return reading(model, batch) if isinstance(batch, FaceBatch) else predicting(model, batch)
 
 
 def motion_samples(

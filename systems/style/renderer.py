@@ -17,6 +17,7 @@ from guided_diffusion.unet import UNet, UNetConfig
 
 from ..autoencoder import ResidualUnit
 from ..inpainting import check_space, unet_in
+from ..model import Model
 
 
 @dataclass(frozen=True)
@@ -100,8 +101,10 @@ class RendererConfig:
         return self.network.image_size // self.network.patch
 
 
-class Renderer(nn.Module):
+class Renderer(Model):
     """The UNet with what makes a vector of lip motion and tokens of references."""
+
+    config: RendererConfig
 
     def __init__(self, config: RendererConfig) -> None:
         super().__init__()

@@ -2,10 +2,8 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import nn
 
 from core.errors import BadValue, Mismatch
 from dataset import ClipBatch, WindowConfig
@@ -16,8 +14,9 @@ from guided_diffusion.samplers import SampleConfig
 from guided_diffusion.unet import UNetConfig
 
 from ..components import Components
-from ..preset import SMALL_DIFFUSION, SMALL_SAMPLING, SMALL_UNET, Preset
-from ..specification import Specification, Start, Teachers
+from ..model import Model
+from ..preset import SMALL_DIFFUSION, SMALL_SAMPLING, SMALL_UNET, Preset, Samplings
+from ..specification import AnySpecification, SelfContained, Specification, Start, Teachers
 from ..training_data import TrainingData
 from ..validation import HELD_OUT
 from .labels import SPACE, labelled
@@ -33,9 +32,11 @@ from .training import RendererObjective, RendererTraining
 
 # As far as the paper is known, it is the defaults of the configs: diffusion in latents (systems/autoencoder has presets
 # of these sizes), nothing shown by channels but the masked face.  At 256 px there is one level more.
-ONE_STEP: dict[str, Any] = {name: SampleConfig("dpm++", steps) for name, steps in
-                            (("sampling", "1"), ("fast", "1"), ("best", "3"))}  # fmt: skip
+ONE_STEP = Samplings(
+    sampling=SampleConfig("dpm++", "1"), fast=SampleConfig("dpm++", "1"), best=SampleConfig("dpm++", "3")
+)
 """Told what the lips do, and predicting x0, more steps are no nearer to the truth (docs/experiments.md)."""
+MEDIUM_LOSS = RendererObjective(x0_scale="plain", shared_step=False, mouth_weight=15.0, motion=0.1, perceptual=0.08)
 
 RENDERER_PRESETS = {
     "style-128": Preset(
@@ -79,9 +80,7 @@ RENDERER_PRESETS = {
             diffusion=SMALL_DIFFUSION,
             **ONE_STEP,
         ),
-        RendererObjective(
-            x0_scale="plain", shared_step=False, mouth_weight=15.0, motion=0.1, perceptual=0.08,
-        ),
+        MEDIUM_LOSS,
         TrainConfig(
             steps=20_000, batch=128, learning_rate=5e-4, warmup=200, ema=(0.999,), precision="bf16",
             save_every=1000, evaluate_every=1000,
@@ -96,7 +95,7 @@ RENDERER_PRESETS = {
 # On one person, from style-medium's weights: colours and shapes are those of this face, so they are not varied.
 RENDERER_PRESETS["style-medium-person"] = replace(
     RENDERER_PRESETS["style-medium"],
-    loss=replace(RENDERER_PRESETS["style-medium"].loss, perceptual=0.0),
+    loss=replace(MEDIUM_LOSS, perceptual=0.0),
     train=TrainConfig(
         steps=100_000, minutes=15, batch=8, learning_rate=5e-5, warmup=20, ema=(0.98,), precision="bf16",
         save_every=50, evaluate_every=50, log_every=10, keep=0,
@@ -128,7 +127,7 @@ MOTION_PRESETS = {
 }  # fmt: skip
 
 
-class RendererSpecification(Specification[RendererConfig]):
+class RendererSpecification(Specification[RendererConfig, Renderer, StyleSystem]):
     """Stage 2: what is trained is the renderer; stage 1 lies beside it, and in latents an autoencoder."""
 
     kind = "style"
@@ -139,8 +138,8 @@ class RendererSpecification(Specification[RendererConfig]):
     def build(self, config: RendererConfig) -> Renderer:
         return Renderer(config)
 
-    def assemble(self, model: nn.Module, components: Components) -> StyleSystem:
-        assert isinstance(model, Renderer) and components.motion is not None, "a renderer is told what the lips do"
+    def assemble(self, model: Renderer, components: Components) -> StyleSystem:
+        assert components.motion is not None, "a renderer is told what the lips do"
         return StyleSystem(model, components.space, components.motion.model.reader)
 
     def without_components(self) -> Components:
@@ -150,14 +149,17 @@ class RendererSpecification(Specification[RendererConfig]):
             " --components"
         )
 
-    def trainable(self, preset: Preset, model: StyleSystem, teachers: Teachers) -> RendererTraining:
+    def trainable(
+        self, preset: Preset[RendererConfig], model: StyleSystem, teachers: Teachers
+    ) -> RendererTraining:
+        assert isinstance(preset.loss, RendererObjective)
         return RendererTraining(model, preset.loss, self.loss_networks(preset, teachers))
 
     def held_out(self, model: StyleSystem, batch: ClipBatch) -> ClipBatch:
         return model.with_motion(batch)
 
 
-class LipMotionSpecification(Specification[LipMotionConfig]):
+class LipMotionSpecification(SelfContained[LipMotionConfig, LipMotion]):
     """Stage 1: it reads how the lips of a face move, and predicts it from sound; trained in that order."""
 
     kind = "motion"
@@ -168,7 +170,7 @@ class LipMotionSpecification(Specification[LipMotionConfig]):
     def build(self, config: LipMotionConfig) -> LipMotion:
         return LipMotion(config)
 
-    def check(self, preset: Preset, start: Start) -> None:
+    def check(self, preset: Preset[LipMotionConfig], start: Start) -> None:
         if not isinstance(preset.loss, PredictingObjective):
             return
         if start.workers:
@@ -187,16 +189,22 @@ class LipMotionSpecification(Specification[LipMotionConfig]):
                 " model.predictor.audio_encoder=whisper"
             )
 
-    def trainable(self, preset: Preset, model: LipMotion, teachers: Teachers) -> nn.Module:
-        reads = isinstance(preset.loss, ReadingObjective)
-        return ReaderTraining(model, preset.loss) if reads else PredictorTraining(model, preset.loss)
+    def trainable(
+        self, preset: Preset[LipMotionConfig], model: LipMotion, teachers: Teachers
+    ) -> ReaderTraining | PredictorTraining:
+        if isinstance(preset.loss, ReadingObjective):
+            return ReaderTraining(model, preset.loss)
+        assert isinstance(preset.loss, PredictingObjective)
+        return PredictorTraining(model, preset.loss)
 
     def training_data(
-        self, preset: Preset, model: nn.Module, components: Components, folder: Path, device: torch.device
-    ) -> TrainingData:
+        self, preset: Preset[LipMotionConfig], model: LipMotion, components: Components, folder: Path,
+        device: torch.device,
+    ) -> TrainingData:  # fmt: skip
         """Faces with their motion for a reader, which takes the space that they are known in; else sequences."""
-        assert isinstance(model, LipMotion)
-        if isinstance(preset.data, FaceData):
+        data = preset.data
+        assert isinstance(data, FaceData | SequenceData)
+        if isinstance(data, FaceData):
             space = MotionSpace.load(folder / SPACE, model.space.numbers)
             load_strictly(model.space, space.state_dict(), str(folder / SPACE))
         clips = labelled(folder, model.size, model.space.cpu())
@@ -205,16 +213,16 @@ class LipMotionSpecification(Specification[LipMotionConfig]):
         batch, seed, precision = preset.train.batch, preset.train.seed, PRECISIONS[preset.train.precision]
         loss = preset.loss if isinstance(preset.loss, PredictingObjective) else PredictingObjective()
         anew = loss.hears_anew
-        samples = motion_samples(model, preset.data, clips["train"], batch, seed, precision, anew, loss.sound)
+        samples = motion_samples(model, data, clips["train"], batch, seed, precision, anew, loss.sound)
 
         def validation() -> MotionEvaluate | None:
             if not held_out:
                 return None
-            return MotionEvaluate(preset.model, model, preset.data, held_out, device, precision, anew)
+            return MotionEvaluate(preset.model, model, data, held_out, device, precision, anew)
 
         return TrainingData(samples, validation)
 
-    def start_from(self, model: nn.Module, other: nn.Module, origin: Specification[Any], where: str) -> int | None:
+    def start_from(self, model: LipMotion, other: Model, origin: AnySpecification, where: str) -> int | None:
         """With another predictor, the space and the reader alone start from the other; the predictor anew."""
         if origin.kind != self.kind or other.config == model.config:
             return super().start_from(model, other, origin, where)

@@ -8,7 +8,7 @@ from torch import Generator, Tensor
 from dataset import ClipBatch
 
 from ..objective import InpainterTraining, LossNetworks, ObjectiveConfig, mouth_weights
-from .system import StyleSystem
+from .system import Conditions, StyleSystem
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class RendererObjective(ObjectiveConfig):
             raise ValueError("the weight of a term is 0 or more")
 
 
-class RendererTraining(InpainterTraining):
+class RendererTraining(InpainterTraining[Conditions]):
     """A style system as a Trainable: its renderer learns, the autoencoder and the reader stay as they are."""
 
     model: StyleSystem

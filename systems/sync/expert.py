@@ -16,6 +16,7 @@ from dataset import ClipBatch
 from guided_diffusion.blocks import normalization
 
 from ..lip_sync_expert import FRAMES
+from ..model import Model
 from ..sound import SoundConfig, SoundEncoder, embedding_head
 
 
@@ -34,8 +35,10 @@ class SyncConfig:
             raise ValueError(f"size {self.size} does not halve {len(self.widths)} times after shrinking; use 128")
 
 
-class SyncExpert(nn.Module):
+class SyncExpert(Model):
     """Embeds faces and sound into one space; in sync means near."""
+
+    config: SyncConfig
 
     def __init__(self, config: SyncConfig) -> None:
         super().__init__()

@@ -12,7 +12,7 @@ from guided_diffusion.engine.train_config import TrainConfig
 
 from ..lip_sync_expert import FRAMES
 from ..preset import Preset
-from ..specification import Specification, Teachers
+from ..specification import SelfContained, Teachers
 from .expert import SyncConfig, SyncExpert
 from .wav2lip import Wav2LipExpert, Wav2LipExpertConfig
 
@@ -31,7 +31,7 @@ PRESETS = {
 }  # fmt: skip
 
 
-class SyncExpertSpecification(Specification[SyncConfig]):
+class SyncExpertSpecification(SelfContained[SyncConfig, SyncExpert]):
     """It judges; it generates nothing."""
 
     kind = "sync"
@@ -43,8 +43,8 @@ class SyncExpertSpecification(Specification[SyncConfig]):
     def build(self, config: SyncConfig) -> SyncExpert:
         return SyncExpert(config)
 
-    def trainable(self, preset: Preset, model: SyncExpert, teachers: Teachers) -> SyncExpert:
-        if preset.data.frames != FRAMES or preset.data.per_clip < 2:
+    def trainable(self, preset: Preset[SyncConfig], model: SyncExpert, teachers: Teachers) -> SyncExpert:
+        if preset.window_config.frames != FRAMES or preset.window_config.per_clip < 2:
             raise Mismatch(f"an expert learns from several windows of {FRAMES} frames a clip; set data. accordingly")
         return model
 
@@ -65,7 +65,7 @@ class SyncExpertSpecification(Specification[SyncConfig]):
         )
 
 
-class Wav2LipExpertSpecification(Specification[Wav2LipExpertConfig]):
+class Wav2LipExpertSpecification(SelfContained[Wav2LipExpertConfig, Wav2LipExpert]):
     """As published: it judges, and is not trained here."""
 
     kind = "wav2lip-expert"

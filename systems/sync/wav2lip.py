@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..lip_sync_expert import FRAMES
+from ..model import Model
 
 HEIGHT, WIDTH = 48, 96  # of the lower half of a 96 x 96 face
 
@@ -46,8 +47,10 @@ class ConvBlock(nn.Module):
         return F.relu(h + x if self.residual else h)
 
 
-class Wav2LipExpert(nn.Module):
-    """The judge with the published keys and shapes.  It was trained on faces in BGR order in [0, 1]."""
+class Wav2LipExpert(Model):
+    """The expert with the published keys and shapes.  It was trained on faces in BGR order in [0, 1]."""
+
+    config: Wav2LipExpertConfig
 
     def __init__(self, config: Wav2LipExpertConfig) -> None:
         super().__init__()

@@ -1,16 +1,19 @@
 """SyncDiff's network: a UNet that attends to what is heard, and is told a few numbers of the pose."""
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from guided_diffusion.unet import UNet
 
+from ..model import Model
 from .config import SyncDiffConfig
 from .hearing import AvHubertHearing, MelHearing
 from .pose_bottleneck import PoseBottleneck
 
 
-class SyncDiffNetwork(nn.Module):
+class SyncDiffNetwork(Model):
     """All that is trained: the UNet, its hearing and, if the pose passes a bottleneck, that."""
+
+    config: SyncDiffConfig
 
     def __init__(self, config: SyncDiffConfig) -> None:
         super().__init__()

@@ -43,7 +43,7 @@ PRESETS = {
 }  # fmt: skip
 
 
-class SyncDiffSpecification(Specification[SyncDiffConfig]):
+class SyncDiffSpecification(Specification[SyncDiffConfig, SyncDiffNetwork, SyncDiff]):
     """What is trained is the network; in latents, an autoencoder lies beside it."""
 
     kind = "syncdiff"
@@ -54,15 +54,13 @@ class SyncDiffSpecification(Specification[SyncDiffConfig]):
     def build(self, config: SyncDiffConfig) -> SyncDiffNetwork:
         return SyncDiffNetwork(config)
 
-    def assemble(self, model: nn.Module, components: Components) -> SyncDiff:
-        assert isinstance(model, SyncDiffNetwork)
+    def assemble(self, model: SyncDiffNetwork, components: Components) -> SyncDiff:
         return SyncDiff(model, components.space)
 
-    def audio_encoder(self, model: nn.Module) -> nn.Module | None:
-        assert isinstance(model, SyncDiffNetwork)
+    def audio_encoder(self, model: SyncDiffNetwork) -> nn.Module:
         return model.hearing.encoder
 
-    def check(self, preset: Preset, start: Start) -> None:
+    def check(self, preset: Preset[SyncDiffConfig], start: Start) -> None:
         config = preset.model
         if config.audio_encoder == "avhubert" and config.frozen and not (start.audio_encoder or start.init):
             raise Mismatch(
@@ -70,9 +68,10 @@ class SyncDiffSpecification(Specification[SyncDiffConfig]):
                 " mel with --system syncdiff-small"
             )
 
-    def trainable(self, preset: Preset, model: SyncDiff, teachers: Teachers) -> SyncDiffTraining:
+    def trainable(self, preset: Preset[SyncDiffConfig], model: SyncDiff, teachers: Teachers) -> SyncDiffTraining:
         loss_networks = self.loss_networks(preset, teachers)
-        if preset.loss.own_output and preset.data.frames < 2:
+        assert isinstance(preset.loss, SyncDiffObjective)
+        if preset.loss.own_output and preset.window_config.frames < 2:
             raise Mismatch(
                 "own frames as pose need sequences: use --set data.frames=2, or leave them out with"
                 " --set loss.own_output=0"

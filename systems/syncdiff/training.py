@@ -9,6 +9,7 @@ from torch import Generator, Tensor
 from dataset import ClipBatch
 from guided_diffusion.samplers import SampleConfig, sample
 
+from ..inpainting import Inpainter
 from ..objective import InpainterTraining, LossNetworks, ObjectiveConfig
 from .system import Conditions, SyncDiff
 
@@ -45,7 +46,7 @@ class SyncDiffObjective(ObjectiveConfig):
             raise ValueError(f"own_warmup is 1 step or more, not {self.own_warmup}")
 
 
-class SyncDiffTraining(InpainterTraining):
+class SyncDiffTraining(InpainterTraining[Conditions]):
     """A SyncDiff as a Trainable."""
 
     model: SyncDiff
@@ -55,11 +56,18 @@ class SyncDiffTraining(InpainterTraining):
         super().__init__(model, config, loss_networks)
         model.diffusion.respaced(config.own_steps)  # steps that cannot be are refused here
 
-    def _shown(self, clips: ClipBatch, filling: Tensor, generator: Generator) -> Callable[[SyncDiff], Conditions]:
+    def _shown(
+        self, clips: ClipBatch, filling: Tensor, generator: Generator
+    ) -> Callable[[Inpainter[Conditions]], Conditions]:
         if not self.model.needs.before:
             return super()._shown(clips, filling, generator)
         poses = self._poses(clips, generator)
-        return lambda model: model.shown(clips, poses)
+
+        def shown(model: Inpainter[Conditions]) -> Conditions:
+            assert isinstance(model, SyncDiff)
+            return model.shown(clips, poses)
+
+        return shown
 
     def _poses(self, clips: ClipBatch, generator: Generator) -> Tensor:
         """The pose frames of training, [b, t, h, 3, s, s]; what is drawn depends on the shapes alone."""

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from core.errors import NoFace
-from evaluation.framing import View, syncnet_box, views, voxceleb2_picture
+from evaluation.framing import CropBoxes, crop_boxes, syncnet_box, voxceleb2_picture
 from evaluation.protocol import PROTOCOLS, Protocol
 from evaluation.video_sample import WIDE
 from face_detection import Box, Detection, voxceleb2_box
@@ -34,12 +34,12 @@ def test_fixed_framings_look_at_one_place_and_show_syncnet_all(tmp_path: Path) -
     write_video(tmp_path / "a.mp4", [np.zeros((224, 224, 3), np.uint8)] * 2, Fraction(25))
     info = probe(tmp_path / "a.mp4")
     for framing, face in (("voxceleb2", Box(50, 0, 174, 158)), ("whole", Box(0, 0, 224, 224))):
-        found = views(info, framing, [0, 1], None)
+        found = crop_boxes(info, framing, [0, 1], None)
         assert len(found) == 2 and found[0].face == face and found[0].place(WIDE) == face
         assert found[1].wide == Box(0, 0, 224, 224)
-    assert views(info, "lrw", [0], None)[0].face.height == pytest.approx(224 * 164 / 256)
+    assert crop_boxes(info, "lrw", [0], None)[0].face.height == pytest.approx(224 * 164 / 256)
     with fails(ValueError, "detector"):
-        views(info, "face", [0], None)
+        crop_boxes(info, "face", [0], None)
 
 
 def test_a_face_is_followed_and_held_where_it_is_lost(tmp_path: Path) -> None:
@@ -47,13 +47,13 @@ def test_a_face_is_followed_and_held_where_it_is_lost(tmp_path: Path) -> None:
     for k, frame in enumerate(frames[:20]):
         frame[30:54, 20 + k : 44 + k] = 255
     write_video(tmp_path / "a.mp4", frames, Fraction(25), crf=0)
-    found = views(probe(tmp_path / "a.mp4"), "face", list(range(30)), Blob())
-    assert [round(view.face.centre[0]) for view in found[5:15]] == [round(32 + k) for k in range(5, 15)]
+    found = crop_boxes(probe(tmp_path / "a.mp4"), "face", list(range(30)), Blob())
+    assert [round(boxes.face.centre[0]) for boxes in found[5:15]] == [round(32 + k) for k in range(5, 15)]
     assert found[29].face == found[28].face and abs(found[29].face.centre[0] - 51) < 2
     assert found[3].wide == syncnet_box(found[3].face)
     write_video(tmp_path / "none.mp4", np.zeros((3, 96, 128, 3), np.uint8), Fraction(25))
     with fails(NoFace, "none.mp4"):
-        views(probe(tmp_path / "none.mp4"), "face", [0, 1, 2], Blob())
+        crop_boxes(probe(tmp_path / "none.mp4"), "face", [0, 1, 2], Blob())
 
 
 def test_syncnets_crop_is_its_programs_for_the_box_that_s3fd_would_find() -> None:
@@ -73,5 +73,5 @@ def test_every_protocol_says_all_of_itself() -> None:
 
 def test_a_face_in_a_whole_video_is_looked_at_as_voxceleb2_would_have_cut_it() -> None:
     face = Box(103.5, 40.0, 351.5, 356.0)
-    view = View(face, voxceleb2_picture(face))
-    assert view.place(224).corners == pytest.approx(voxceleb2_box(224, 224).corners)
+    boxes = CropBoxes(face, voxceleb2_picture(face))
+    assert boxes.place(224).corners == pytest.approx(voxceleb2_box(224, 224).corners)

@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from face_detection import Box, FaceTrack, find_points, judge, opacity, unfit_ranges
+from face_detection import Box, FaceTrack, assess_fitness, find_points, opacity, unfit_ranges
 from face_detection.alignment import MIRRORED, POINTS, RIGID, TALL, TEMPLATE
 from face_detection.fitness import FARTHEST, FITTED_FOR, HIDING, NOSE, OUTER_EYES, TIP, UNCLEAR, Reason, unfit, yaw
 from face_detection.landmarks import WEIGHTS, Found
@@ -74,7 +74,7 @@ def judged(frames, away, shots=(0,), absent=(), hidden=()):
     boxes[list(absent)] = np.nan
     track = FaceTrack(boxes, ~np.isnan(boxes[:, 0]), shots)
     pictures = ((k, np.full((4, 4, 3), k, np.uint8)) for k in range(frames) if k not in absent)
-    return judge(track, find_points(track, pictures, Finder(away, hidden)))
+    return assess_fitness(track, find_points(track, pictures, Finder(away, hidden)))
 
 
 def test_a_track_says_where_and_why_it_is_unfit():

@@ -1,13 +1,11 @@
 """What others ask of it."""
 
-from typing import Any
-
 from dataset import WindowConfig
 from guided_diffusion.engine.train_config import TrainConfig
 from guided_diffusion.unet import UNet
 from systems.objective import ObjectiveConfig
 from systems.preset import Preset
-from systems.specification import Specification
+from systems.specification import SelfContained
 
 from .system import Echo, EchoConfig
 
@@ -26,7 +24,7 @@ PRESETS = {
 }  # fmt: skip
 
 
-class EchoSpecification(Specification[EchoConfig]):
+class EchoSpecification(SelfContained[EchoConfig, Echo]):
     """Everything else is as for any system that fills faces in."""
 
     kind = "echo"
@@ -36,8 +34,8 @@ class EchoSpecification(Specification[EchoConfig]):
     def build(self, config: EchoConfig) -> Echo:
         return Echo(config)
 
-    def unet(self, model: Any) -> UNet | None:
-        return super().unet(model.network)
+    def unet(self, model: Echo) -> UNet:
+        return model.network.unet
 
 
 SPECIFICATIONS = (EchoSpecification(),)
