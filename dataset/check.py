@@ -3,8 +3,9 @@
     python -m dataset.check DATA [--sheet sheet.png]
 
 DATA is whatever train.py reads.  Of more than --clips so many are opened, spread evenly, and minutes are estimated.
-Sync is judged by a sync expert, of up to --sync_clips clips; it says nothing where it does not know the clips' own
-sound from that of others.  The sheet shows one face of each speaker, as a network sees it.
+Clips that have no room for 5 frames in a row and a reference are short: most trainings pass them over.  Sync is judged
+by a sync expert, of up to --sync_clips clips; it says nothing where it does not know the clips' own sound from that of
+others.  The sheet shows one face of each speaker, as a network sees it.
 Exit codes: 0; 2 if it is no data; 5 if files are broken, which are named.
 """
 
@@ -30,7 +31,7 @@ from core.flags import Parser
 from core.guard import guard, reads, writes
 from core.paths import CHECKPOINTS
 from core.program import exit_code
-from dataset.checking import ClipChecks, Everything, Sync, Tally, faces_per_second, shown, spread, sync_of
+from dataset.checking import NAMED, ClipChecks, Everything, Sync, Tally, faces_per_second, shown, spread, sync_of
 from dataset.contact_sheet import contact_sheet
 from dataset.layout import PACK, Layout, layout_of
 from dataset.sync_filter import Offset
@@ -40,7 +41,6 @@ EXPERT = CHECKPOINTS / "sync.safetensors"
 SIZE = 128
 SHOWN = 48  # faces on a sheet
 FAR = 2  # frames of offset from which on a clip is named
-NAMED = 8  # such clips
 
 
 def parser() -> argparse.ArgumentParser:
@@ -109,7 +109,7 @@ def _say_amounts(clips: Everything, tally: Tally) -> None:
         print(f"{split:8} {speakers:10,} {len(own):10,} {tally.opened[split]:8,} {figure:>10}")
     print(f"faces      {_counted(tally.sizes, 'px')}")
     print(f"rates      {_counted(Counter({_rate(fps): count for fps, count in tally.rates.items()}), 'fps')}")
-    print(f"silent     {tally.silent:,}\nbroken     {tally.broken:,}")
+    print(f"silent     {tally.silent}\nshort      {tally.short}\nbroken     {tally.broken:,}")
 
 
 def _rate(fps: Fraction) -> str:

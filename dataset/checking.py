@@ -25,11 +25,15 @@ LEAST_CLIPS = 5
 HEARD = 125  # frames of a clip that are compared with its sound
 SURE = 0.9  # share of the foreign sounds below whose confidence a clip's own offset is not believed
 BATCH, FRAMES = 4, 5  # of the windows by which the loader is timed
+NAMED = 8  # clips of a kind that are named
 
 
 @dataclass(frozen=True)
 class ClipCheck:
-    """A clip that was opened: seconds, frames a second, its face in the middle u8 [s, s, 3] RGB; or what is wrong."""
+    """A clip that was opened: its face in the middle u8 [s, s, 3] RGB, and more; or what is wrong.
+
+    short: has no room for a window of 5 frames and a reference, as most presets want them.
+    """
 
     split: str
     speaker: str
@@ -37,6 +41,7 @@ class ClipCheck:
     seconds: float = 0.0
     fps: Fraction = Fraction(0)
     silent: bool = False
+    short: bool = False
     face: NDArray[np.uint8] | None = None
     problem: str | None = None
 
@@ -81,13 +86,31 @@ class ClipChecks:
             frames = len(clip)
             face = clip.pictures([frames // 2, frames - 1])[0]
             silent = not (clip.mel.columns > SILENCE).any()
-            return ClipCheck(split, clip.speaker, clip.name, float(frames / clip.fps), clip.fps, silent, face)
+            seconds, short = float(frames / clip.fps), frames <= FRAMES
+            return ClipCheck(split, clip.speaker, clip.name, seconds, clip.fps, silent, short, face)
         except BadInput as problem:
             return ClipCheck(split, clip.speaker, clip.name, problem=str(problem))
 
     def all(self, workers: int) -> Iterator[ClipCheck]:
         """Each in turn, made here or by so many processes."""
         return batches_of(self, range(len(self)), workers)
+
+
+@dataclass
+class Named:
+    """How many clips are of a kind, and what the first of them are called."""
+
+    count: int = 0
+    names: list[str] = field(default_factory=list)
+
+    def add(self, name: str) -> None:
+        """Counts one."""
+        self.count += 1
+        self.names += [name] if len(self.names) < NAMED else []
+
+    def __str__(self) -> str:
+        more = [f"{self.count - len(self.names):,} more"] if self.count > len(self.names) else []
+        return f"{self.count:,}" + (f": {', '.join([*self.names, *more])}" if self.names else "")
 
 
 @dataclass
@@ -98,7 +121,8 @@ class Tally:
     seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     rates: Counter[Fraction] = field(default_factory=Counter)
     sizes: Counter[int] = field(default_factory=Counter)
-    silent: int = 0
+    silent: Named = field(default_factory=Named)
+    short: Named = field(default_factory=Named)
     broken: int = 0
 
     def add(self, checked: ClipCheck) -> None:
@@ -109,7 +133,9 @@ class Tally:
             self.seconds[checked.split] += checked.seconds
             self.rates[checked.fps] += 1
             self.sizes[len(checked.face)] += 1
-            self.silent += checked.silent
+            for kind, is_one in ((self.silent, checked.silent), (self.short, checked.short)):
+                if is_one:
+                    kind.add(checked.name)
 
 
 def spread(numbers: Sequence[int], count: int) -> list[int]:

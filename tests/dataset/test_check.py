@@ -1,14 +1,16 @@
 """`python -m dataset.check` says what data is; what it cannot measure it says too; and it writes nothing unasked."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from audio import SILENCE
 from core.errors import BadInput, NoData
 from dataset import Clip, save_clip
 from dataset.check import main
-from dataset.checking import ClipChecks, Everything, spread, sync_of
+from dataset.checking import ClipChecks, Everything, Named, spread, sync_of
 from dataset.contact_sheet import contact_sheet
 from dataset.sync_filter import Offset
 from guided_diffusion.engine.checkpoint import save_checkpoint
@@ -82,6 +84,21 @@ def test_of_many_clips_some_are_opened(data: Path, capsys: pytest.CaptureFixture
     said = capsys.readouterr().out
     assert "not measured (--seconds 0)" in said and "not measured (--sync_clips 0)" in said
     assert spread(range(100), 3) == [0, 49, 99] and spread([4], 3) == [4]
+
+
+def test_silent_and_short_clips_are_counted_and_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    whole = talking(0, frames=30)
+    quiet = replace(whole, mel=replace(whole.mel, columns=np.full_like(whole.mel.columns, SILENCE)))
+    for name, clip in (("good", whole), ("quiet", quiet), ("blip", talking(1, frames=5))):
+        save_clip(tmp_path / "train" / "a" / f"{name}.npz", clip)
+    assert main([str(tmp_path), "--seconds", "0", "--sync_clips", "0"]) == 0
+    rows = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert rows["silent"].startswith("1: ") and "quiet" in rows["silent"]
+    assert rows["short"].startswith("1: ") and "blip" in rows["short"] and rows["broken"] == "0"
+    many = Named()
+    for number in range(10):
+        many.add(f"clip{number}")
+    assert str(many).startswith("10: clip0, ") and str(many).endswith("clip7, 2 more") and str(Named()) == "0"
 
 
 def test_every_clip_is_looked_at_once(data: Path) -> None:
