@@ -25,7 +25,7 @@ from video.opening import one_thread_each
 from .clip import ClipBatch, Needs
 from .conditions import AudioFeatures
 from .pack import PackClip
-from .sampling import WindowConfig, balanced
+from .sampling import WindowConfig, balanced, check_batch
 
 MARGIN = 0.25    # of a face that lies on the device around it, so that it can be moved, turned and shown smaller
 FINER = 1.2      # times as many pixels as the network sees, so that resampling them once more costs no sharpness
@@ -51,8 +51,7 @@ class Resident:
     ) -> None:
         if needs.filterbanks:
             raise Mismatch("a pack is drawn without the filter banks that AV-HuBERT hears; prepare a folder of clips")
-        if batch % config.per_clip:
-            raise Mismatch(f"a batch of {batch} does not divide into {config.per_clip} windows a clip")
+        check_batch(batch, config.per_clip)
         least = config.frames + needs.before
         self.clips = [clip for clip in clips if len(clip) > least]
         if not self.clips:

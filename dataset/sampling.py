@@ -77,6 +77,15 @@ class WindowConfig:
             raise ValueError("a window has at least 1 frame, a clip gives at least 1 window")
 
 
+def check_batch(batch: int, per_clip: int) -> None:
+    """Raises Mismatch if so many items cannot be so many of each clip."""
+    if batch % per_clip:
+        raise Mismatch(
+            f"a batch of {batch} does not divide into {per_clip} of each clip; make --batch a multiple of {per_clip},"
+            " or set data.per_clip"
+        )
+
+
 class Windows:
     """Draws batches from footage.  What is too short for a window and a reference is left out.
 
@@ -88,8 +97,7 @@ class Windows:
     def __init__(
         self, clips: Sequence[Footage], config: WindowConfig, *, batch: int, seed: int, needs: Needs = Needs()  # noqa: B008
     ) -> None:
-        if batch % config.per_clip:
-            raise Mismatch(f"a batch of {batch} does not divide into {config.per_clip} windows a clip")
+        check_batch(batch, config.per_clip)
         least = config.frames + needs.before
         known = [(i, clip.speaker, clip.amount or 1) for i, clip in enumerate(clips) if _may_serve(clip, least)]
         if not known:

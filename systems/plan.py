@@ -36,6 +36,8 @@ def plan(
     train, clips = chosen.train, corpus(data, whole.size, getattr(chosen.model, "framing", "box"))
     trained = sum(weight.numel() for weight in trainable.parameters() if weight.requires_grad)
     own = sum(weight.numel() for weight in model.parameters())
+    learnt = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
+    judge = f", and a discriminator of {(trained - learnt) / 1e6:.1f} M" if trained > learnt else ""
     memory = FLOAT * (4 * trained + own * len(train.ema))  # weights, gradients, AdamW's two averages; EMA
     disk = FLOAT * (3 * trained + own * len(train.ema)) + 2 * own * (1 + train.keep)
     there, name = _memory(device)
@@ -54,7 +56,7 @@ def plan(
     ends = f"{train.minutes:g} minutes, at most {train.steps} steps" if train.minutes else f"{train.steps} steps"
     room = "a blob store" if math.isinf(free) else f"{free / 1e9:.1f} GB free"
     rows = (
-        ("trains", f"{chosen.kind}, {trained / 1e6:.1f} M parameters, of which {own / 1e6:.1f} M are the model"),
+        ("trains", f"{chosen.kind}, {own / 1e6:.1f} M parameters, of which {learnt / 1e6:.1f} M are trained{judge}"),
         ("data", f"{data}: {', '.join(f'{len(some)} clips {split}' for split, some in clips.items())}"),
         ("first batch", _first_batch(specification, chosen, model, components, data, device, clips["train"][0])),
         ("length", f"{ends} of {items}, saved every {train.save_every}, measured every {train.evaluate_every}"),

@@ -45,6 +45,8 @@ class Preset(Generic[C]):
             section, _, rest = setting.partition(".")
             if section not in by_section or not rest:
                 raise BadValue(f"--set {setting}: begin with {', '.join(f'{name}.' for name in SECTIONS)}")
+            if isinstance(getattr(self, section), NoObjective):
+                raise BadValue(f"--set {setting}: this objective has no settings; leave it out")
             by_section[section].append(rest)
         by_section["train"] = self._shrunk(by_section["train"]) + by_section["train"]
         sections = {name: with_overrides(getattr(self, name), changes) for name, changes in by_section.items()}

@@ -1,7 +1,7 @@
 """How training goes, measured on held-out clips: does the mouth follow the sound, and what does it look like?"""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Generic, Protocol, TypeVar
 
@@ -21,6 +21,8 @@ from .system import FaceSampler, System
 
 K = TypeVar("K")  # the conditions of a system
 M = TypeVar("M", bound=Model, contravariant=True)
+V = TypeVar("V")  # clips of a split
+D = TypeVar("D")  # and what is drawn of them
 
 NOTES = logging.getLogger(__name__)
 HELD_OUT = ("seen", "test")  # splits that are measured, never trained on
@@ -38,7 +40,7 @@ def held_out_windows(
     spread = np.linspace(0, len(clips) - 1, min(count, len(clips))).astype(int)
     selected = [clips[i] for i in spread if _is_long_enough(clips[i], frames + 2)]
     if not selected:
-        raise NoData(f"no held-out clip has more than {frames + 2} frames; prepare longer ones or leave them out")
+        raise NoData(f"no clip of it has more than {frames + 2} frames; prepare longer ones")
     windows = [
         window(clip, int((len(clip) - frames) * (i + 0.5) / per_clip), frames, 0, needs)
         for clip in selected
@@ -53,6 +55,23 @@ def _is_long_enough(clip: Footage, least: int) -> bool:
     except BadInput as problem:
         NOTES.warning("left out: %s", problem)
         return False
+
+
+def by_split(splits: Mapping[str, V], drawn: Callable[[V], D]) -> dict[str, D]:
+    """What is drawn of the clips of each held-out split.
+
+    A split that has too little to be measured does not keep anybody from training: a warning says so.
+    """
+    found = {}
+    for split in HELD_OUT:
+        if split in splits:
+            try:
+                found[split] = drawn(splits[split])
+            except NoData as problem:
+                NOTES.warning("%s is not measured: %s", split, problem)
+    if not found:
+        NOTES.warning("no held-out clips (%s): training without measurements", ", ".join(HELD_OUT))
+    return found
 
 
 def every(clips: ClipBatch, nth: int) -> ClipBatch:
@@ -129,18 +148,13 @@ class Validation(Generic[M]):
     ) -> None:
         self.specification, self.own = specification, own
         self.model = model.to(device).eval().requires_grad_(False)  # it has buffers beside those of `own`
-        self.batches = {
-            split: specification.held_out(
-                self.model,
-                held_out_windows(
-                    splits[split], frames=frames, count=MEASURED, per_clip=specification.windows, needs=model.needs
-                ).to(device),
-            )
-            for split in HELD_OUT
-            if split in splits
-        }
-        if not self.batches:
-            NOTES.warning("no held-out clips (%s): training without measurements", ", ".join(HELD_OUT))
+
+        def drawn(clips: Sequence[Footage]) -> ClipBatch:
+            count, per_clip = MEASURED, specification.windows
+            batch = held_out_windows(clips, frames=frames, count=count, per_clip=per_clip, needs=model.needs)
+            return specification.held_out(self.model, batch.to(device))
+
+        self.batches = by_split(splits, drawn)
 
     def __call__(self, step: int, weights: dict[str, Tensor]) -> Evaluation:
         self.own.load_state_dict(weights)

@@ -1,6 +1,7 @@
 """What training needs is looked at before its first step: by train.py --dry_run, and by scripts/train.sh before all."""
 
 import os
+import re
 import subprocess
 import sys
 from fractions import Fraction
@@ -55,6 +56,8 @@ def test_the_plan_is_said_and_nothing_is_written(
     rows = dict(line.split("  ", 1) for line in said.splitlines())
     assert rows["data"].strip().endswith(": 3 clips train") and "read in" in rows["first batch"]
     assert rows["length"].strip().startswith("7 steps of 8 a process") and "sync" in rows["trains"]
+    parameters = re.findall(r"[0-9.]+(?= M)", rows["trains"])
+    assert len(parameters) == 2 and float(parameters[1]) <= float(parameters[0])
     assert not (tmp_path / "run").exists()
 
 

@@ -9,6 +9,7 @@ from guided_diffusion.engine.device import autocast
 from guided_diffusion.engine.trainer import Evaluation
 
 from ..metrics import correlation
+from ..validation import by_split
 from .labels import LabelledClip
 from .lip_motion import MotionSpace
 from .motion import around_neutral
@@ -71,7 +72,7 @@ def _percent(space: MotionSpace, one: Tensor, other: Tensor) -> float:
 
 
 class MotionEvaluate:
-    """(step, EMA weights) -> figures of the reader, or of the predictor, on each split that is given."""
+    """(step, EMA weights) -> figures of the reader, or of the predictor, on each held-out split of those given."""
 
     def __init__(
         self,
@@ -84,10 +85,9 @@ class MotionEvaluate:
         hears_anew: bool = False,
     ) -> None:
         self.model = LipMotion(config).to(device).eval().requires_grad_(False)
-        self.batches = {
-            split: motion_samples(start, data, clips, COUNT, SEED, precision, hears_anew)[0].to(device)
-            for split, clips in splits.items()
-        }
+        self.batches = by_split(
+            splits, lambda clips: motion_samples(start, data, clips, COUNT, SEED, precision, hears_anew)[0].to(device)
+        )
 
     def __call__(self, step: int, weights: dict[str, Tensor]) -> Evaluation:
         self.model.load_state_dict(weights)

@@ -10,9 +10,9 @@ import torch
 from numpy.random import Generator
 from torch import Tensor
 
-from core.errors import Mismatch, NoData
+from core.errors import NoData
 from dataset import to_network
-from dataset.sampling import balanced
+from dataset.sampling import balanced, check_batch
 
 from .labels import LabelledClip
 
@@ -87,8 +87,7 @@ class Faces:
     """Draws batches of single frames."""
 
     def __init__(self, clips: Sequence[LabelledClip], config: FaceData, *, batch: int, seed: int) -> None:
-        if batch % config.per_clip:
-            raise Mismatch(f"a batch of {batch} does not divide into {config.per_clip} faces a clip")
+        check_batch(batch, config.per_clip)
         self.clips, self.config, self.batch, self.seed = clips, config, batch, seed
         self.weights = _balanced(clips, config.balance)
 

@@ -18,7 +18,6 @@ from ..model import Model
 from ..preset import SMALL_DIFFUSION, SMALL_SAMPLING, SMALL_UNET, Preset, Samplings
 from ..specification import AnySpecification, SelfContained, Specification, Start, Teachers
 from ..training_data import TrainingData
-from ..validation import HELD_OUT
 from .labels import SPACE, labelled
 from .lip_motion import MotionSpace
 from .motion import PredictorConfig
@@ -209,16 +208,14 @@ class LipMotionSpecification(SelfContained[LipMotionConfig, LipMotion]):
             load_strictly(model.space, space.state_dict(), str(folder / SPACE))
         clips = labelled(folder, model.size, model.space.cpu())
         model.space.to(device)
-        held_out = {split: clips[split] for split in HELD_OUT if split in clips}
         batch, seed, precision = preset.train.batch, preset.train.seed, PRECISIONS[preset.train.precision]
         loss = preset.loss if isinstance(preset.loss, PredictingObjective) else PredictingObjective()
         anew = loss.hears_anew
         samples = motion_samples(model, data, clips["train"], batch, seed, precision, anew, loss.sound)
 
         def validation() -> MotionEvaluate | None:
-            if not held_out:
-                return None
-            return MotionEvaluate(preset.model, model, data, held_out, device, precision, anew)
+            evaluation = MotionEvaluate(preset.model, model, data, clips, device, precision, anew)
+            return evaluation if evaluation.batches else None
 
         return TrainingData(samples, validation)
 
