@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from audio import Sound
 from audio.whisper import WhisperConfig, WhisperEncoder
+from core.errors import Mismatch
 from guided_diffusion.blocks import zeroed
 
 from ..sound import WIDTHS, SoundConfig, SoundEncoder
@@ -191,7 +192,15 @@ class MotionPredictor(nn.Module):
     def style_context(
         self, reference: StyleReference | None, strength: float = 1.0, neutral: Tensor | None = None
     ) -> StyleContext:
-        """A manner of moving, for any number of sounds; see `predict`."""
+        """A manner of moving, for any number of sounds; see `predict`.
+
+        Raises Mismatch if nobody has trained the predictor, as in a checkpoint whose reader alone was trained.
+        """
+        if not any(weight.any() for weight in self.head[1].parameters()):
+            raise Mismatch(
+                "motion.safetensors: can read lip motion and was never trained to predict it; train it with train.py"
+                " --system motion --init that file, or say what the lips do with --motion_in"
+            )
         if neutral is None:
             neutral = self.nobody_motion.new_zeros(self.numbers) if reference is None else reference.neutral
         share = 0.0 if reference is None else strength

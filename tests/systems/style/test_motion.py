@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Generator
 
-from core.errors import NoData
+from core.errors import Mismatch, NoData
 from systems.style import LipMotion, MotionPredictor, PredictingObjective, PredictorTraining, StyleReference
 from systems.style import motion as module
 from systems.style.sequences import SequenceBatch
@@ -92,6 +92,12 @@ def test_the_time_order_of_motion_against_sound_matters(predictor: MotionPredict
     shown = style()
     shuffled = StyleReference(shown.heard, shown.motion.roll(5, 0))
     assert not torch.allclose(predictor.predict(heard(8), shown), predictor.predict(heard(8), shuffled), atol=1e-3)
+
+
+@seeded()
+def test_a_predictor_that_nobody_trained_says_so() -> None:
+    with fails(Mismatch, "motion.safetensors", "--system motion"):
+        MotionPredictor(CONFIG.predictor, NUMBERS).predict(heard(3), None)
 
 
 def test_too_short_a_reference_is_one_sentence() -> None:
