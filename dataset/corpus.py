@@ -17,10 +17,12 @@ from .video_clip import VideoClip
 NOTES = logging.getLogger(__name__)
 
 
-def corpus(data: Path, size: int, framing: Framing = "box") -> Mapping[str, Sequence[Footage]]:
+def corpus(
+    data: Path, size: int, framing: Framing = "box", *, to_train: bool = True
+) -> Mapping[str, Sequence[Footage]]:
     """The footage of each split that has any, of faces size x size: split -> clips, in a fixed order.
 
-    framing: how faces are cut; only a pack knows how to align them.
+    framing: how faces are cut; only a pack knows how to align them.  to_train: whether it must have what to train on.
     Nothing is decoded yet.  Raises BadInput if the data is of no known shape, has nothing to train on, or has been
     prepared for another size.
     """
@@ -30,7 +32,7 @@ def corpus(data: Path, size: int, framing: Framing = "box") -> Mapping[str, Sequ
     if layout is VIDEOS:  # which a folder of anything else that was not recognised would be, too
         NOTES.warning("%s: taken for videos of one face each, a folder a speaker; faces are looked for in each", data)
     splits = packed(data, size, framing) if layout is PACK else layout.read(data, size)
-    if not splits.get("train"):
+    if to_train and not splits.get("train"):
         raise NoData(f"{data}: has no clips to train on (split train); prepare some with python -m dataset.prepare")
     return {split: splits[split] for split in SPLITS if splits.get(split)}
 

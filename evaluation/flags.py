@@ -10,6 +10,8 @@ from core.flags import Parser
 from core.guard import reads, writes, writes_into
 from core.paths import CHECKPOINTS
 
+DATA = "any data that train.py reads with the splits seen or test; a pack, where the model's faces are aligned"
+
 
 def parser(name: str) -> Parser:
     """All flags of a subcommand."""
@@ -75,7 +77,7 @@ def checkpoint(p: Parser) -> None:
 def reconstruct(p: Parser) -> None:
     """Mouths of held-out clips, made with their own sound and with another's, against the real ones.
 
-        python -m evaluation reconstruct --data PREPARED [--model_path CHECKPOINT] [--frames 6] [--output figures.json]
+        python -m evaluation reconstruct --data DATA [--model_path CHECKPOINT] [--frames 6] [--output figures.json]
 
     The mouth half is masked.  For each clip, `frames` frames spread over it are made with the clip's own sound and with
     that of another clip of the same split and class; `reference` is the mouth of the frame that is shown, pasted: the
@@ -83,7 +85,7 @@ def reconstruct(p: Parser) -> None:
     PSNR (dB), SSIM and L1 (of 0..255) of the mouth half.  Intervals: 95 % bootstrap over speakers, means per speaker
     first; over clips where a group has fewer than 3 speakers (marked *).
     """
-    _data(p, "prepared folder with the splits seen and test")
+    _data(p, DATA)
     _model(p, CHECKPOINTS / "diff2lip-small.safetensors")
     _count(p, "--frames", 6, "frames of each clip")
     _device(p, precision=True)
@@ -93,7 +95,7 @@ def reconstruct(p: Parser) -> None:
 def render(p: Parser) -> None:
     """How well stage 2 of a style model renders: real lip motion in, what comes out against the real faces.
 
-        python -m evaluation render --data PREPARED --model_path FOLDER [--frames 3] [--clips 60]
+        python -m evaluation render --data DATA --model_path FOLDER [--frames 3] [--clips 60]
 
     For each held-out clip, `frames` frames spread over it are made with the lip motion that is read from the real
     faces, and with that of another clip of the split.  Figures: PSNR and SSIM of the mouth half, as of `reconstruct`;
@@ -105,7 +107,7 @@ def render(p: Parser) -> None:
     Then what a frame costs, both stages and Diff2Lip's small network, medians of interleaved runs.
     Intervals: 95 % bootstrap over speakers, means per speaker first.
     """
-    _data(p, "prepared folder with the splits seen and test")
+    _data(p, DATA)
     _model(p)
     _count(p, "--frames", 3, "frames of each clip")
     _count(p, "--clips", 60, "clips of each split, spread over all")
@@ -116,12 +118,13 @@ def render(p: Parser) -> None:
 def style(p: Parser) -> None:
     """Whether a style reference helps: lip motion predicted with one's own, another speaker's and no reference.
 
-        python -m evaluation style --data PREPARED --model_path FILE|FOLDER [--output figures.json] [--picture a.png]
+        python -m evaluation style --data DATA --model_path FILE|FOLDER [--output figures.json] [--picture a.png]
 
-    PREPARED has landmarks from scripts/fit_motion.py; they are the truth, while references are read by the model's
-    reader, as in generation.  seen: clips of the split `seen`; the reference is of the same speakers' clips in `train`.
-    unseen: clips of `test`; the reference is the speaker's other clips end to end, or the first half of an only clip,
-    whose second half is then predicted.  References have at most --reference frames, a speaker at most --clips clips.
+    DATA has landmarks from scripts/fit_motion.py, or is a pack: they are the truth, while references are read by the
+    model's reader, as in generation.  seen: clips of the split `seen`; the reference is of the same speakers' clips in
+    `train`.  unseen: clips of `test`; the reference is the speaker's other clips end to end, or the first half of an
+    only clip, whose second half is then predicted.  References have at most --reference frames, a speaker at most
+    --clips clips.
     Figures are means per speaker, then over speakers, with 95 % bootstrap intervals over speakers:
         position  distance of the points from the real ones, per cent of the distance between the eyes
         movement  the same, each clip's mean taken out of both
@@ -161,7 +164,7 @@ def lips(p: Parser) -> None:
 def sync(p: Parser) -> None:
     """What a sync expert is worth on held-out clips, and what it thinks of a checkpoint.
 
-        python -m evaluation sync --data PREPARED --expert EXPERT [--model_path CHECKPOINT ...] [--clips N]
+        python -m evaluation sync --data DATA [--expert EXPERT] [--model_path CHECKPOINT ...] [--clips N]
                                   [--sampler dpm++] [--steps 4 8 16]
 
     accuracy  among 8 moments of a clip: how often a moment's own sound is nearer than one other (chance 50 %), and the
@@ -174,8 +177,9 @@ def sync(p: Parser) -> None:
               --steps.  A style model (its folder) is told the lip motion that its stage 1 predicts of the sound, in the
               manner of another clip of the speaker; the seconds are those of stage 2
     """
-    _data(p, "data with the splits seen and test")
-    p.add_argument("--expert", type=reads, required=True, metavar="FILE", help="of train.py, or Wav2Lip's")
+    _data(p, DATA)
+    p.add_argument("--expert", type=reads, default=CHECKPOINTS / "sync.safetensors", metavar="FILE",
+                   help="of train.py, or Wav2Lip's (the one that ships)")  # fmt: skip
     p.add_argument("--model_path", type=reads, nargs="+", metavar="FILE", help="checkpoints to judge")
     p.add_argument("--sampler", metavar="NAME", help="how these are sampled; else as they say themselves")
     p.add_argument("--steps", nargs="+", metavar="N", help="in how many steps; several to compare")
@@ -186,14 +190,14 @@ def sync(p: Parser) -> None:
 def drift(p: Parser) -> None:
     """Whether what is made frame after frame drifts, against the same frames made alone.
 
-        python -m evaluation drift --data PREPARED --model_path CHECKPOINT [--frames 320] [--clips 2]
+        python -m evaluation drift --data DATA --model_path CHECKPOINT [--frames 320] [--clips 2]
 
     The longest clips of all splits, played back and forth to `frames` frames (generate.py begins a chain anew after
     320), are given their own sound back.  PSNR of the mouth half, dB, in bins: `chained` as generate.py makes them,
     `alone` each frame as the first of a chain; and the mean brightness of the chained mouth half less the real one's,
     of 255.
     """
-    _data(p, "prepared folder")
+    _data(p, "any data that train.py reads")
     _model(p)
     _count(p, "--frames", 320, "of each clip")
     _count(p, "--clips", 2, "that are played")
@@ -203,7 +207,7 @@ def drift(p: Parser) -> None:
 def opening(p: Parser) -> None:
     """Whether the mouth opens when the real one does, frame by frame, by MediaPipe's landmarks.
 
-        python -m evaluation opening --data PREPARED --landmarker face_landmarker.task --mediapipe_python PYTHON
+        python -m evaluation opening --data DATA --landmarker face_landmarker.task --mediapipe_python PYTHON
                                      [--model_path FILE] [--clips 12] [--spacing 1]
 
     Every frame of held-out clips is made with the own sound and with another clip's (--spacing 1: the one-step
@@ -211,7 +215,7 @@ def opening(p: Parser) -> None:
     correlation with the real one, the mean over clips.  A style model (its folder) is told the lip motion that its
     stage 1 predicts of the sound, in the manner of another clip of the speaker.
     """
-    _data(p, "prepared folder with the splits seen and test")
+    _data(p, DATA)
     _model(p, CHECKPOINTS / "style-medium")
     _count(p, "--clips", 12, "of each group")
     p.add_argument("--spacing", metavar="N", help="steps of DPM-Solver++ instead of the checkpoint's sampling")

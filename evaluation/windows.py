@@ -1,13 +1,15 @@
 """Frames of held-out clips: which are made and by whom, which they are shown, and whose sound is the wrong one."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dataset import Clip, ClipBatch, Needs, stack, window
+from core.errors import NoData
+from dataset import ClipBatch, Footage, Needs, corpus, stack, window
 from guided_diffusion.engine.device import resolve_precision, store_weights
 from guided_diffusion.samplers import SampleConfig
 from systems.system import FaceSampler, System
@@ -26,6 +28,18 @@ def face_sampler(
     return FaceSampler(store_weights(system.to(device), dtype), sampling, precision=dtype)
 
 
+def held_out(data: Path, system: System[K]) -> dict[str, list[Footage]]:
+    """The clips of the splits seen and test, as far as there are, cut as the system sees faces.
+
+    Raises BadInput if the data has neither, or cannot be cut so.
+    """
+    splits = corpus(data, system.size, getattr(system.config, "framing", "box"), to_train=False)
+    found = {split: list(splits[split]) for split in SPLITS if split in splits}
+    if not found:
+        raise NoData(f"{data}: has no clips of the splits {' and '.join(SPLITS)}, which nobody trained on; add some")
+    return found
+
+
 def spread(items: Sequence[T], count: int) -> list[T]:
     """So many of them, evenly spread over all; all if there are fewer."""
     return [items[k] for k in np.linspace(0, len(items) - 1, min(count, len(items))).astype(int)]
@@ -39,7 +53,7 @@ def shown(frames: int, count: int) -> NDArray[np.int64]:
     return np.asarray(np.array(places, np.int64)[second.astype(int)])
 
 
-def single_frames(clip: Clip, count: int, needs: Needs) -> ClipBatch:
+def single_frames(clip: Footage, count: int, needs: Needs) -> ClipBatch:
     """`count` frames spread over the clip, each a sequence of its own."""
     n = len(clip)
     places = np.linspace(0, n - 1, min(count, n) + 2).astype(int)[1:-1].tolist()
@@ -53,7 +67,7 @@ def group_of(split: str, speaker: str) -> str:
     return f"{split}, {kind}"
 
 
-def wrong_sounds(clips: Sequence[Clip], split: str) -> list[Clip]:
+def wrong_sounds(clips: Sequence[Footage], split: str) -> list[Footage]:
     """For each clip another one of its group, of another speaker where the group has several."""
     result = []
     for i, clip in enumerate(clips):

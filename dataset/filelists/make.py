@@ -81,7 +81,8 @@ def drawn_pairs(videos: list[str], count: int, seed: int, *, fewer: bool = False
     speakers = Counter(who for who in map(speaker, videos) if who is not None)
     possible = len(videos) * (len(videos) - 1) - sum(own * (own - 1) for own in speakers.values())
     if possible < (1 if fewer else count):
-        raise BadValue(f"--pairs {count}: there are only {possible} pairs of different speakers; ask for fewer")
+        remedy = "ask for fewer" if possible else "add videos of another speaker"
+        raise BadValue(f"--pairs {count}: there are only {possible} pairs of different speakers; {remedy}")
     if possible <= count:  # all of them: drawing the last ones would take for ever
         every = [pair for pair in every_pair(videos) if _of_two(pair.sound, pair.video)]
         return rng.sample(every, len(every))

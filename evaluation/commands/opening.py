@@ -10,7 +10,7 @@ import torch
 from tqdm import tqdm
 
 from core.arrays import Pictures
-from dataset import Clip, ClipBatch, entries, load_clip, to_network, to_pictures
+from dataset import ClipBatch, Footage, to_network, to_pictures
 from face_detection.mediapipe_client import MediaPipe, in_margin
 from guided_diffusion.engine.device import resolve_device
 from guided_diffusion.samplers import SampleConfig
@@ -21,7 +21,7 @@ from systems.system import FaceSampler
 from ..metrics.mouth import LEAST, opening
 from ..report.tables import markdown
 from ..stage1 import Lips, lips_of
-from ..windows import SPLITS, face_sampler, group_of, shown, wrong_sounds
+from ..windows import face_sampler, group_of, held_out, shown, wrong_sounds
 
 K = TypeVar("K")  # the conditions of a system
 
@@ -34,8 +34,7 @@ def run(options: argparse.Namespace, _: Sequence[str]) -> None:
     speaker = face_sampler(system, device, sampling=sampling)
     errors: dict[str, list[tuple[float, float]]] = defaultdict(list)
     with MediaPipe(options.mediapipe_python, options.landmarker) as finder:
-        for split in SPLITS:
-            clips = [load_clip(entry) for entry in entries(options.data, split)]
+        for split, clips in held_out(options.data, system).items():
             lips = lips_of(options.model_path, system, clips, device)
             pairs = defaultdict(list)
             for clip, wrong in zip(clips, wrong_sounds(clips, split), strict=True):
@@ -49,13 +48,14 @@ def run(options: argparse.Namespace, _: Sequence[str]) -> None:
 
 
 def spoken(
-    speaker: FaceSampler[K], clip: Clip, wrong: Clip, lips: Lips | None, device: torch.device
+    speaker: FaceSampler[K], clip: Footage, wrong: Footage, lips: Lips | None, device: torch.device
 ) -> dict[str, Pictures]:
     """All frames of a clip, real, made with its own sound and with the wrong one: u8 [t, s, s, 3] each."""
     n, count = len(clip), speaker.system.needs.references
-    faces = to_network(clip.faces)[None]
+    real = clip.pictures(range(n))
+    faces = to_network(real)[None]
     references = faces[0, shown(n, count)][None]  # [1, n, k, 3, s, s]
-    results = {"real": clip.faces}
+    results = {"real": real}
     for kind, sound in (("own", clip), ("wrong", wrong)):
         mel = torch.from_numpy(sound.mel.windows(0, n, clip.fps))[None]
         motion = None if lips is None else lips(clip, sound, range(n), clip.fps)[None]

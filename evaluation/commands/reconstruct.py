@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from core.arrays import Pictures
 from core.errors import Mismatch
-from dataset import Clip, Needs, entries, load_clip, to_pictures
+from dataset import Footage, Needs, to_pictures
 from guided_diffusion.engine.device import resolve_device
 from systems import registry
 from systems.system import FaceSampler
@@ -20,7 +20,7 @@ from ..metrics.fidelity import lower, psnr, ssim
 from ..report.files import write_json
 from ..report.results import over_speakers
 from ..report.tables import markdown, shown
-from ..windows import SPLITS, face_sampler, group_of, single_frames, wrong_sounds
+from ..windows import face_sampler, group_of, held_out, single_frames, wrong_sounds
 
 K = TypeVar("K")  # the conditions of a system
 
@@ -46,8 +46,7 @@ def run(options: argparse.Namespace, _: Sequence[str]) -> None:
         raise Mismatch(f"{options.model_path}: is told lip motion; measure it with python -m evaluation render")
     speaker = face_sampler(system, device, options.precision)
     rows = []
-    for split in SPLITS:
-        clips = [load_clip(entry) for entry in entries(options.data, split)]
+    for split, clips in held_out(options.data, system).items():
         rows += measure(speaker, clips, split, options.frames, device)
     print(table(rows))
     if options.output:
@@ -62,7 +61,7 @@ def compare(pictures: Pictures, truth: Pictures) -> dict[str, float]:
 
 
 def measure(
-    speaker: FaceSampler[K], clips: Sequence[Clip], split: str, frames: int, device: torch.device
+    speaker: FaceSampler[K], clips: Sequence[Footage], split: str, frames: int, device: torch.device
 ) -> list[Row]:
     """A row a clip."""
     rows = []

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from audio import SAMPLE_RATE, Sound, Waveform, log_mel
 from core.errors import Mismatch
-from dataset import Clip, ClipBatch, entries, load_clip, to_pictures
+from dataset import ClipBatch, Footage, to_pictures
 from face_detection.mediapipe_client import MediaPipe, in_margin
 from guided_diffusion.engine.device import autocast, resolve_device
 from guided_diffusion.engine.throughput import medians
@@ -26,7 +26,7 @@ from systems.system import FaceSampler, System
 
 from ..report.results import over_speakers
 from ..report.tables import markdown, shown
-from ..windows import SPLITS, face_sampler, single_frames, spread
+from ..windows import face_sampler, held_out, single_frames, spread
 from .reconstruct import Row, compare
 
 K = TypeVar("K")  # the conditions of a system
@@ -50,10 +50,9 @@ def run(options: argparse.Namespace, _: Sequence[str]) -> None:
         finder = None
         if options.landmarker is not None:
             finder = stack.enter_context(MediaPipe(options.mediapipe_python, options.landmarker, WANTED))
-        for split in SPLITS:
-            clips = [load_clip(entry) for entry in spread(entries(options.data, split), options.clips)]
+        for split, clips in held_out(options.data, system).items():
             rendering = Rendering(speaker, motion, finder, device)
-            rows = rendering.rows(split, clips, options.frames)
+            rows = rendering.rows(split, spread(clips, options.clips), options.frames)
             print(table(split, rows, rendering), flush=True)
     print(cost(speaker, motion, options.precision, device))
 
@@ -74,7 +73,7 @@ class Rendering:
         self.openings: dict[tuple[str, str], list[tuple[Tensor, Tensor]]] = defaultdict(list)
 
     @torch.inference_mode()
-    def rows(self, split: str, clips: Sequence[Clip], frames: int) -> list[Row]:
+    def rows(self, split: str, clips: Sequence[Footage], frames: int) -> list[Row]:
         """A row a clip, of so many of its frames."""
         batches = [self._told(single_frames(clip, frames, self.system.needs)) for clip in clips]
         return [
@@ -87,7 +86,7 @@ class Rendering:
         batch = batch.to(self.device)
         return replace(batch, motion=self.motion.read(batch.faces[:, 0])[:, None])
 
-    def row(self, split: str, clip: Clip, other: ClipBatch, batch: ClipBatch) -> Row:
+    def row(self, split: str, clip: Footage, other: ClipBatch, batch: ClipBatch) -> Row:
         """Of a clip: told its own lip motion, and that of `other`, each a sequence of one frame."""
         assert batch.motion is not None and other.motion is not None
         target = batch.motion[:, 0]

@@ -12,6 +12,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from audio import MEL_RATE, MELS, SILENCE, Mel
+from core.errors import Mismatch
 from dataset import ClipBatch, Footage, corpus
 from guided_diffusion.engine.device import resolve_device
 from systems import registry, validation
@@ -124,6 +125,11 @@ def judged(
     rows = []
     for path in options.model_path:
         system = registry.load_system(path).to(device)
+        if getattr(system.config, "framing", "box") != "box":
+            raise Mismatch(
+                f"{path}: its faces are aligned, and a sync expert knows those framed by a box; measure it with python"
+                " -m evaluation checkpoint, or its stage 1 with lips"
+            )
         lips = {split: lips_of(path, system, clips, device) for split, clips in splits.items()}
         usual = replace(system.sampling, sampler=options.sampler or system.sampling.sampler)
         for spacing in options.steps or [usual.spacing]:

@@ -193,8 +193,16 @@ def _make_list(
         raise BatchFailed(f"{max(len(failed), account.all_failed)} of {len(items)} failed; {manifest.path} says why")
     if all(item.where.startswith(f"{options.filelist}, pair") for item in items):
         root = options.test_video_dir or options.filelist.parent
-        words = ["--real", options.filelist, "--root", root, "--fake", options.sample_path, "--output", "report"]
+        words = ["--real", options.filelist, "--root", root, "--fake", options.sample_path, "--output", "report",
+                 "--protocol", _protocol(options, items)]  # fmt: skip
         print(f"next: python -m evaluation {shlex.join(map(str, words))}")
+
+
+def _protocol(options: argparse.Namespace, items: list[FilelistItem]) -> str:
+    """By which python -m evaluation measures a list of pairs: docs/evaluation.md."""
+    setting = "reconstruction" if all(item.job.audio == item.job.video for item in items) else "cross"
+    framing = "diff2lip-" if options.fixed_crop else "lrw-" if options.filelist.name.startswith("lrw_") else ""
+    return framing + setting
 
 
 def _make_one(

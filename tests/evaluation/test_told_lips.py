@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from audio import Sound
+from core.errors import Mismatch, NoData
 from dataset import Clip, Needs, save_clip, to_network
 from evaluation import windows
 from evaluation.cli import main
@@ -23,6 +24,7 @@ from systems.sound import SoundConfig
 from systems.stage1 import Heard
 from systems.style import StyleReference
 from systems.sync import SyncConfig
+from tests.helpers.failing import fails
 from tests.helpers.seeded import seeded
 from tests.helpers.tiny_style import save
 from tests.helpers.toy import talking
@@ -30,6 +32,20 @@ from tests.helpers.video_samples import mouths
 
 EXPERT = SyncConfig(size=32, shrink=1, widths=(32, 32), embedding=16, sound=SoundConfig(res_blocks=1))
 CPU = torch.device("cpu")
+
+
+def test_what_is_held_out_is_any_data_and_either_split(tmp_path: Path) -> None:
+    """Whatever train.py reads; cut as the model sees faces, or refused."""
+    for number in range(2):
+        save_clip(tmp_path / "test" / "eve" / f"{number}.npz", talking(number))
+    boxed = SimpleNamespace(size=32, config=SimpleNamespace(framing="box"))
+    found = windows.held_out(tmp_path, boxed)  # type: ignore[arg-type]
+    assert {split: [clip.name for clip in clips] for split, clips in found.items()} == {"test": ["0", "1"]}
+    with fails(Mismatch, tmp_path, "pack"):
+        windows.held_out(tmp_path, SimpleNamespace(size=32, config=SimpleNamespace(framing="aligned")))  # type: ignore[arg-type]
+    (tmp_path / "test").rename(tmp_path / "train")
+    with fails(NoData, tmp_path, "seen and test"):
+        windows.held_out(tmp_path, boxed)  # type: ignore[arg-type]
 
 
 class Echo:

@@ -87,6 +87,7 @@ def test_pairs_as_for_the_original(run, data, tmp_path):
     code, said = run("one id1/anna\nWORD_00002 one\n", "--save_orig", "True", "--length", "shortest",
                      "--num_channels", "128", name="pairs.txt")  # fmt: skip
     assert code == 0 and said.err.count("--num_channels") == 1
+    assert said.out.splitlines()[-1].startswith("next: ") and said.out.splitlines()[-1].endswith(" --protocol cross")
     for name in ("one_id1.anna", "WORD_00002_one"):
         result, source = (tmp_path / "out" / f"{name}{end}.mp4" for end in ("", "_orig"))
         assert probe(result).frames == probe(source).frames > 4 and probe(result).audio and probe(source).audio
