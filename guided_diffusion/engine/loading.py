@@ -1,5 +1,6 @@
 """Batches by their numbers, made here or ahead of time by worker processes: the same ones."""
 
+import atexit
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -55,7 +56,12 @@ def _ahead(samples: Samples[B], indices: range) -> Iterator[B]:
 
 
 def _begin(worker: int) -> None:
-    """In a new worker.  Of torch's threads the loader itself takes care."""
+    """In a new worker.  Of torch's threads the loader itself takes care.
+
+    It leaves at once when its work is done.  If the batches are no longer wanted, one may still be on its way, and
+    Python ends that thread within torch's code, which then aborts the worker with a line that says nothing.
+    """
+    atexit.register(os._exit, 0)
     stay(worker)
     os.environ["OMP_NUM_THREADS"] = "1"  # which FFmpeg is told, see video/opening.py
     cv2.setNumThreads(1)
