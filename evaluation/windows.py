@@ -68,7 +68,12 @@ def group_of(split: str, speaker: str) -> str:
 
 
 def wrong_sounds(clips: Sequence[Footage], split: str) -> list[Footage]:
-    """For each clip another one of its group, of another speaker where the group has several."""
+    """For each clip another one of its group, of another speaker where the group has several.
+
+    Raises NoData if there is no other clip.
+    """
+    if len(clips) == 1:
+        raise NoData(f"{clips[0].name}: is the only clip of split {split}, and a wrong sound is another's; add clips")
     result = []
     for i, clip in enumerate(clips):
         same = [c for c in clips if group_of(split, c.speaker) == group_of(split, clip.speaker) and c is not clip]

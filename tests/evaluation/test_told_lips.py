@@ -43,6 +43,8 @@ def test_what_is_held_out_is_any_data_and_either_split(tmp_path: Path) -> None:
     assert {split: [clip.name for clip in clips] for split, clips in found.items()} == {"test": ["0", "1"]}
     with fails(Mismatch, tmp_path, "pack"):
         windows.held_out(tmp_path, SimpleNamespace(size=32, config=SimpleNamespace(framing="aligned")))  # type: ignore[arg-type]
+    with fails(NoData, "0", "split test"):
+        windows.wrong_sounds(found["test"][:1], "test")
     (tmp_path / "test").rename(tmp_path / "train")
     with fails(NoData, tmp_path, "seen and test"):
         windows.held_out(tmp_path, boxed)  # type: ignore[arg-type]
