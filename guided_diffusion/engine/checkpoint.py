@@ -82,7 +82,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint, dtype: torch.dtype | Non
 def load_checkpoint(path: Path) -> Checkpoint:
     """A .safetensors file of ours, or a bare .pt state dict.  Raises BadInput for anything else."""
     if not path.is_file():
-        raise NotFound(f"{path}: no such checkpoint; check the path of the .safetensors or .pt file")
+        raise NotFound(f"{path}: no such checkpoint; correct the path that --model_path, or another flag, names")
     if path.suffix == ".safetensors":
         return _load_safetensors(path)
     return _load_pickle(path)
