@@ -3,8 +3,9 @@
 A network that is told what lips do draws them where most people have them, and of some, in some poses, that is pixels
 beside.  So a few frames of the video are drawn anew, told what their own lips do: how those should look is known.
 Optical flow between the two (Farneback 2003), its median over the frames and smoothed, says where this half of a shot
-is drawn wrongly, and what then differs, smoothed, in which colour.  All new faces of the half are warped and coloured
-so.  It is one warp for all of them: what lips do in a frame is not in it.  A picture is drawn anew itself.
+is drawn wrongly; what then differs, smoothed, in which colour; and what lips differ by, wherever they are, in which of
+theirs.  All new faces of the half are warped and coloured so.  What lips do in a frame is not in it.  A picture is
+drawn anew itself.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -20,6 +21,7 @@ from face_detection import FaceTrack, cut
 from lipsync.planning.halves import Half, PerHalf, evenly_over
 from lipsync.planning.references import References
 
+from .lip_colour import LipColour
 from .renderer import NetworkInputs, Synthesizer
 
 Field = NDArray[np.float32]
@@ -38,15 +40,15 @@ SPARSE = 0.2        # share of a place that must tell its light, for that to be 
 @dataclass(frozen=True)
 class Correction:
     """flow f32 [s, s, 2]: beside which pixel, x and y, what belongs there was drawn; colour f32 [s, s, 3]: what is
-    then missing, in levels of 255."""
+    then missing, in levels of 255; lips: what is missing of theirs, wherever they are."""
 
     flow: Field
     colour: Field
+    lips: LipColour
 
     def __call__(self, face: Picture) -> Picture:
         """u8 [s, s, 3] RGB -> the same."""
-        corrected = cv2.add(warped(face, self.flow), self.colour, dtype=cv2.CV_8U)
-        return np.asarray(corrected, np.uint8)
+        return self.lips.over(lit(warped(face, self.flow), self.colour))
 
 
 class Registration:
@@ -104,7 +106,9 @@ def correction(real: Pictures, drawn: Pictures) -> Correction:
     flow = share * cv2.resize(field, (size, size), interpolation=cv2.INTER_LINEAR)
     missing = [one.astype(np.float32) - warped(other, flow) for one, other in zip(real, drawn, strict=True)]
     colour = share * _light(np.median(missing, axis=0))
-    return Correction(flow.astype(np.float32), colour.astype(np.float32))
+    flow, colour = flow.astype(np.float32), colour.astype(np.float32)
+    placed = [lit(warped(face, flow), colour) for face in drawn]
+    return Correction(flow, colour, LipColour.between(list(real), placed))
 
 
 def warped(face: Picture, flow: Field) -> Picture:
@@ -112,6 +116,11 @@ def warped(face: Picture, flow: Field) -> Picture:
     rows, columns = np.indices(face.shape[:2], np.float32)
     x, y = columns + flow[..., 0], rows + flow[..., 1]
     return np.asarray(cv2.remap(face, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE), np.uint8)
+
+
+def lit(face: Picture, colour: Field) -> Picture:
+    """u8 [s, s, 3] with so many levels, f32 [s, s, 3], more."""
+    return np.asarray(cv2.add(face, colour, dtype=cv2.CV_8U), np.uint8)
 
 
 def _flow(real: Picture, drawn: Picture) -> Field:
