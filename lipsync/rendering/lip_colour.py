@@ -1,7 +1,7 @@
-"""The person's own colour of lips, such as lipstick: how much redder real lips are than drawn ones (ours).
+"""The colour of the person's own lips, such as lipstick: by how much real lips differ from those that are drawn (ours).
 
-Lips are told from skin, teeth and the dark of a mouth by how much redder than the skin around they are (a of CIE Lab),
-wherever a mouth has them, so what two pictures of one mouth differ by holds for a mouth of any shape.
+Lips are told from skin, teeth and the dark of a mouth by being redder than the skin around them (a of CIE Lab).  So the
+difference is measured on lips alone, and is added to lips alone, whatever shape the mouth has.
 """
 
 from collections.abc import Sequence
@@ -24,13 +24,13 @@ SLIGHT = 0.5           # what nobody sees
 
 @dataclass(frozen=True)
 class LipColour:
-    """by f32 [3]: what lips lack, in L, a and b."""
+    """missing f32 [3]: what is added to drawn lips, in L, a and b of CIE Lab."""
 
-    by: Floats
+    missing: Floats
 
     @classmethod
     def between(cls, real: Sequence[Picture], drawn: Sequence[Picture]) -> "LipColour":
-        """Faces u8 [s, s, 3] RGB, and the same as a network draws them."""
+        """From faces u8 [s, s, 3] RGB, and the same faces as a network draws them."""
         missing, counted = np.zeros(3), 0.0
         for one, other in zip(real, drawn, strict=True):
             (here, lips), (there, others) = _lips(one), _lips(other)
@@ -41,18 +41,19 @@ class LipColour:
 
     def over(self, face: Picture) -> Picture:
         """A drawn face u8 [s, s, 3] RGB -> the same with lips of the person's colour."""
-        if np.abs(self.by).max() < SLIGHT:
+        if np.abs(self.missing).max() < SLIGHT:
             return face
         lab, lips = _lips(face)
         coloured, place = face.copy(), _part(face, AROUND)
-        rgb = np.clip(cv2.cvtColor(lab + lips[..., None] * self.by, cv2.COLOR_LAB2RGB), 0, 1) * 255
+        rgb = np.clip(cv2.cvtColor(lab + lips[..., None] * self.missing, cv2.COLOR_LAB2RGB), 0, 1) * 255
         changed = lips > 0
         coloured[place][changed] = np.rint(rgb[changed]).astype(np.uint8)
         return coloured
 
 
 def _lips(face: Picture) -> tuple[Floats, Floats]:
-    """What is AROUND in Lab, f32 [m, n, 3], and how much of a lip each pixel is, f32 [m, n]."""
+    """AROUND the mouth: its Lab colours f32 [m, n, 3], and how surely each pixel is a lip's, f32 [m, n] from 0 to 1.
+    """
     size, (rows, columns) = len(face), _part(face, AROUND)
     lab = np.asarray(cv2.cvtColor(face[rows, columns].astype(np.float32) / 255, cv2.COLOR_RGB2LAB), np.float32)
     redder = np.clip((lab[..., 1] - np.median(lab[..., 1]) - PALE) / (RED - PALE), 0, 1)

@@ -1,11 +1,11 @@
-"""A new mouth where this person's is, in its light: what the network draws beside is found on the video (ours).
+"""Registration of new faces: the mouth is moved to where the person's is, and gets the person's colours (ours).
 
-A network that is told what lips do draws them where most people have them, and of some, in some poses, that is pixels
-beside.  So a few frames of the video are drawn anew, told what their own lips do: how those should look is known.
-Optical flow between the two (Farneback 2003), its median over the frames and smoothed, says where this half of a shot
-is drawn wrongly; what then differs, smoothed, in which colour; and what lips differ by, wherever they are, in which of
-theirs.  All new faces of the half are warped and coloured so.  What lips do in a frame is not in it.  A picture is
-drawn anew itself.
+A network that is told what lips do draws the mouth where most people have it; for some people, in some poses, that is
+several pixels off.  To measure it, a few frames of the video are rendered with the lip motion that is read from them,
+so that each should come out as it is.  The median over these frames of the optical flow (Farneback 2003) between
+output and frame, smoothed, is the displacement; what then differs, smoothed, is the error of colour, and lips have one
+of their own, wherever they are.  All new faces of a half of a shot are corrected alike, so nothing of what the lips do
+in one frame is in it.  A still picture is measured by itself.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -26,21 +26,25 @@ from .renderer import NetworkInputs, Synthesizer
 
 Field = NDArray[np.float32]
 
-COUNT = 8     # frames of a half that are drawn anew: more found the same
-LEAST = 4     # frames that say something together, where there is more than a picture
+COUNT = 8     # frames of a half that are rendered to measure by; 12 and 24 measured the same
+LEAST = 4     # frames that are enough to measure by; of a still picture one is
 HELD = 4      # halves that are remembered
 SIDE = 128    # pixels of the faces that flow is computed on
 SMOOTH, TONE = 6 / 128, 3 / 128  # of the side: deviations of the Gaussians that flow and colour are smoothed by
-LARGEST = 4 / 128   # of the side: what lies farther beside is not what it is taken for
+LARGEST = 4 / 128   # of the side: a larger displacement is a false match
 ABOVE, BELOW = 0.5, 0.66  # of the side: nothing is moved above the one, all below the other
-OWN, FOREIGN = 12.0, 30.0  # levels of 255 that may be missing: up to the one it is the light, from the other it is not
-SPARSE = 0.2        # share of a place that must tell its light, for that to be added whole
+LIGHT, OTHER = 12.0, 30.0  # levels of 255: up to the one a difference is of light, from the other of what is seen
+SPARSE = 0.2        # share of the pixels around one that must tell its light, for that to be added whole
 
 
 @dataclass(frozen=True)
 class Correction:
-    """flow f32 [s, s, 2]: beside which pixel, x and y, what belongs there was drawn; colour f32 [s, s, 3]: what is
-    then missing, in levels of 255; lips: what is missing of theirs, wherever they are."""
+    """What is done to each new face, in this order.
+
+    flow f32 [s, s, 2]   how far from each pixel, in x and y, the network draws what belongs there
+    colour f32 [s, s, 3] what is added, levels of 255
+    lips                 the colour of the person's lips
+    """
 
     flow: Field
     colour: Field
@@ -79,7 +83,7 @@ class Registration:
         return np.stack(corrected)
 
     def of(self, track: FaceTrack, references: References, source: int) -> Correction | None:
-        """How the new face of a source frame is corrected; None where too few frames tell."""
+        """The correction of the new face of a source frame; None where there are too few frames to measure by."""
         return self._of_half.of(track, source, lambda half: self._found(track, references, half))
 
     def _found(self, track: FaceTrack, references: References, half: Half) -> Correction | None:
@@ -97,7 +101,8 @@ class Registration:
 
 
 def correction(real: Pictures, drawn: Pictures) -> Correction:
-    """Faces u8 [n, s, s, 3] RGB and the same as the network draws them -> what brings the one to the other."""
+    """Faces u8 [n, s, s, 3] RGB and the same as the network draws them -> what makes the latter more like the former.
+    """
     size = real.shape[1]
     below = np.clip((np.arange(size, dtype=np.float32) / size - ABOVE) / (BELOW - ABOVE), 0, 1)
     share = (below * below * (3 - 2 * below))[:, None, None]
@@ -112,14 +117,14 @@ def correction(real: Pictures, drawn: Pictures) -> Correction:
 
 
 def warped(face: Picture, flow: Field) -> Picture:
-    """u8 [s, s, 3]: at each pixel what lies by flow f32 [s, s, 2] beside it."""
+    """u8 [s, s, 3] RGB -> the same, each pixel taken from flow f32 [s, s, 2] away from it."""
     rows, columns = np.indices(face.shape[:2], np.float32)
     x, y = columns + flow[..., 0], rows + flow[..., 1]
     return np.asarray(cv2.remap(face, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE), np.uint8)
 
 
 def lit(face: Picture, colour: Field) -> Picture:
-    """u8 [s, s, 3] with so many levels, f32 [s, s, 3], more."""
+    """u8 [s, s, 3] RGB -> the same, colour f32 [s, s, 3] added."""
     return np.asarray(cv2.add(face, colour, dtype=cv2.CV_8U), np.uint8)
 
 
@@ -135,9 +140,8 @@ def _flow(real: Picture, drawn: Picture) -> Field:
 
 
 def _light(missing: NDArray[np.floating]) -> Field:
-    """What is missing everywhere, f32 [s, s, 3] levels, smoothed; teeth and shadows, which come and go, are not in it.
-    """
-    counts = np.clip((FOREIGN - np.abs(missing).max(axis=2)) / (FOREIGN - OWN), 0, 1)
+    """The differences f32 [s, s, 3] that light makes, smoothed: teeth and the dark of a mouth count for nothing."""
+    counts = np.clip((OTHER - np.abs(missing).max(axis=2)) / (OTHER - LIGHT), 0, 1)
     smooth, counted = (_smooth(values, TONE * len(missing)) for values in (missing * counts[..., None], counts))
     return np.asarray(smooth / np.maximum(counted, SPARSE)[..., None], np.float32)
 

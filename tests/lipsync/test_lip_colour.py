@@ -38,7 +38,7 @@ def test_lips_that_are_right_stay_to_the_bit() -> None:
 
 def test_teeth_in_place_of_lips_say_nothing_of_their_colour() -> None:
     real, drawn = face(PINK, 9), face(PINK, 0)
-    assert np.abs(LipColour.between([real], [drawn]).by).max() < 3
+    assert np.abs(LipColour.between([real], [drawn]).missing).max() < 3
 
 
 def test_a_face_without_lips_stays() -> None:
