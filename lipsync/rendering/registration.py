@@ -31,6 +31,7 @@ LEAST = 4     # frames that are enough to measure by; of a still picture one is
 HELD = 4      # halves that are remembered
 SIDE = 128    # pixels of the faces that flow is computed on
 SMOOTH, TONE = 6 / 128, 3 / 128  # of the side: deviations of the Gaussians that flow and colour are smoothed by
+COARSER = 3         # times as broad are these where one frame is all there is, whose mouth has one shape
 LARGEST = 4 / 128   # of the side: a larger displacement is a false match
 ABOVE, BELOW = 0.5, 0.66  # of the side: nothing is moved above the one, all below the other
 LIGHT, OTHER = 12.0, 30.0  # levels of 255: up to the one a difference is of light, from the other of what is seen
@@ -103,14 +104,14 @@ class Registration:
 def correction(real: Pictures, drawn: Pictures) -> Correction:
     """Faces u8 [n, s, s, 3] RGB and the same as the network draws them -> what makes the latter more like the former.
     """
-    size = real.shape[1]
+    size, coarser = real.shape[1], 1 if len(real) > 1 else COARSER
     below = np.clip((np.arange(size, dtype=np.float32) / size - ABOVE) / (BELOW - ABOVE), 0, 1)
     share = (below * below * (3 - 2 * below))[:, None, None]
     between = np.median([_flow(one, other) for one, other in zip(real, drawn, strict=True)], axis=0)
-    field = np.clip(_smooth(between, SMOOTH * SIDE), -LARGEST * SIDE, LARGEST * SIDE) * (size / SIDE)
+    field = np.clip(_smooth(between, coarser * SMOOTH * SIDE), -LARGEST * SIDE, LARGEST * SIDE) * (size / SIDE)
     flow = share * cv2.resize(field, (size, size), interpolation=cv2.INTER_LINEAR)
     missing = [one.astype(np.float32) - warped(other, flow) for one, other in zip(real, drawn, strict=True)]
-    colour = share * _light(np.median(missing, axis=0))
+    colour = share * _light(np.median(missing, axis=0), coarser * TONE * size)
     flow, colour = flow.astype(np.float32), colour.astype(np.float32)
     placed = [lit(warped(face, flow), colour) for face in drawn]
     return Correction(flow, colour, LipColour.between(list(real), placed))
@@ -139,10 +140,10 @@ def _flow(real: Picture, drawn: Picture) -> Field:
     return flow
 
 
-def _light(missing: NDArray[np.floating]) -> Field:
+def _light(missing: NDArray[np.floating], deviation: float) -> Field:
     """The differences f32 [s, s, 3] that light makes, smoothed: teeth and the dark of a mouth count for nothing."""
     counts = np.clip((OTHER - np.abs(missing).max(axis=2)) / (OTHER - LIGHT), 0, 1)
-    smooth, counted = (_smooth(values, TONE * len(missing)) for values in (missing * counts[..., None], counts))
+    smooth, counted = (_smooth(values, deviation) for values in (missing * counts[..., None], counts))
     return np.asarray(smooth / np.maximum(counted, SPARSE)[..., None], np.float32)
 
 
