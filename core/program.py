@@ -1,5 +1,6 @@
 """How every program here ends: what a problem becomes for whoever called it, and what a signal asks for."""
 
+import errno
 import io
 import os
 import signal
@@ -10,11 +11,13 @@ from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
 from typing import Any, TextIO, cast
 
-from core.errors import LipSyncError, OutOfMemory, lacks_memory
+from core.errors import BadInput, LipSyncError, OutOfMemory, lacks_memory
 from core.progress import tell
 
 ASKING = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")  # Ctrl-C; the system; a terminal that closes; Slurm before the end
 STOPPED = "stopped; nothing was written"
+DENIED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ELOOP)
+"""What a system answers where a file is not to be read or written, whatever a program does."""
 
 
 def exit_code(work: Callable[[], object], *, stopped: str = STOPPED) -> int:
@@ -65,6 +68,9 @@ def said(problem: BaseException) -> LipSyncError | None:
                 " --batch, --face_det_batch_size or video"
             )
         cause = cause.__cause__
+    if isinstance(problem, OSError) and problem.errno in DENIED and problem.filename is not None:
+        reason = f"the system does not allow that ({problem.strerror})"
+        return BadInput(f"{problem.filename}: {reason}; correct it, or choose another place")
     return problem if isinstance(problem, LipSyncError) else None
 
 

@@ -38,6 +38,9 @@ def raises(problem: BaseException):
         (RuntimeError("can't start new thread"), 4),
         (cv2.error("OpenCV: alloc.cpp:73: error: (-4:Insufficient memory) Failed to allocate"), 4),
         (OSError(errno.ENOMEM, "Cannot allocate memory"), 4),
+        (ImportError("libtorch_cuda.so: failed to map segment from shared object"), 4),
+        (PermissionError(errno.EACCES, "Permission denied", "locked/a.mp4"), 2),
+        (OSError(errno.EROFS, "Read-only file system", "a.mp4"), 2),
         (KeyboardInterrupt(), 130),
     ],
 )
