@@ -38,13 +38,17 @@ def writes_into(text: str) -> Path:
 
 def roles(parser: argparse.ArgumentParser, options: argparse.Namespace) -> tuple[list[Named], list[Named]]:
     """The paths that the flags of a program name: those that it reads, and those that it writes."""
-    by_role: dict[object, list[Named]] = {reads: [], writes: []}
+    return _named(parser, options, reads), _named(parser, options, writes)
+
+
+def _named(parser: argparse.ArgumentParser, options: argparse.Namespace, role: object) -> list[Named]:
+    found: list[Named] = []
     for action in _actions(parser):
         value = getattr(options, action.dest, None)
-        if action.type in by_role and value is not None:
+        if action.type is role and value is not None:
             name = action.option_strings[-1] if action.option_strings else action.dest.upper()
-            by_role[action.type] += [(name, path) for path in (value if isinstance(value, list) else [value])]
-    return by_role[reads], by_role[writes]
+            found += [(name, path) for path in (value if isinstance(value, list) else [value])]
+    return found
 
 
 def guard(
@@ -55,9 +59,13 @@ def guard(
     outputs: Iterable[Named] = (),
     owned: Iterable[Named] = (),
 ) -> None:
-    """`check` for all paths that flags name, and for more that follow from them."""
+    """`check` for all paths that flags name, and for more that follow from them; and that their folders can be made."""
     read, written = roles(parser, options)
     check([*read, *inputs], [*written, *outputs], owned)
+    for name, path in _named(parser, options, writes_into):
+        check_folder(name, path)
+    for name, path in written:
+        check_folder(name, path, within=path.parent)
 
 
 def check(read: Iterable[Named], written: Iterable[Named], owned: Iterable[Named] = ()) -> None:
@@ -102,6 +110,22 @@ def check_spelling(name: str, path: Path) -> None:
         raise Unwritable(f"{name} {str(path)!r}: no file can be called so; correct the name")
     if len(encoded) >= LONGEST_PATH or any(len(part) > LONGEST_NAME for part in encoded.split(os.sep.encode())):
         raise Unwritable(f"{name} {str(path)[:60]}...: no file can have so long a name; correct it")
+
+
+def check_folder(name: str, path: Path, *, within: Path | None = None) -> None:
+    """Unwritable for a folder that cannot be, since something else is there or above it, or in which none may write.
+
+    within: the folder that is meant, if the path is that of a file in it.
+    """
+    check_spelling(name, path)
+    folder = (within or path).absolute()
+    for place in (folder, *folder.parents):
+        if os.path.lexists(place):
+            if not place.is_dir():
+                raise Unwritable(f"{name} {path}: {place} is no folder; choose another place")
+            if not os.access(place, os.W_OK | os.X_OK):
+                raise Unwritable(f"{name} {path}: nothing may be written in {place}; choose another place")
+            return
 
 
 def files_of(path: Path) -> Iterator[Path]:

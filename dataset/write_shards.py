@@ -98,7 +98,6 @@ def run(options: argparse.Namespace) -> None:
     if options.size < 8 or options.shards < 1:
         raise BadValue("--size is 8 or more, --shards 1 or more; correct them")
     check([("DATA", options.data)], [("--output", options.output / "train-000000.tar")])
-    options.output.mkdir(parents=True, exist_ok=True)
     with locked(options.output / ".lock", options.output):
         write_shards(options.data, options.output, options.size, options.shards)
 

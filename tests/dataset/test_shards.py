@@ -170,3 +170,9 @@ def test_a_shard_none_of_whose_clips_can_be_read_is_not_written(tmp_path: Path) 
     with fails(NoData, "train-000001.tar", "b.npz"):
         write_shards(tmp_path / "data", tmp_path / "out", 16, 2)
     assert [path.name for path in (tmp_path / "out").glob("*.tar")] == ["train-000000.tar"]
+
+
+def test_a_file_where_shards_shall_lie_is_one_sentence(prepared: Path, tmp_path: Path) -> None:
+    (tmp_path / "taken").touch()
+    assert main([str(prepared), "--output", str(tmp_path / "taken")]) == 2
+    assert (tmp_path / "taken").read_bytes() == b""

@@ -91,6 +91,27 @@ def test_flags_are_known_by_their_types(film: Path) -> None:
         guard.guard(parser, bad)
 
 
+@pytest.mark.parametrize("place", ["film.mp4", "film.mp4/sub/run", "dangling"])
+def test_a_folder_that_cannot_be_is_refused_before_any_work(film: Path, place: str) -> None:
+    (film.parent / "dangling").symlink_to("nowhere")
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--run", type=writes_into)
+    parser.add_argument("--table", type=writes)
+    with fails(Unwritable, f"--run {film.parent / place}", "no folder"):
+        guard.guard(parser, parser.parse_args(["--run", str(film.parent / place)]))
+    with fails(Unwritable, f"--table {film.parent / place / 'table.csv'}", "no folder"):
+        guard.guard(parser, parser.parse_args(["--table", str(film.parent / place / "table.csv")]))
+    for good in (film.parent, film.parent / "new" / "run"):
+        guard.guard(parser, parser.parse_args(["--run", str(good)]))
+    assert film.read_bytes() == b"" and not (film.parent / "new").exists()
+
+
+def test_a_folder_in_which_none_may_write_is_refused(film: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda place, mode: False)  # who runs as root may write anywhere
+    with fails(Unwritable, "--run", str(film.parent)):
+        guard.check_folder("--run", film.parent / "new" / "run")
+
+
 def test_one_run_at_a_time_and_a_lock_leaves_nothing(film: Path) -> None:
     lock = film.with_name("lock")
     with locked(lock, film):
