@@ -3,9 +3,12 @@
 import difflib
 from collections.abc import Iterator
 from dataclasses import fields, replace
+from fractions import Fraction
+from numbers import Integral, Rational, Real
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
+from types import NoneType, UnionType
+from typing import Any, Literal, Self, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,13 +20,21 @@ from lipsync.jobs.runner import dub
 from systems.registry import DEFAULT_CHECKPOINT
 
 from .pipeline import LipSyncPipeline
-from .settings import BACKENDS, LOADED, Settings
+from .settings import BACKENDS, LARGEST, LOADED, Settings
 from .streaming.prepared_face import prepare_face
 from .streaming.stream import Stream
 
 AnyPath = str | PathLike[str]
 FILES = {"segments": "segments", "mux_audio": "heard", "style_video": "style", "motion_in": "motion_in"}
 NAMES = {field.name for field in fields(Settings)}
+TAKEN: dict[type, Any] = {
+    bool: (bool, np.bool_), int: Integral, float: Real, Fraction: Rational, Path: (str, PathLike),
+}  # fmt: skip
+"""What a setting takes besides its own type."""
+CALLED = {
+    bool: "True and False", int: "the whole numbers", float: "the numbers", Fraction: "the rates, such as 25 or"
+    " Fraction(30000, 1001)", str: "the texts", Path: "the paths", NoneType: "None",
+}  # fmt: skip
 
 
 class LipSync:
@@ -118,9 +129,16 @@ class LipSync:
         Raises BadInput and NoFace.
         """
         _check(changes, NAMES)
+        _check_kind("seconds", seconds, float)
+        _check_kind("lookahead", lookahead, float | None)
+        _check_kind("batch", batch, int)
+        if not 0 <= batch <= LARGEST:
+            raise BadValue(f"batch {batch}: give how many frames are made at once, or 0 for what suits the device")
+        if lookahead is not None and not lookahead > 0:
+            raise BadValue(f"lookahead {lookahead:g}: give seconds of sound, above 0")
         if fixed := sorted(LOADED & changes.keys()):
             raise BadValue(f"{', '.join(fixed)}: belongs to the loaded model; pass it to LipSync.from_pretrained")
-        pipeline = self._pipeline.adjusted(**changes)
+        pipeline = self._pipeline.adjusted(**_with_paths(changes))
         prepared = prepare_face(
             pipeline.models, pipeline.settings, Path(video), seconds=seconds,
             style=None if style_video is None else Path(style_video), lookahead=lookahead,
@@ -141,17 +159,39 @@ class LipSync:
 
 def _with_paths(given: dict[str, Any]) -> dict[str, Any]:
     """The settings that name a file as paths, however they were given."""
-    return given | {name: Path(given[name]) for name in BACKENDS if given.get(name) is not None}
+    named = {name: value for name in (*BACKENDS, "cache") if (value := given.get(name)) is not None}
+    return given | {name: Path(value) for name, value in named.items() if (name, value) != ("cache", "default")}
 
 
 def _check(given: dict[str, Any], known: set[str]) -> None:
-    """Raises BadInput for a name that nobody knows, or a word that is none of those that a setting takes."""
-    hints = get_type_hints(Settings)
-    for name, value in given.items():
-        words = get_args(hints.get(name)) if get_origin(hints.get(name)) is Literal else ()
-        if words and value not in words:
-            raise BadValue(f"{name}: {value!r} is none of {', '.join(words)}")
+    """Raises BadInput for a name that nobody knows, or a value that is none of those that a setting takes."""
     for name in sorted(given.keys() - known):
         near = difflib.get_close_matches(name, known, 1)
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(known))}"
         raise BadValue(f"{name}: unknown setting; {hint}")
+    hints = get_type_hints(Settings)
+    for name in given.keys() & hints.keys():
+        _check_kind(name, given[name], hints[name])
+
+
+def _check_kind(name: str, value: Any, hint: Any) -> None:
+    """Raises BadInput for a value of another kind than the type of a setting says: a word is neither True nor False."""
+    kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    if not any(_is_of(value, kind) for kind in kinds):
+        wanted = ", ".join(_called(kind) for kind in kinds)
+        raise BadValue(f"{name}: {value!r} is none of {wanted}")
+
+
+def _is_of(value: Any, kind: Any) -> bool:
+    if get_origin(kind) is Literal:
+        return value in get_args(kind)
+    if get_origin(kind) is tuple:
+        sides = value if isinstance(value, (tuple, list)) else ()
+        return len(sides) == len(get_args(kind)) and all(map(_is_of, sides, get_args(kind)))
+    return isinstance(value, TAKEN.get(kind, kind))
+
+
+def _called(kind: Any) -> str:
+    if get_origin(kind) is Literal:
+        return ", ".join(get_args(kind))
+    return "four numbers" if get_origin(kind) is tuple else CALLED[kind]

@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 
-from core.errors import BadValue, NotFound
+from core.errors import BadInput, BadValue, NotFound
 from lipsync import LipSync
 from lipsync.cli.main import generate
 from lipsync.pipeline import SYNTHETIC
@@ -54,6 +54,13 @@ def test_the_words_may_be_named_by_segments(model: LipSync, folder: Path, tmp_pa
         ({"device": "cpu"}, ("device", "LipSync.from_pretrained")),
         ({"detail": 2.0}, ("--detail",)),
         ({"length": "vidoe"}, ("length", "'vidoe'", "audio, video, shortest")),
+        ({"registration": "false"}, ("registration", "'false'", "True and False")),
+        ({"compare": None}, ("compare", "None", "True and False")),
+        ({"crf": "16"}, ("crf", "'16'", "whole numbers")),
+        ({"start": "0:02"}, ("start", "'0:02'", "numbers")),
+        ({"fps": 29.97}, ("fps", "29.97", "Fraction(30000, 1001)")),
+        ({"pads": (0, 1, 2)}, ("pads", "(0, 1, 2)", "four numbers")),
+        ({"face": 1}, ("face", "1", "texts")),
     ],
 )
 def test_what_cannot_be_is_one_sentence(
@@ -64,6 +71,29 @@ def test_what_cannot_be_is_one_sentence(
     with fails(NotFound, "--video"):
         next(model.frames(folder / "nobody.mp4", folder / "words.wav"))
     assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("call", "named"),
+    [
+        ({"batch": -1}, "batch -1"),
+        ({"batch": "all"}, "batch"),
+        ({"lookahead": float("nan")}, "lookahead nan"),
+        ({"lookahead": "0.5"}, "lookahead"),
+        ({"seconds": "10"}, "seconds"),
+        ({"registration": "no"}, "registration"),
+        ({"face_restorer": "nowhere.onnx"}, "nowhere.onnx"),
+    ],
+)
+def test_a_stream_refuses_what_cannot_be(model: LipSync, folder: Path, call: dict[str, object], named: str) -> None:
+    with fails((BadInput, BadValue), named):
+        model.stream(folder / "person.mp4", **call)  # type: ignore[arg-type]
+
+
+def test_settings_may_be_of_numpy_and_paths_of_text(checkpoint: Path, tmp_path: Path) -> None:
+    chosen = {"registration": np.bool_(False), "seed": np.int64(3), "start": np.float32(0.5), "fps": 25, "end": None}
+    model = LipSync.from_pretrained(checkpoint, **SETTINGS | {"cache": str(tmp_path)}, **chosen, pads=[0, 1, 2, 3])
+    assert model.settings.cache == tmp_path and not model.settings.registration
 
 
 @pytest.mark.slow
