@@ -19,6 +19,7 @@ from web.backends import add_backends, as_flags, backends_of, load_backends
 
 MIB, GIB = 1 << 20, 1 << 30
 SHORTEST = 12  # characters of a password
+LAST_PORT = 65535
 STOPPED = "stopped; what was being made goes on at the next start"
 
 
@@ -123,6 +124,8 @@ def _check(options: argparse.Namespace) -> None:
         value = getattr(options, name)
         if value is not None and not 0 < value < 1e9:
             raise BadInput(f"--{name} {value:g}: give a number above 0")
+    if not 0 <= options.port <= LAST_PORT:
+        raise BadInput(f"--port {options.port}: give a number up to {LAST_PORT}, or 0 for any that is free")
     if options.model_path is not None and not options.model_path.exists():
         raise BadInput(f"--model_path {options.model_path}: no such file; check the path")
 

@@ -246,7 +246,9 @@ def _asked(owner: str, text: str) -> Asked:
     asked = _json(text)
     if unknown := sorted(set(asked) - set(KNOWN)):
         raise BadValue(f"{', '.join(unknown)}: unknown; a stream begins with {', '.join(KNOWN)}")
-    names = {"video": asked.get("face", ""), "style_video": asked.get("style_video")}
+    if not (face := asked.get("face")):
+        raise BadValue("face: a stream shows one; send the id of an upload (POST /uploads) under this name")
+    names = {"video": face, "style_video": asked.get("style_video")}
     settings, lookahead = asked.get("settings") or {}, asked.get("lookahead")
     if not isinstance(settings, dict):
         raise BadValue("settings: are names with values; send an object")

@@ -264,3 +264,11 @@ def test_the_server_has_no_torch_of_its_own() -> None:
     code = "import sys, web.app, web.__main__; assert 'torch' not in sys.modules"
     assert os.spawnve(os.P_WAIT, os.sys.executable, [os.sys.executable, "-c", code],
                       {**os.environ, "PYTHONPATH": str(ROOT)}) == 0  # fmt: skip
+
+
+@pytest.mark.parametrize("port", ["65536", "99999", "-1"])
+def test_a_port_that_cannot_be_is_not_another_one(port: str, capsys: pytest.CaptureFixture[str]) -> None:
+    from web.__main__ import main
+
+    assert main(["--port", port]) == 2
+    assert f"--port {port}" in capsys.readouterr().err

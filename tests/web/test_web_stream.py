@@ -109,7 +109,9 @@ def test_a_second_stream_is_refused_and_jobs_wait(server: Server, face: str, inp
     ("begin", "sentence"),
     [
         ({"face": "nothing"}, "there is no upload nothing of yours"),
-        ({}, "there is no upload"),
+        ({}, "face: a stream shows one"),
+        ({"face": None}, "face: a stream shows one"),
+        ({"face": ""}, "face: a stream shows one"),
         ({"face": "FACE", "settings": {"length": "video"}}, "length: a stream has no end"),
         ({"face": "FACE", "settings": {"qualty": "best"}}, "did you mean quality"),
         ({"face": "FACE", "lookahead": 0.01, "settings": SETTINGS}, "of sound or more"),
