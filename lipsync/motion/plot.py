@@ -14,8 +14,11 @@ INK, GRID = (40, 40, 40), (225, 225, 225)
 
 
 def openings(predicted: Opening, reference: Opening) -> Picture:
-    """Two curves over seconds on one scale; the lower one is left out where there is none.  u8 RGB"""
-    shown = [(name, values, fps) for name, (values, fps) in
+    """Two curves over seconds on one scale; the lower one is left out where there is none.  u8 RGB
+
+    A mouth that is predicted to be more closed than closed, which a network may say, counts as closed.
+    """
+    shown = [(name, np.maximum(values, 0), fps) for name, (values, fps) in
              (("predicted opening", predicted), ("opening of the style reference", reference))
              if values is not None and len(values)]  # fmt: skip
     top = max(float(values.max()) for _, values, _ in shown) * 1.1 + 1e-3
@@ -26,12 +29,13 @@ def openings(predicted: Opening, reference: Opening) -> Picture:
 def _curve(name: str, values: NDArray[np.float32], fps: float, top: float, colour: tuple[int, int, int]) -> Picture:
     picture = np.full((HEIGHT + 2 * GAP, WIDTH + LEFT + GAP, 3), 255, np.uint8)
     seconds = len(values) / fps
+    digits = 1 if seconds >= 10 else 2
     _text(picture, f"{name}, mean {values.mean():.3f} of the distance between the eyes", LEFT, GAP - 12, 0.5)
     for share in (0.0, 0.25, 0.5, 0.75, 1.0):
         column, row = LEFT + round(WIDTH * share), GAP + round(HEIGHT * (1 - share))
         cv2.line(picture, (LEFT, row), (LEFT + WIDTH, row), GRID, 1)
         _text(picture, f"{top * share:.2f}", 8, row + 4)
-        _text(picture, f"{seconds * share:.1f} s", column - 14, GAP + HEIGHT + 20)
+        _text(picture, f"{seconds * share:.{digits}f} s", column - 14, GAP + HEIGHT + 20)
     x = LEFT + (np.arange(len(values)) + 0.5) / len(values) * WIDTH
     y = GAP + HEIGHT * (1 - np.clip(values / top, 0, 1))
     points = np.stack([x, y], axis=1).round().astype(np.int32)
