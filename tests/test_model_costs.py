@@ -34,6 +34,7 @@ def test_a_sequence_more_costs_memory_and_the_same_arithmetic_a_face(name: str) 
     assert few.forward is not None and few.training > few.forward
 
 
+@pytest.mark.slow
 def test_a_row_for_each_preset_and_days_for_a_rate(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--system", "autoencoder", "motion-reader", "--batch", "2", "--tflops", "10"]) == 0
     rows = [line.split(" | ") for line in capsys.readouterr().out.splitlines()]

@@ -185,6 +185,7 @@ def test_what_a_stage_ends_with_is_what_all_ends_with(capfd: pytest.CaptureFixtu
     assert ends("os._exit(130)")[0] == 130 and ends("os.kill(os.getpid(), 15)")[0] == 130
 
 
+@pytest.mark.slow
 def test_a_signal_is_handed_on_and_waits_for_the_step_to_be_saved(tmp_path: Path) -> None:
     begun, saved = tmp_path / "begun", tmp_path / "saved"
     saving = (

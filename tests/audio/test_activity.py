@@ -38,6 +38,7 @@ def spans(found: Activity) -> list[tuple[float, float]]:
 
 @pytest.mark.parametrize("noise", [0.0, 0.001, 0.01])
 @pytest.mark.parametrize("gain", [1.0, 0.05])
+@pytest.mark.slow
 def test_words_are_found_at_any_loudness_and_in_noise(noise, gain):
     found = spans(activity(sound(noise=noise, gain=gain)))
     assert len(found) == len(WORDS)

@@ -104,6 +104,7 @@ SPEEDS = [(0.1, 8.0), (0.005, 24.9), (0.03, 24.0), (0.3, 2.5)]
 @pytest.mark.parametrize(
     ("seconds", "least"), [SPEEDS[0], *(pytest.param(*speed, marks=pytest.mark.slow) for speed in SPEEDS[1:])]
 )
+@pytest.mark.slow
 def test_ten_minutes_do_not_drift_however_slow_the_machine(seconds: float, least: float) -> None:
     dice = random.Random(3)
     before = tuple(seconds * dice.uniform(0.8, 1.2) for _ in range(6))
@@ -181,6 +182,7 @@ def test_sound_that_comes_all_at_once_is_played_in_its_own_time() -> None:
     assert last == pytest.approx(9.96, abs=0.04) and found.report.dropped == 0
 
 
+@pytest.mark.slow
 def test_a_real_clock_hands_out_everything_in_time() -> None:
     stream, found = NoFace(), []
 

@@ -158,6 +158,7 @@ def test_the_search_may_be_shared_out(pipeline, folder, tmp_path):
     assert pipeline.adjusted(box=(0.0, 9.0, 0.0, 9.0)).plan(job).blocks == []
 
 
+@pytest.mark.slow
 def test_nobody_is_waited_for_in_vain(pipeline, folder, tmp_path, caplog):
     job_plan = pipeline.adjusted(cache=tmp_path / "cache").plan(
         Job(folder / "person.mp4", folder / "words.wav", tmp_path / "o.mp4")

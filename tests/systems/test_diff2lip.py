@@ -96,6 +96,7 @@ def test_what_was_visible_comes_back_bit_for_bit(config: Diff2LipConfig) -> None
 
 
 @pytest.mark.parametrize(("hide", "first"), [(0.5, 16), (0.25, 24), (0.6, 12)])
+@pytest.mark.slow
 def test_hide_is_the_share_of_rows_hidden(hide: float, first: int) -> None:
     mask = Diff2Lip(replace(PAPER, mask_ratio=hide)).mask
     assert mask.shape == (1, 1, 32, 32) and mask[0, 0, :, 0].tolist() == [0.0] * first + [1.0] * (32 - first)

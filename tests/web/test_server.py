@@ -120,6 +120,7 @@ def test_what_cannot_be_is_a_sentence_at_once(
 
 
 @CASCADES
+@pytest.mark.slow
 def test_a_problem_that_shows_later_has_its_exit_code(client: Client, files: dict[str, Path]) -> None:
     job = client.submit(files, face_detector="haar", face="index:4")
     with fails(Failed, "person.mp4") as failed:

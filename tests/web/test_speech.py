@@ -52,6 +52,7 @@ def test_a_text_becomes_sound_always_the_same() -> None:
     ['<break time="99s"/> hi <audio src="/etc/passwd"/>', "[[h@l@U]] hi", "a\0b", "\ud800 hi", "\u202e hi \ufeff",
      "--language=xx; $(id) `id` %s%n", "\x01200V hi"],
 )  # fmt: skip
+@pytest.mark.slow
 def test_markup_and_control_characters_do_nothing(text: str) -> None:
     seconds, loudest = heard(Voice().say(text, 20))
     assert 0.3 < seconds < 12 and 0.2 < loudest < 1

@@ -142,6 +142,7 @@ def test_a_missing_part_is_named(tmp_path: Path, gone: str, wanted: str, preset:
         load_system(tmp_path)
 
 
+@pytest.mark.slow
 def test_parts_of_another_model_are_refused(tmp_path: Path) -> None:
     found = parts()
     renderer = Renderer(found.fitted(CONFIG))
