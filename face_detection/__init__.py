@@ -10,11 +10,13 @@ from face_detection.cache import default_folder
 from face_detection.cropping import Layer, cut, jaw_mask, make_layer, mouth_mask, paste, sharpness_aware_mask
 from face_detection.detail import with_detail
 from face_detection.detector import Detector
+from face_detection.displacing import displaced
 from face_detection.faces import Faces, find_faces, track_face
 from face_detection.fading import opacity, unfit_ranges
 from face_detection.ffhq import FFHQ_SIDE, ffhq_square, warped
 from face_detection.finding import FaceFinder
 from face_detection.landmarks import Landmarks
+from face_detection.lip_colour import LipColour
 from face_detection.loading import NAMES, load_detector
 from face_detection.mouth_detail import MouthDetail
 from face_detection.searching import search
@@ -35,6 +37,7 @@ __all__ = [
     "Faces",
     "Landmarks",
     "Layer",
+    "LipColour",
     "MouthDetail",
     "Sightings",
     "TrackPoints",
@@ -42,6 +45,7 @@ __all__ = [
     "assess_fitness",
     "cut",
     "default_folder",
+    "displaced",
     "ffhq_square",
     "find_faces",
     "find_points",

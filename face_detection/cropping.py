@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from core.arrays import smoothstep
 from face_detection.box import Box
 from face_detection.turning import cut_turned, make_turned_layer
 
@@ -122,7 +123,7 @@ def jaw_mask(size: int, *, feather: int | None = None) -> Floats:
     line = (np.arange(size) + 0.5) / size
     x, y = (line - 0.5) / JAW_WIDTH, (line - JAW_ROW) / JAW_HEIGHT
     inside = (1 - np.sqrt(x[None, :] ** 2 + y[:, None] ** 2)) * min(JAW_WIDTH, JAW_HEIGHT) * size  # pixels to the edge
-    return np.minimum(half, _smooth(inside / max(feather, 1)))
+    return np.minimum(half, smoothstep(inside / max(feather, 1)))
 
 
 JAW_ROW, JAW_HEIGHT, JAW_WIDTH = 0.77, 0.25, 0.36  # centre and half axes of the ellipse, as shares of the crop
@@ -137,9 +138,9 @@ def sharpness_aware_mask(before: Picture, after: Picture) -> Floats:
     """
     size = len(before)
     change = cv2.GaussianBlur(after.astype(np.float32) - before.astype(np.float32), (0, 0), NEWS_BLUR * size)
-    new = _smooth((np.abs(change).max(axis=2) - OLD) / (NEW - OLD))
+    new = smoothstep((np.abs(change).max(axis=2) - OLD) / (NEW - OLD))
     rows = (np.arange(size) + 0.5) / size
-    lips = _smooth((rows - NOSE_ROW) / (LIPS_ROW - NOSE_ROW))
+    lips = smoothstep((rows - NOSE_ROW) / (LIPS_ROW - NOSE_ROW))
     return np.asarray(np.maximum(new, lips[:, None]), np.float32)
 
 
@@ -151,13 +152,7 @@ NOSE_ROW, LIPS_ROW = 0.6, 0.72  # shares of the crop: nose above, lips below
 def _ramp(length: int, feather: int) -> Floats:
     """f32 [length]: 0 at both ends, smoothly 1 from `feather` pixels inside."""
     from_edge = np.minimum(np.arange(length), np.arange(length)[::-1]).astype(np.float32)
-    return _smooth(from_edge / feather) if feather else np.ones(length, np.float32)
-
-
-def _smooth(x: npt.NDArray[np.generic]) -> Floats:
-    """0 below 0, 1 above 1, smoothly between."""
-    t = np.clip(x, 0, 1)
-    return np.asarray(t * t * (3 - 2 * t), np.float32)
+    return smoothstep(from_edge / feather) if feather else np.ones(length, np.float32)
 
 
 def _resample(image: Picture | Floats, window: Box, shape: tuple[int, int]) -> npt.NDArray[np.generic]:

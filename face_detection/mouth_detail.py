@@ -13,7 +13,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from core.arrays import Picture, Pictures
+from core.arrays import Picture, Pictures, smoothstep
+from face_detection.displacing import displaced
 
 Floats = npt.NDArray[np.float32]
 
@@ -108,18 +109,17 @@ class MouthDetail:
                 near = float((most - unlike[number]) / max(most - least, 1e-6))
             flow = np.asarray(matcher.calc(grey, mouth.grey, np.empty(0)), np.float32)
             flow = np.asarray(cv2.GaussianBlur(flow, (0, 0), STEADY), np.float32)
-            apart = _largest(_moved(mouth.band, flow) - band)
+            apart = _largest(displaced(mouth.band, flow) - band)
             apart = np.asarray(cv2.GaussianBlur(apart, (0, 0), FINE * self.size / FACE), np.float32)
-            agrees = np.clip((UNLIKE - apart) / (UNLIKE - ALIKE), 0, 1)
-            agrees = agrees * agrees * (3 - 2 * agrees) * self._window
-            lacking = _moved(mouth.colour, flow) - colour
+            agrees = smoothstep((UNLIKE - apart) / (UNLIKE - ALIKE)) * self._window
+            lacking = displaced(mouth.colour, flow) - colour
             alike_here = near * agrees * np.clip((FOREIGN - _largest(lacking)) / (FOREIGN - OWN), 0, 1)
             missing += alike_here[..., None] * lacking
             alike += alike_here
             agrees = np.asarray(cv2.resize(agrees, (f * w, f * h)), np.float32)
             counts = near * agrees**4
             large = np.asarray(cv2.resize(f * flow, (f * w, f * h)), np.float32)
-            detail += counts[..., None] * _moved(mouth.detail, large)
+            detail += counts[..., None] * displaced(mouth.detail, large)
             total += counts
             share = np.maximum(share, near * agrees)
         deviation = TONE * self.size / FACE
@@ -159,13 +159,6 @@ def _halved(grey: Picture, window: Floats) -> Floats:
     """A mouth u8 [m, n] at half the size, what lies at its edge counting less."""
     half = grey.shape[1] // 2, grey.shape[0] // 2
     return np.asarray(cv2.resize(grey * window, half, interpolation=cv2.INTER_AREA), np.float32)
-
-
-def _moved(values: Floats, flow: Floats) -> Floats:
-    """[h, w, 3]: what lies at each place moved by the flow [h, w, 2], x and y in pixels."""
-    h, w = flow.shape[:2]
-    x, y = np.arange(w, dtype=np.float32) + flow[..., 0], np.arange(h, dtype=np.float32)[:, None] + flow[..., 1]
-    return np.asarray(cv2.remap(values, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
 
 
 def _window(height: int, width: int) -> Floats:

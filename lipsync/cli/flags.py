@@ -231,8 +231,8 @@ def _add_mouth(g: Group, d: Settings) -> None:
                    " which comes from other frames with the same mouth, and of the sharpening of what is softer than"
                    " the face around it; 0 to compare with papers")
     g.add_argument("--registration", action=Switch, default=d.registration,
-                   help="bring the mouth to where this person's is, and into its light, wherever the network draws it"
-                   " beside: found on frames of the video; of style models (%(default)s)")
+                   help="correct where this person's mouth is drawn, and in which colours, as measured on frames of the"
+                   " video; style models only (%(default)s)")
     g.add_argument("--face_restorer", type=reads, metavar="FILE",
                    help="sharpen the new mouth by a network of yours: .onnx of GFPGAN or RestoreFormer")
     g.add_argument("--restorer_strength", type=float, default=d.restorer_strength, metavar="SHARE",

@@ -15,13 +15,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from core.arrays import Picture, Pictures
+from core.arrays import Picture, Pictures, smoothstep
 from dataset.conditions import Windows
-from face_detection import FaceTrack, cut
+from face_detection import FaceTrack, LipColour, cut, displaced
 from lipsync.planning.halves import Half, PerHalf, evenly_over
 from lipsync.planning.references import References
 
-from .lip_colour import LipColour
 from .renderer import NetworkInputs, Synthesizer
 
 Field = NDArray[np.float32]
@@ -53,7 +52,7 @@ class Correction:
 
     def __call__(self, face: Picture) -> Picture:
         """u8 [s, s, 3] RGB -> the same."""
-        return self.lips.over(lit(warped(face, self.flow), self.colour))
+        return self.lips.over(lit(displaced(face, self.flow, cv2.INTER_CUBIC), self.colour))
 
 
 class Registration:
@@ -105,23 +104,14 @@ def correction(real: Pictures, drawn: Pictures) -> Correction:
     """Faces u8 [n, s, s, 3] RGB and the same as the network draws them -> what makes the latter more like the former.
     """
     size, coarser = real.shape[1], 1 if len(real) > 1 else COARSER
-    below = np.clip((np.arange(size, dtype=np.float32) / size - ABOVE) / (BELOW - ABOVE), 0, 1)
-    share = (below * below * (3 - 2 * below))[:, None, None]
+    share = smoothstep((np.arange(size, dtype=np.float32) / size - ABOVE) / (BELOW - ABOVE))[:, None, None]
     between = np.median([_flow(one, other) for one, other in zip(real, drawn, strict=True)], axis=0)
     field = np.clip(_smooth(between, coarser * SMOOTH * SIDE), -LARGEST * SIDE, LARGEST * SIDE) * (size / SIDE)
-    flow = share * cv2.resize(field, (size, size), interpolation=cv2.INTER_LINEAR)
-    missing = [one.astype(np.float32) - warped(other, flow) for one, other in zip(real, drawn, strict=True)]
-    colour = share * _light(np.median(missing, axis=0), coarser * TONE * size)
-    flow, colour = flow.astype(np.float32), colour.astype(np.float32)
-    placed = [lit(warped(face, flow), colour) for face in drawn]
-    return Correction(flow, colour, LipColour.between(list(real), placed))
-
-
-def warped(face: Picture, flow: Field) -> Picture:
-    """u8 [s, s, 3] RGB -> the same, each pixel taken from flow f32 [s, s, 2] away from it."""
-    rows, columns = np.indices(face.shape[:2], np.float32)
-    x, y = columns + flow[..., 0], rows + flow[..., 1]
-    return np.asarray(cv2.remap(face, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE), np.uint8)
+    flow = np.asarray(share * cv2.resize(field, (size, size), interpolation=cv2.INTER_LINEAR), np.float32)
+    moved = [displaced(face, flow, cv2.INTER_CUBIC) for face in drawn]
+    missing = [one.astype(np.float32) - other for one, other in zip(real, moved, strict=True)]
+    colour = np.asarray(share * _light(np.median(missing, axis=0), coarser * TONE * size), np.float32)
+    return Correction(flow, colour, LipColour.between(list(real), [lit(face, colour) for face in moved]))
 
 
 def lit(face: Picture, colour: Field) -> Picture:

@@ -11,12 +11,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from core.arrays import Picture
+from core.arrays import Picture, smoothstep
+from face_detection.mouth_detail import COLUMNS, ROWS
 
 Floats = NDArray[np.float32]
 
 AROUND = (0.47, 0.95), (0.16, 0.84)  # rows and columns of a face framed like VoxCeleb2's: its mouth and the skin around
-MOUTH = (0.60, 0.95), (0.22, 0.78)   # within these lies its mouth, whatever it says
 PALE, RED = 4.0, 12.0  # of a, above that of the skin: up to the one nothing is a lip, from the other all is
 FEW = 20 / 128**2      # share of a face that must be lips in both pictures, for their difference to be taken whole
 SLIGHT = 0.5           # what nobody sees
@@ -56,12 +56,12 @@ def _lips(face: Picture) -> tuple[Floats, Floats]:
     """
     size, (rows, columns) = len(face), _part(face, AROUND)
     lab = np.asarray(cv2.cvtColor(face[rows, columns].astype(np.float32) / 255, cv2.COLOR_RGB2LAB), np.float32)
-    redder = np.clip((lab[..., 1] - np.median(lab[..., 1]) - PALE) / (RED - PALE), 0, 1)
+    redder = smoothstep((lab[..., 1] - np.median(lab[..., 1]) - PALE) / (RED - PALE))
     y, x = (np.arange(side.start, side.stop) + 0.5 for side in (rows, columns))
-    (top, bottom), (left, right) = MOUTH
+    (top, bottom), (left, right) = ROWS, COLUMNS
     far = np.hypot(_from_middle(y / size, top, bottom)[:, None], _from_middle(x / size, left, right))
     inside = np.clip((1 - far) / 0.25, 0, 1)
-    return lab, np.asarray(redder * redder * (3 - 2 * redder) * inside, np.float32)
+    return lab, np.asarray(redder * inside, np.float32)
 
 
 def _from_middle(places: NDArray[np.float64], low: float, high: float) -> NDArray[np.float64]:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from core.arrays import Picture
-from lipsync.rendering.lip_colour import LipColour
+from face_detection.lip_colour import LipColour
 
 SKIN, PINK, LIPSTICK, TEETH = (205, 170, 150), (190, 120, 115), (170, 40, 55), (225, 220, 210)
 
