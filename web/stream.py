@@ -113,8 +113,8 @@ class Session:
 
     def _take(self, said: Mapping[str, Any]) -> None:
         if "ready" in said:
+            self.outbox.loop.call_soon_threadsafe(self._ready.set)  # first: a client may answer at once
             self.outbox.put({"status": "ready", **said["ready"]})
-            self.outbox.loop.call_soon_threadsafe(self._ready.set)
         elif "packet" in said:
             packet = said["packet"]
             sound, jpeg = base64.b64decode(packet["sound"]), base64.b64decode(packet["jpeg"] or "")

@@ -1,9 +1,10 @@
 """What a program is promised by the server's WebSocket: sound in, sound and pictures out, one stream a device."""
 
+import asyncio
 import json
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,28 @@ def spoken(socket: Any, pcm: np.ndarray) -> tuple[list[float], list[np.ndarray],
         heard.append(np.frombuffer(message[HEAD.size : HEAD.size + size], "<i2"))
         if jpeg := message[HEAD.size + size :]:
             pictures.append(cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR))
-    return times, pictures, np.concatenate(heard), json.loads(message)
+    last = json.loads(message)
+    assert heard, last
+    return times, pictures, np.concatenate(heard), last
+
+
+def test_a_client_that_answers_at_once_is_heard() -> None:
+    """On a busy machine the thread that says "ready" may be put off right after it."""
+    stream = pytest.importorskip("web.stream")
+
+    class PutOff(stream.Outbox):  # type: ignore[misc, name-defined]
+        def put(self, message: Mapping[str, Any]) -> None:
+            super().put(message)
+            time.sleep(0.2)
+
+    async def answered() -> None:
+        session = stream.Session(None, None, None, 20.0, PutOff(asyncio.get_running_loop()))
+        saying = asyncio.ensure_future(asyncio.to_thread(session._take, {"ready": {}}))
+        assert json.loads(await session.outbox.next())["status"] == "ready"
+        await session._hand_on(b"ab")
+        await saying
+
+    asyncio.run(answered())
 
 
 @pytest.fixture(scope="module")
