@@ -48,7 +48,9 @@ def spoken(socket: Any, pcm: np.ndarray) -> tuple[list[float], list[np.ndarray],
     """All of a stream: times, pictures, the sound, the report."""
     socket.send(pcm.tobytes())
     socket.send(json.dumps({"end": True}))
-    times, pictures, heard = [], [], []
+    times: list[float] = []
+    pictures: list[Any] = []
+    heard: list[np.ndarray] = []
     while isinstance(message := socket.recv(timeout=60), bytes):
         moment, size = HEAD.unpack_from(message)
         times.append(moment)
