@@ -47,6 +47,11 @@ class Mel:
         if self.seconds < 0:
             raise ValueError(f"a sound cannot last {self.seconds} seconds")
 
+    @property
+    def silent(self) -> bool:
+        """Whether nothing is heard from the first to the last column."""
+        return float(self.columns.max(initial=SILENCE)) <= SILENCE + 0.001
+
     def windows(self, start: int, stop: int, fps: Fraction, lead: Fraction = LEAD) -> np.ndarray:
         """What the network hears with frames start..stop-1 -> f32 [stop - start, 80, 16].
 

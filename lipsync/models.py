@@ -1,9 +1,9 @@
 """The networks of a pipeline, each loaded once, however many results are made with them."""
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from core.arrays import Picture, Pictures
 from core.errors import LipSyncError
 from core.progress import say
-from dataset import to_network
+from dataset import AudioFeatures, to_network
 from face_detection import Box, Detector, Landmarks, load_detector
 from face_detection.searching import LONGEST
 from systems.registry import load_motion
@@ -24,7 +24,7 @@ from .backends.face_occluder import FaceOccluder
 from .backends.face_restorer import FaceRestorer
 from .backends.voice_separator import VoiceSeparator
 from .planning.face_selection import FaceSelector
-from .rendering.registration import Registration
+from .rendering.registration import Registration, Told
 from .rendering.renderer import Synthesizer
 from .rendering.retouching import Retoucher
 from .settings import Settings
@@ -122,15 +122,28 @@ class Models:
         return np.asarray(self.stage1.space.opening(self.stage1.read(to_network(faces))), np.float32)
 
     def registration(
-        self, settings: Settings, pick: Callable[[list[int]], Iterable[Picture]]
+        self,
+        settings: Settings,
+        info: VideoInfo,
+        pick: Callable[[list[int]], Iterable[Picture]],
+        hear: Callable[[], AudioFeatures],
     ) -> Registration | None:
-        """What brings new faces to their place in a video; None if nothing does: of a system that is told more than lip
-        motion.  pick: rising source frames -> their pictures, u8 [h, w, 3]."""
-        stage1, needs = self.stage1, self.synthesizer.needs
-        if not settings.registration or stage1 is None or needs.audio or needs.before:
+        """What brings new faces to their place in a video; None if nothing does.
+
+        pick: rising source frames -> their pictures, u8 [h, w, 3]; hear: what is heard in the video, if it has sound.
+        """
+        stage1, conditions = self.stage1, self.synthesizer.needs.audio
+        if not settings.registration or (conditions and not info.audio):
             return None
+        own = cache(hear)
 
-        def read(faces: Pictures) -> NDArray[np.float32]:
-            return np.asarray(stage1.read(to_network(faces)), np.float32)
+        def tell(frames: Sequence[int], faces: Pictures) -> Told | None:
+            motion = None if stage1 is None else np.asarray(stage1.read(to_network(faces)), np.float32)
+            if conditions and own().mel.silent:
+                return None
+            return Told({
+                condition.name: np.concatenate([condition.windows(own(), k, k + 1, info.fps) for k in frames])
+                for condition in conditions
+            }, motion)  # fmt: skip
 
-        return Registration(pick, self.synthesizer, read)
+        return Registration(pick, self.synthesizer, tell)

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from copy import copy
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from audio import sound_blocks
@@ -28,7 +27,7 @@ from lipsync.rendering.frame_source import FrameSource, frame_source
 from lipsync.rendering.render_job import RenderJob
 from lipsync.rendering.steadying import REACH
 from lipsync.rendering.views import view
-from video import join, pick_frames
+from video import join
 
 from .models import Models
 from .settings import LOADED, Settings
@@ -114,7 +113,7 @@ class LipSyncPipeline:
         check_apart(turns, plan)
         return RenderJob(
             media.info, plan, turns, self.settings, self.models.synthesizer, self.frame_source, media.watch,
-            retoucher, within, self.models.registration(self.settings, partial(pick_frames, media.info.path)),
+            retoucher, within, media.registration(),
         )  # fmt: skip
 
     def render(self, render_job: RenderJob, store: ChunkStore, runs: Sequence[Sequence[Span]]) -> None:

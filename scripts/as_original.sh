@@ -11,7 +11,7 @@
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-flags=(--length shortest --video_fps 25 --mask half --feather 0 --strict_pose force --sampling_seed 7)
+flags=(--length shortest --video_fps 25 --mask half --feather 0 --detail 0 --no_registration --strict_pose force --sampling_seed 7)
 case ${sample_mode:-cross} in
     reconstruction) flags+=(--sampling_input_type first_frame --sampling_ref_type first_frame) ;;
     cross) flags+=(--sampling_input_type gt --sampling_ref_type gt) ;;

@@ -13,7 +13,10 @@ from lipsync.cli.legacy_flags import unused
 from lipsync.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
-AS_ORIGINAL = {"length": "shortest", "fps": Fraction(25), "mask": "half", "strict_pose": "force", "feather": 0.0}
+AS_ORIGINAL = {
+    "length": "shortest", "fps": Fraction(25), "mask": "half", "strict_pose": "force", "feather": 0.0, "detail": 0.0,
+    "registration": False,
+}  # fmt: skip
 FAKE = """#!/usr/bin/env bash
 # Looks to setup.sh like an environment that is ready, and writes down what it is to run.
 case ${1-} in

@@ -38,6 +38,7 @@ MARKS = {"attention_resolutions", "num_channels", "num_res_blocks", "learn_sigma
 """Nobody types these but for the original, whose checkpoint loads with no fewer."""
 AS_ORIGINAL = (
     "--is_voxceleb2", "True", "--length", "shortest", "--fps", "25", "--mask", "half", "--feather", "0",
+    "--detail", "0", "--registration", "False",
     "--strict_pose", "force", "--sampling_input_type", "gt", "--sampling_ref_type", "gt", "--seed", "7",
     "--save_orig", "True",
 )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 
 from audio import MEL_RATE, FilterBanks, Sound, broken_samples, open_sound, read_filterbanks
@@ -11,21 +11,21 @@ from audio.silero import silero_activity
 from core.arrays import Span
 from core.errors import BadValue, Mismatch
 from core.progress import say
+from dataset import AudioFeatures
 from face_detection import FaceTrack
 from lipsync.jobs.job import Job
 from lipsync.models import Models
 from lipsync.motion.lip_motion import LipMotionSource, Motion
+from lipsync.rendering.registration import Registration
 from lipsync.settings import Settings
 from lipsync.stopwatch import Stopwatch
-from video import Mono, VideoInfo, probe
+from video import Mono, VideoInfo, pick_frames, probe
 
 from .audio_mix import mix
 from .references import References, choose_references
 from .speaker_segments import SpeakerSegment, read_segments
 from .timeline import Plan
 from .turns import frames_of
-
-SILENT = -3.999  # of a mel, where -4 is silence
 
 
 @dataclass(frozen=True)
@@ -107,6 +107,16 @@ class SourceMedia:
                 lambda: self.track(segment.face, *plan.sources(first, stop)), sound, frames, plan.fps
             )
 
+    def registration(self) -> Registration | None:
+        """What brings new faces to their place; None if nothing does."""
+        return self._models.registration(
+            self._settings, self.info, partial(pick_frames, self.info.path), self._own_sound
+        )
+
+    def _own_sound(self) -> AudioFeatures:
+        path, banks = self.info.path, self._models.synthesizer.needs.filterbanks
+        return AudioFeatures(self._open(path).mel, self._read_filterbanks(path) if banks else None)
+
     def write_motion(self) -> None:
         """What the lips do, where the job says."""
         if self._lip_motion is not None and self.job.motion_out is not None:
@@ -174,7 +184,7 @@ class SourceMedia:
     def _opened(self, path: Path) -> Sound:
         """Its samples are read when somebody asks for them."""
         sound = self._open(path)
-        if float(sound.mel.columns.max()) <= SILENT:
+        if sound.mel.silent:
             say(f"{path}: is silent throughout; nobody speaks")
         if wrong := broken_samples(path):
             say(f"{path}: {wrong} of its samples are no numbers and are heard as silence; export it again")

@@ -1,15 +1,16 @@
 """Registration of new faces: the mouth is moved to where the person's is, and gets the person's colours (ours).
 
-A network that is told what lips do draws the mouth where most people have it; for some people, in some poses, that is
-several pixels off.  To measure it, a few frames of the video are rendered with the lip motion that is read from them,
-so that each should come out as it is.  The median over these frames of the optical flow (Farneback 2003) between
-output and frame, smoothed, is the displacement; what then differs, smoothed, is the error of colour, and lips have one
-of their own, wherever they are.  All new faces of a half of a shot are corrected alike, so nothing of what the lips do
-in one frame is in it.  A still picture is measured by itself.
+A network draws the mouth where most people have it; for some people, in some poses, that is several pixels off.  To
+measure it, a few frames of the video are rendered with the lip motion that is read from them, or, by a network that
+hears, with the video's own sound, so that each should come out as it is.  The median over these frames of the optical
+flow (Farneback 2003) between output and frame, smoothed, is the displacement; what then differs, smoothed, is the error
+of colour, and lips have one of their own, wherever they are.  All new faces of a half of a shot are corrected alike, so
+nothing of what the lips do in one frame is in it.  A still picture is measured by itself.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -55,6 +56,23 @@ class Correction:
         return self.lips.over(lit(displaced(face, self.flow, cv2.INTER_CUBIC), self.colour))
 
 
+@dataclass(frozen=True)
+class Told:
+    """What a network is told of n frames besides pictures: what is heard around each, by the names of the system's
+    conditions, f32 [n, ...]; what the lips do, f32 [n, d], or None."""
+
+    audio: Mapping[str, Windows]
+    motion: Windows | None
+
+
+class TellsAsItIs(Protocol):
+    """What a network must be told to draw frames of the video as they are."""
+
+    def __call__(self, frames: Sequence[int], faces: Pictures) -> Told | None:
+        """frames: rising; faces: theirs, u8 [n, s, s, 3].  None where that is not known."""
+        ...
+
+
 class Registration:
     """Corrects the new faces of one result."""
 
@@ -62,11 +80,10 @@ class Registration:
         self,
         pick: Callable[[list[int]], Iterable[Picture]],
         network: Synthesizer,
-        read: Callable[[Pictures], Windows],
+        tell: TellsAsItIs,
     ) -> None:
-        """pick: rising source frames -> their pictures, u8 [h, w, 3]; network: draws faces by their lip motion alone;
-        read: faces u8 [n, s, s, 3] -> their lip motion f32 [n, d]."""
-        self._pick, self._network, self._read = pick, network, read
+        """pick: rising source frames -> their pictures, u8 [h, w, 3]; network: draws faces."""
+        self._pick, self._network, self._tell = pick, network, tell
         self._of_half: PerHalf[Correction | None] = PerHalf(HELD)
 
     def __call__(
@@ -83,7 +100,7 @@ class Registration:
         return np.stack(corrected)
 
     def of(self, track: FaceTrack, references: References, source: int) -> Correction | None:
-        """The correction of the new face of a source frame; None where there are too few frames to measure by."""
+        """The correction of the new face of a source frame; None where there is too little to measure by."""
         return self._of_half.of(track, source, lambda half: self._found(track, references, half))
 
     def _found(self, track: FaceTrack, references: References, half: Half) -> Correction | None:
@@ -93,7 +110,9 @@ class Registration:
         boxes = [box for k in frames if (box := track.box(k)) is not None]
         pictures = zip(self._pick(frames), boxes, strict=True)
         real = np.stack([cut(picture, box, self._network.size) for picture, box in pictures])
-        shown = NetworkInputs(real, references.of(frames, real), {}, self._read(real))
+        if (told := self._tell(frames, real)) is None:
+            return None
+        shown = NetworkInputs(real, references.of(frames, real), told.audio, told.motion)
         grid = self._network.grid
         groups = [slice(first, first + grid) for first in range(0, len(real), grid)]
         drawn = np.concatenate([self._network(range(len(real[group])), shown.part(group)) for group in groups])

@@ -111,7 +111,8 @@ class Synthesizer:
     def __call__(self, slots: Sequence[int], shown: NetworkInputs) -> Pictures:
         """n frames and what is heard -> the faces saying it, u8 [n, s, s, 3].
 
-        slots: the place of each in the batch, rising, below `grid`.  OutOfMemory if even one does not fit.
+        slots: the place of each in the batch, rising, below `grid`.  Where each frame is made after the one before it,
+        these are made as if there were none.  OutOfMemory if even one does not fit.
         """
         spoken = np.empty_like(shown.faces)
         done = 0
@@ -123,7 +124,7 @@ class Synthesizer:
             places = [slot % batch for slot in slots[group]]
             index = np.zeros(batch, np.int64)  # the free places are filled up with the first item
             index[places] = np.arange(len(places))
-            faces, good = self.sample(shown.part(group).part(index).clips().to(self.device))
+            faces, good = self.sample(self._clips(shown.part(group).part(index)))
             if not good.all():
                 raise self.no_picture()
             spoken[group] = to_pictures(faces[places])
@@ -172,11 +173,16 @@ class Synthesizer:
         blank = np.zeros((n, size, size, 3), np.uint8)
         references = blank if needs.references == 1 else np.repeat(blank[:, None], needs.references, axis=1)
         motion = np.zeros((n, needs.motion), np.float32) if needs.motion else None
-        shown = NetworkInputs(blank, references, audio, motion).clips().to(self.device)
-        if needs.before:
-            shown = replace(shown, before=self.past(None, shown.faces))
+        clips = self._clips(NetworkInputs(blank, references, audio, motion))
         with self._sampling:
-            self.sampler(shown)
+            self.sampler(clips)
+
+    def _clips(self, shown: NetworkInputs) -> ClipBatch:
+        """On the device, no frame having one before it."""
+        if not self.needs.before:
+            return shown.clips().to(self.device)
+        clips = shown.clips(apart=True).to(self.device)
+        return replace(clips, before=torch.cat([self.past(None, face[None]) for face in clips.faces]))
 
     def no_picture(self) -> BadInput:
         """Says that a face is none."""

@@ -5,9 +5,11 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
+from audio import open_sound, read_filterbanks
 from core.arrays import Picture
 from core.errors import BadValue, Mismatch, NotFound
 from core.progress import say
+from dataset import AudioFeatures
 from face_detection import Box, MouthDetail, cut
 from lipsync.jobs.job import Job
 from lipsync.models import Models
@@ -101,7 +103,12 @@ def prepare_face(
         exemplars = MouthExemplars(pick, synthesizer.size)
         for k in shown:
             frames[k] = replace(frames[k], mouths=exemplars.of(track, k))
-    if (registration := models.registration(settings, pick)) is not None:
+
+    def hear() -> AudioFeatures:
+        banks = read_filterbanks(face) if synthesizer.needs.filterbanks else None
+        return AudioFeatures(open_sound(face).mel, banks)
+
+    if (registration := models.registration(settings, info, pick, hear)) is not None:
         for k in shown:
             frames[k] = replace(frames[k], correction=registration.of(track, references, k))
     if not shown:

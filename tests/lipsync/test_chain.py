@@ -86,6 +86,20 @@ def test_silence_is_closed_for_whatever_listens(speaking: Path, folder: Path, tm
         assert all(np.array_equal(one, other) == alike for one, other in pairs)
 
 
+def test_frames_that_are_made_by_themselves_are_made_as_the_first_of_a_stretch(speaking: Path, folder: Path) -> None:
+    """As registration makes them."""
+    synthesizer = LipSyncPipeline(speaking, SETTINGS).models.synthesizer
+    size = synthesizer.size
+    rng = np.random.default_rng(0)
+    faces, references = rng.integers(0, 256, (2, 3, size, size, 3), dtype=np.uint8)
+    audio = {one.name: rng.normal(size=(3, *one.shape)).astype(np.float32) for one in synthesizer.needs.audio}
+    shown = NetworkInputs(faces, references, audio)
+    alone = synthesizer([0, 1, 2], shown)
+    for k in range(3):
+        first = AutoregressiveFrames(synthesizer).faces([0])([k], [k], shown.part(slice(k, k + 1)))
+        assert np.abs(alone[k].astype(int) - first[0]).max() <= 1
+
+
 @pytest.mark.slow
 def test_its_cost_is_estimated_as_that_of_any_system(speaking: Path, folder: Path, tmp_path: Path) -> None:
     job = Job(folder / "person.mp4", folder / "words.wav", tmp_path / "out.mp4")

@@ -2,19 +2,25 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
 from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 
+from audio import MELS, SILENCE, Mel
 from core.arrays import Picture, Pictures
+from dataset import MEL, AudioFeatures
 from face_detection import Box, FaceTrack
 from lipsync.models import Models
+from lipsync.planning.halves import evenly_over
 from lipsync.planning.references import References
-from lipsync.rendering.registration import COUNT, LEAST, Registration, correction
+from lipsync.rendering.registration import COUNT, LEAST, Registration, Told, correction
 from lipsync.rendering.renderer import NetworkInputs
 from lipsync.settings import Settings
+from video import VideoInfo
 
 SIZE = 64
 HALF = SIZE // 2
@@ -56,10 +62,10 @@ def registration(network: Network) -> tuple[Registration, list[list[int]]]:
         asked.append(list(numbers))
         return (scene(number) for number in numbers)
 
-    def read(faces: Pictures) -> np.ndarray:
-        return np.zeros((len(faces), 2), np.float32)
+    def tell(frames: Sequence[int], faces: Pictures) -> Told:
+        return Told({}, np.zeros((len(faces), 2), np.float32))
 
-    return Registration(pick, network, read), asked  # type: ignore[arg-type]
+    return Registration(pick, network, tell), asked  # type: ignore[arg-type]
 
 
 def track(frames: int) -> FaceTrack:
@@ -127,19 +133,49 @@ def test_frames_on_which_no_mouth_can_be_made_tell_nothing() -> None:
     assert max(asked[0]) < 10
 
 
-def test_only_what_is_told_lip_motion_alone_is_registered() -> None:
-    def models(**needs: object) -> Models:
-        made = object.__new__(Models)
-        needed = {"audio": (), "before": False} | needs
-        made.__dict__ |= {"synthesizer": SimpleNamespace(needs=SimpleNamespace(**needed)), "stage1": SimpleNamespace()}
-        return made
+class Hearing(Network):
+    """The same of a system that hears; keeps what it heard."""
 
-    def made(models: Models, settings: Settings) -> bool:
-        return models.registration(settings, lambda numbers: []) is not None
+    needs = SimpleNamespace(audio=(MEL,))
+    heard: np.ndarray
 
-    assert made(models(), Settings())
-    assert not made(models(), Settings(registration=False))
-    assert not made(models(before=True), Settings()) and not made(models(audio=("mel",)), Settings())
+    def __call__(self, slots: Sequence[int], shown: NetworkInputs) -> Pictures:
+        assert max(slots) < self.grid and shown.motion is None
+        self.heard = shown.audio["mel"]
+        return np.stack([self.draw(face) for face in shown.faces])
+
+
+def hearing(network: Hearing, sound: Mel | None, settings: Settings = Settings()) -> Registration | None:  # noqa: B008
+    """Of a video of 60 frames at 30 fps with this sound, or none."""
+    models = object.__new__(Models)
+    models.__dict__ |= {"synthesizer": network, "stage1": None}
+    info = VideoInfo(Path("face.mp4"), Fraction(30), 60, SIZE, SIZE, audio=sound is not None, still=False)
+
+    def hear() -> AudioFeatures:
+        assert sound is not None
+        return AudioFeatures(sound)
+
+    return models.registration(settings, info, lambda numbers: (scene(number) for number in numbers), hear)
+
+
+def test_a_system_that_hears_is_told_the_own_sound_of_its_frames() -> None:
+    network = Hearing(1.5, 9)
+    sound = Mel(np.random.default_rng(0).uniform(-4, 4, (170, MELS)).astype(np.float32), 2.1)
+    register = hearing(network, sound)
+    assert register is not None
+    drawn = network.draw(scene(13))
+    corrected = register(track(60), references(60), [13], drawn[None])[0]
+    assert apart(corrected, scene(13)) < 0.45 * apart(drawn, scene(13))
+    told = evenly_over(np.arange(30), COUNT)
+    assert np.array_equal(network.heard, sound.windows(0, 60, Fraction(30))[told])
+
+
+def test_a_system_that_hears_is_not_registered_where_nothing_is_heard() -> None:
+    silence = Mel(np.full((160, MELS), SILENCE, np.float32), 2.0)
+    register = hearing(Hearing(1.5, 9), silence)
+    assert register is not None and register.of(track(60), references(60), 13) is None
+    assert hearing(Hearing(1.5, 9), None) is None
+    assert hearing(Hearing(1.5, 9), silence, Settings(registration=False)) is None
 
 
 def test_a_picture_is_drawn_anew_itself() -> None:
