@@ -206,7 +206,8 @@ def test_a_command_of_the_original_is_understood_and_what_means_nothing_says_so_
     options = parser().parse(ORIGINAL.split())
     expected = {
         "reference": "gt", "steps": "ddim25", "sampler": "ddim", "batch": 32, "detector_batch": 64, "fps": Fraction(25),
-        "length": "shortest", "mask": "half", "feather": 0.0, "strict_pose": "force",
+        "length": "shortest", "mask": "half", "feather": 0.0, "strict_pose": "force", "detail": 0.0,
+        "registration": False,
     }  # fmt: skip
     assert settings(options) == replace(Settings(), **expected)
     assert (options.video, options.output, options.model_path) == (Path("v"), Path("o.mp4"), Path("m.pt"))
