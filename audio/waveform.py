@@ -18,8 +18,8 @@ from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 
-from core.errors import NoData, NotFound, Unreadable
-from media import heard, mixes, not_numbers, open_media, sound_stream
+from core.errors import NoData, Unreadable
+from media import file_version, heard, mixes, not_numbers, open_media, sound_stream
 from media.opening import check_sound
 
 SAMPLE_RATE = 16_000  # samples per second of everything the networks hear
@@ -80,7 +80,7 @@ def channel_blocks(path: Path, *, rate: int) -> Iterator[np.ndarray]:
 
 def louder_channel(path: Path) -> int | None:
     """The channel that is heard of a stereo sound whose mix cancels, None for the mix.  BadInput as `read_sound`."""
-    return _louder(path.absolute(), *_version(path))
+    return _louder(path.absolute(), *file_version(path, "sound"))
 
 
 def resampled(blocks: Iterable[np.ndarray], rate: int, wanted: int) -> Iterator[np.ndarray]:
@@ -112,13 +112,6 @@ def broken_samples(path: Path) -> int:
 def _louder(path: Path, changed: int, size: int) -> int | None:
     with _opened(path) as (container, stream):
         return mixes(path, container, stream) if stream.codec_context.channels == 2 else None
-
-
-def _version(path: Path) -> tuple[int, int]:
-    if not path.is_file():
-        raise NotFound(f"{path}: no such file; check the path of the sound")
-    state = path.stat()
-    return state.st_mtime_ns, state.st_size
 
 
 @contextmanager

@@ -86,7 +86,7 @@ def ahead(items: Iterable[T], room: int, name: str) -> Iterator[Iterator[T]]:
         finally:
             queue.end(StopIteration())
 
-    thread = threading.Thread(target=run, name=name, daemon=True)
+    thread = threading.Thread(target=copy_context().run, args=(run,), name=name, daemon=True)
     try:
         thread.start()
         yield iter(queue)
@@ -114,7 +114,7 @@ def behind(work: Callable[[Iterator[T]], None], room: int, name: str) -> Iterato
         finally:
             queue.leave()
 
-    thread = threading.Thread(target=run, name=name, daemon=True)
+    thread = threading.Thread(target=copy_context().run, args=(run,), name=name, daemon=True)
     try:
         thread.start()
         yield queue.put

@@ -26,6 +26,8 @@ _one_at_a_time = threading.Lock()
 Told = Callable[[str, int, int], object]
 """Called with a stage, how much of it is done, and of how much; from whichever thread moves its bar."""
 _TOLD: ContextVar[Told | None] = ContextVar("told", default=None)
+_quiet: ContextVar[bool] = ContextVar("quiet", default=False)
+_said: set[str] = set()
 
 
 @contextmanager
@@ -79,6 +81,31 @@ def say(sentence: str) -> None:
     """Tells a person, beside a progress bar, and whoever reads lines."""
     tqdm.write(sentence, file=sys.stderr)
     tell("message", text=sentence)
+
+
+def say_once(sentence: str, about: str | None = None) -> None:
+    """`say`, unless the same, or anything about the same, was said before; with `say_anew` it is said again."""
+    with _one_at_a_time:
+        if _quiet.get() or (about or sentence) in _said:
+            return
+        _said.add(about or sentence)
+    say(sentence)
+
+
+def say_anew() -> None:
+    """For another piece of work of this process: what was said of the last one's is said again of this one's."""
+    with _one_at_a_time:
+        _said.clear()
+
+
+@contextmanager
+def quiet(*, wanted: bool = True) -> Iterator[None]:
+    """While it is open, and if wanted, what would be said once is left to another process, which says it too."""
+    token = _quiet.set(wanted or _quiet.get())
+    try:
+        yield
+    finally:
+        _quiet.reset(token)
 
 
 class Bar(tqdm):  # type: ignore[misc]

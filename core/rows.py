@@ -27,11 +27,12 @@ def read_text(path: Path, kind: str = "a CSV or JSON lines file") -> str:
     return text
 
 
-def table(path: Path, text: str) -> list[tuple[int, dict[str, str]]]:
+def table(path: Path, text: str, *, once: bool = False) -> list[tuple[int, dict[str, str]]]:
     """The rows of a CSV with a header line, with the numbers of their lines; blank rows do not count.
 
     What separates is the one of comma, semicolon and tab that the header has most of; empty columns at its end do not
-    count.  BadInput if it is no CSV, or a row has more cells than the header.
+    count.  once: no two columns may have one name; else the last of them counts.  BadInput if it is no CSV, or a row
+    has more cells than the header.
     """
     head = text.lstrip("\n").split("\n", 1)[0]
     rows = csv.reader((f"{line}\n" for line in text.split("\n")), delimiter=max(SEPARATORS, key=head.count))
@@ -44,6 +45,8 @@ def table(path: Path, text: str) -> list[tuple[int, dict[str, str]]]:
                 cells.pop()
             if not names:
                 names = cells
+                if once and (twice := next((name for name in names if name and names.count(name) > 1), None)):
+                    raise Unreadable(f"{path}: its header names the column {twice!r} twice; leave one of them out")
             elif len(cells) > len(names):
                 raise Unreadable(f"{path}, row {rows.line_num}: more cells than the header; quote what has a separator")
             elif any(cells):
@@ -59,7 +62,7 @@ def read_rows(listing: Path) -> list[tuple[int, Row]]:
     lines = text.split("\n")
     if listing.suffix.lower() in JSON or text.lstrip().startswith("{"):
         return [(number, _object(listing, number, line)) for number, line in enumerate(lines, 1) if line.strip()]
-    return table(listing, text)
+    return table(listing, text, once=True)
 
 
 def check_columns(row: Iterable[str], known: Sequence[str], where: str) -> None:

@@ -21,6 +21,7 @@ from face_detection import (
     search,
     voxceleb2_box,
 )
+from media import damage_of
 from video import VideoInfo, pick_frames, probe, read_frames
 
 from .clip import Clip
@@ -73,7 +74,8 @@ def prepare_source(source: Source, cutting: Cutting, scorer: Scorer | None) -> l
             line |= {"clip": "/".join(target.parts[-3:])}
             count += 1
         lines.append(line)
-    return lines
+    warnings = damage_of(source.video)
+    return [{**line, "warnings": warnings} for line in lines] if warnings else lines
 
 
 def _takes(source: Source, cutting: Cutting) -> Iterator[Take]:

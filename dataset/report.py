@@ -6,7 +6,8 @@
     {"source": "ann/a.mp4", "finished": true, "clips": 1}
     {"source": "bob/b.mp4", "failed": "bob/b.mp4: the file is empty; export or copy it again"}
 
-begin and seconds are of the video.  offset and confidence are there where sound and lips were compared.
+begin and seconds are of the video.  offset and confidence are there where sound and lips were compared, warnings where
+the video is cut off or damaged and was used as far as it goes.
 """
 
 import json

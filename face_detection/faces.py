@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from core.arrays import Picture
+from core.arrays import Picture, Span
 from face_detection.detector import Detector
 from face_detection.identity import people
 from face_detection.linking import Tracklet, between, link
@@ -24,33 +24,44 @@ TRACKLETS = 512
 
 @dataclass(frozen=True)
 class Faces:
-    """The people seen, as tracks as seen, neither filled nor smoothed; the one who fills most of the video is first.
+    """The people seen, as tracks as seen, neither filled nor smoothed; the one who fills most of `shown` is first.
 
     All tracks count their frames from the start of the video and have the same shots; in frames that were not
-    searched there is nobody.
+    searched there is nobody.  shown: the half-open range of frames by which one of them is chosen.
     """
 
     tracks: tuple[FaceTrack, ...]
     frames: int
     shots: tuple[int, ...]
+    shown: Span
 
     def __len__(self) -> int:
         return len(self.tracks)
 
 
-def find_faces(sightings: Sightings) -> Faces:
-    """Who is to be seen: sightings are linked to tracklets within each shot, tracklets to people across them."""
+def find_faces(sightings: Sightings, shown: Span | None = None) -> Faces:
+    """Who is to be seen: sightings are linked to tracklets within each shot, tracklets to people across them.
+
+    shown: the frames of which the one who fills most is first, all that were searched if None; those who are in none
+    of them follow, by all that were searched.
+    """
     start, stop = sightings.start, sightings.stop
+    low, high = shown or (start, stop)
     starts = [start + shot for shot in shot_starts(sightings.changes)]
     tracklets = [
         tracklet for first, last in pairwise([*starts, stop]) for tracklet in link(sightings, first, last, STRIDE)
     ]
     shots = tuple(sorted({0, *starts})) if stop else (0,)
-    tracklets = sorted(tracklets, key=lambda tracklet: -tracklet.weight)[:TRACKLETS]
-    groups = sorted(people(tracklets), key=lambda group: (-sum(tracklet.weight for tracklet in group), group[0].span))
+    tracklets = sorted(tracklets, key=lambda tracklet: -tracklet.weight(start, stop))[:TRACKLETS]
+
+    def rank(group: list[Tracklet]) -> tuple[float, float, Span]:
+        inside, all_in_all = (sum(part.weight(*span) for part in group) for span in ((low, high), (start, stop)))
+        return -inside, -all_in_all, group[0].span
+
+    groups = sorted(people(tracklets), key=rank)
     searches = np.concatenate([np.zeros(start, np.int64), np.cumsum(sightings.searched)])
     tracks = tuple(_track(group, stop, shots, searches) for group in groups[:MOST])
-    return Faces(tracks, stop, shots)
+    return Faces(tracks, stop, shots, (low, high))
 
 
 def track_face(frames: Iterable[Picture], detector: Detector, *, batch: int = BATCH) -> FaceTrack:

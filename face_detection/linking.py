@@ -22,14 +22,20 @@ Floats = npt.NDArray[np.float32]
 class Tracklet:
     """One face through (part of) one shot.
 
-    frames i32 [c], rising; boxes f32 [c, 4]; weight: its area times how sure it is, summed over the frames it is
-    there; look f32 [60]: the median of its looks.
+    frames i32 [c], rising; boxes f32 [c, 4]; weights f32 [c]: its area times how sure it is, in each frame of those
+    that a sighting stands for, of which steps i32 [c] says how many; look f32 [60]: the median of its looks.
     """
 
     frames: npt.NDArray[np.int32]
     boxes: Floats
-    weight: float
+    weights: Floats
+    steps: npt.NDArray[np.int32]
     look: Floats
+
+    def weight(self, start: int, stop: int) -> float:
+        """Its weights, summed over those of frames start..stop-1 in which it is there."""
+        inside = np.minimum(self.frames + self.steps, stop) - np.maximum(self.frames, start)
+        return float(self.weights @ inside.clip(0))
 
     @property
     def span(self) -> tuple[int, int]:
@@ -110,7 +116,7 @@ def _matches(sightings: Sightings, last: list[int], here: list[int]) -> list[tup
 
 def _tracklet(sightings: Sightings, rows: list[int], stride: int) -> Tracklet:
     frames, boxes = sightings.frames[rows], sightings.boxes[rows]
-    steps = np.minimum(np.diff(frames, append=frames[-1] + 1), stride)
+    steps = np.minimum(np.diff(frames, append=frames[-1] + 1), stride).astype(np.int32)
     areas = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
     look = np.median(sightings.looks[rows], axis=0).astype(np.float32)
-    return Tracklet(frames, boxes, float((areas * sightings.scores[rows]) @ steps), look)
+    return Tracklet(frames, boxes, areas * sightings.scores[rows], steps, look)

@@ -20,10 +20,10 @@ POINT = re.compile(rf"point:({NUMBER}),({NUMBER})(?:@({NUMBER}))?")
 
 @dataclass(frozen=True)
 class FaceQuery:
-    """Says which face is meant.
+    """Says which face is meant, by the frames that are shown of a video; where nobody is in them, by all it knows.
 
-    largest  who fills most of the video, in size and in time
-    center   who is the nearest to the middle of the picture in most frames
+    largest  who fills most of them, in size and in time
+    center   who is the nearest to the middle of the picture in most of them
     index    number `index` of the contact sheet (--list_faces), the largest is 0
     point    who covers the pixel (x, y) of the upright picture in most frames, or who is nearest to it at `seconds`
     """
@@ -63,21 +63,29 @@ class FaceQuery:
             return self._pointed_at(faces, fps)
         if self.how == "center":
             distances = np.stack([_distances(track, (size[1] / 2, size[0] / 2)) for track in faces.tracks])
-            nearest = distances.argmin(axis=0)[np.isfinite(distances).any(axis=0)]
-            return faces.tracks[int(np.bincount(nearest).argmax())]
+            here = _shown(faces, np.isfinite(distances))
+            return faces.tracks[int(np.bincount(distances.argmin(axis=0)[here]).argmax())]
         return faces.tracks[0]
 
     def _pointed_at(self, faces: Faces, fps: Fraction) -> FaceTrack:
         if self.seconds is None:
-            covered = [_covers(track, self.point).sum() for track in faces.tracks]
-            if not max(covered):
+            covers = np.stack([_covers(track, self.point) for track in faces.tracks])
+            if not covers.any():
                 raise NoFace("--face point: no face is ever there; see --list_faces for who is where")
-            return faces.tracks[int(np.argmax(covered))]
+            return faces.tracks[int(covers[:, _shown(faces, covers)].sum(axis=1).argmax())]
         frame = min(max(round(self.seconds * fps), 0), faces.frames - 1)
         distances = [_distances(track, self.point)[frame] for track in faces.tracks]
         if not np.isfinite(distances).any():
             raise NoFace(f"--face point: no face at {self.seconds:g} s; see --list_faces for who is there when")
         return faces.tracks[int(np.argmin(distances))]
+
+
+def _shown(faces: Faces, there: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """bool [n]: of the frames where anybody is meant, bool [people, n], those that are shown, or else all."""
+    frames = np.arange(there.shape[1])
+    anybody = np.asarray(there.any(axis=0), np.bool_)
+    inside = anybody & (frames >= faces.shown[0]) & (frames < faces.shown[1])
+    return inside if inside.any() else anybody
 
 
 def _distances(track: FaceTrack, point: tuple[float, float]) -> npt.NDArray[np.float64]:

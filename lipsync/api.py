@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import BadValue
-from core.progress import Told, telling
+from core.progress import Told, say_anew, telling
 from lipsync.jobs.job import Job, Report
 from lipsync.jobs.runner import dub
 from systems.registry import DEFAULT_CHECKPOINT
@@ -94,6 +94,7 @@ class LipSync:
         motion_out  where to write what the lips do, .npz, for a system that is told so
         progress    called as it goes on, with a stage, how many of its frames are done, and how many it has
         """
+        say_anew()
         pipeline, job = self._told(video, audio, Path(output), changes)
         with telling(progress):
             return dub(pipeline, replace(job, motion_out=None if motion_out is None else Path(motion_out)))
@@ -103,6 +104,7 @@ class LipSync:
 
         Faces are found before the first frame.  Arguments as for a call.
         """
+        say_anew()
         pipeline, job = self._told(video, audio, Path("result.mkv"), changes)
         job.check_inputs()
         job.check_backends(pipeline.settings)
@@ -128,6 +130,7 @@ class LipSync:
         changes    settings of this stream alone
         Raises BadInput and NoFace.
         """
+        say_anew()
         _check(changes, NAMES)
         _check_kind("seconds", seconds, float)
         _check_kind("lookahead", lookahead, float | None)

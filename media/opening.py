@@ -15,6 +15,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from core.errors import NoData, NotFound, Unreadable, lacks_memory
+from media.wholeness import check_whole
 
 S = TypeVar("S", AudioStream, VideoStream)
 # Titles in broken Unicode stop nobody: so PyAV reads them from 19 on, before that it must be told.
@@ -36,9 +37,7 @@ def open_media(path: Path, what: str, give: str) -> InputContainer:
 
     what, give: for the sentence, "video", and what to pass instead.
     """
-    if not path.is_file():
-        raise NotFound(f"{path}: no such file; check the path of the {what}")
-    if not path.stat().st_size:
+    if not file_version(path, what)[1]:
         raise NoData(f"{path}: the file is empty; export or copy it again")
     try:
         return cast(
@@ -51,6 +50,20 @@ def open_media(path: Path, what: str, give: str) -> InputContainer:
         raise Unreadable(
             f"{path}: not a readable {what}, cut off before its index, or a list of other files ({reason}); {give}"
         ) from error
+
+
+def file_version(path: Path, what: str) -> tuple[int, int]:
+    """When a file was changed, in ns, and its size: another version of it is another question.
+
+    NotFound, or Unreadable for a folder, a pipe or a device, which cannot be read twice.
+    """
+    if not path.exists():
+        raise NotFound(f"{path}: no such file; check the path of the {what}")
+    if not path.is_file():
+        kind = "a folder" if path.is_dir() else "a pipe or a device"
+        raise Unreadable(f"{path}: is {kind} and no file; check the path of the {what}")
+    state = path.stat()
+    return state.st_mtime_ns, state.st_size
 
 
 def picture_stream(container: InputContainer) -> VideoStream | None:
@@ -81,18 +94,26 @@ def zero(container: InputContainer, stream: AudioStream) -> Fraction:
 
 
 def demuxed(container: InputContainer, stream: S) -> Iterator["Packet[S]"]:
-    """The packets of one stream in decoding order, up to where a cut file ends; the last one may be empty."""
-    packets = container.demux(stream)
+    """The packets of one stream in decoding order, up to where a cut file ends; the last one may be empty.
+
+    If that is too early, it is noted (see `media.wholeness`).
+    """
+    packets, end = container.demux(stream), Fraction(0)
+    begin, tick = stream.start_time or 0, Fraction(stream.time_base or 0)
     while True:
         try:
             packet = next(packets, None)
         except av.FFmpegError as problem:  # cut in the middle of a packet
             if lacks_memory(problem):
                 raise
-            return
+            packet = None
         if packet is None:
-            return
+            break
+        if packet.size and packet.pts is not None:
+            end = max(end, (packet.pts + (packet.duration or 0) - begin) * tick)
         yield packet
+    if Path(container.name).is_file():  # else it is a part of one
+        check_whole(container, stream, end)
 
 
 def check_sound(path: Path, rate: int, channels: int) -> None:

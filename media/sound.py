@@ -17,12 +17,14 @@ from av.container import InputContainer
 
 from core.arrays import Samples
 from core.errors import lacks_memory
+from media.damage import note
 from media.opening import LENIENT, check_sound, demuxed, sound_stream, zero
 
 JITTER = Fraction(1, 10)  # seconds that timestamps may be off before that counts as a hole
 LONGEST_HOLE = 600  # seconds; a longer one is a broken clock and not silence
 CANCELS = 0.01  # of the power of the louder channel, 20 dB: below that a mix of two has cancelled
 STEADY = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "wav", "avi")  # one kind of sound from beginning to end
+GAPLESS = {"flac"}  # formats that count their samples, so that a hole is damage
 
 PAGE, FIRST = 27, 2  # bytes of an Ogg page's head, and the flag of the first page of a recording (RFC 3533)
 
@@ -96,24 +98,39 @@ def decoded(container: InputContainer, stream: AudioStream) -> Iterator[AudioFra
 
     FFmpeg reads an Ogg file up to where another kind of recording begins: so each is opened by itself.
     """
-    chained = links(container)
+    chained, path = links(container), Path(container.name)
     if len(chained) < 2:
-        yield from _decoded(container, stream)
+        yield from _decoded(path, container, stream)
         return
-    data = Path(container.name).read_bytes()
+    data = path.read_bytes()
     for link in chained:
         with suppress(av.FFmpegError), av.open(BytesIO(data[link]), format="ogg", **LENIENT) as part:
             if (own := sound_stream(part)) is not None:
-                yield from _decoded(part, own)
+                yield from _decoded(path, part, own)
 
 
-def _decoded(container: InputContainer, stream: AudioStream) -> Iterator[AudioFrame]:
+def _decoded(path: Path, container: InputContainer, stream: AudioStream) -> Iterator[AudioFrame]:
+    """What decodes; what does not is noted if something does before and behind it, and it could be heard."""
+    lost, behind = Fraction(0), Fraction(0)  # seconds between what decodes, and since something did
+    due: Fraction | None = None  # when the next frame begins, once there was one
     for packet in demuxed(container, stream):
         try:
-            yield from packet.decode()
+            for frame in packet.decode():
+                begin = (frame.pts or 0) * Fraction(frame.time_base or 0)
+                if due is not None and container.format.name in GAPLESS:  # whose parser leaves out what is none
+                    behind = max(begin - due, Fraction(0))
+                due = begin + Fraction(frame.samples, max(frame.sample_rate, 1))
+                lost, behind = lost + behind, Fraction(0)
+                yield frame
         except av.FFmpegError as problem:  # damage is not always called invalid data
             if lacks_memory(problem):
                 raise
+            behind += Fraction(0) if due is None else (packet.duration or 0) * Fraction(packet.time_base or 0)
+    if lost > JITTER:
+        note(path, "sound", (
+            f"{path}: is damaged: {float(lost):.2f} s of its sound, in all, cannot be decoded and are heard as silence;"
+            " copy or export it again"
+        ))  # fmt: skip
 
 
 def _runs(

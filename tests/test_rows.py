@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import Unreadable
-from core.rows import read_text, table
+from core.rows import read_rows, read_text, table
 from dataset.filelist import read_filelist
 from tests.helpers.failing import fails
 
@@ -41,6 +41,14 @@ def test_what_is_no_text_is_named(tmp_path: Path, data: bytes) -> None:
 def test_a_row_that_is_none_is_named(tmp_path: Path, text: str) -> None:
     with fails(Unreadable, tmp_path, "row 2"):
         table(tmp_path, text)
+
+
+def test_a_column_that_is_there_twice_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "l.csv"
+    path.write_text("video,audio,video\na.mp4,w.wav,b.mp4\n")
+    with fails(Unreadable, path, "'video'", "twice"):
+        read_rows(path)
+    assert table(path, path.read_text()) == [(2, {"video": "b.mp4", "audio": "w.wav"})]  # of somebody else's data
 
 
 def test_pairs_in_utf_16(tmp_path: Path) -> None:

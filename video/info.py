@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from media import sound_stream
+from media import say_damage, sound_stream
 from video.hdr import is_hdr
 from video.opening import is_still, opened
 from video.reading import pictures
@@ -42,8 +42,12 @@ class VideoInfo:
 
 
 def probe(path: Path) -> VideoInfo:
-    """What the video is; BadInput if it cannot be read.  Reads its packets and decodes one picture."""
+    """What the video is; BadInput if it cannot be read.  Reads its packets and decodes one picture.
+
+    A file that is cut off or damaged, but can be used, is said to be so (see `media.damage_of`).
+    """
     line = timeline(path)
+    say_damage(path)
     with pictures(path, line) as (converter, decoded):
         _, first = next(decoded)
         lying = converter.turn(first).transposed

@@ -1,6 +1,6 @@
 """A video file -> upright RGB frames at a constant rate."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from functools import partial
 from itertools import chain, pairwise
@@ -14,12 +14,14 @@ from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
 from core.errors import Unreadable, lacks_memory
-from media import demuxed
+from media import demuxed, is_noted, note_at
 from video.opening import is_still, opened
 from video.picture import TURNING, Converter, Turn, exif_turn
 from video.timeline import Key, Timeline, Times, timeline
 
 LONGEST_FREEZE = 1  # seconds for which an undecodable stretch is bridged by the picture before it
+BROKEN = "pictures"  # the kind of what is noted of pictures that do not decode
+CUT_ANYWHERE = {"mpegts", "mpeg", "mpegvideo", "m4v", "h264", "hevc"}  # streams, whose files begin and end somewhere
 NEAR = 8  # frames: to open a file again and seek costs about as much as decoding so many
 
 
@@ -96,6 +98,8 @@ def _stored(path: Path, line: Timeline, shown: Times) -> Iterator[Callable[[], n
             if (moment - time) * line.tick > LONGEST_FREEZE:
                 position = float((time - line.times[0]) * line.tick)
                 raise Unreadable(f"{path}: damaged after {position:.1f} s; cut it there, or export or copy it again")
+            if moment != time and is_noted(path, BROKEN):  # else nobody has missed it: fields that are stored apart
+                _note_broken(path, line, int(moment))
             yield partial(converter.rgb, frame, turn)
 
 
@@ -110,16 +114,19 @@ def pictures(
     key = line.key_before(first)
     if key is not None:
         with opened(path) as (container, stream):
-            timed = _from_key(container, stream, key)
+            timed = _from_key(path, line, container, stream, key)
             if timed is not None:
                 yield _converter(stream), timed
                 return
     with opened(path) as (container, stream):
-        frames = _decoded(stream, demuxed(container, stream))
+        frames = _decoded(path, line, stream, demuxed(container, stream))
         timed = enumerate(frames) if line.counted else _stamped(frames)
         head = next(timed, None)
         if head is None:
-            raise Unreadable(f"{path}: none of its pictures can be decoded; export or copy it again")
+            raise Unreadable(
+                f"{path}: none of its pictures can be decoded (damaged, too many pixels, or a kind that is not known"
+                " here); export it again, as an mp4 or a png"
+            )
         yield _converter(stream, exif_turn(path) if is_still(container) else None), chain([head], timed)
 
 
@@ -128,7 +135,9 @@ def _converter(stream: VideoStream, exif: Turn | None = None) -> Converter:
     return Converter(stream.width, stream.height, exif=exif, turning=turning)
 
 
-def _from_key(container: InputContainer, stream: VideoStream, key: Key) -> Iterator[tuple[int, VideoFrame]] | None:
+def _from_key(
+    path: Path, line: Timeline, container: InputContainer, stream: VideoStream, key: Key
+) -> Iterator[tuple[int, VideoFrame]] | None:
     """The timed frames from this key frame, or None if reading from there would not give the same pixels.
 
     Where a seek lands is up to the container, so the very packet must come by; and a decoder can begin at a key frame
@@ -140,21 +149,53 @@ def _from_key(container: InputContainer, stream: VideoStream, key: Key) -> Itera
     head = next((packet for packet in keys if packet.pts is not None and packet.pts >= key.pts), None)
     if head is None or (head.pts, head.size) != (key.pts, key.size):
         return None
-    timed = _stamped(_decoded(stream, chain([head], packets)))
+    timed = _stamped(_decoded(path, line, stream, chain([head], packets)))
     begin = next((item for item in timed if item[0] >= key.pts), None)
     if begin is None or begin[0] != key.pts or begin[1].pict_type != PictureType.I:
         return None
     return chain([begin], timed)
 
 
-def _decoded(stream: VideoStream, packets: Iterator["Packet[VideoStream]"]) -> Iterator[VideoFrame]:
-    """Every frame that decodes; what does not is left out."""
+def _decoded(
+    path: Path, line: Timeline, stream: VideoStream, packets: Iterator["Packet[VideoStream]"]
+) -> Iterator[VideoFrame]:
+    """Every frame that decodes; what does not is left out, and noted, as is what decodes but in part.
+
+    Where a file is cut off there is such a picture, and it is no news; nor is it at the ends of a broadcast.
+    """
+    suspects: list[int] = []
+    cut = stream.container.format.name in CUT_ANYWHERE
+    whole = not cut  # whether a picture was there that is
     for packet in chain((packet for packet in packets if packet.size), [None]):
         try:
-            yield from stream.decode(packet)
+            for frame in stream.decode(packet):
+                if frame.is_corrupt:
+                    suspects += [] if frame.pts is None or not whole else [frame.pts]
+                else:
+                    whole = True
+                    while suspects:
+                        _note_broken(path, line, suspects.pop())
+                yield frame
         except av.FFmpegError as problem:
             if lacks_memory(problem):
                 raise
+            suspects += [] if packet is None or packet.pts is None or not whole else [packet.pts]
+    while suspects and not cut:
+        _note_broken(path, line, suspects.pop())
+
+
+def _note_broken(path: Path, line: Timeline, time: int) -> None:
+    def told(times: Set[int]) -> str:
+        first = max(float((min(times) - line.times[0]) * line.tick), 0.0)
+        count = f"{len(times)} of its pictures, the first" if len(times) > 1 else "one of its pictures,"
+        return (
+            f"{path}: is damaged: {count} at {first:.2f} s, cannot be decoded whole, and the one beside stands in for"
+            " what is missing; copy or export it again"
+        )
+
+    at_the_end = (line.times[-1] - time) * line.tick < LONGEST_FREEZE and is_noted(path, "cut")
+    if not line.counted and not at_the_end:
+        note_at(path, BROKEN, time, told)
 
 
 def _stamped(frames: Iterator[VideoFrame]) -> Iterator[tuple[int, VideoFrame]]:

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import NotFound, Unreadable
-from media import demuxed
+from core.errors import Unreadable
+from media import demuxed, file_version
 from video.opening import is_still, opened
 
 STILL_RATE = Fraction(25)
@@ -73,14 +73,7 @@ class Timeline:
 
 def timeline(path: Path) -> Timeline:
     """The timeline of a file; BadInput if it has no pictures or no rate.  Reads the packets once, decodes nothing."""
-    return _timeline(path.absolute(), *_version(path))
-
-
-def _version(path: Path) -> tuple[int, int]:
-    if not path.is_file():
-        raise NotFound(f"{path}: no such file; check the path of the video")
-    state = path.stat()
-    return state.st_mtime_ns, state.st_size
+    return _timeline(path.absolute(), *file_version(path, "video"))
 
 
 @lru_cache(maxsize=16)

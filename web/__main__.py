@@ -3,6 +3,7 @@
 import argparse
 import ipaddress
 import os
+import re
 import socket
 import sys
 from collections.abc import Iterator, Sequence
@@ -15,11 +16,14 @@ from core.guard import guard, reads, writes_into
 from core.lock import acquire, release
 from core.program import exit_code
 from lipsync.settings import BACKENDS
-from web.backends import add_backends, as_flags, backends_of, load_backends
+from web.backends import add_backends, as_flags, backends_of
 
 MIB, GIB = 1 << 20, 1 << 30
 SHORTEST = 12  # characters of a password
 LAST_PORT = 65535
+MOST = 1024  # threads
+DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d{1,3})?")
+TRIED = {"auto", "cpu"}  # devices that are on every machine
 STOPPED = "stopped; what was being made goes on at the next start"
 
 
@@ -67,9 +71,7 @@ def _serve(options: argparse.Namespace) -> None:
     password = _password(options)
     _check(options)
     guard(parser(), options)
-    backends = backends_of(options)
-    if backends:
-        load_backends(backends, "cpu")
+    devices, backends = _devices(options.device), backends_of(options)
     try:
         import fastapi_offline  # noqa: F401
         import python_multipart  # noqa: F401
@@ -91,7 +93,9 @@ def _serve(options: argparse.Namespace) -> None:
         flags = ["--model", str(options.model_path.absolute())] if options.model_path else []
         flags += ["--threads", str(options.threads)] if options.threads else []
         flags += as_flags(backends)
-        crew = Crew(files.store, files, options.device.split(","), flags)
+        crew = Crew(files.store, files, devices, flags)
+        if options.model_path is not None or backends or not set(devices) <= TRIED:
+            crew.check()
         limits = Limits(
             round(options.max_upload * MIB), options.max_seconds, options.max_queue, options.keep_hours * 3600,
             round(options.max_stored * GIB),
@@ -126,8 +130,20 @@ def _check(options: argparse.Namespace) -> None:
             raise BadInput(f"--{name} {value:g}: give a number above 0")
     if not 0 <= options.port <= LAST_PORT:
         raise BadInput(f"--port {options.port}: give a number up to {LAST_PORT}, or 0 for any that is free")
+    if (options.threads or 0) > MOST:
+        raise BadInput(f"--threads {options.threads}: give a number up to {MOST}")
     if options.model_path is not None and not options.model_path.exists():
         raise BadInput(f"--model_path {options.model_path}: no such file; check the path")
+
+
+def _devices(text: str) -> list[str]:
+    """The names in --device.  BadInput for one that no machine has, or the same twice; torch is not asked here."""
+    names = [name.strip() for name in text.split(",")]
+    if wrong := next((name for name in names if name and not DEVICE.fullmatch(name)), None):
+        raise BadInput(f"--device {wrong}: unknown; use auto, cpu, cuda, cuda:1 or mps")
+    if "" in names or len(set(names)) < len(names):
+        raise BadInput(f"--device {text}: name each device once, as in cuda:0,cuda:1")
+    return names
 
 
 def _password(options: argparse.Namespace) -> str | None:

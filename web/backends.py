@@ -31,7 +31,9 @@ def backends_of(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def load_backends(found: dict[str, Any], device: str) -> None:
-    """Loads each once, so that what cannot be is said when the server starts.  BadInput."""
+    """Loads each once, so that what cannot be is said when the server starts; by a worker, for it takes torch.
+
+    BadInput."""
     import torch
 
     from lipsync.backends.face_occluder import FaceOccluder

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from core.errors import LipSyncError, OutOfMemory
 from core.paths import ROOT
 from web.files import Files
 from web.problems import Refused, told
@@ -51,13 +52,22 @@ class Process:
 
     def ask(self, order: Mapping[str, Any], heard: Heard = lambda _: None) -> Mapping[str, Any]:
         """The answer to an order; heard: told of everything before.  Gone if the process ends first."""
-        process = self._started()
-        assert process.stdin is not None and process.stdout is not None
         self._asked = True
+        return self.answer(self.send(order), heard)
+
+    def send(self, order: Mapping[str, Any]) -> "subprocess.Popen[str]":
+        """Hands an order over; the process that is to `answer` it, before another order."""
+        process = self._started()
+        assert process.stdin is not None
+        with suppress(OSError):  # it ended: told by its output
+            process.stdin.write(json.dumps(order) + "\n")
+            process.stdin.flush()
+        return process
+
+    def answer(self, process: "subprocess.Popen[str]", heard: Heard = lambda _: None) -> Mapping[str, Any]:
+        """The answer to what was sent, as of `ask`."""
+        assert process.stdout is not None
         try:
-            with suppress(OSError):  # it ended: told by its output
-                process.stdin.write(json.dumps(order) + "\n")
-                process.stdin.flush()
             for line in process.stdout:
                 said = json.loads(line)
                 if "answer" in said or "error" in said:
@@ -144,6 +154,32 @@ class Crew:
             for name, process in self.processes.items()
         ]
 
+    def check(self) -> None:
+        """Each device's worker loads the model and what else it is to work with, and keeps it for its first job.
+
+        Raises what a worker says that cannot be, OutOfMemory if a signal ended it; then all processes are ended.
+        """
+        try:
+            for process, begun in [(process, process.send({"kind": "check"})) for process in self._makers]:
+                answer = process.answer(begun, lambda said: print(said.get("note", ""), file=sys.stderr))
+                if "error" in answer:
+                    problem = LipSyncError(str(answer["error"]))
+                    problem.exit_code = int(answer["exit_code"])
+                    raise problem
+        except BaseException as problem:
+            for process in self._makers:
+                process.end(for_good=True)
+            if isinstance(problem, Gone) and problem.code < 0:
+                raise OutOfMemory(
+                    f"signal {-problem.code} ended a worker that loaded the model; close other programs for its memory"
+                ) from problem
+            raise
+
+    @property
+    def _makers(self) -> list[Process]:
+        """The processes that make videos, one for each device."""
+        return [process for name, process in self.processes.items() if name != "previews"]
+
     def start(self) -> None:
         """Jobs that ran when the last server ended wait again, unless their result is there; then work begins."""
         for job in self._store.jobs(status="running"):
@@ -200,7 +236,7 @@ class Crew:
         is called once.  Refused (503) if a stream has every device, or nobody waits any more.
         """
         with self._wake:
-            free = [one for name, one in self.processes.items() if name != "previews" and one not in self._streaming]
+            free = [one for one in self._makers if one not in self._streaming]
             if not free:
                 raise Refused(503, "a stream takes the whole device, and somebody has one open; try again when it has"
                                    " ended", retry=30)  # fmt: skip

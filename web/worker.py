@@ -33,9 +33,9 @@ from core.flags import Parser
 from core.guard import reads
 from core.lock import acquire, release
 from core.program import said
-from core.progress import telling
+from core.progress import say_anew, telling
 from lipsync.settings import LOADED, Settings
-from web.backends import add_backends, backends_of
+from web.backends import add_backends, backends_of, load_backends
 from web.files import MOTION, REPORT
 from web.order import STREAM, Order
 from web.speaking import Speaking
@@ -61,13 +61,14 @@ class Desk:
         self._backends = dict(backends or {})
         self._loaded: tuple[object, LipSync] | None = None
         self._works = {
-            "file": self._file, "video": self._video, "preview": self._preview, "faces": self._faces,
-            "stream": self._stream,
+            "check": self._check, "file": self._file, "video": self._video, "preview": self._preview,
+            "faces": self._faces, "stream": self._stream,
         }  # fmt: skip
         self._speaking = Speaking(say)
 
     def do(self, order: Mapping[str, Any]) -> Answer:
         """What an order comes to: {"answer": ...} or {"error": ..., "exit_code": ...}.  A bug raises."""
+        say_anew()
         try:
             return {"answer": self._works[order["kind"]](order)}
         except BaseException as problem:
@@ -75,6 +76,14 @@ class Desk:
             if known is None:
                 raise
             return {"error": str(known), "exit_code": known.exit_code}
+
+    def _check(self, order: Mapping[str, Any]) -> Answer:
+        """Loads all that this worker was told to work with, and keeps the model.  BadInput for what cannot be."""
+        self._use_threads()
+        chosen = Settings(device=self._device, **self._backends)
+        self._speaker(chosen)
+        load_backends(self._backends, "cpu")
+        return {}
 
     def _file(self, order: Mapping[str, Any]) -> Answer:
         """What kind of file an upload is, and how long.  BadInput if it is none that can be used, or is too long."""

@@ -24,6 +24,8 @@ def resolve_device(name: str) -> torch.device:
     there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not there.get(device.type, False):
         raise BadValue(f"--device {name}: there is none on this machine; use auto")
+    if device.type == "cuda" and (device.index or 0) >= (count := torch.cuda.device_count()):
+        raise BadValue(f"--device {name}: the highest number on this machine is {count - 1}; use auto")
     return device
 
 

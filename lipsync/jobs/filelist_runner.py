@@ -9,7 +9,7 @@ from functools import partial
 
 from core.errors import BadInput, LipSyncError, Stopped
 from core.program import said
-from core.progress import say, tell
+from core.progress import quiet, say, tell
 from guided_diffusion.engine.distributed import Group
 from lipsync.pipeline import LipSyncPipeline
 from lipsync.rendering.frame_source import FrameSource
@@ -96,7 +96,7 @@ class FilelistRunner:
 
     def _make(self, task: Task, source: FrameSource) -> None:
         """This process's part of a result, and if it is alone with it, all; later, if the source is for short ones."""
-        with self._accounted(task.item.job):
+        with quiet(wanted=not task.team.main), self._accounted(task.item.job):
             with self._preparing:
                 runner = self._runner(task, source)
                 with self._turn:

@@ -121,6 +121,7 @@ class Report:
     waited          seconds in which a stage beside others had nothing to do, or nobody to hand it to
     peak_memory     in bytes
     extras          what was asked for beyond a new mouth: networks of the user's, the mark (`Settings.extras`)
+    warnings        sentences about files that are cut off or damaged, and were used as far as they go
     batch           frames sampled at a time in the end: less than the grid if memory was too small, and then the
                     frames are no longer, bit for bit, those of a run that had enough
     """
@@ -137,6 +138,7 @@ class Report:
     elapsed: float = 0.0
     waited: dict[str, float] = field(default_factory=dict)
     extras: dict[str, str] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
 
     @property
     def bottleneck(self) -> str | None:
@@ -157,6 +159,7 @@ class Report:
         for reason in dict.fromkeys(why for *_, why in self.unfit):
             rows.append((f"{reason} in", ranges([(a, b) for a, b, why in self.unfit if why == reason])))
         rows += [(name.replace("_", " "), what) for name, what in self.extras.items()]
+        rows += [("warning", sentence) for sentence in self.warnings]
         rows += [(stage, self._spent(stage)) for stage in self.seconds]
         rows += [("total", f"{self.elapsed:.1f} s, {self.frames / max(self.elapsed, 1e-9):.2f} frames/s")]
         if self.peak_memory:

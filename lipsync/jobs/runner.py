@@ -1,5 +1,6 @@
 """One result on its way to a file: its chunks are made, by one process or a team, and joined."""
 
+from dataclasses import replace
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -118,7 +119,7 @@ class JobRunner:
         if not self._keep:
             self.store.clear()
         self.store.let_go()
-        return render_job.report()
+        return replace(render_job.report(), warnings=self.job_plan.media.warnings)
 
     def __enter__(self) -> Self:
         return self

@@ -86,11 +86,12 @@ class FaceSelector:
         return min(start, pointed), max(stop, pointed + 1)
 
     def faces(self, start: int, stop: int) -> Faces:
-        """Everybody in frames start..stop-1, and in what else of their blocks had to be searched."""
+        """Everybody in frames start..stop-1, who fills most of these first, and in what else of their blocks had to be
+        searched."""
         if (start, stop) not in self._faces:
             missing = sum(last - first for first, last in self.finder.missing(start, stop))
             with Bar(total=missing, desc="find faces", unit="frame", disable=None if missing else True) as bar:
-                self._faces[start, stop] = find_faces(self.finder.find(start, stop, bar.update))
+                self._faces[start, stop] = find_faces(self.finder.find(start, stop, bar.update), (start, stop))
         return self._faces[start, stop]
 
     def track(self, face: str, start: int, stop: int) -> FaceTrack:

@@ -10,7 +10,7 @@ from audio.activity import Activity, speech_activity
 from audio.silero import silero_activity
 from core.arrays import Span
 from core.errors import BadValue, Mismatch
-from core.progress import say
+from core.progress import say_once
 from dataset import AudioFeatures
 from face_detection import FaceTrack
 from lipsync.jobs.job import Job
@@ -19,6 +19,7 @@ from lipsync.motion.lip_motion import LipMotionSource, Motion
 from lipsync.rendering.registration import Registration
 from lipsync.settings import Settings
 from lipsync.stopwatch import Stopwatch
+from media import damage_of
 from video import Mono, VideoInfo, pick_frames, probe
 
 from .audio_mix import mix
@@ -54,7 +55,7 @@ class SourceMedia:
         self.segments = self._read_segments()
         self.info: VideoInfo = probe(job.video)
         if self.info.hdr:
-            say(f"{job.video}: is HDR or of a wide gamut; it is mapped to SDR, all of the picture")
+            say_once(f"{job.video}: is HDR or of a wide gamut; it is mapped to SDR, all of the picture")
         self.faces = models.face_selector(self.info, settings)
         self.track = cache(self.faces.track)
         self._lip_motion = self._read_lip_motion()
@@ -124,6 +125,12 @@ class SourceMedia:
             self._lip_motion.export(self.job.motion_out)
 
     @property
+    def warnings(self) -> list[str]:
+        """What is wrong with what was read and is used all the same: files that are cut off or damaged."""
+        job = self.job
+        return damage_of(job.video, job.audio, job.heard, job.style, *(path for _, path in job.sounds))
+
+    @property
     def output_sound(self) -> Path | Mono:
         """The sound of the result: what the job names for that, else the words, else the mix of its segments' sounds.
         """
@@ -185,9 +192,9 @@ class SourceMedia:
         """Its samples are read when somebody asks for them."""
         sound = self._open(path)
         if sound.mel.silent:
-            say(f"{path}: is silent throughout; nobody speaks")
+            say_once(f"{path}: is silent throughout; nobody speaks")
         if wrong := broken_samples(path):
-            say(f"{path}: {wrong} of its samples are no numbers and are heard as silence; export it again")
+            say_once(f"{path}: {wrong} of its samples are no numbers and are heard as silence; export it again")
         return sound
 
     def _path(self, segment: SpeakerSegment) -> Path:

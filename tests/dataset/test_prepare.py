@@ -192,3 +192,18 @@ def test_many_processes_have_one_thread_each(monkeypatch: pytest.MonkeyPatch) ->
     with one_thread_each():
         assert (os.environ["OMP_NUM_THREADS"], os.environ["OPENBLAS_NUM_THREADS"]) == ("1", "3")
     assert "OMP_NUM_THREADS" not in os.environ
+
+
+def test_a_video_that_is_cut_off_is_prepared_as_far_as_it_goes_and_reported_so(tmp_path: Path) -> None:
+    sound = noise(tmp_path / "a.wav", 1.6)
+    pictures = np.random.default_rng(0).integers(0, 256, (40, 96, 96, 3), np.uint8)
+    path = tmp_path / "a.mp4"
+    write_video(path, pictures, Fraction(25), sound=sound)
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) * 7 // 10])
+    (tmp_path / "clips.csv").write_text("speaker,file,split\nann,a.mp4,train\n")
+    prepare.run(prepare.parser().parse_args(["--list", f"{tmp_path}/clips.csv", "--output", f"{tmp_path}/out",
+                                             "--size", "32", "--workers", "0"]))  # fmt: skip
+    lines = [json.loads(line) for line in (tmp_path / "out" / "report.jsonl").read_text().splitlines()]
+    (line,) = [line for line in lines if "clip" in line]
+    assert 0 < line["frames"] < 40 and len(line["warnings"]) == 1 and "cut off" in line["warnings"][0]

@@ -106,6 +106,21 @@ def test_a_point_in_time_means_who_is_there_then():
         assert round(float(np.nanmax(track.boxes[:, 3]))) == 5 + side
 
 
+@pytest.mark.parametrize(
+    ("text", "shown", "side"),
+    [
+        ("largest", (0, 12), 20), ("largest", (38, 50), 40), ("largest", (0, 80), 40), ("largest", (17, 18), 20),
+        ("largest", (30, 36), 40),  # nobody is in these: by all that was searched
+        ("center", (0, 12), 20), ("center", (40, 52), 40), ("point:20,20", (0, 12), 20), ("point:20,20", (45, 80), 40),
+    ],
+)  # fmt: skip
+def test_the_frames_that_are_shown_decide(text: str, shown: tuple[int, int], side: int):
+    clip = [*[scene(red=(10, 10, 20))] * 25, *[scene()] * 15, *[scene(blue=(5, 5, 40))] * 40]
+    found = find_faces(Sightings.joined(list(search(clip, Painted()))), shown)
+    chosen = FaceQuery.parse(text).choose(found, (HEIGHT, WIDTH), FPS)
+    assert round(float(np.nanmax(chosen.boxes[:, 2] - chosen.boxes[:, 0]))) == side
+
+
 @pytest.mark.parametrize("text", ["biggest", "index:-1", "index:x", "point:1", "point:1,2@", "person.mp4", ""])
 def test_an_unknown_selector_is_refused(text):
     with fails(BadValue, "--face"):

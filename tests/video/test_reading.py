@@ -8,6 +8,7 @@ import av
 import numpy as np
 import pytest
 from av.video.frame import VideoFrame
+from PIL import Image
 
 from core.errors import NoData, NotFound, Unreadable
 from tests.helpers.failing import fails
@@ -217,3 +218,20 @@ def test_a_frame_that_was_read_leaves_nothing_behind(tmp_path: Path) -> None:
     finally:
         gc.enable()
     assert len(kept) - len(before) <= 4 and len(list(Path("/proc/self/task").iterdir())) <= tasks
+
+
+def test_what_is_no_file_is_said_to_be_none(tmp_path: Path) -> None:
+    (tmp_path / "folder.mp4").mkdir()
+    with fails(Unreadable, "folder.mp4", "folder"):
+        probe(tmp_path / "folder.mp4")
+    with fails(Unreadable, "/dev/null", "device"):
+        probe(Path("/dev/null"))
+    (tmp_path / "nowhere.mp4").symlink_to("nothing")
+    with fails(NotFound, "nowhere.mp4"):
+        probe(tmp_path / "nowhere.mp4")
+
+
+def test_a_picture_with_too_many_pixels_is_said_to_have_them(tmp_path: Path) -> None:
+    Image.new("1", (20_000, 20_000)).save(tmp_path / "huge.png")
+    with fails(Unreadable, "huge.png", "pixels"):
+        probe(tmp_path / "huge.png")
