@@ -12,14 +12,15 @@ python=${PYTHON:-$("$root/scripts/setup.sh" --dev)}
 output=${1:-gpu_check}
 mkdir -p "$output"
 output=$(cd "$output" && pwd)
-end=$((SECONDS + ${SECONDS_LEFT:-240}))
+limit=${SECONDS_LEFT:-240}
+end=$((SECONDS + limit)) least=$((limit < 24 ? 1 : limit / 24)) # with less left than that, nothing is begun
 cd "$root"
 
 status=0
 run() { # NAME command...: what it says goes to the terminal and to NAME.txt
     local name=$1 left=$((end - SECONDS))
     shift
-    if ((left < 10)); then
+    if ((left < least)); then
         echo "gpu_check.sh: no time is left for $name" >&2
         return
     fi

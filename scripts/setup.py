@@ -39,9 +39,11 @@ def main():
     python = venv / ("Scripts/python.exe" if WINDOWS else "bin/python")
     if not works(python, "-m", "pip", "--version"):
         make_environment(venv, python)
-    installed = install(venv, python, "requirements.txt")
+    # Tests import a tenth of what is installed, and compile that themselves: the rest would take pip half a minute.
+    how = ["--no-compile"] if flags and not sys.dont_write_bytecode else []
+    installed = install(venv, python, "requirements.txt", how)
     if flags:
-        installed |= install(venv, python, "requirements-dev.txt")
+        installed |= install(venv, python, "requirements-dev.txt", how)
     if not WINDOWS:
         let_root_start_mpi(venv)
     if installed and sys.stdout.isatty():
@@ -76,8 +78,11 @@ def make_environment(venv, python):
         fail(f"{venv} is broken; remove it and run this again")
 
 
-def install(venv, python, name):
-    """Installs a requirements file, unless this very text has been installed already.  Whether it did."""
+def install(venv, python, name, how):
+    """Installs a requirements file, unless this very text has been installed already.  Whether it did.
+
+    how: flags of `pip install`.
+    """
     stamp = venv / f"{name}.sha256"
     wanted = hashlib.sha256((ROOT / name).read_bytes()).hexdigest()
     if stamp.is_file() and stamp.read_text(encoding="utf-8").strip() == wanted:
@@ -96,9 +101,9 @@ def install(venv, python, name):
     else:
         print(f"installing {name} into {venv} (minutes, the first time)", file=sys.stderr)
     if first and without_cuda and linux:
-        pip(python, [f"--index-url={CPU_INDEX}", "torch", "torchvision"],
+        pip(python, [*how, f"--index-url={CPU_INDEX}", "torch", "torchvision"],
             f"pip could not install PyTorch without CUDA from {CPU_INDEX}, see above; leave TORCH out")  # fmt: skip
-    pip(python, [WITH_DETECTOR, "--requirement", str(ROOT / name)],
+    pip(python, [*how, WITH_DETECTOR, "--requirement", str(ROOT / name)],
         f"pip could not install {name}, see above; check the network and the space on the disk (7 GB)")  # fmt: skip
     loaded = subprocess.run([python, "-c", "import cv2"], capture_output=True, text=True, check=False)
     if loaded.returncode:

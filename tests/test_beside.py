@@ -58,6 +58,9 @@ def test_a_writer_waits_for_a_reader_that_is_slow() -> None:
     with behind(work, 2, "used") as use:
         thread = threading.Thread(target=hand, args=(use,))
         thread.start()
+        end = time.monotonic() + 60
+        while len(handed) < 2 and time.monotonic() < end:
+            time.sleep(0.001)
         time.sleep(0.05)
         assert len(handed) == 2
         go.set()
@@ -155,7 +158,9 @@ def test_works_are_done_so_many_at_a_time_in_their_order() -> None:
         running.release()
 
     beside([partial(work, number) for number in range(7)], 2, "works")
-    assert begun == list(range(7))
+    assert sorted(begun) == list(range(7))
+    for place, number in enumerate(begun):  # of those before it at most one was taken by the other thread and not noted
+        assert len(set(range(number)) - set(begun[:place])) <= 1
     beside([], 2, "works")
 
 

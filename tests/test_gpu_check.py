@@ -47,7 +47,7 @@ def test_what_fails_is_told_at_the_end_and_stops_nothing(tmp_path: Path) -> None
 
 @pytest.mark.slow
 def test_what_takes_too_long_is_ended_and_the_rest_left_out(tmp_path: Path) -> None:
-    done = check(tmp_path, sleeps="benchmark_goals", seconds=12)
+    done = check(tmp_path, sleeps="benchmark_goals", seconds=3)
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
         "gpu_check.sh: no time is left for training", "gpu_check.sh: no time is left for presets",

@@ -2,6 +2,7 @@
 
 import ast
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -92,11 +93,18 @@ def test_setup_refuses_in_one_sentence(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["thesis.txt"]
 
 
+@pytest.fixture(scope="module")
+def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A virtual environment with the pip that comes with Python; to be copied."""
+    venv = tmp_path_factory.mktemp("pristine") / "venv"
+    subprocess.run([sys.executable, "-m", "venv", venv], check=True)
+    return venv
+
+
 @pytest.mark.slow
-def test_setup_wants_no_shell_and_no_path(tmp_path: Path) -> None:
+def test_setup_wants_no_shell_and_no_path(pristine: Path, tmp_path: Path) -> None:
     """As on Windows: nothing but Python; an environment that is ready is only said."""
-    venv = tmp_path / "an environment"
-    subprocess.run([sys.executable, "-m", "venv", venv], check=True)  # with the pip that comes with Python
+    venv = Path(shutil.copytree(pristine, tmp_path / "an environment", symlinks=True))
     for name in ("requirements.txt", "requirements-dev.txt"):
         (venv / f"{name}.sha256").write_text(sha256((ROOT / name).read_bytes()).hexdigest() + "\n")
     setup = [sys.executable, ROOT / "scripts" / "setup.py", "--dev"]
@@ -112,9 +120,9 @@ def test_setup_wants_no_shell_and_no_path(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_setup_says_what_it_is_about_to_do_and_what_failed(tmp_path: Path) -> None:
+def test_setup_says_what_it_is_about_to_do_and_what_failed(pristine: Path, tmp_path: Path) -> None:
     """Sizes come before the work, and a package index out of reach is a sentence."""
-    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
+    shutil.copytree(pristine, tmp_path / "venv", symlinks=True)
     environment = {"PATH": os.environ["PATH"], "VENV": str(tmp_path / "venv"), "PIP_CONFIG_FILE": os.devnull,
                    "PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_RETRIES": "0"}  # fmt: skip
     for more, size, words in (({}, "6.3 GB", "could not install requirements.txt"), ({"TORCH": "cpu"}, "2.2 GB", "")):

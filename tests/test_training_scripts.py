@@ -38,6 +38,7 @@ TINY = [
     "train.log_every=1",
 ]  # fmt: skip
 
+TWO_STEPS = ["train.steps=2", "train.learning_rate=1e-3"]
 TINY_SYNCDIFF = [
     *(setting for setting in TINY if setting.startswith(("model.unet", "model.sampling", "train."))),
     "model.unet.patch=1", "model.mel.res_blocks=1", "model.pose.widths=[32]", "train.precision=fp32", "train.warmup=0",
@@ -95,37 +96,37 @@ def test_an_expert_is_measured_and_measures(data: Path, expert: Path, tmp_path: 
     assert all(row in printed for row in rows)
 
 
+def same_weights(one: Path, other: Path) -> bool:
+    first, second = (torch.load(run / "state.pt", weights_only=True)["weights"] for run in (one, other))
+    return first.keys() == second.keys() and all(torch.allclose(first[k], second[k], atol=2e-4) for k in first)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not (VENV / "requirements.txt.sha256").exists(), reason="run by scripts/test.sh, which sets up")
-def test_train_sh_trains_with_every_term_but_lpips(data: Path, expert: Path, tmp_path: Path) -> None:
-    flags = [word for setting in TINY for word in ("--set", setting)]
+def test_train_sh_on_two_processes_does_what_one_does_that_accumulates(
+    data: Path, expert: Path, tmp_path: Path
+) -> None:
+    """By torchrun, with every term of Diff2Lip but LPIPS: GAN and expert included."""
+    flags = [word for setting in (*TINY, *TWO_STEPS) for word in ("--set", setting)]
     run(ROOT / "scripts" / "train.sh", "--device", "cpu", *flags, real_video_root=str(data), workers="0",
-        expert=str(expert), output=str(tmp_path / "run"), NUM_GPUS="1", VENV=str(VENV))  # fmt: skip
-    log = (tmp_path / "run" / "network" / "log.jsonl").read_text()
+        expert=str(expert), output=str(tmp_path / "two"), NUM_GPUS="2", OMP_NUM_THREADS="1",
+        VENV=str(VENV))  # fmt: skip
+    log = (tmp_path / "two" / "network" / "log.jsonl").read_text()
     assert all(term in log for term in ("network/sync", "network/adversarial", "discriminator/hinge"))
+    program(ROOT / "train.py", "--system", "diff2lip-128", "--data", data, "--expert", expert, "--device", "cpu",
+            "--output", tmp_path / "one", *flags, "--set", "train.accumulate=2")  # fmt: skip
+    assert same_weights(tmp_path / "one", tmp_path / "two" / "network")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("system", ["diff2lip-128", "syncdiff-small"])
-def test_two_processes_do_what_one_does_that_accumulates(
-    system: str, data: Path, expert: Path, tmp_path: Path
-) -> None:
-    """Diff2Lip with its whole objective, GAN and expert included, and SyncDiff with its own frames as pose."""
-    whole = system == "diff2lip-128"
-    chosen = [*(TINY if whole else TINY_SYNCDIFF), "train.steps=2", "train.learning_rate=1e-3"]
-    judge = ["--expert", expert] if whole else []
-    train = [ROOT / "train.py", "--system", system, "--data", data, *judge, "--device", "cpu"]
-    flags = [word for setting in chosen for word in ("--set", setting)]
-    program(*train, "--output", tmp_path / "one", *flags, "--set", "train.accumulate=2")
-    two = [*train, "--output", tmp_path / "two", *flags]
-    if whole:
-        torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-        run(*torchrun, *two, OMP_NUM_THREADS="1")
-    else:
-        assert [done.returncode for done in forked.ended(forked.start_group(2, two))] == [0, 0]
-    one, two = (torch.load(tmp_path / name / "state.pt", weights_only=True)["weights"] for name in ("one", "two"))
-    assert any(key.startswith("discriminator.") for key in one) == whole
-    assert all(torch.allclose(one[key], two[key], atol=2e-4) for key in one)
+def test_so_do_two_that_are_shown_their_own_frames(data: Path, tmp_path: Path) -> None:
+    """SyncDiff, with its own frames as pose."""
+    flags = [word for setting in (*TINY_SYNCDIFF, *TWO_STEPS) for word in ("--set", setting)]
+    train = [ROOT / "train.py", "--system", "syncdiff-small", "--data", data, "--device", "cpu", *flags]
+    program(*train, "--output", tmp_path / "one", "--set", "train.accumulate=2")
+    two = forked.start_group(2, [*train, "--output", tmp_path / "two"])
+    assert [done.returncode for done in forked.ended(two)] == [0, 0]
+    assert same_weights(tmp_path / "one", tmp_path / "two")
 
 
 @pytest.mark.slow

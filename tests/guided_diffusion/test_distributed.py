@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -26,12 +25,6 @@ def environment(**more: str) -> dict[str, str]:
     """Ours, as if nobody had launched this process, on one thread."""
     own = {name: value for name, value in os.environ.items() if name not in LAUNCHED}
     return own | {"PYTHONPATH": f"{ROOT}", "OMP_NUM_THREADS": "1"} | more
-
-
-def free_port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
 
 
 def start_two(folder: Path, **settings: object) -> list[Forked]:
@@ -117,23 +110,17 @@ import os
 from guided_diffusion.engine.distributed import group
 with group() as own:
     own.total(1)
-    import torch._dynamo
 print([open(f"/proc/self/task/{task}/comm").read().strip() for task in os.listdir("/proc/self/task")])
 """
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are listed by Linux only")
-def test_a_group_that_ends_leaves_no_thread_behind() -> None:
+def test_a_group_that_ends_leaves_no_thread_behind(tmp_path: Path) -> None:
     """One that lives on may ask for the interpreter while that ends: the process aborts after all its work."""
-    meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port(), "WORLD_SIZE": "2"}
-    processes = [
-        subprocess.Popen([sys.executable, "-c", LEAVING], env=environment(**meeting, RANK=str(rank)), text=True,
-                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        for rank in range(2)
-    ]  # fmt: skip
-    said = [process.communicate(timeout=120) for process in processes]
-    assert all("gloo" not in out and "tcpstore" not in out and "python" in out for out, _ in said), said
+    (tmp_path / "leaving.py").write_text(LEAVING)
+    said = [done.stdout for done in ended(start_group(2, [tmp_path / "leaving.py"], env=environment()))]
+    assert all("gloo" not in out and "tcpstore" not in out and "python" in out for out in said), said
 
 
 def test_processes_that_cannot_find_each_other_say_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ For tests of what processes do; what a program imports, or how it is started, is
 import atexit
 import gc
 import importlib
+import io
 import json
 import os
 import runpy
@@ -15,10 +16,11 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -27,9 +29,12 @@ IMPORTED = (
     "torch._dynamo",  # comes with the first optimizer
     "lipsync.cli.main", "lipsync.pipeline", "lipsync.jobs.filelist_runner", "lipsync.inspect.preview", "video.encoding",
     "systems.training", "guided_diffusion.engine.trainer", "dataset.source", "evaluation.cli", "video", "matplotlib",
+    "web.app", "web.__main__", "uvicorn", "web.speaking", "librosa.filters", "torch.utils.tensorboard", "lpips",
+    *(f"systems.{path.parent.name}.specification" for path in ROOT.glob("systems/*/specification.py")),
 )  # fmt: skip
 LAUNCHED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 cpu_seconds = 0.0  # of all that have ended, which are no children of this process (tests/conftest.py books them)
+_forker: socket.socket | None = None  # to the process that forks
 
 
 class Forked:
@@ -39,19 +44,24 @@ class Forked:
     """
 
     def __init__(
-        self, args: Sequence[str | Path], *, env: Mapping[str, str] | None = None, cwd: Path | None = None
-    ) -> None:
+        self, args: Sequence[str | Path], *, env: Mapping[str, str] | None = None, cwd: Path | None = None,
+        stdin: bool = False, stderr: bool = True,
+    ) -> None:  # fmt: skip
+        """stdin: a pipe to it, otherwise it has ours.  stderr: a pipe from it, otherwise it writes where we do."""
         self.args = [str(word) for word in args]
         self.returncode: int | None = None
         request = {"args": self.args, "env": dict(os.environ if env is None else env), "cwd": str(cwd or Path.cwd())}
-        ends = [os.pipe() for _ in range(3)]  # its output, its errors, and what becomes of it
-        _ask(json.dumps(request).encode(), [write for _, write in ends])
-        for _, write in ends:
-            os.close(write)
-        out, err, fate = (os.fdopen(read, encoding="utf-8", errors="replace") for read, _ in ends)
-        self.stdout: IO[str] = out
-        self.stderr: IO[str] = err
-        self._fate: IO[str] = fate
+        out, err, fate = os.pipe(), os.pipe() if stderr else None, os.pipe()
+        words = os.pipe() if stdin else None
+        theirs = [out[1], *(err or ())[1:], fate[1], *(words or ())[:1]]
+        _ask(json.dumps(request).encode(), [out[1], err[1] if err else 2, *theirs[1 + stderr :]])
+        for end in theirs:
+            os.close(end)
+        self.stdout: IO[str] = os.fdopen(out[0], encoding="utf-8", errors="replace")
+        self.stderr: IO[str] = os.fdopen(err[0], encoding="utf-8", errors="replace") if err else io.StringIO()
+        self.stdin = os.fdopen(words[1], "w", encoding="utf-8") if words else None
+        self._fate: IO[str] = os.fdopen(fate[0], encoding="utf-8")
+        self._lock = threading.Lock()
         self.pid = int(self._fate.readline())
 
     def communicate(self, timeout: float | None = None) -> tuple[str, str]:
@@ -69,12 +79,13 @@ class Forked:
         return out, err
 
     def poll(self) -> int | None:
-        if self.returncode is None and select.select([self._fate], [], [], 0)[0]:
-            global cpu_seconds
-            status, seconds = self._fate.readline().split()
-            self.returncode = os.waitstatus_to_exitcode(int(status))
-            cpu_seconds += float(seconds)
-            self._fate.close()
+        with self._lock:
+            if self.returncode is None and select.select([self._fate], [], [], 0)[0]:
+                global cpu_seconds
+                status, seconds = self._fate.readline().split()
+                self.returncode = os.waitstatus_to_exitcode(int(status))
+                cpu_seconds += float(seconds)
+                self._fate.close()
         return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
@@ -130,34 +141,55 @@ def ended(processes: Sequence[Forked], timeout: float = 300) -> list[subprocess.
     ]
 
 
-@cache
-def _server() -> socket.socket:
-    """The process that forks them; it ends with this one."""
+def fork_from_here() -> None:
+    """From here on programs are forked from what this process is now, which must have no other thread yet."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    process = os.fork()
+    if not process:
+        ours.close()
+        words = _serve(theirs)
+        if words is None:
+            os._exit(0)
+        _run(words)
+        sys.exit()
+    theirs.close()
+    _use(ours, lambda: os.waitpid(process, 0))
+
+
+def _start() -> None:
+    """A process that has imported everything, from which programs are forked; it ends with this one."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     process = subprocess.Popen(
         [sys.executable, __file__, str(theirs.fileno())], env=environment, pass_fds=[theirs.fileno()], cwd=ROOT
     )
     theirs.close()
+    _use(ours, process.wait)
+
+
+def _use(forker: socket.socket, ended: Callable[[], object]) -> None:
+    global _forker
+    _forker = forker
 
     def end() -> None:
-        ours.close()
-        process.wait()
+        forker.close()
+        ended()
 
     atexit.register(end)
-    return ours
 
 
 def _ask(request: bytes, files: list[int]) -> None:
-    server = _server()
-    server.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, max(4 * len(request), 1 << 18))
-    socket.send_fds(server, [request], files)
+    if _forker is None:
+        _start()
+    assert _forker is not None
+    _forker.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, max(4 * len(request), 1 << 18))
+    socket.send_fds(_forker, [request], files)
 
 
 def _serve(server: socket.socket) -> list[str] | None:
     """In each process forked for a program: its words.  In the server, once nobody asks any more: None."""
     while True:
-        request, files, _, _ = socket.recv_fds(server, 1 << 20, 3)
+        request, files, _, _ = socket.recv_fds(server, 1 << 20, 4)
         while True:  # those who looked after programs that have ended
             try:
                 if not os.waitpid(-1, os.WNOHANG)[0]:
@@ -173,18 +205,20 @@ def _serve(server: socket.socket) -> list[str] | None:
         server.close()
         child = os.fork()
         if child:
-            os.close(files[0])
-            os.close(files[1])
-            os.write(files[2], f"{child}\n".encode())
+            for file in (*files[:2], *files[3:]):
+                os.close(file)
+            with suppress(OSError):  # whoever asked for it has ended
+                os.write(files[2], f"{child}\n".encode())
             _, status, usage = os.wait4(child, 0)
-            os.write(files[2], f"{status} {usage.ru_utime + usage.ru_stime}\n".encode())
+            with suppress(OSError):
+                os.write(files[2], f"{status} {usage.ru_utime + usage.ru_stime}\n".encode())
             os._exit(0)
         os.close(files[2])
         given = json.loads(request)
         os.environ.clear()
         os.environ.update(given["env"])
         os.chdir(given["cwd"])
-        for file, number in zip(files, (1, 2), strict=False):
+        for file, number in zip((*files[:2], *files[3:]), (1, 2, 0), strict=False):
             os.dup2(file, number)
             os.close(file)
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -192,19 +226,22 @@ def _serve(server: socket.socket) -> list[str] | None:
         return words
 
 
-def main() -> None:
-    for name in IMPORTED:
-        importlib.import_module(name)
-    gc.freeze()  # else the first collection in each touches, and so copies, all that they share
-    words = _serve(socket.socket(fileno=int(sys.argv[1])))
-    if words is None:
-        return
+def _run(words: list[str]) -> None:
     if words[0] == "-m":
         sys.argv = words[1:]
         runpy.run_module(words[1], run_name="__main__", alter_sys=True)
     else:
         sys.argv = words
         runpy.run_path(words[0], run_name="__main__")
+
+
+def main() -> None:
+    for name in IMPORTED:
+        importlib.import_module(name)
+    gc.freeze()  # else the first collection in each touches, and so copies, all that they share
+    words = _serve(socket.socket(fileno=int(sys.argv[1])))
+    if words is not None:
+        _run(words)
 
 
 if __name__ == "__main__":

@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from face_detection import haar
-from face_detection.box import Detection
+from face_detection.box import Box, Detection
 from face_detection.haar import Cascade
+from face_detection.landmarks import Found, Landmarks, _Surroundings
 from guided_diffusion.diffusion import DiffusionConfig
 from guided_diffusion.engine.checkpoint import save_checkpoint
 from guided_diffusion.samplers import SampleConfig
@@ -37,12 +38,13 @@ TINY = Diff2LipConfig(
 
 
 _searched: dict[tuple[Cascade, tuple[int, ...], bytes], list[Detection]] = {}
+_looked: dict[tuple[Box, bytes], Found] = {}
 
 
 @pytest.fixture(autouse=True, scope="module")
 def each_picture_is_searched_once() -> Iterator[None]:
-    """Most tests show the same few pictures: what a cascade says of one, in 0.1 s, is remembered."""
-    search = haar._found
+    """Most tests show the same few pictures: what a cascade, or the network of landmarks, says of one is remembered."""
+    search, look = haar._found, Landmarks._look
 
     def remembered(cascade: Cascade, classifier: "cv2.CascadeClassifier", grey: np.ndarray) -> list[Detection]:
         key = cascade, grey.shape, sha256(grey.tobytes()).digest()
@@ -50,8 +52,16 @@ def each_picture_is_searched_once() -> Iterator[None]:
             _searched[key] = search(cascade, classifier, grey)
         return list(_searched[key])
 
+    def looked(self: Landmarks, near: _Surroundings, square: Box) -> Found:
+        key = square, sha256(near.cut(square).tobytes()).digest()
+        if key not in _looked:
+            _looked[key] = look(self, near, square)
+        found = _looked[key]
+        return found._replace(points=found.points.copy())
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(haar, "_found", remembered)
+        patch.setattr(Landmarks, "_look", looked)
         yield
 
 

@@ -60,7 +60,7 @@ def test_the_report_says_who_waited_and_for_whom(pipeline: LipSyncPipeline, job:
     report = dub(pipeline, job)
     assert set(report.waited) == set(STAGES) <= set(report.seconds)
     assert report.waited[str(report.bottleneck)] == min(report.waited.values())
-    assert 0 < report.elapsed <= sum(report.seconds.values()) + 0.1
+    assert 0 < report.elapsed <= sum(report.seconds.values()) + 0.5
     table = report.table()
     assert table.count(", the bottleneck") == 1 and "waited" in table
     assert Report(1, 1, []).bottleneck is None

@@ -28,6 +28,8 @@ from tests.helpers.tiny_style import system
 from tests.helpers.tiny_syncdiff import MEL
 from tests.helpers.toy import talking
 
+pytestmark = pytest.mark.usefixtures("narrow_ears")
+
 CONFIG = replace(
     OURS, diffusion=replace(OURS.diffusion, predict="x0"), best=SampleConfig("dpm++", "4"),
     unet=replace(OURS.unet, attention_resolutions=(), patch=2),

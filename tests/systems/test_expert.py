@@ -14,6 +14,8 @@ from tests.helpers.failing import fails
 from tests.helpers.seeded import seeded
 from tests.helpers.toy import talking
 
+pytestmark = pytest.mark.usefixtures("narrow_ears")
+
 SMALL = SyncConfig(size=32, shrink=1, widths=(32, 32), embedding=16, sound=SoundConfig(res_blocks=1))
 
 

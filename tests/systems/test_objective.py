@@ -24,6 +24,8 @@ from tests.helpers.seeded import seeded
 from tests.helpers.tiny import OURS, PAPER
 from tests.helpers.toy import talking
 
+pytestmark = pytest.mark.usefixtures("narrow_ears")
+
 PAPER_LOSS = ObjectiveConfig(discriminator=DiscriminatorConfig(widths=(32, 32)))
 OUR_LOSS = replace(PAPER_LOSS, x0_scale="plain", mouth_weight=5.0, shared_step=False)
 BOTH = pytest.mark.parametrize(("config", "loss"), [(PAPER, PAPER_LOSS), (OURS, OUR_LOSS)], ids=["paper", "ours"])

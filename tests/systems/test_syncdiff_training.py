@@ -30,6 +30,8 @@ from tests.helpers.failing import fails
 from tests.helpers.seeded import seeded
 from tests.helpers.tiny_syncdiff import EARS, MEL, PAPER, heard
 
+pytestmark = pytest.mark.usefixtures("narrow_ears")
+
 BOTH = pytest.mark.parametrize("config", [PAPER, MEL], ids=["avhubert", "mel"])
 OWN = SyncDiffObjective(own_output=1.0, own_warmup=1, own_steps="2")
 UNET = [

@@ -19,6 +19,8 @@ from systems.training import train
 from tests.helpers.failing import fails
 from tests.helpers.toy import talking
 
+pytestmark = pytest.mark.usefixtures("narrow_ears")
+
 MODEL = [
     "model.unet.image_size=32", "model.unet.channels=32", "model.unet.channel_mult=[1,2]", "model.unet.patch=2",
     "model.unet.head_channels=32", "model.unet.attention_resolutions=[]", "model.sampling.spacing=2",

@@ -39,9 +39,14 @@ def files(inputs: Path) -> dict[str, Path]:
 
 
 @pytest.mark.slow
-def test_a_job_goes_from_files_to_a_file(
-    server: Server, client: Client, files: dict[str, Path], tmp_path: Path
-) -> None:
+def test_a_job_goes_from_files_to_a_file(model: Path, files: dict[str, Path], tmp_path: Path) -> None:
+    """The server is as a stranger would start it; that of the other tests is forked, and so are its workers."""
+    with serving(tmp_path / "data", model, kind=Server) as server:
+        from_files_to_a_file(server, Client(server.url), files, tmp_path)
+        assert server.end() == 130
+
+
+def from_files_to_a_file(server: Server, client: Client, files: dict[str, Path], tmp_path: Path) -> None:
     job = client.submit(files, **QUICK, crf=20)
     assert job["status"] in ("queued", "running") and job["files"]["video"]["name"] == "person.mp4"
     told: list[str] = []

@@ -13,7 +13,7 @@ import pytest
 from scripts.benchmark_server import Load
 from tests.helpers.failing import check_error, fails
 from tests.helpers.talking_head import tone
-from tests.helpers.web_server import QUICK, Server, ask, serving
+from tests.helpers.web_server import QUICK, ask, serving, start_web
 from web.client import Client, Failed
 from web.crew import Process
 from web.files import Files
@@ -44,17 +44,14 @@ def until(what: object, seconds: float = 60.0) -> None:
     assert what()  # type: ignore[operator]
 
 
-def workers(server: Server) -> list[int]:
-    """Processes of a server that make videos."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-            if parent == server.process.pid and b"--device" in (folder / "cmdline").read_bytes():
-                found.append(int(folder.name))
-        except OSError:
-            continue
-    return found
+class ForkedLoad(Load):
+    """Whose server is forked."""
+
+    def _start(self) -> None:
+        flags = [*self._command[3:], "--port", str(self._port)]
+        environment = os.environ | {"XDG_CACHE_HOME": str(self._folder / "cache")}
+        self._process = start_web(self._folder / "workers", flags, environment)  # type: ignore[assignment]
+        self._port = int(self._process.stdout.readline().rpartition(":")[2].partition("/")[0])  # type: ignore[union-attr]
 
 
 @pytest.mark.slow
@@ -64,10 +61,10 @@ def test_a_job_goes_on_after_kill_9_of_worker_and_server(tmp_path: Path, model: 
         client = Client(server.url)
         job = client.submit({"video": inputs / "person.mp4", "audio": inputs / "long.wav"}, **QUICK)["id"]
         until(lambda: (client.status(job)["progress"] or {}).get("stage") == "speak")
-        os.kill(workers(server)[0], signal.SIGKILL)
+        os.kill(server.workers()[0], signal.SIGKILL)
         chunk = tmp_path / "data" / "jobs" / job / "result.mp4.parts"
         until(lambda: list(chunk.glob("*/00000000-00000320.mp4")))
-        orphan = workers(server)[0]
+        (orphan,) = server.workers()
         server.end(signal.SIGKILL)
         until(lambda: not Path(f"/proc/{orphan}").exists(), 10)  # a worker never outlives its server
         server.start()
@@ -81,7 +78,7 @@ def test_a_job_goes_on_after_kill_9_of_worker_and_server(tmp_path: Path, model: 
 
 @pytest.mark.slow
 def test_fifty_jobs_of_ten_clients(tmp_path: Path, model: Path) -> None:
-    figures = Load(tmp_path, 50, 10, model=model, words=0.2, queue=20).run(kills=3)
+    figures = ForkedLoad(tmp_path, 50, 10, model=model, words=0.2, queue=20).run(kills=3)
     print(figures.table())
     assert (figures.lost, figures.twice, figures.kills) == (0, 0, 3) and figures.full > 0
 
