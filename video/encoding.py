@@ -89,7 +89,7 @@ class Encoder:
         if rows or columns:
             frame = np.pad(frame, ((0, rows), (0, columns), (0, 0)), mode="edge")
         kind = "rgba" if frame.shape[2] == 4 else "rgb24"
-        picture = VideoFrame.from_ndarray(np.ascontiguousarray(frame), format=kind)
+        picture = VideoFrame.from_numpy_buffer(np.ascontiguousarray(frame), format=kind)  # not copied
         if self.codec.is_rgb:
             return self._reformatter.reformat(picture, format=self._context.pix_fmt, threads=1)
         return self._reformatter.reformat(
