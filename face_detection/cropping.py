@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from core.arrays import smoothstep
+from core.arrays import largest_channel, smoothstep
 from face_detection.box import Box
 from face_detection.turning import cut_turned, make_turned_layer
 
@@ -137,11 +137,16 @@ def sharpness_aware_mask(before: Picture, after: Picture) -> Floats:
     nose without its detail, and there the face as it was is the better one.  Lips that reach so high differ.
     """
     size = len(before)
-    change = cv2.GaussianBlur(after.astype(np.float32) - before.astype(np.float32), (0, 0), NEWS_BLUR * size)
-    new = smoothstep((np.abs(change).max(axis=2) - OLD) / (NEW - OLD))
-    rows = (np.arange(size) + 0.5) / size
-    lips = smoothstep((rows - NOSE_ROW) / (LIPS_ROW - NOSE_ROW))
-    return np.asarray(np.maximum(new, lips[:, None]), np.float32)
+    lips = smoothstep(((np.arange(size) + 0.5) / size - NOSE_ROW) / (LIPS_ROW - NOSE_ROW))[:, None]
+    worth = np.repeat(lips, size, axis=1)
+    deviation = NEWS_BLUR * size
+    above = int((lips < 1).sum())              # rows that a difference has a say in,
+    seen = above + math.ceil(4 * deviation) + 1  # and those that its blur sees
+    change = np.asarray(cv2.subtract(after[:seen], before[:seen], dtype=cv2.CV_32F), np.float32)
+    change = np.asarray(cv2.GaussianBlur(change, (0, 0), deviation)[:above], np.float32)
+    new = smoothstep((largest_channel(np.abs(change)) - OLD) / (NEW - OLD))
+    worth[:above] = np.maximum(new, worth[:above])
+    return worth
 
 
 NEWS_BLUR = 0.03  # deviation of what counts as detail, as a share of the crop

@@ -92,30 +92,41 @@ class Landmarks:
 
 
 class _Surroundings:
-    """Where a face lies in a frame, made smaller once for all looks: most of the time of a look went into that."""
+    """Where a face lies in a frame, made smaller once for all looks: most of the time of a look went into that.
+
+    Past the frame its border repeats, as in `cut`: a pixel of the smaller picture is enough of it.
+    """
 
     def __init__(self, frame: Picture, square: Box) -> None:
         self._frame, self._factor = frame, max(1, int(square.width / (FINER * SIDE)))
-        self._low, self._high = (np.array(corner) for corner in ((0, 0), frame.shape[1::-1]))
-        self._small = frame
-        if self._factor > 1:
-            centre, reach = np.array(square.centre), square.width
-            self._low = np.clip(np.floor(centre - reach), 0, self._high).astype(int)
-            self._high = np.clip(np.ceil(centre + reach), 0, self._high).astype(int)
-            self._high -= (self._high - self._low) % self._factor
-            (left, top), (right, bottom) = self._low, self._high
-            size = (self._high - self._low) // self._factor
-            if size.min() > 0:
-                part = frame[top:bottom, left:right]
-                self._small = np.asarray(cv2.resize(part, size.tolist(), interpolation=cv2.INTER_AREA), np.uint8)
+        self._small: Picture | None = None
+        if self._factor == 1:
+            return
+        factor, sides = self._factor, np.array(frame.shape[1::-1])
+        low, high = np.floor(np.array(square.centre) - square.width), np.ceil(np.array(square.centre) + square.width)
+        begins, ends = low <= 0, high >= sides
+        low, high = (np.clip(corner, 0, sides).astype(int) for corner in (low, high))
+        left_over = (high - low) % factor
+        high -= np.where(ends, 0, left_over)
+        if (high <= low).any():
+            return
+        before, after = np.where(begins, factor, 0), np.where(ends, factor + (factor - left_over) % factor, 0)
+        part = frame[low[1] : high[1], low[0] : high[0]]
+        if begins.any() or ends.any():
+            (left, top), (right, bottom) = before.tolist(), after.tolist()
+            part = np.asarray(cv2.copyMakeBorder(part, top, bottom, left, right, cv2.BORDER_REPLICATE), np.uint8)
+        size = part.shape[1] // factor, part.shape[0] // factor
+        self._small = np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), np.uint8)
+        self._origin = low - before
+        self._low, self._high = np.where(begins, -np.inf, low), np.where(ends, np.inf, high)
 
     def cut(self, square: Box) -> Picture:
         """[SIDE, SIDE, 3] u8"""
         reach = np.hypot(square.width, square.height) / 2
         low, high = np.array(square.centre) - reach, np.array(square.centre) + reach
-        if self._small is self._frame or (low < self._low).any() or (high > self._high).any():
+        if self._small is None or (low < self._low).any() or (high > self._high).any():
             return cut(self._frame, square, SIDE)
-        x, y = (np.array(square.centre) - self._low) / self._factor
+        x, y = (np.array(square.centre) - self._origin) / self._factor
         side = square.width / self._factor
         return cut(self._small, Box.centred(float(x), float(y), side, side, square.angle), SIDE)
 

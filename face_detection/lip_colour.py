@@ -6,6 +6,7 @@ difference is measured on lips alone, and is added to lips alone, whatever shape
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -57,11 +58,16 @@ def _lips(face: Picture) -> tuple[Floats, Floats]:
     size, (rows, columns) = len(face), _part(face, AROUND)
     lab = np.asarray(cv2.cvtColor(face[rows, columns].astype(np.float32) / 255, cv2.COLOR_RGB2LAB), np.float32)
     redder = smoothstep((lab[..., 1] - np.median(lab[..., 1]) - PALE) / (RED - PALE))
-    y, x = (np.arange(side.start, side.stop) + 0.5 for side in (rows, columns))
+    return lab, np.asarray(redder * _inside(size), np.float32)
+
+
+@lru_cache(maxsize=4)
+def _inside(size: int) -> NDArray[np.float64]:
+    """Where AROUND the mouth of a face of this size lips may be, 0 to 1."""
+    y, x = ((np.arange(round(low * size), round(high * size)) + 0.5) / size for low, high in AROUND)
     (top, bottom), (left, right) = ROWS, COLUMNS
-    far = np.hypot(_from_middle(y / size, top, bottom)[:, None], _from_middle(x / size, left, right))
-    inside = np.clip((1 - far) / 0.25, 0, 1)
-    return lab, np.asarray(redder * inside, np.float32)
+    far = np.hypot(_from_middle(y, top, bottom)[:, None], _from_middle(x, left, right))
+    return np.clip((1 - far) / 0.25, 0, 1)
 
 
 def _from_middle(places: NDArray[np.float64], low: float, high: float) -> NDArray[np.float64]:

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from core.arrays import Picture, Pictures, smoothstep
+from core.arrays import Picture, Pictures, largest_channel, smoothstep
 from face_detection.displacing import displaced
 
 Floats = npt.NDArray[np.float32]
@@ -109,15 +109,15 @@ class MouthDetail:
                 near = float((most - unlike[number]) / max(most - least, 1e-6))
             flow = np.asarray(matcher.calc(grey, mouth.grey, np.empty(0)), np.float32)
             flow = np.asarray(cv2.GaussianBlur(flow, (0, 0), STEADY), np.float32)
-            apart = _largest(displaced(mouth.band, flow) - band)
+            apart = largest_channel(np.abs(displaced(mouth.band, flow) - band))
             apart = np.asarray(cv2.GaussianBlur(apart, (0, 0), FINE * self.size / FACE), np.float32)
             agrees = smoothstep((UNLIKE - apart) / (UNLIKE - ALIKE)) * self._window
             lacking = displaced(mouth.colour, flow) - colour
-            alike_here = near * agrees * np.clip((FOREIGN - _largest(lacking)) / (FOREIGN - OWN), 0, 1)
+            alike_here = near * agrees * np.clip((FOREIGN - largest_channel(np.abs(lacking))) / (FOREIGN - OWN), 0, 1)
             missing += alike_here[..., None] * lacking
             alike += alike_here
             agrees = np.asarray(cv2.resize(agrees, (f * w, f * h)), np.float32)
-            counts = near * agrees**4
+            counts = near * np.square(np.square(agrees))  # numpy's power of 4 takes 30 times as long
             large = np.asarray(cv2.resize(f * flow, (f * w, f * h)), np.float32)
             detail += counts[..., None] * displaced(mouth.detail, large)
             total += counts
@@ -138,12 +138,6 @@ def _fine(face: Picture, rows: slice, columns: slice, deviation: float) -> Float
     fine = part - _blurred(part, deviation)
     top, left = rows.start - above.start, columns.start - beside.start
     return np.asarray(fine[top : top + rows.stop - rows.start, left : left + columns.stop - columns.start])
-
-
-def _largest(values: Floats) -> Floats:
-    """The largest magnitude of three channels, [h, w, 3] -> [h, w]; numpy's own maximum over them is slower."""
-    red, green, blue = np.moveaxis(np.abs(values), 2, 0)
-    return np.asarray(np.maximum(np.maximum(red, green), blue), np.float32)
 
 
 def _blurred(values: Floats, deviation: float) -> Floats:

@@ -1,5 +1,7 @@
 """A new face becomes a layer over its frame: mask, paste, and the detail of the person's own skin."""
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +35,13 @@ def composite(
 def _mask(before: Picture, after: Picture, settings: Settings) -> NDArray[np.float32]:
     """How much of a new face is pasted, f32 [s, s]."""
     size = len(after)
-    feather = round(settings.feather * size)
-    if settings.mask == "half":
-        return mouth_mask(size, feather=feather)
-    return jaw_mask(size, feather=feather) * sharpness_aware_mask(before, after)
+    pasted = _shape(settings.mask, size, round(settings.feather * size))
+    return pasted if settings.mask == "half" else pasted * sharpness_aware_mask(before, after)
+
+
+@lru_cache(maxsize=4)
+def _shape(mask: str, size: int, feather: int) -> NDArray[np.float32]:
+    """The part of a face that is pasted, f32 [size, size]: the same for all."""
+    shape = (mouth_mask if mask == "half" else jaw_mask)(size, feather=feather)
+    shape.setflags(write=False)
+    return shape

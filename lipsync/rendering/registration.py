@@ -10,6 +10,7 @@ nothing of what the lips do in one frame is in it.  A still picture is measured 
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import cv2
@@ -53,7 +54,17 @@ class Correction:
 
     def __call__(self, face: Picture) -> Picture:
         """u8 [s, s, 3] RGB -> the same."""
-        return self.lips.over(lit(displaced(face, self.flow, cv2.INTER_CUBIC), self.colour))
+        top, changed = self._top, face.copy()
+        if top < len(face):
+            moved = displaced(face, self.flow[top:], cv2.INTER_CUBIC, top)
+            changed[top:] = lit(moved, self.colour[top:])
+        return self.lips.over(changed)
+
+    @cached_property
+    def _top(self) -> int:
+        """The first row in which anything is moved or added."""
+        somewhere = np.flatnonzero(self.flow.any(axis=(1, 2)) | self.colour.any(axis=(1, 2)))
+        return int(somewhere[0]) if len(somewhere) else len(self.flow)
 
 
 @dataclass(frozen=True)

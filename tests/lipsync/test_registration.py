@@ -13,11 +13,11 @@ import pytest
 from audio import MELS, SILENCE, Mel
 from core.arrays import Picture, Pictures
 from dataset import MEL, AudioFeatures
-from face_detection import Box, FaceTrack
+from face_detection import Box, FaceTrack, LipColour, displaced
 from lipsync.models import Models
 from lipsync.planning.halves import evenly_over
 from lipsync.planning.references import References
-from lipsync.rendering.registration import COUNT, LEAST, Registration, Told, correction
+from lipsync.rendering.registration import COUNT, LEAST, Correction, Registration, Told, correction, lit
 from lipsync.rendering.renderer import NetworkInputs
 from lipsync.settings import Settings
 from video import VideoInfo
@@ -185,3 +185,13 @@ def test_a_picture_is_drawn_anew_itself() -> None:
     drawn = network.draw(scene(4))
     corrected = register(track(1), sees_itself, [0], drawn[None])[0]
     assert apart(corrected, scene(4)) < 0.45 * apart(drawn, scene(4)) and asked == [[0]]
+
+
+def test_only_the_rows_that_change_are_computed_and_no_number_is_another() -> None:
+    real = np.stack([scene(number) for number in range(LEAST)])
+    drawn = np.stack([Network(1.5, 9).draw(face) for face in real])
+    found = correction(real, drawn)
+    whole = lit(displaced(drawn[0], found.flow, cv2.INTER_CUBIC), found.colour)
+    assert np.array_equal(found(drawn[0]), found.lips.over(whole))
+    nothing = np.zeros((SIZE, SIZE, 3), np.float32)
+    assert np.array_equal(Correction(nothing[..., :2], nothing, LipColour(nothing[0, 0]))(drawn[0]), drawn[0])
