@@ -41,6 +41,7 @@ def check(sentences: list[str]) -> None:
         check_sentence(sentence, name, "cut off", expected)
 
 
+@pytest.mark.slow
 def test_one_result_says_and_reports_it(
     cut: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -55,6 +56,7 @@ def test_one_result_says_and_reports_it(
     check([event["text"] for event in events if event["event"] == "message"])
 
 
+@pytest.mark.slow
 def test_a_list_says_it_once_and_reports_it_of_each_row(
     cut: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -67,6 +69,7 @@ def test_a_list_says_it_once_and_reports_it_of_each_row(
         check(row["report"]["warnings"])
 
 
+@pytest.mark.slow
 def test_each_call_of_the_api_says_and_reports_it(
     cut: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -81,6 +84,7 @@ def test_each_call_of_the_api_says_and_reports_it(
     assert len(said) == 1 and "person.mp4" in said[0]
 
 
+@pytest.mark.slow
 def test_a_job_of_a_server_tells_its_visitor(cut: Path, checkpoint: Path) -> None:
     said: list[Answer] = []
     desk = Desk(checkpoint, "cpu", 1, said.append)

@@ -148,6 +148,7 @@ def test_a_dry_run_knows_what_they_cost(folder: Path, checkpoint: Path, tmp_path
     assert all(found.seconds[stage] > 0 for stage in ("occlude", "restore", "separate"))
 
 
+@pytest.mark.slow
 @NEEDED
 def test_a_server_takes_its_own_networks_and_refuses_others_when_it_starts(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
