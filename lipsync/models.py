@@ -24,7 +24,7 @@ from .backends.face_occluder import FaceOccluder
 from .backends.face_restorer import FaceRestorer
 from .backends.voice_separator import VoiceSeparator
 from .planning.face_selection import FaceSelector
-from .rendering.registration import Registration, Told
+from .rendering.registration import Conditioning, Registration
 from .rendering.renderer import Synthesizer
 from .rendering.retouching import Retoucher
 from .settings import Settings
@@ -137,13 +137,13 @@ class Models:
             return None
         own = cache(hear)
 
-        def tell(frames: Sequence[int], faces: Pictures) -> Told | None:
+        def conditioning(frames: Sequence[int], faces: Pictures) -> Conditioning | None:
             motion = None if stage1 is None else np.asarray(stage1.read(to_network(faces)), np.float32)
             if conditions and own().mel.silent:
                 return None
-            return Told({
+            return Conditioning({
                 condition.name: np.concatenate([condition.windows(own(), k, k + 1, info.fps) for k in frames])
                 for condition in conditions
             }, motion)  # fmt: skip
 
-        return Registration(pick, self.synthesizer, tell)
+        return Registration(pick, self.synthesizer, conditioning)

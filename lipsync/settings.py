@@ -64,7 +64,7 @@ class Settings:
     detail             how much of the skin's own detail stays where new and old face agree but for sharpness, and how
                        much what is softer than the face around it is sharpened, 0 to 1
     registration       whether place and colours of the new mouth are corrected by what frames of the video show of this
-                       person (lipsync/rendering/registration.py); for a system that hears if the video has sound
+                       person (lipsync/rendering/registration.py); where a system hears, by the sound of the video
     face_restorer      an ONNX network that sharpens the new mouth (lipsync/backends/face_restorer.py), None for none
     restorer_strength  how much of that is seen, 0 to 1
     face_occluder      an ONNX network that sees what is before the mouth, which then stays in front, None for none

@@ -164,7 +164,7 @@ def _elements(data: mmap) -> Iterator[int]:
 
 def _varint(data: mmap, place: int, *, keep: bool) -> tuple[int, int]:
     """A number of variable length, with or without its marker, and the place behind it (RFC 8794, 4)."""
-    length = 9 - int(data[place]).bit_length()
+    length = 9 - int.from_bytes(data[place : place + 1], "big").bit_length()
     value = int.from_bytes(data[place : place + length], "big")
     return (value if keep else value & ((1 << 7 * length) - 1)), place + length
 

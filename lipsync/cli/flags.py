@@ -232,7 +232,7 @@ def _add_mouth(g: Group, d: Settings) -> None:
                    " the face around it; 0 to compare with papers")
     g.add_argument("--registration", action=Switch, default=d.registration,
                    help="correct where this person's mouth is drawn, and in which colours, as measured on frames of the"
-                   " video; by a model that hears if the video has sound (%(default)s)")
+                   " video; a model that hears needs the sound of the video for it (%(default)s)")
     g.add_argument("--face_restorer", type=reads, metavar="FILE",
                    help="sharpen the new mouth by a network of yours: .onnx of GFPGAN or RestoreFormer")
     g.add_argument("--restorer_strength", type=float, default=d.restorer_strength, metavar="SHARE",

@@ -68,7 +68,7 @@ class Correction:
 
 
 @dataclass(frozen=True)
-class Told:
+class Conditioning:
     """What a network is told of n frames besides pictures: what is heard around each, by the names of the system's
     conditions, f32 [n, ...]; what the lips do, f32 [n, d], or None."""
 
@@ -76,10 +76,10 @@ class Told:
     motion: Windows | None
 
 
-class TellsAsItIs(Protocol):
+class OwnConditioning(Protocol):
     """What a network must be told to draw frames of the video as they are."""
 
-    def __call__(self, frames: Sequence[int], faces: Pictures) -> Told | None:
+    def __call__(self, frames: Sequence[int], faces: Pictures) -> Conditioning | None:
         """frames: rising; faces: theirs, u8 [n, s, s, 3].  None where that is not known."""
         ...
 
@@ -91,10 +91,10 @@ class Registration:
         self,
         pick: Callable[[list[int]], Iterable[Picture]],
         network: Synthesizer,
-        tell: TellsAsItIs,
+        own: OwnConditioning,
     ) -> None:
         """pick: rising source frames -> their pictures, u8 [h, w, 3]; network: draws faces."""
-        self._pick, self._network, self._tell = pick, network, tell
+        self._pick, self._network, self._own = pick, network, own
         self._of_half: PerHalf[Correction | None] = PerHalf(HELD)
 
     def __call__(
@@ -121,9 +121,9 @@ class Registration:
         boxes = [box for k in frames if (box := track.box(k)) is not None]
         pictures = zip(self._pick(frames), boxes, strict=True)
         real = np.stack([cut(picture, box, self._network.size) for picture, box in pictures])
-        if (told := self._tell(frames, real)) is None:
+        if (own := self._own(frames, real)) is None:
             return None
-        shown = NetworkInputs(real, references.of(frames, real), told.audio, told.motion)
+        shown = NetworkInputs(real, references.of(frames, real), own.audio, own.motion)
         grid = self._network.grid
         groups = [slice(first, first + grid) for first in range(0, len(real), grid)]
         drawn = np.concatenate([self._network(range(len(real[group])), shown.part(group)) for group in groups])

@@ -17,7 +17,7 @@ from face_detection import Box, FaceTrack, LipColour, displaced
 from lipsync.models import Models
 from lipsync.planning.halves import evenly_over
 from lipsync.planning.references import References
-from lipsync.rendering.registration import COUNT, LEAST, Correction, Registration, Told, correction, lit
+from lipsync.rendering.registration import COUNT, LEAST, Conditioning, Correction, Registration, correction, lit
 from lipsync.rendering.renderer import NetworkInputs
 from lipsync.settings import Settings
 from video import VideoInfo
@@ -62,10 +62,10 @@ def registration(network: Network) -> tuple[Registration, list[list[int]]]:
         asked.append(list(numbers))
         return (scene(number) for number in numbers)
 
-    def tell(frames: Sequence[int], faces: Pictures) -> Told:
-        return Told({}, np.zeros((len(faces), 2), np.float32))
+    def own(frames: Sequence[int], faces: Pictures) -> Conditioning:
+        return Conditioning({}, np.zeros((len(faces), 2), np.float32))
 
-    return Registration(pick, network, tell), asked  # type: ignore[arg-type]
+    return Registration(pick, network, own), asked  # type: ignore[arg-type]
 
 
 def track(frames: int) -> FaceTrack:
