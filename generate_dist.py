@@ -4,10 +4,7 @@
     mpiexec -n 4 python generate_dist.py --video V --audio A --output O
 """
 
-import os
 import sys
-
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy's threads and torch's would fight over the cores
 
 from lipsync.cli.main import generate_dist
 

@@ -12,9 +12,6 @@ by `python -m dataset.prepare`, shards, or a pack made by scripts/pack_training.
 dataset.check DATA` says what it is.
 """
 
-import os
-
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy's threads and torch's would fight over the cores
 
 import argparse
 import shlex

@@ -1,5 +1,7 @@
 """Where training clips come from: what `dataset.prepare` made, and sets as they are published."""
 
+import core  # noqa: F401 - says how threads behave, before numpy and torch are imported
+
 from .clip import Clip, ClipBatch, Needs, to_network, to_pictures
 from .conditions import MEL, AudioCondition, AudioFeatures, FilterBankWindows, MelWindows
 from .corpus import corpus

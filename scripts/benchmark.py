@@ -10,6 +10,7 @@ tests makes them, and the finished crop is compared on the checkpoint that ships
 import os
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import copy
 import platform

@@ -9,6 +9,7 @@ VoxCeleb2's are made from the demo: 8 seconds of 224x224 at 25 frames a second, 
 import os
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import sys
 import tempfile

@@ -17,6 +17,7 @@ Rows are printed as they come, --output keeps the figures as JSON.
 import os
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import gc
 import itertools

@@ -12,6 +12,7 @@ train.compile, which takes minutes before the first step on a CPU.
 import os
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import json
 import logging

@@ -12,6 +12,7 @@ processor has it) and onnxruntime, interleaved.
 import os
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import copy
 import logging

@@ -16,6 +16,7 @@ without a sampler the checkpoint's own):
 import os
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import sys
 from collections.abc import Mapping

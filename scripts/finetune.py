@@ -17,10 +17,6 @@ one's), and with --features how unlike the lower faces look.  The difference has
 stretches of half a second; OUTPUT/figures.json has all.
 """
 
-import os
-
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-
 import argparse
 import json
 import sys

@@ -5,7 +5,6 @@
 """
 
 import json
-import os
 import sqlite3
 import subprocess
 import sys
@@ -104,7 +103,6 @@ class Process:
                 self._process = subprocess.Popen(
                     self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8", cwd=ROOT,
                     start_new_session=True,  # Ctrl-C is for the server, which ends this itself
-                    env={"OPENBLAS_NUM_THREADS": "1", **os.environ},
                 )  # fmt: skip
             return self._process
 
