@@ -72,8 +72,12 @@ class Resident:
         clips = indices.repeat(count)                                    # windows of one clip stand next to each other
         own = starts[:, None] + np.arange(-lead, t)                     # [b, lead + t]
         shown = self._references(rng, self.lengths[clips], starts, self.starts[clips])  # [b, k]
+        how = self._variation(rng, (len(indices), own.shape[1] + shown.shape[1])).repeated(count)
+        if self.config.single_reference:
+            single = (rng.random(len(indices)) < self.config.single_reference).repeat(count)
+            shown[single] = shown[single, :1]
+            how = how.alike(single, lead + t)
         numbers = np.concatenate([self.starts[clips][:, None] + own, shown], axis=1)
-        how = self._variation(rng, (len(indices), numbers.shape[1])).repeated(count)
         pictures = self._pictures(numbers, how)
         faces, references = pictures[:, lead : lead + t], pictures[:, lead + t :]
         audio, speech = self._sound(rng, indices, starts.reshape(-1, count))
@@ -197,6 +201,15 @@ class Variation:
         values: list[Any] = [getattr(self, field.name) for field in fields(self)]
         rows: list[Any] = [None if value is None else value.repeat(count, axis=0) for value in values]
         return Variation(*rows)
+
+    def alike(self, rows: NDArray[np.bool_], first: int) -> "Variation":
+        """Pictures from `first` on of these rows [b] are placed as that one is."""
+        placed = {}
+        for name in ("side", "turn", "shift"):
+            values = getattr(self, name).copy()
+            values[rows, first:] = values[rows, first : first + 1]
+            placed[name] = values
+        return replace(self, **placed)
 
     def matrices(self, shown: float) -> NDArray[np.float32]:
         """f32 [b, n, 2, 3]: from the crop to stored pictures `shown` times as large, both in [-1, 1]."""

@@ -49,6 +49,7 @@ class WindowConfig:
                 the side, so that few faces stand for faces of other shapes
     colour_jitter  of a pack: vary the colours of a window and its references, alike, by up to this share, and how light
                 falls on them, so that few skins, lips and lamps stand for others
+    single_reference  the share of windows all of whose references are one frame, which is what a still picture gives
     """
 
     RENAMED: ClassVar[Mapping[str, str]] = {
@@ -70,11 +71,14 @@ class WindowConfig:
     reference_jitter: float = 0.0
     elastic: float = 0.0
     colour_jitter: float = 0.0
+    single_reference: float = 0.0
 
     def __post_init__(self) -> None:
         jitters = self.voice_jitter, self.rotate, self.reference_jitter, self.elastic, self.colour_jitter
         if self.frames < 1 or self.per_clip < 1 or min(self.margin, *jitters) < 0 or not 0 <= self.zoom < 1:
             raise ValueError("a window has at least 1 frame, a clip gives at least 1 window")
+        if not 0 <= self.single_reference <= 1:
+            raise ValueError(f"single_reference is a share of windows, 0 to 1, not {self.single_reference}")
 
 
 def check_batch(batch: int, per_clip: int) -> None:
@@ -167,6 +171,8 @@ class Windows:
         voice = clip.mel.vocal_tract_perturbed(rng.uniform(-voices, voices), 1 + rng.uniform(-voices, voices) / 100)
         count_of = range(self.needs.references)
         references = [[int(rng.choice(self._references(len(clip), start))) for _ in count_of] for start in starts]
+        if self.config.single_reference and rng.random() < self.config.single_reference:
+            references = [numbers[:1] * len(numbers) for numbers in references]
         faces = clip.pictures(_numbers(starts, length, references, lead))
         if self.config.augment:
             faces = _vary(faces, mirrored=mirrored, gain=gain, offset=offset)

@@ -105,6 +105,16 @@ def test_references_are_other_moments_the_widest_mouth_first(folder: Path) -> No
         assert torch.equal(batch.reference[:, 0], batch.references[:, 0, 0])
 
 
+def test_some_windows_have_one_picture_for_all_references(folder: Path) -> None:
+    config = replace(PLAIN, reference_jitter=0.1, single_reference=0.5)
+    batch = resident(folder, config, batch=64)[0]
+    shown = batch.references[:, 0]
+    alike = (shown == shown[:, :1]).flatten(1).all(dim=1)
+    assert 16 < int(alike.sum()) < 48
+    own, other = numbers(batch.faces[:, 0]), numbers(shown)
+    assert (abs(other - own[:, None]) > PLAIN.margin).all()
+
+
 def test_a_clip_too_short_for_the_margin_shows_all_but_the_window(tmp_path: Path) -> None:
     drawn = resident(pack(tmp_path, "a", frames=3), batch=32)
     batch = drawn[0]

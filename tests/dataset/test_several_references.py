@@ -27,6 +27,16 @@ def test_windows_draw_so_many_references_outside_the_window() -> None:
         assert not set(shown) & set(range(first - 1, first + 3))
 
 
+def test_some_windows_have_one_frame_for_all_references() -> None:
+    config = WindowConfig(frames=2, margin=1, augment=False, single_reference=0.5)
+    batch = Windows([counting(12)], config, batch=32, seed=0, needs=NEEDS)[0]
+    assert batch.references is not None
+    kinds = {len(set(numbers(row))) == 1 for row in batch.references}
+    assert kinds == {True, False}
+    with fails(ValueError, "single_reference"):
+        WindowConfig(single_reference=1.5)
+
+
 def test_one_reference_is_drawn_as_ever() -> None:
     config = WindowConfig(frames=2, augment=False)
     plain, several = (Windows([counting(12)], config, batch=2, seed=5, needs=needs)[3] for needs in (Needs(), NEEDS))
