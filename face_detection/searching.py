@@ -63,10 +63,10 @@ def _blocks(
     """The frames, made small, in blocks, and how much each frame of a block differs from the one before it."""
     meter = ChangeMeter()
     for frame in before:
-        meter.recall(frame)
+        meter.recall(_shrunken(frame))
     block: list[_Small] = []
     for number, frame in enumerate(frames, start):
-        block.append(_shrunken(number, frame, changed=meter.add(frame) >= LEAST))
+        block.append(_small(number, frame, meter))
         if (number + 1) % BLOCK == 0:
             yield block, meter.take()
             block = []
@@ -84,12 +84,17 @@ class _Small:
     changed: bool  # whether the picture changed at once, as it does at a cut
 
 
-def _shrunken(number: int, frame: Picture, *, changed: bool) -> _Small:
+def _small(number: int, frame: Picture, meter: ChangeMeter) -> _Small:
+    picture = _shrunken(frame)
+    to_frame = frame.shape[1] / picture.shape[1], frame.shape[0] / picture.shape[0]
+    return _Small(number, picture, to_frame, changed=meter.add(picture) >= LEAST)
+
+
+def _shrunken(frame: Picture) -> Picture:
     height, width = frame.shape[:2]
     scale = min(1.0, LONGEST / max(height, width))
     size = max(round(width * scale), 1), max(round(height * scale), 1)
-    small = frame if scale == 1 else cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
-    return _Small(number, np.asarray(small, np.uint8), (width / size[0], height / size[1]), changed)
+    return frame if scale == 1 else np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _searched(

@@ -170,7 +170,8 @@ class ResBlock(nn.Module):
 class AttentionBlock(nn.Module):
     """Self-attention over all positions, and over context tokens beside them when there are any.
 
-    x [b, c, h, w], context [b, n, context_channels] or None -> [b, c, h, w].
+    x [b, c, h, w], context [b, n, context_channels] or None -> [b, c, h, w].  A context that is one expanded for all
+    items is projected once.
     The projection keeps the legacy order of the released weights: heads first, then q, k, v within a head.
     """
 
@@ -189,7 +190,10 @@ class AttentionBlock(nn.Module):
         flat = x.reshape(b, c, h * w)
         q, k, v = self.qkv(self.norm(flat)).reshape(b, self.heads, -1, h * w).chunk(3, dim=2)  # [b, heads, c', hw]
         if self.context_kv is not None and context is not None:
-            keys, values = self.context_kv(context.mT).reshape(b, self.heads, -1, context.shape[1]).chunk(2, dim=2)
+            shared = context.stride(0) == 0  # one context for all items, expanded
+            tokens: Tensor = self.context_kv((context[:1] if shared else context).mT)
+            tokens = tokens.reshape(len(tokens), self.heads, -1, context.shape[1]).expand(b, -1, -1, -1)
+            keys, values = tokens.chunk(2, dim=2)
             k, v = torch.cat([k, keys], dim=3), torch.cat([v, values], dim=3)
         out = F.scaled_dot_product_attention(q.mT.contiguous(), k.mT.contiguous(), v.mT.contiguous())
         attended: Tensor = self.proj_out(out.mT.reshape(b, c, h * w))

@@ -27,6 +27,8 @@ BACKENDS = ("face_restorer", "face_occluder", "voice_separator")
 LOADED = frozenset({"quality", "sampler", "steps", "seed", "batch", "device", "precision", "compile"})
 """The settings that a model is loaded with."""
 QUALITIES = ("fast", "balanced", "best")  # which sampler and steps each is, the checkpoint says
+X264_PRESETS = {"fast": "superfast", "balanced": "veryfast", "best": "medium"}
+"""How hard x264 tries, by the quality (docs/speed.md)."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class Settings:
     speech_detector    who tells when that is: the energy of the sound, or silero-vad's network
     style_strength     how much the lips of a style system move as in the style video: 0 as nobody's in particular
     reference          which other frame shows the network the mouth (see references.py)
-    quality            preset of sampler and steps; sampler and steps override it one by one
+    quality            preset of sampler and steps, and of x264; sampler and steps override it one by one
     batch              frames sampled at a time; 0: 8 on a CPU, 32 elsewhere
     compile            graphs replays the network as CUDA graphs, the same frames; full compiles its blocks besides, in
                        up to minutes once a machine, whose frames differ by rounding

@@ -10,7 +10,7 @@ from video.codecs import CODECS, CONTAINERS, codec_for, hardware
 from video.encoding import SEGMENT
 from video.info import VideoInfo, probe
 from video.joining import join, segment_suffix
-from video.reading import pick_frames, read_backwards, read_frames
+from video.reading import pick_frames, picked_ahead, read_backwards, read_frames
 from video.sound import Mono
 from video.stills import PICTURES, write_picture
 from video.writing import write_video
@@ -26,6 +26,7 @@ __all__ = [
     "hardware",
     "join",
     "pick_frames",
+    "picked_ahead",
     "probe",
     "read_backwards",
     "read_frames",

@@ -1,7 +1,7 @@
 """A video file -> upright RGB frames at a constant rate."""
 
 from collections.abc import Callable, Iterator, Sequence, Set
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from itertools import chain, pairwise
 from pathlib import Path
@@ -13,6 +13,7 @@ from av.packet import Packet
 from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
+from core.beside import ahead
 from core.errors import Unreadable, lacks_memory
 from media import demuxed, is_noted, note_at
 from video.opening import is_still, opened
@@ -22,6 +23,7 @@ from video.timeline import Key, Timeline, Times, timeline
 LONGEST_FREEZE = 1  # seconds for which an undecodable stretch is bridged by the picture before it
 BROKEN = "pictures"  # the kind of what is noted of pictures that do not decode
 CUT_ANYWHERE = {"mpegts", "mpeg", "mpegvideo", "m4v", "h264", "hevc"}  # streams, whose files begin and end somewhere
+AHEAD = 4  # frames that are decoded before they are asked for
 NEAR = 8  # frames: to open a file again and seek costs about as much as decoding so many
 
 
@@ -53,6 +55,11 @@ def pick_frames(path: Path, numbers: Sequence[int]) -> Iterator[np.ndarray]:
     shown = line.shown[np.array(numbers, np.int64)]
     for group in np.split(shown, _leaps(line, shown)):
         yield from _frames(path, line, group)
+
+
+def picked_ahead(path: Path, numbers: Sequence[int]) -> AbstractContextManager[Iterator[np.ndarray]]:
+    """`pick_frames`, a few of them decoded by another thread while the ones before are used; leaving it ends that."""
+    return ahead(pick_frames(path, numbers), AHEAD, "decode")
 
 
 def read_backwards(path: Path, *, start: int, stop: int, held: int) -> Iterator[np.ndarray]:

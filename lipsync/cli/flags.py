@@ -260,7 +260,7 @@ def _add_style(g: Group, d: Settings) -> None:
 
 def _add_model(g: Group, d: Settings) -> None:
     g.add_argument("--quality", choices=QUALITIES, default=d.quality,
-                   help="sampler and steps, as the checkpoint says (%(default)s)")
+                   help="sampler and steps, as the checkpoint says, and how hard H.264 is compressed (%(default)s)")
     g.add_argument("--sampler", choices=("ddim", "ddpm", "dpm++2m", "dpm++2m-c", "dpm++"),
                    help="instead of the quality's: dpm++2m is DPM-Solver++(2M), dpm++2m-c (or dpm++) the same with a"
                    " limit and UniPC's corrector")

@@ -12,7 +12,7 @@ from lipsync.settings import BACKENDS, Settings
 
 from .job import Job
 
-VERSION = 12
+VERSION = 13
 """Raised whenever the same inputs and settings would give other frames."""
 IRRELEVANT = ("cache", "detector_batch", "compile")  # settings that change no frame
 EXTRAS = (*BACKENDS, "restorer_strength", "separator_rate", "mark", "mark_text")  # which count where they are asked for

@@ -13,7 +13,7 @@ from core.errors import NoFace
 from dataset import to_network
 from face_detection import Box, FaceTrack, cut
 from systems.stage1 import Stage1
-from video import VideoInfo, pick_frames
+from video import VideoInfo, picked_ahead
 
 FPS = Fraction(25)  # at which stage 1 learned to move
 STRETCHES = 6       # that a longer video is seen in, spread over all of it
@@ -59,7 +59,7 @@ def stretches(frames: int) -> list[range]:
 
 def _faces(video: Path, shown: Sequence[tuple[int, Box]], size: int) -> Iterator[Tensor]:
     """The faces in these boxes of source frames, some at a time.  [n, 3, s, s] in [-1, 1]"""
-    pictures = pick_frames(video, [number for number, _ in shown])
-    for first in range(0, len(shown), HELD):
-        some = zip(shown[first : first + HELD], pictures, strict=False)  # zip stops before it takes one too many
-        yield to_network(np.stack([cut(picture, box, size) for (_, box), picture in some]))
+    with picked_ahead(video, [number for number, _ in shown]) as pictures:
+        for first in range(0, len(shown), HELD):
+            some = zip(shown[first : first + HELD], pictures, strict=False)  # zip stops before it takes one too many
+            yield to_network(np.stack([cut(picture, box, size) for (_, box), picture in some]))

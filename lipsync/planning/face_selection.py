@@ -28,7 +28,7 @@ from face_detection import (
 )
 from face_detection import voxceleb2_box as voxceleb2_margins
 from lipsync.settings import Settings
-from video import VideoInfo, pick_frames
+from video import VideoInfo, picked_ahead
 
 FADE = 0.2
 """Seconds in which a mouth fades in or out, half a syllable: long enough not to pop, and hardly to be seen double."""
@@ -123,8 +123,11 @@ class FaceSelector:
             return track
         if (face, span) not in self._pointed:
             numbers = np.flatnonzero(track.present)
-            with Bar(total=len(numbers), desc="align", unit="frame", disable=None if len(numbers) else True) as bar:
-                shown = zip(numbers.tolist(), _counted(pick_frames(self.info.path, numbers.tolist()), bar), strict=True)
+            with (
+                Bar(total=len(numbers), desc="align", unit="frame", disable=None if len(numbers) else True) as bar,
+                picked_ahead(self.info.path, numbers.tolist()) as frames,
+            ):
+                shown = zip(numbers.tolist(), _counted(frames, bar), strict=True)
                 self._pointed[face, span] = find_points(track, shown, self._landmarks())
         points = self._pointed[face, span]
         if self.settings.strict_pose != "force":

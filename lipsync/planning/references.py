@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from core.arrays import Picture, Pictures, Span
 from face_detection import Box, FaceTrack, cut
 from lipsync.settings import Reference
-from video import pick_frames
+from video import picked_ahead
 
 from .halves import evenly_over, halves
 
@@ -108,8 +108,8 @@ def _least_hidden(
     """
     frames = evenly_over(seen, CANDIDATES_IN_ORDER)
     boxes = [box for k in frames.tolist() if (box := track.box(k)) is not None]
-    pictures = zip(pick_frames(video, frames.tolist()), boxes, strict=True)
-    shares = np.array([hidden(picture, box) for picture, box in pictures])
+    with picked_ahead(video, frames.tolist()) as pictures:
+        shares = np.array([hidden(picture, box) for picture, box in zip(pictures, boxes, strict=True)])
     if (shares <= SEEN).all():
         return seen
     return np.asarray(frames[shares <= max(SEEN, shares.min() + ALIKE)])
@@ -170,5 +170,5 @@ def _sharpness(face: Pictures) -> float:
 
 def _faces(video: Path, track: FaceTrack, frames: list[int], size: int) -> Pictures:
     boxes = {k: box for k in frames if (box := track.box(k)) is not None}
-    pictures = zip(pick_frames(video, list(boxes)), boxes.values(), strict=True)
-    return np.stack([cut(picture, box, size) for picture, box in pictures])
+    with picked_ahead(video, list(boxes)) as pictures:
+        return np.stack([cut(picture, box, size) for picture, box in zip(pictures, boxes.values(), strict=True)])

@@ -17,7 +17,7 @@ from guided_diffusion.engine.device import process_memory
 from lipsync.jobs.job import Report, unfit_sentence
 from lipsync.planning.timeline import Plan
 from lipsync.planning.turns import SpeakerTurn, missing, unfit
-from lipsync.settings import Settings
+from lipsync.settings import X264_PRESETS, Settings
 from lipsync.stopwatch import WAITING, Stopwatch
 from video import Mono, VideoInfo, pick_frames, write_video
 
@@ -220,7 +220,7 @@ class RenderJob:
         with self.watch("encode"):
             write_video(
                 path, frames, self.plan.fps, sound=sound, codec=settings.codec, crf=settings.crf,
-                encoder=settings.encoder, pixel_aspect=aspect,
+                preset=X264_PRESETS[settings.quality], encoder=settings.encoder, pixel_aspect=aspect,
             )  # fmt: skip
 
     @property

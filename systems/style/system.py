@@ -121,7 +121,8 @@ class StyleSystem(SpaceInpainter[Conditions]):
         for i, one in enumerate(references):
             again = i > 0 and torch.equal(one, references[i - 1])
             tokens.append(tokens[-1] if again else self._tokens(one[None]))
-        return torch.cat(tokens)
+        alike = all(one is tokens[0] for one in tokens)  # then attention, too, looks at them but once
+        return tokens[0].expand(len(tokens), -1, -1) if alike else torch.cat(tokens)
 
     def _tokens(self, references: Tensor) -> Tensor:
         elements = self.encode(references.flatten(0, 1)).reshape(*references.shape[:2], *self.shape)
