@@ -6,7 +6,7 @@ from pathlib import Path
 
 from face_detection.cache import SightingCache
 from face_detection.detector import Detector
-from face_detection.searching import BATCH, BLOCK, search
+from face_detection.searching import BATCH, BLOCK, LONGEST, search
 from face_detection.shots import FLASH
 from face_detection.sightings import Sightings
 from video import VideoInfo, read_frames
@@ -51,9 +51,9 @@ class FaceFinder:
 
     def _search(self, start: int, stop: int, tick: Callable[[int], object]) -> None:
         lead = min(start, FLASH + 1)
-        frames = read_frames(self.info.path, start=start - lead, stop=stop)
-        before = [next(frames) for _ in range(lead)]
-        for block in search(frames, self.detector, start=start, before=before, batch=self.batch):
+        frames = read_frames(self.info.path, start=start - lead, stop=stop, longest=LONGEST)
+        before, size = [next(frames) for _ in range(lead)], (self.info.height, self.info.width)
+        for block in search(frames, self.detector, start=start, before=before, batch=self.batch, size=size):
             self._known[block.start, block.stop] = block
             if self._cache is not None:
                 self._cache.store(block)

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -21,6 +20,7 @@ from face_detection.detector import Detector
 from face_detection.linking import hardly_moves
 from face_detection.shots import LEAST, ChangeMeter
 from face_detection.sightings import Sightings
+from video import shrunken
 
 LONGEST = 640
 """Detection sees frames whose longer side is at most this many pixels."""
@@ -45,28 +45,30 @@ def search(
     start: int = 0,
     before: Iterable[Picture] = (),
     batch: int = BATCH,
+    size: tuple[int, int] | None = None,
 ) -> Iterator[Sightings]:
     """HWC u8 RGB frames of one size, `start` the first one's number, a multiple of BLOCK -> sightings block by block.
 
     before: up to FLASH + 1 frames that precede them, so that a cut at the very start is seen too.
+    size: height and width in whose pixels faces are told, where the frames come smaller than they are; None: their own.
     """
     if start % BLOCK or batch < 1:
         raise ValueError(f"a search starts at a multiple of {BLOCK} with batches of 1 or more, not {start}, {batch}")
-    with ahead(_blocks(frames, start, before), 1, "decode") as blocks:
+    with ahead(_blocks(frames, start, before, size), 1, "decode") as blocks:
         for block, changes in blocks:
             yield _searched(block, changes, detector, batch)
 
 
 def _blocks(
-    frames: Iterable[Picture], start: int, before: Iterable[Picture]
+    frames: Iterable[Picture], start: int, before: Iterable[Picture], size: tuple[int, int] | None
 ) -> Iterator[tuple[list["_Small"], npt.NDArray[np.float32]]]:
     """The frames, made small, in blocks, and how much each frame of a block differs from the one before it."""
     meter = ChangeMeter()
     for frame in before:
-        meter.recall(_shrunken(frame))
+        meter.recall(shrunken(frame, LONGEST))
     block: list[_Small] = []
     for number, frame in enumerate(frames, start):
-        block.append(_small(number, frame, meter))
+        block.append(_small(number, frame, meter, size))
         if (number + 1) % BLOCK == 0:
             yield block, meter.take()
             block = []
@@ -84,17 +86,11 @@ class _Small:
     changed: bool  # whether the picture changed at once, as it does at a cut
 
 
-def _small(number: int, frame: Picture, meter: ChangeMeter) -> _Small:
-    picture = _shrunken(frame)
-    to_frame = frame.shape[1] / picture.shape[1], frame.shape[0] / picture.shape[0]
+def _small(number: int, frame: Picture, meter: ChangeMeter, size: tuple[int, int] | None) -> _Small:
+    picture = shrunken(frame, LONGEST)
+    height, width = size or frame.shape[:2]
+    to_frame = width / picture.shape[1], height / picture.shape[0]
     return _Small(number, picture, to_frame, changed=meter.add(picture) >= LEAST)
-
-
-def _shrunken(frame: Picture) -> Picture:
-    height, width = frame.shape[:2]
-    scale = min(1.0, LONGEST / max(height, width))
-    size = max(round(width * scale), 1), max(round(height * scale), 1)
-    return frame if scale == 1 else np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _searched(

@@ -10,6 +10,7 @@ from video.codecs import CODECS, CONTAINERS, codec_for, hardware
 from video.encoding import SEGMENT
 from video.info import VideoInfo, probe
 from video.joining import join, segment_suffix
+from video.picture import shrunken
 from video.reading import pick_frames, picked_ahead, read_backwards, read_frames
 from video.sound import Mono
 from video.stills import PICTURES, write_picture
@@ -31,6 +32,7 @@ __all__ = [
     "read_backwards",
     "read_frames",
     "segment_suffix",
+    "shrunken",
     "write_picture",
     "write_video",
 ]

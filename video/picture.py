@@ -70,8 +70,8 @@ class Converter:
             self._turn = matrix_turn(frame)
         return self._turn
 
-    def rgb(self, frame: VideoFrame, turn: Turn) -> np.ndarray:
-        """HWC u8 RGB, upright.
+    def rgb(self, frame: VideoFrame, turn: Turn, longest: int | None = None) -> np.ndarray:
+        """HWC u8 RGB, upright; made smaller, each pixel the mean of those it stands for, if a side is over `longest`.
 
         The file's tags say how to convert: matrix BT.601, BT.709 or BT.2020, range limited or full.  Without tags, HD
         (more than 576 lines) means BT.709, as in players.  HDR and BT.2020 are mapped (`video.hdr`).  Transparent parts
@@ -83,21 +83,27 @@ class Converter:
         if is_hdr(frame.color_trc, frame.color_primaries):
             deep = self._reformatted(frame, "gbrp16le")
             picture: np.ndarray = to_sdr(cast(Any, deep), frame.color_trc, frame.color_primaries)
-            return np.ascontiguousarray(turn(picture))
+            return shrunken(np.ascontiguousarray(turn(picture)), longest)
         transparent = any(component.is_alpha for component in frame.format.components) or frame.format.name == "pal8"
         if frame.format.name in PLANAR and frame.height % 2 == 0:
-            return np.ascontiguousarray(turn(self._planar(frame)))
+            return np.ascontiguousarray(turn(self._planar(frame, longest)))
         picture = self._reformatted(frame, "rgba" if transparent else "rgb24")
         if transparent:
             picture = ((picture[..., :3].astype(np.uint16) * picture[..., 3:] + 127) // 255).astype(np.uint8)
-        return np.ascontiguousarray(turn(picture))
+        return shrunken(np.ascontiguousarray(turn(picture)), longest)
 
-    def _planar(self, frame: VideoFrame) -> np.ndarray:
+    def _planar(self, frame: VideoFrame, longest: int | None) -> np.ndarray:
         """HWC u8 RGB of a frame of PLANAR pixels.  FFmpeg converts to planes in half the time that it takes for pixels,
-        and to the same numbers; those of an odd last row may differ by one."""
+        and to the same numbers; those of an odd last row may differ by one.  To fewer pixels it is quicker still."""
         import cv2  # late: --help answers before it is there
 
-        converted = self._converted(frame, "gbrp")
+        width, height = within(self.width, self.height, longest)
+        if (width, height) == (self.width, self.height):
+            converted = self._converted(frame, "gbrp")
+        else:
+            converted = self._reformatter.reformat(
+                frame, width, height, format="gbrp", interpolation=Interpolation.AREA, threads=1
+            )
         green, blue, red = (
             np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
             for plane in converted.planes
@@ -111,6 +117,21 @@ class Converter:
         return self._reformatter.reformat(
             frame, self.width, self.height, format=kind, interpolation=EXACT, threads=1
         )
+
+
+def within(width: int, height: int, longest: int | None) -> tuple[int, int]:
+    """The size of a picture whose longer side is to be at most so many pixels."""
+    scale = 1.0 if longest is None else min(1.0, longest / max(width, height))
+    return max(round(width * scale), 1), max(round(height * scale), 1)
+
+
+def shrunken(picture: np.ndarray, longest: int | None) -> np.ndarray:
+    """HWC u8 -> the same, or smaller: each pixel the mean of those it stands for."""
+    import cv2  # late: --help answers before it is there
+
+    height, width = picture.shape[:2]
+    size = within(width, height, longest)
+    return picture if size == (width, height) else np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA))
 
 
 def matrix_turn(frame: VideoFrame) -> Turn:

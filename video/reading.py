@@ -27,8 +27,12 @@ AHEAD = 4  # frames that are decoded before they are asked for
 NEAR = 8  # frames: to open a file again and seek costs about as much as decoding so many
 
 
-def read_frames(path: Path, *, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
+def read_frames(
+    path: Path, *, start: int = 0, stop: int | None = None, longest: int | None = None
+) -> Iterator[np.ndarray]:
     """Frames start..stop-1 (to the end if None), each HWC u8 RGB, upright, at the constant rate `probe(path).fps`.
+
+    longest: of the longer side, pixels: where it has more, the frames come smaller (see `shrunken`), which is quicker.
 
     Frame k is the picture that is on screen at k / fps after the first one.  Reading from `start` seeks to the key
     frame before it and yields the same pixels as reading from 0.  Interlaced video is not deinterlaced.  A picture
@@ -40,7 +44,7 @@ def read_frames(path: Path, *, start: int = 0, stop: int | None = None) -> Itera
     stop = line.frames if stop is None else stop
     if not 0 <= start <= stop <= line.frames:
         raise ValueError(f"{path} has frames 0..{line.frames - 1}; {start}..{stop - 1} are not inside")
-    return _frames(path, line, line.shown[start:stop])
+    return _frames(path, line, line.shown[start:stop], longest)
 
 
 def pick_frames(path: Path, numbers: Sequence[int]) -> Iterator[np.ndarray]:
@@ -74,7 +78,7 @@ def read_backwards(path: Path, *, start: int, stop: int, held: int) -> Iterator[
         low = max(start, stop - held)
         block = list(_stored(path, line, line.shown[low:stop]))
         while block:
-            yield block.pop()()
+            yield block.pop()(None)
         stop = low
 
 
@@ -85,12 +89,12 @@ def _leaps(line: Timeline, shown: Times) -> list[int]:
     return [int(place) + 1 for place, key in keys if key is not None and key.pts > line.times[shown[place]]]
 
 
-def _frames(path: Path, line: Timeline, shown: Times) -> Iterator[np.ndarray]:
-    return (convert() for convert in _stored(path, line, shown))
+def _frames(path: Path, line: Timeline, shown: Times, longest: int | None = None) -> Iterator[np.ndarray]:
+    return (convert(longest) for convert in _stored(path, line, shown))
 
 
-def _stored(path: Path, line: Timeline, shown: Times) -> Iterator[Callable[[], np.ndarray]]:
-    """Each frame before its conversion."""
+def _stored(path: Path, line: Timeline, shown: Times) -> Iterator[Callable[[int | None], np.ndarray]]:
+    """Each frame before its conversion (see `Converter.rgb`)."""
     wanted = line.times[shown]  # [frames], ascending
     if not wanted.size:
         return

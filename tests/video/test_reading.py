@@ -13,7 +13,7 @@ from PIL import Image
 from core.errors import NoData, NotFound, Unreadable
 from tests.helpers.failing import fails
 from tests.helpers.numbered_clips import HEIGHT, WIDTH, clip, numbered, numbers
-from video import probe, read_frames
+from video import probe, read_frames, shrunken
 
 MILLISECOND = Fraction(1, 1000)
 REAL = Path(__file__).parents[2].parent / "shared" / "clips" / "full"
@@ -86,6 +86,10 @@ def test_the_picture_stands_upright(tmp_path: Path, rotation: int) -> None:
     frame = next(read_frames(path))
     assert np.array_equal(frame, np.rot90(plain, counterclockwise // 90))
     assert (probe(path).height, probe(path).width) == frame.shape[:2]
+    side = max(frame.shape) // 2
+    small = list(read_frames(path, start=2, longest=side))
+    assert len(small) == 3 and {max(one.shape) for one in small} == {side}
+    assert small[0].shape == shrunken(frame, side).shape
 
 
 @pytest.mark.parametrize(
