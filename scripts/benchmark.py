@@ -37,7 +37,7 @@ from core.guard import reads  # noqa: E402
 from core.program import exit_code  # noqa: E402
 from dataset import ClipBatch, to_network  # noqa: E402
 from face_detection import cut, load_detector, track_face  # noqa: E402
-from face_detection.searching import BATCH, LONGEST  # noqa: E402
+from face_detection.searching import BATCH, LONGEST, STRIDE  # noqa: E402
 from guided_diffusion.engine.device import autocast, resolve_device, resolve_precision, store_weights  # noqa: E402
 from guided_diffusion.engine.throughput import medians  # noqa: E402
 from guided_diffusion.samplers import SampleConfig  # noqa: E402
@@ -55,13 +55,16 @@ from systems.registry import find_preset  # noqa: E402
 from systems.sound import SoundConfig  # noqa: E402
 from systems.syncdiff import SyncDiffConfig  # noqa: E402
 from systems.system import FaceSampler, System  # noqa: E402
-from video import probe, read_frames  # noqa: E402
+from video import probe, read_frames, shrunken  # noqa: E402
 
 FINE = SampleConfig("ddim", "ddim250")
 
 
-def released_forward(device: torch.device, precision: torch.dtype) -> None:
-    """One forward of the released configuration, plain fp32 against what generate.py runs; a batch of 4."""
+def released_forward(device: torch.device, precision: torch.dtype) -> tuple[float, float]:
+    """One forward of the released configuration, plain fp32 against what generate.py runs; a batch of 4.
+
+    -> seconds a frame of both.
+    """
     network = fill(Diff2LipNetwork(UNetConfig(), SoundConfig())).to(device)
     lowered = copy.deepcopy(network).to(memory_format=torch.channels_last)
     store_weights(lowered, precision)
@@ -82,6 +85,46 @@ def released_forward(device: torch.device, precision: torch.dtype) -> None:
     plain_seconds, our_seconds = seconds["fp32"], seconds["ours"]
     print(f"released network, one forward of four frames: fp32 {plain_seconds:.2f} s, {precision} {our_seconds:.2f} s:"
           f" {plain_seconds / our_seconds:.2f}x faster, relative difference {difference:.4f}")  # fmt: skip
+    return plain_seconds / 4, our_seconds / 4
+
+
+def against_the_original(video: Path, forward: tuple[float, float], device: torch.device) -> None:
+    """A frame of the released size as the original makes it, its other stages imitated, and as this project does.
+
+    S3FD has the weights that it is made with: its speed does not depend on them.  The original reads and writes frames
+    as JPEG; here decoding and encoding of videos is left out on both sides.
+    """
+    from face_alignment.detection.sfd.net_s3fd import s3fd
+
+    network, detector = s3fd().to(device).eval(), load_detector()
+    frame = next(iter(read_frames(video)))
+    small = np.asarray(shrunken(frame, LONGEST), np.uint8)
+    picture = torch.from_numpy(frame).permute(2, 0, 1)[None].float().to(device)
+
+    @torch.inference_mode()
+    def searched() -> None:
+        network(picture)
+
+    def through_jpeg() -> None:
+        for _ in range(2):
+            cv2.imdecode(cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, 95])[1], cv2.IMREAD_COLOR)
+
+    ways: dict[str, Callable[[], object]] = {
+        "s3fd": searched, "jpeg": through_jpeg, "ours": partial(detector.detect, [small])
+    }  # fmt: skip
+    spent = medians(ways, 3, device)
+    plain, quick = forward
+    rows = [
+        ("search for faces", spent["s3fd"], f"S3FD, whole frame of {frame.shape[1]}x{frame.shape[0]}, every frame",
+         spent["ours"] / STRIDE, f"{detector.name}, at most {LONGEST} px, every fifth frame"),
+        ("frames through JPEG", spent["jpeg"], "in and out", 0.0, "never"),
+        ("network", 25 * plain, "25 steps of DDIM, fp32", 8 * quick, "8 steps of DPM-Solver++, lower precision"),
+    ]  # fmt: skip
+    print("\n| of a frame, seconds | as the original, imitated | | here | |\n|---|---|---|---|---|")
+    for stage, theirs, how, ours, otherwise in rows:
+        print(f"| {stage} | {theirs:.3f} | {how} | {ours:.3f} | {otherwise} |")
+    theirs, ours = sum(row[1] for row in rows), sum(row[3] for row in rows)
+    print(f"| all | {theirs:.3f} | | {ours:.3f} | {theirs / ours:.1f}x |\n")
 
 
 def sample_clips(video: Path, audio: Path, size: int, count: int = 8) -> ClipBatch:
@@ -191,9 +234,7 @@ def detectors(video: Path, device: torch.device) -> None:
     """Milliseconds a frame of every back end whose weights are there, 16 frames at once as they are searched; of those
     that run there, on the device and on the CPU."""
     frame = next(iter(read_frames(video)))
-    scale = min(1.0, LONGEST / max(frame.shape[:2]))
-    size = round(frame.shape[1] * scale), round(frame.shape[0] * scale)
-    small = np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8)
+    small = np.asarray(shrunken(frame, LONGEST), np.uint8)
     for name in ("haar", "yunet", "retinaface", "s3fd"):
         for device_name in dict.fromkeys([device.type, "cpu"] if name in ("retinaface", "s3fd") else ["cpu"]):
             try:
@@ -202,7 +243,7 @@ def detectors(video: Path, device: torch.device) -> None:
                 print(f"detection, {name}: not measured (weights)")
                 break
             spent = medians({name: partial(detector.detect, [small] * BATCH)}, 3, device)[name] / BATCH
-            sizes = f"{BATCH} of {size[0]}x{size[1]} at once"
+            sizes = f"{BATCH} of {small.shape[1]}x{small.shape[0]} at once"
             print(f"detection, {name}, {device_name}: {1000 * spent:.1f} ms a frame, {sizes}")
 
 
@@ -229,7 +270,8 @@ def main() -> None:
     cpu = f"{platform.machine()}, {os.cpu_count()} cores"
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else cpu
     print(f"{name}, torch {torch.__version__}, {torch.get_num_threads()} threads, auto precision {precision}\n")
-    released_forward(device, precision)
+    forward = released_forward(device, precision)
+    against_the_original(options.video, forward, device)
     size = registry.load_system(options.model_path).size
     clips = sample_clips(options.video, options.audio, size)
     samplers(options.model_path, clips, device, precision)
