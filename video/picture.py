@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+from av.sidedata.sidedata import SideDataContainer
 from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
 from PIL import Image, UnidentifiedImageError
@@ -61,11 +62,7 @@ class Converter:
         self._reformatter = VideoReformatter()  # one for all: frames on their own would start threads, each of them
 
     def turn(self, frame: VideoFrame) -> Turn:
-        """How this frame becomes upright; asked of each in the order in which they are decoded.
-
-        Side data refer to their frame, and it to them, a cycle that keeps a whole picture until the garbage collector
-        comes by: so only key frames are asked for theirs.
-        """
+        """How this frame becomes upright; asked of each in the order in which they are decoded."""
         if self._turn is None or (self._turning and frame.key_frame):
             self._turn = matrix_turn(frame)
         return self._turn
@@ -136,7 +133,9 @@ def shrunken(picture: np.ndarray, longest: int | None) -> np.ndarray:
 
 def matrix_turn(frame: VideoFrame) -> Turn:
     """What the display matrix (x' = a x + c y, y' = b x + d y) of a frame says."""
-    matrix = frame.side_data.get("DISPLAYMATRIX")
+    # frame.side_data would stay with the frame and hold it: a cycle that keeps its picture, and the memory that the
+    # decoder draws pictures from, until the garbage collector comes by.
+    matrix = cast(Any, SideDataContainer)(frame).get("DISPLAYMATRIX")
     if matrix is None:
         return Turn()
     a, b, _, c, d, *_ = np.frombuffer(bytes(cast(Any, matrix)), np.int32).tolist()
