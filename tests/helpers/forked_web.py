@@ -16,9 +16,9 @@ from web.__main__ import main
 NOTES = Path(sys.argv[1])
 
 
-def worker(command: Sequence[str], *, cwd: Path, env: dict[str, str], **_: object) -> forked.Forked:
+def worker(command: Sequence[str], *, cwd: Path, **_: object) -> forked.Forked:
     """In place of `subprocess.Popen`."""
-    process = forked.Forked(command[1:], cwd=cwd, env=env, stdin=True, stderr=False)
+    process = forked.Forked(command[1:], cwd=cwd, stdin=True, stderr=False)
     with NOTES.open("a", encoding="utf-8") as file:
         file.write(" ".join([str(process.pid), *command]) + "\n")
     return process
