@@ -183,3 +183,15 @@ def test_gradient_checkpointing_keeps_less_and_changes_nothing(dropout: float) -
     assert kept < 0.5 * plain
     with torch.no_grad():
         assert unet(random(1, 4, 16, 16), torch.tensor([10])).shape == (1, 3, 16, 16)
+
+
+def test_a_context_that_all_items_share_is_projected_once_to_the_same_numbers() -> None:
+    block = AttentionBlock(32, 16, context_channels=6).eval()
+    nn.init.normal_(block.proj_out.weight, std=0.1)
+    seen: list[int] = []
+    assert block.context_kv is not None
+    block.context_kv.register_forward_hook(lambda _, inputs, __: seen.append(len(inputs[0])))
+    generator = torch.Generator().manual_seed(1)
+    x, one = torch.randn(3, 32, 4, 4, generator=generator), torch.randn(1, 5, 6, generator=generator)
+    shared = block(x, one.expand(3, -1, -1))
+    assert torch.allclose(shared, block(x, one.repeat(3, 1, 1)), atol=1e-5) and seen == [1, 3]
