@@ -98,7 +98,7 @@ def against_the_original(video: Path, forward: tuple[float, float], device: torc
 
     network, detector = s3fd().to(device).eval(), load_detector()
     frame = next(iter(read_frames(video)))
-    small = np.asarray(shrunken(frame, LONGEST), np.uint8)
+    small = shrunken(frame, LONGEST)
     picture = torch.from_numpy(frame).permute(2, 0, 1)[None].float().to(device)
 
     @torch.inference_mode()
@@ -234,7 +234,7 @@ def detectors(video: Path, device: torch.device) -> None:
     """Milliseconds a frame of every back end whose weights are there, 16 frames at once as they are searched; of those
     that run there, on the device and on the CPU."""
     frame = next(iter(read_frames(video)))
-    small = np.asarray(shrunken(frame, LONGEST), np.uint8)
+    small = shrunken(frame, LONGEST)
     for name in ("haar", "yunet", "retinaface", "s3fd"):
         for device_name in dict.fromkeys([device.type, "cpu"] if name in ("retinaface", "s3fd") else ["cpu"]):
             try:
