@@ -20,7 +20,7 @@ from lipsync.jobs.runner import dub
 from systems.registry import DEFAULT_CHECKPOINT
 
 from .pipeline import LipSyncPipeline
-from .settings import BACKENDS, LARGEST, LOADED, Settings
+from .settings import LARGEST, LOADED, NETWORKS, Settings
 from .streaming.prepared_face import prepare_face
 from .streaming.stream import Stream
 
@@ -107,7 +107,7 @@ class LipSync:
         say_anew()
         pipeline, job = self._told(video, audio, Path("result.mkv"), changes)
         job.check_inputs()
-        job.check_backends(pipeline.settings)
+        job.check_networks(pipeline.settings)
         render_job = pipeline.prepare(pipeline.plan(job))
         render_job.warn()
         yield from render_job.frames()
@@ -162,7 +162,7 @@ class LipSync:
 
 def _with_paths(given: dict[str, Any]) -> dict[str, Any]:
     """The settings that name a file as paths, however they were given."""
-    named = {name: value for name in (*BACKENDS, "cache") if (value := given.get(name)) is not None}
+    named = {name: value for name in (*NETWORKS, "cache") if (value := given.get(name)) is not None}
     return given | {name: Path(value) for name, value in named.items() if (name, value) != ("cache", "default")}
 
 

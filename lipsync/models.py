@@ -20,9 +20,9 @@ from systems.registry import load_motion
 from systems.stage1 import Stage1
 from video import VideoInfo
 
-from .backends.face_occluder import FaceOccluder
-from .backends.face_restorer import FaceRestorer
-from .backends.voice_separator import VoiceSeparator
+from .onnx.face_occluder import FaceOccluder
+from .onnx.face_restorer import FaceRestorer
+from .onnx.voice_separator import VoiceSeparator
 from .planning.face_selection import FaceSelector
 from .rendering.registration import Conditioning, Registration
 from .rendering.renderer import Synthesizer
@@ -39,7 +39,7 @@ class Models:
         """BadInput if there is no such checkpoint, device or precision."""
         self.synthesizer = Synthesizer(checkpoint, settings, say)
         self._detectors: dict[str, Detector] = {}
-        self._backends: dict[tuple[object, ...], Any] = {}
+        self._networks: dict[tuple[object, ...], Any] = {}
         self._loading = threading.Lock()
 
     @cached_property
@@ -56,28 +56,28 @@ class Models:
         """What retouches new faces under these settings; None if nothing does.  BadInput for a network that cannot."""
         restorer = occluder = None
         if settings.face_restorer is not None and settings.restorer_strength:
-            restorer = self._backend(FaceRestorer, settings.face_restorer)
+            restorer = self._network(FaceRestorer, settings.face_restorer)
         if settings.face_occluder is not None:
-            occluder = self._backend(FaceOccluder, settings.face_occluder)
+            occluder = self._network(FaceOccluder, settings.face_occluder)
         return Retoucher(restorer, occluder, settings.restorer_strength) if restorer or occluder else None
 
     def hidden(self, settings: Settings) -> Callable[[Picture, Box], float] | None:
         """How much of a mouth something is before, by the face occluder; None if there is none."""
         path = settings.face_occluder
-        return None if path is None else self._backend(FaceOccluder, path).over_mouth
+        return None if path is None else self._network(FaceOccluder, path).over_mouth
 
     def separator(self, settings: Settings) -> VoiceSeparator | None:
         """What hears the voice alone; None if nothing does.  BadInput for a network that cannot."""
         path, rate = settings.voice_separator, settings.separator_rate
-        return None if path is None else self._backend(VoiceSeparator, path, rate)
+        return None if path is None else self._network(VoiceSeparator, path, rate)
 
-    def _backend(self, kind: Callable[..., T], path: Path, *more: object) -> T:
+    def _network(self, kind: Callable[..., T], path: Path, *more: object) -> T:
         key = (kind, path, *more)
         with self._loading:
-            if key not in self._backends:
-                self._backends[key] = kind(path, self.synthesizer.device, *more)
-            backend: T = self._backends[key]
-            return backend
+            if key not in self._networks:
+                self._networks[key] = kind(path, self.synthesizer.device, *more)
+            network: T = self._networks[key]
+            return network
 
     def detector(self, name: str) -> Detector:
         """A face detector, by its name among the settings."""

@@ -22,7 +22,7 @@ LARGEST = 4096  # frames at a time
 LONGEST = 1e7  # seconds, four months
 WIDEST = 1e5  # pixels
 LONGEST_MARK = 60  # letters
-BACKENDS = ("face_restorer", "face_occluder", "voice_separator")
+NETWORKS = ("face_restorer", "face_occluder", "voice_separator")
 """The settings that name a network of the user's."""
 LOADED = frozenset({"quality", "sampler", "steps", "seed", "batch", "device", "precision", "compile"})
 """The settings that a model is loaded with."""
@@ -67,7 +67,7 @@ class Settings:
                        much what is softer than the face around it is sharpened, 0 to 1
     registration       whether place and colours of the new mouth are corrected by what frames of the video show of this
                        person (lipsync/rendering/registration.py); where a system hears, by the sound of the video
-    face_restorer      an ONNX network that sharpens the new mouth (lipsync/backends/face_restorer.py), None for none
+    face_restorer      an ONNX network that sharpens the new mouth (lipsync/onnx/face_restorer.py), None for none
     restorer_strength  how much of that is seen, 0 to 1
     face_occluder      an ONNX network that sees what is before the mouth, which then stays in front, None for none
     voice_separator    an ONNX network that hears the voice alone, by which the lips then move, None for none
@@ -165,20 +165,20 @@ class Settings:
             raise BadValue("--compare, --debug_mask and --patch show different things; choose one of them")
 
     @property
-    def backends(self) -> list[tuple[str, Path]]:
+    def networks(self) -> list[tuple[str, Path]]:
         """The networks of the user's, by their flags."""
-        named = ((f"--{name}", getattr(self, name)) for name in BACKENDS)
+        named = ((f"--{name}", getattr(self, name)) for name in NETWORKS)
         return [(flag, path) for flag, path in named if path is not None]
 
     @property
     def extras(self) -> dict[str, str]:
         """What is asked for beyond a new mouth: networks of the user's, and the mark; by the names of the settings."""
-        backends = {name: getattr(self, name).name for name in BACKENDS if getattr(self, name) is not None}
-        if "face_restorer" in backends:
-            backends["face_restorer"] += f", strength {self.restorer_strength:g}"
-        if "voice_separator" in backends and self.separator_rate is not None:
-            backends["voice_separator"] += f", {self.separator_rate} Hz"
-        return backends | ({"mark": self.mark_text} if self.mark else {})
+        networks = {name: getattr(self, name).name for name in NETWORKS if getattr(self, name) is not None}
+        if "face_restorer" in networks:
+            networks["face_restorer"] += f", strength {self.restorer_strength:g}"
+        if "voice_separator" in networks and self.separator_rate is not None:
+            networks["voice_separator"] += f", {self.separator_rate} Hz"
+        return networks | ({"mark": self.mark_text} if self.mark else {})
 
     def _check_numbers(self) -> None:
         """BadInput for seconds and pixels that are no numbers, or of no video."""

@@ -15,8 +15,8 @@ from core.flags import Parser
 from core.guard import guard, reads, writes_into
 from core.lock import acquire, release
 from core.program import exit_code
-from lipsync.settings import BACKENDS
-from web.backends import add_backends, as_flags, backends_of
+from lipsync.settings import NETWORKS
+from web.networks import add_networks, as_flags, networks_of
 
 MIB, GIB = 1 << 20, 1 << 30
 SHORTEST = 12  # characters of a password
@@ -42,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--data", type=writes_into, default=_data(), metavar="DIR",
                    help="where uploads, results and the queue lie (%(default)s)")
     p.add_argument("--model_path", type=reads, metavar="FILE", help="checkpoint (the style model that ships)")
-    add_backends(p)
+    add_networks(p)
     p.add_argument("--voice", metavar="espeak[:LANGUAGE]",
                    help="typed text is said too, by eSpeak NG, a robot's voice (en); see docs/web.md")
     p.add_argument("--device", default="auto", metavar="NAMES",
@@ -71,7 +71,7 @@ def _serve(options: argparse.Namespace) -> None:
     password = _password(options)
     _check(options)
     guard(parser(), options)
-    devices, backends = _devices(options.device), backends_of(options)
+    devices, networks = _devices(options.device), networks_of(options)
     try:
         import fastapi_offline  # noqa: F401
         import python_multipart  # noqa: F401
@@ -92,15 +92,15 @@ def _serve(options: argparse.Namespace) -> None:
     with listening, closing(Files(options.data)) as files, _alone(files.root):
         flags = ["--model", str(options.model_path.absolute())] if options.model_path else []
         flags += ["--threads", str(options.threads)] if options.threads else []
-        flags += as_flags(backends)
+        flags += as_flags(networks)
         crew = Crew(files.store, files, devices, flags)
-        if options.model_path is not None or backends or not set(devices) <= TRIED:
+        if options.model_path is not None or networks or not set(devices) <= TRIED:
             crew.check()
         limits = Limits(
             round(options.max_upload * MIB), options.max_seconds, options.max_queue, options.keep_hours * 3600,
             round(options.max_stored * GIB),
         )  # fmt: skip
-        extras = [name for name in BACKENDS if name in backends]
+        extras = [name for name in NETWORKS if name in networks]
         app = make_app(Service(files, crew, limits, extras, voice), password=password, page=not options.api)
         host, port = listening.getsockname()[:2]
         where = f"http://{f'[{host}]' if ':' in host else host}:{port}"

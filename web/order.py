@@ -12,7 +12,7 @@ from typing import NoReturn
 from core.errors import BadInput
 from core.flags import spelled
 from lipsync.cli.flags import add_flags, settings
-from lipsync.settings import BACKENDS, Settings
+from lipsync.settings import NETWORKS, Settings
 from video import segment_suffix
 
 KINDS = ("video", "preview", "faces")
@@ -28,7 +28,7 @@ NAMES = (
     "preview",
 )  # fmt: skip
 """What may be chosen for a job; the model and the device are chosen where the server is started."""
-SERVED = dict.fromkeys(BACKENDS, "false: without this network, where the server was started with one (true)")
+SERVED = dict.fromkeys(NETWORKS, "false: without this network, where the server was started with one (true)")
 """Networks of whoever runs the server, and what a job may say of them: whether, never which."""
 
 

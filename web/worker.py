@@ -35,8 +35,8 @@ from core.lock import acquire, release
 from core.program import said
 from core.progress import say_anew, telling
 from lipsync.settings import LOADED, Settings
-from web.backends import add_backends, backends_of, load_backends
 from web.files import MOTION, REPORT
+from web.networks import add_networks, load_networks, networks_of
 from web.order import STREAM, Order
 from web.speaking import Speaking
 
@@ -54,11 +54,11 @@ class Desk:
 
     def __init__(
         self, model: Path | None, device: str, threads: int | None, say: Callable[[Answer], None],
-        backends: Mapping[str, Any] | None = None,
+        networks: Mapping[str, Any] | None = None,
     ) -> None:  # fmt: skip
-        """backends: settings that name networks of whoever runs the server, for all orders."""
+        """networks: settings that name networks of whoever runs the server, for all orders."""
         self._model, self._device, self._threads, self._say = model, device, threads, say
-        self._backends = dict(backends or {})
+        self._networks = dict(networks or {})
         self._loaded: tuple[object, LipSync] | None = None
         self._works = {
             "check": self._check, "file": self._file, "video": self._video, "preview": self._preview,
@@ -80,9 +80,9 @@ class Desk:
     def _check(self, order: Mapping[str, Any]) -> Answer:
         """Loads all that this worker was told to work with, and keeps the model.  BadInput for what cannot be."""
         self._use_threads()
-        chosen = Settings(device=self._device, **self._backends)
+        chosen = Settings(device=self._device, **self._networks)
         self._speaker(chosen)
-        load_backends(self._backends, "cpu")
+        load_networks(self._networks, "cpu")
         return {}
 
     def _file(self, order: Mapping[str, Any]) -> Answer:
@@ -168,8 +168,8 @@ class Desk:
         self._use_threads()
         asked = Order(order["kind"], order["files"], order["given"])
         without = asked.without | ({"voice_separator"} if asked.kind == STREAM else set())  # which hears whole sounds
-        backends = {name: value for name, value in self._backends.items() if name not in without}
-        return replace(asked.settings, device=self._device, cache=Path(order["cache"]), **backends)
+        networks = {name: value for name, value in self._networks.items() if name not in without}
+        return replace(asked.settings, device=self._device, cache=Path(order["cache"]), **networks)
 
     def _speaker(self, chosen: Settings) -> "LipSync":
         """A loaded model: the one of the last order, if it samples in the way that this one asks for."""
@@ -232,7 +232,7 @@ def main(args: Sequence[str] | None = None) -> None:
     parser.add_argument("--model", type=reads)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int)
-    add_backends(parser)
+    add_networks(parser)
     options = parser.parse_args(args)
     channel = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what a library prints is no answer
@@ -244,7 +244,7 @@ def main(args: Sequence[str] | None = None) -> None:
             channel.write(json.dumps(answer) + "\n")
             channel.flush()
 
-    desk = Desk(options.model, options.device, options.threads, say, backends_of(options))
+    desk = Desk(options.model, options.device, options.threads, say, networks_of(options))
 
     def read() -> None:
         for line in sys.stdin:

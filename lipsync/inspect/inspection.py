@@ -28,7 +28,7 @@ def preview(options: argparse.Namespace, job: Job, settings: Settings) -> None:
     """Writes one moment before and after."""
     _check_still(job)
     job.check_inputs()
-    job.check_backends(settings)
+    job.check_networks(settings)
     from . import preview as stills
 
     picture = stills.preview(checkpoint(options), settings, job, options.preview)

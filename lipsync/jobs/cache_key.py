@@ -8,14 +8,14 @@ from pathlib import Path
 from face_detection.landmarks import WEIGHTS as ALIGNING
 from lipsync.models import Models
 from lipsync.planning.speaker_segments import read_segments
-from lipsync.settings import BACKENDS, Settings
+from lipsync.settings import NETWORKS, Settings
 
 from .job import Job
 
 VERSION = 13
 """Raised whenever the same inputs and settings would give other frames."""
 IRRELEVANT = ("cache", "detector_batch", "compile")  # settings that change no frame
-EXTRAS = (*BACKENDS, "restorer_strength", "separator_rate", "mark", "mark_text")  # which count where they are asked for
+EXTRAS = (*NETWORKS, "restorer_strength", "separator_rate", "mark", "mark_text")  # which count where they are asked for
 
 
 def cache_key(job: Job, settings: Settings, models: Models) -> str:
@@ -47,7 +47,7 @@ def _inputs(job: Job, settings: Settings, models: Models) -> list[Path | None]:
     files = sorted(model.glob("**/*")) if model.is_dir() else [model]
     if models.uses_landmarks(settings):
         files.append(ALIGNING)
-    files += [path for _, path in settings.backends]
+    files += [path for _, path in settings.networks]
     return [*files, job.video, job.audio, job.segments, job.heard, job.style, job.motion_in, *sounds]
 
 

@@ -65,17 +65,17 @@ class Job:
     def check(self, settings: Settings) -> None:
         """Raises BadInput, before any work, if the inputs are not there or the output cannot be."""
         self.check_inputs()
-        self.check_backends(settings)
+        self.check_networks(settings)
         codec_for(settings.codec, self.output, transparent=settings.patch)
         if settings.encoder is not None:
             hardware(settings.encoder, settings.crf)
 
-    def check_backends(self, settings: Settings) -> None:
+    def check_networks(self, settings: Settings) -> None:
         """Raises BadInput if a network of the user's is not there, or would be written over."""
-        for flag, path in settings.backends:
+        for flag, path in settings.networks:
             if not path.is_file():
                 raise NotFound(f"{flag} {path}: no such file; check the path")
-        check(settings.backends, self.writes, [self.parts])
+        check(settings.networks, self.writes, [self.parts])
 
     def check_inputs(self) -> None:
         """Raises BadInput if an input is not there, or nothing can be written at the output's place."""

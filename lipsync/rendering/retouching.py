@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 
 from face_detection import FFHQ_SIDE, Box, Layer, cut, ffhq_square, warped
-from lipsync.backends.face_occluder import FaceOccluder, Mask, shrunken
-from lipsync.backends.face_restorer import FaceRestorer
+from lipsync.onnx.face_occluder import FaceOccluder, Mask, shrunken
+from lipsync.onnx.face_restorer import FaceRestorer
 
 from .steadying import REACH, Correction, Floats, steady_correction, steady_mask
 from .views import CompositedFrame, result

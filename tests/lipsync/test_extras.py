@@ -20,7 +20,7 @@ from lipsync.settings import Settings
 from tests.helpers.toy_onnx import NEEDED, brighter, codeformer, filtered, xseg
 from video import probe, read_frames, write_picture
 from web.__main__ import main as serve
-from web.backends import as_flags, backends_of
+from web.networks import as_flags, networks_of
 from web.order import Order
 
 BOX = ["--box", "20,134,90,180", "--device", "cpu", "--no_cache"]
@@ -157,7 +157,7 @@ def test_a_server_takes_its_own_networks_and_refuses_others_when_it_starts(
 
     path = brighter(tmp_path / "r.onnx")
     options = server_flags().parse_args(["--face_restorer", str(path), "--separator_rate", "44100"])
-    found = backends_of(options)
+    found = networks_of(options)
     assert found == {"face_restorer": path, "separator_rate": 44100}
     assert as_flags(found) == ["--face_restorer", str(path), "--separator_rate", "44100"]
     for name, said in ((codeformer(tmp_path / "c.onnx"), "takes 2 inputs"), (tmp_path / "gone.onnx", "no such file")):

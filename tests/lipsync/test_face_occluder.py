@@ -11,8 +11,8 @@ from audio import read_sound
 from core.errors import BadInput
 from face_detection import Box
 from lipsync import LipSync
-from lipsync.backends.face_occluder import FaceOccluder, shrunken
 from lipsync.jobs.job import Job
+from lipsync.onnx.face_occluder import FaceOccluder, shrunken
 from lipsync.pipeline import LipSyncPipeline
 from lipsync.rendering.steadying import steady_mask
 from lipsync.settings import Settings

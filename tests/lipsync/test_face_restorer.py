@@ -11,9 +11,9 @@ import torch
 
 from core.errors import BadInput
 from face_detection import Box, cut, ffhq_square, jaw_mask, make_layer, warped
-from lipsync.backends.face_restorer import FaceRestorer
 from lipsync.jobs.job import Job
 from lipsync.jobs.runner import dub
+from lipsync.onnx.face_restorer import FaceRestorer
 from lipsync.pipeline import LipSyncPipeline
 from lipsync.rendering import frame_source as frame_sources
 from lipsync.rendering.frame_source import AutoregressiveFrames

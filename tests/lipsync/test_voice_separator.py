@@ -9,9 +9,9 @@ import torch
 
 from audio import read_filterbanks, read_mel, read_sound
 from core.errors import BadInput
-from lipsync.backends.voice_separator import VoiceSeparator, overlapped
 from lipsync.jobs.job import Job
 from lipsync.jobs.runner import dub
+from lipsync.onnx.voice_separator import VoiceSeparator, overlapped
 from lipsync.pipeline import LipSyncPipeline
 from lipsync.settings import Settings
 from tests.helpers.tiny_style import save as save_style

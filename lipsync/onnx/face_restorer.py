@@ -8,7 +8,7 @@ import torch
 from core.arrays import Picture
 from face_detection import FFHQ_SIDE
 
-from .onnx_model import Floats, OnnxModel
+from .model import Floats, OnnxModel
 
 SHAPE = (1, 3, FFHQ_SIDE, FFHQ_SIDE)
 WANTED = f"a face restorer takes one face [1, 3, {FFHQ_SIDE}, {FFHQ_SIDE}] float, RGB from -1 to 1, and gives the same"

@@ -6,12 +6,12 @@ from typing import Any
 
 from core.errors import BadInput
 from core.guard import reads
-from lipsync.settings import BACKENDS, Settings
+from lipsync.settings import NETWORKS, Settings
 
-NAMES = (*BACKENDS, "separator_rate")
+NAMES = (*NETWORKS, "separator_rate")
 
 
-def add_backends(parser: argparse.ArgumentParser) -> None:
+def add_networks(parser: argparse.ArgumentParser) -> None:
     """Adds their flags."""
     parser.add_argument("--face_restorer", type=reads, metavar="FILE",
                         help="an .onnx that sharpens mouths; a job may choose its restorer_strength, or do without")
@@ -21,24 +21,24 @@ def add_backends(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--separator_rate", type=int, metavar="HZ", help="samples per second that it knows")
 
 
-def backends_of(options: argparse.Namespace) -> dict[str, Any]:
+def networks_of(options: argparse.Namespace) -> dict[str, Any]:
     """The settings that they say.  BadInput for values that cannot be, or a file that is not there."""
     found = {name: getattr(options, name) for name in NAMES if getattr(options, name) is not None}
-    for flag, path in Settings(**found).backends:
+    for flag, path in Settings(**found).networks:
         if not path.is_file():
             raise BadInput(f"{flag} {path}: no such file; check the path")
-    return {name: value.absolute() if name in BACKENDS else value for name, value in found.items()}
+    return {name: value.absolute() if name in NETWORKS else value for name, value in found.items()}
 
 
-def load_backends(found: dict[str, Any], device: str) -> None:
+def load_networks(found: dict[str, Any], device: str) -> None:
     """Loads each once, so that what cannot be is said when the server starts; by a worker, for it takes torch.
 
     BadInput."""
     import torch
 
-    from lipsync.backends.face_occluder import FaceOccluder
-    from lipsync.backends.face_restorer import FaceRestorer
-    from lipsync.backends.voice_separator import VoiceSeparator
+    from lipsync.onnx.face_occluder import FaceOccluder
+    from lipsync.onnx.face_restorer import FaceRestorer
+    from lipsync.onnx.voice_separator import VoiceSeparator
 
     place = torch.device(device)
     if "face_restorer" in found:

@@ -33,7 +33,7 @@ from core.arrays import Samples
 from core.errors import BadInput
 from core.progress import Bar
 
-from .onnx_model import OnnxModel
+from .model import OnnxModel
 
 SECONDS = 10  # of a chunk, where the file leaves its length open
 OVERLAP = 4  # a chunk shares one part of so many with the next one

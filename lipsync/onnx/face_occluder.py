@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from core.arrays import Picture
 from face_detection import Box, cut, ffhq_square
 
-from .onnx_model import Floats, OnnxModel, Port
+from .model import Floats, OnnxModel, Port
 
 CLASSES = 19
 SEEN = (1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 14)
