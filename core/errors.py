@@ -11,7 +11,7 @@ import errno
 
 FULL = (
     "out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory", "insufficient memory",
-    "unable to allocate", "bad_alloc", "can't start new thread", "failed to map segment",
+    "unable to allocate", "failed to allocate memory", "bad_alloc", "can't start new thread", "failed to map segment",
 )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ OnNoFace = Literal["keep", "error"]
 StrictPose = Literal["keep", "fade", "force"]
 Sampler = Literal["ddim", "ddpm", "dpm++2m", "dpm++2m-c", "dpm++"]
 Compile = Literal["none", "graphs", "full"]
+Backend = Literal["torch", "onnx"]
 Silence = Literal["model", "close", "original"]
 SpeechDetector = Literal["energy", "silero"]
 Sides = tuple[float, float, float, float]
@@ -24,7 +25,7 @@ WIDEST = 1e5  # pixels
 LONGEST_MARK = 60  # letters
 NETWORKS = ("face_restorer", "face_occluder", "voice_separator")
 """The settings that name a network of the user's."""
-LOADED = frozenset({"quality", "sampler", "steps", "seed", "batch", "device", "precision", "compile"})
+LOADED = frozenset({"quality", "sampler", "steps", "seed", "batch", "device", "precision", "compile", "backend"})
 """The settings that a model is loaded with."""
 QUALITIES = ("fast", "balanced", "best")  # which sampler and steps each is, the checkpoint says
 X264_PRESETS = {"fast": "superfast", "balanced": "veryfast", "best": "medium"}
@@ -60,6 +61,9 @@ class Settings:
     batch              frames sampled at a time; 0: 8 on a CPU, 32 elsewhere
     compile            graphs replays the network as CUDA graphs, the same frames; full compiles its blocks besides, in
                        up to minutes once a machine, whose frames differ by rounding
+
+    backend            what computes the network: torch, or ONNX Runtime (lipsync/onnx/unet.py), whose frames differ by
+                       rounding
 
     mask               what is pasted: mouth and chin within the lower half of the face, or all of that half
     feather            width of the blend inside the pasted half, as a share of the crop
@@ -110,6 +114,7 @@ class Settings:
     device: str = "auto"
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     compile: Compile = "none"
+    backend: Backend = "torch"
 
     mask: Literal["jaw", "half"] = "jaw"
     feather: float = 1 / 12
@@ -149,6 +154,8 @@ class Settings:
             raise BadValue(f"--crf {self.crf}: from 0 (lossless) to 51; 16 is visually lossless")
         if self.encoder is not None and self.codec != "h264":
             raise BadValue(f"--encoder {self.encoder}: makes h264, not {self.codec}; leave one of the two out")
+        if self.backend == "onnx" and self.compile != "none":
+            raise BadValue(f"--compile {self.compile}: is of torch; leave it out with --backend onnx")
         if self.batch < 0 or self.max_gap < 0 or self.start < 0 or self.detector_batch < 1:
             raise BadValue("--batch, --max_gap and --start cannot be negative, nor --face_det_batch_size less than 1")
         if max(self.batch, self.detector_batch) > LARGEST:

@@ -4,9 +4,9 @@
     python scripts/export_onnx.py FOLDER [--only NAME ...] [--time]
 
 NAME.onnx appears in the folder for each; the number of items (the first dimension) is free, and for the predictor of
-lip motion the numbers of frames.  A network whose output differs by more than TOLERANCE of its largest number is not
+lip motion the numbers of frames.  A network whose output differs by more than 1e-4 of its largest number is not
 written.  --time: milliseconds of a batch of 8, torch in fp32, as generate.py runs it (channels-last, bf16 where the
-processor has it) and onnxruntime, interleaved.
+processor has it) and onnxruntime, interleaved.  `generate.py --backend onnx` exports by itself what it needs.
 """
 
 import os
@@ -15,18 +15,15 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import copy
-import logging
 import statistics
 import sys
 import time
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -34,14 +31,15 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from audio import MELS, WINDOW  # noqa: E402
-from core.atomic import atomic  # noqa: E402
-from core.errors import BadInput, BadValue, NotFound  # noqa: E402
+from core.errors import BadValue  # noqa: E402
 from core.flags import Parser  # noqa: E402
 from core.guard import guard, writes_into  # noqa: E402
 from core.paths import CHECKPOINTS  # noqa: E402
 from core.program import exit_code  # noqa: E402
 from face_detection import landmarks, reframing  # noqa: E402
 from guided_diffusion.engine.device import autocast, resolve_precision, store_weights  # noqa: E402
+from lipsync.onnx import exporting  # noqa: E402
+from lipsync.onnx.runtime import load_runtime  # noqa: E402
 from systems import registry  # noqa: E402
 from systems.diff2lip import Diff2Lip  # noqa: E402
 from systems.style import LipMotion, StyleSystem  # noqa: E402
@@ -49,10 +47,8 @@ from systems.sync import SyncExpert  # noqa: E402
 from systems.syncdiff import SyncDiff  # noqa: E402
 from systems.syncdiff.hearing import MelHearing  # noqa: E402
 
-TOLERANCE = 1e-4  # of the largest number of an output, fp32 against fp32
 TIMED = 8  # items
 ROUNDS = 5
-EXTRA = "pip install -r requirements-onnx.txt"
 
 
 class Part(nn.Module):
@@ -76,6 +72,10 @@ class Network:
     module: nn.Module
     shapes: dict[str, tuple[int, ...] | None]
     frames: dict[str, dict[int, str]]
+
+    def named(self, items: int) -> dict[str, Tensor]:
+        """Inputs by their names."""
+        return dict(zip(self.shapes, self.inputs(items), strict=True))
 
     def inputs(self, items: int) -> tuple[Tensor, ...]:
         """Noise; without a shape, a time for each item."""
@@ -184,72 +184,19 @@ def networks() -> dict[str, Network]:
     return {**style(), **diff2lip(), **syncdiff(), **others()}
 
 
-def runtime() -> Any:
-    """onnxruntime.  BadInput if it, or what torch exports by, is not installed."""
-    try:
-        import onnx  # noqa: F401
-        import onnxruntime
-        import onnxscript  # noqa: F401
-    except ImportError as problem:
-        raise NotFound(f"ONNX needs packages that are not installed ({problem.name}); {EXTRA}") from problem
-    return onnxruntime
-
-
 def export(network: Network, path: Path) -> float:
-    """Writes it, and says by how much its output differs at most, as a share of its largest number.
-
-    BadInput if that is more than TOLERANCE; then nothing is written.
-    """
-    free = torch.export.Dim.DYNAMIC
-    shapes = tuple(
-        {0: free, **dict.fromkeys(network.frames.get(name, ()), free)} for name in network.shapes
-    )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic(path) as temporary:
-        with warnings.catch_warnings(), torch.inference_mode(False), torch.no_grad():
-            warnings.simplefilter("ignore")
-            torch.onnx.export(
-                network.module, network.inputs(2), str(temporary), dynamo=True, external_data=False, verbose=False,
-                optimize=False,  # onnxscript 0.7 fails on a split that it cannot fold; runtimes optimise anyway
-                input_names=list(network.shapes), dynamic_shapes=(shapes,),
-            )  # fmt: skip
-        worst = difference(network, session(temporary), 3)
-        if not worst <= TOLERANCE:
-            raise BadInput(f"{path}: differs from torch by {worst:.1e} of its largest number; it is not written")
-    return worst
-
-
-def session(path: Path) -> Any:
-    """onnxruntime on the CPU, with as many threads as torch has."""
-    runtime_ = runtime()
-    options = runtime_.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    return runtime_.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-
-
-def fed(network: Network, inputs: Sequence[Tensor]) -> dict[str, np.ndarray]:
-    return {name: tensor.numpy() for name, tensor in zip(network.shapes, inputs, strict=True)}
-
-
-def difference(network: Network, made: Any, items: int) -> float:
-    """The largest of all outputs, as a share of the largest number of each."""
-    inputs = network.inputs(items)
-    with torch.inference_mode():
-        expected = network.module(*inputs)
-    expected = expected if isinstance(expected, tuple) else (expected,)
-    outputs = made.run(None, fed(network, inputs))
-    return max(
-        float(np.abs(one - other.numpy()).max() / np.abs(other.numpy()).max())
-        for one, other in zip(outputs, expected, strict=True)
-    )
+    """See lipsync.onnx.exporting.export."""
+    free = {name: (0, *network.frames.get(name, ())) for name in network.shapes}
+    return exporting.export(network.module, network.named, free, path)
 
 
 def timed(network: Network, path: Path) -> dict[str, float]:
     """Milliseconds of TIMED items: medians of interleaved rounds after one to warm up.  Changes the network."""
-    device, runner = torch.device("cpu"), session(path)
+    device = torch.device("cpu")
+    runner = load_runtime(str(path)).open(path, device)
     inputs = network.inputs(TIMED)
     precision = resolve_precision("auto", device)
-    feed = fed(network, inputs)
+    feed = {name: tensor.numpy() for name, tensor in zip(network.shapes, inputs, strict=True)}
 
     def run(module: nn.Module, chosen: torch.dtype) -> None:
         with torch.inference_mode(), autocast(device, chosen):
@@ -288,14 +235,14 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", metavar="NAME", help="these alone")
     parser.add_argument("--time", action="store_true", help="of the denoisers: against torch, in milliseconds")
     options = parser.parse_args()
-    runtime()
+    exporting.check_exporter("scripts/export_onnx.py")
+    load_runtime("scripts/export_onnx.py")
     known = networks()
     names = options.only or list(known)
     for name in names:
         if name not in known:
             raise BadValue(f"--only {name}: there is no such network; choose of {', '.join(known)}")
     guard(parser, options, outputs=[("the network", options.folder / f"{name}.onnx") for name in names])
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     for name in names:
         path = options.folder / f"{name}.onnx"
         worst = export(known[name], path)

@@ -86,12 +86,17 @@ def load_with_specification(path: Path) -> tuple[AnySpecification, Model]:
     return specification, model.eval().requires_grad_(False)
 
 
+def network_file(path: Path) -> Path:
+    """The file of the network, of a checkpoint that is that file or a folder.  BadInput if the folder has none."""
+    return network_in(path) if path.is_dir() else path
+
+
 def load_system(path: Path) -> System[object]:
     """As `load`, for a checkpoint that can speak, or the folder of one that has several components.
 
     Raises BadInput for one that only judges, such as a sync expert, or whose other components do not lie beside it.
     """
-    file = network_in(path) if path.is_dir() else path
+    file = network_file(path)
     specification, model = load_with_specification(file)
     if specification.role != "system":
         raise Mismatch(f"{path}: is a {type(model).__name__}, which {REMEDY['system']}")

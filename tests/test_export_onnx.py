@@ -9,6 +9,8 @@ import torch
 from torch import nn
 
 from core.errors import BadInput, NotFound
+from lipsync.onnx import exporting
+from lipsync.onnx.runtime import load_runtime
 from scripts import export_onnx
 from scripts.export_onnx import Network, Part
 from tests.helpers.failing import fails
@@ -48,17 +50,18 @@ def test_what_is_fed_fits_every_network() -> None:
 @pytest.mark.filterwarnings("ignore")
 def test_a_network_goes_there_and_says_the_same_for_any_number_of_items(tmp_path: Path) -> None:
     network = tiny()
-    assert export_onnx.export(network, tmp_path / "new" / "tiny.onnx") < 1e-5
-    made = export_onnx.session(tmp_path / "new" / "tiny.onnx")
-    assert all(export_onnx.difference(network, made, items) < 1e-5 for items in (1, 5))
-    assert set(export_onnx.timed(network, tmp_path / "new" / "tiny.onnx")) > {"torch fp32", "onnxruntime"}
+    path = tmp_path / "new" / "tiny.onnx"
+    assert export_onnx.export(network, path) < 1e-5
+    session = load_runtime("here").open(path, torch.device("cpu"))
+    assert all(exporting.difference(network.module, session, network.named(items)) < 1e-5 for items in (1, 5))
+    assert set(export_onnx.timed(network, path)) > {"torch fp32", "onnxruntime"}
 
 
 @pytest.mark.slow
 @NEEDED
 @pytest.mark.filterwarnings("ignore")
 def test_one_that_differs_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(export_onnx, "difference", lambda *given: 0.1)
+    monkeypatch.setattr(exporting, "difference", lambda *given: 0.1)
     with fails(BadInput, "1.0e-01"):
         export_onnx.export(tiny(), tmp_path / "tiny.onnx")
     assert list(tmp_path.iterdir()) == []
@@ -67,5 +70,6 @@ def test_one_that_differs_is_not_written(tmp_path: Path, monkeypatch: pytest.Mon
 def test_packages_that_are_missing_are_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     monkeypatch.setitem(sys.modules, "onnx", None)
-    with fails(NotFound, "pip install -r requirements-onnx.txt"):
-        export_onnx.runtime()
+    for needs in (exporting.check_exporter, load_runtime):
+        with fails(NotFound, "here: needs onnx", "pip install -r requirements-onnx.txt"):
+            needs("here")

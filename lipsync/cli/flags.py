@@ -297,6 +297,9 @@ def _add_execution(g: Group, d: Settings) -> None:
     g.add_argument("--compile", choices=("none", "graphs", "full"), default=d.compile,
                    help="graphs: replay the network as CUDA graphs, the same frames; full: compile its blocks too,"
                    " which takes up to minutes the first time (%(default)s)")
+    g.add_argument("--backend", choices=("torch", "onnx"), default=d.backend,
+                   help="what computes the network: onnx is ONNX Runtime, with TensorRT where that is installed"
+                   " (requirements-onnx.txt); the first run exports the network (%(default)s)")
     g.add_argument("--threads", type=count, metavar="N",
                    help="of the network on a CPU (all cores; 1 in generate_dist.py)")
     g.add_argument("--keep_temp", action=Switch, default=False, help="keep the segments that a result is joined of")

@@ -81,7 +81,7 @@ def estimate(pipeline: LipSyncPipeline, job: Job) -> Estimate:
     }
     shown = (
         ("detector", "none: the box is fixed" if not detect else models.detector(settings.detector).name),
-        ("device", f"{synthesizer.device}, {synthesizer.precision}".replace("torch.", "")),
+        ("device", _device(synthesizer)),
         ("sampling", f"{synthesizer.sampling.sampler} {synthesizer.sampling.spacing}, {synthesizer.grid} at a time"),
         ("stored as", settings.codec),
     )
@@ -98,6 +98,14 @@ def _look(models: Models, settings: Settings, info: VideoInfo) -> tuple[float, f
         return decode, 0.0
     detector = models.detector(settings.detector)
     return decode, decode + _seconds(lambda: list(search(frames, detector))) / count
+
+
+def _device(synthesizer: Synthesizer) -> str:
+    """What computes the network, and in which precision."""
+    backend = synthesizer.backend
+    by = "" if backend is None else ", by TensorRT" if backend.tensorrt else ", by ONNX Runtime"
+    device = synthesizer.device if backend is None else backend.device
+    return f"{device}, {synthesizer.precision}{by}".replace("torch.", "")
 
 
 def _speak(synthesizer: Synthesizer) -> float:

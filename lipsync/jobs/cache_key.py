@@ -14,7 +14,7 @@ from .job import Job
 
 VERSION = 13
 """Raised whenever the same inputs and settings would give other frames."""
-IRRELEVANT = ("cache", "detector_batch", "compile")  # settings that change no frame
+IRRELEVANT = ("cache", "detector_batch", "compile", "backend")  # settings that change no frame by themselves
 EXTRAS = (*NETWORKS, "restorer_strength", "separator_rate", "mark", "mark_text")  # which count where they are asked for
 
 
@@ -36,6 +36,8 @@ def cache_key(job: Job, settings: Settings, models: Models) -> str:
     }
     if synthesizer.compiled:
         relevant["compile"] = "full"
+    if synthesizer.backend is not None:
+        relevant["backend"] = "tensorrt" if synthesizer.backend.tensorrt else f"onnx {synthesizer.backend.device.type}"
     everything = [VERSION, relevant, [_stamp(path) for path in _inputs(job, settings, models)]]
     return hashlib.blake2b(json.dumps(everything, default=str).encode(), digest_size=8).hexdigest()
 

@@ -1,6 +1,5 @@
 """A network from an ONNX file, run by ONNX Runtime; what it takes and gives is held against what is wanted of it."""
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 
 from core.errors import BadInput, OutOfMemory, lacks_memory
-from core.progress import say
+
+from .runtime import load_runtime
 
 Floats = NDArray[np.float32]
 KINDS = {
@@ -55,22 +55,13 @@ class OnnxModel:
         BadInput if onnxruntime is not installed, or the file is no ONNX network that it can run.
         """
         self.path, self.flag = path, flag
-        try:
-            import onnxruntime
-            from onnxruntime.capi import onnxruntime_pybind11_state as state
-        except ImportError as problem:
-            raise BadInput(
-                f"{flag} {path}: needs onnxruntime, which is not installed; run {sys.executable} -m pip install"
-                " -r requirements-onnx.txt"
-            ) from problem
-        kinds = (kind for kind in vars(state).values() if isinstance(kind, type) and issubclass(kind, Exception))
-        self._problems: tuple[type[Exception], ...] = tuple(kinds)
+        runtime = load_runtime(f"{flag} {path}")
+        self._problems = runtime.problems
         if not path.is_file():
             raise BadInput(f"{flag} {path}: no such file; check the path")
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads, options.log_severity_level = torch.get_num_threads(), 3
+        place = runtime.device(device, f"{flag} {path}")
         try:
-            self._session: Any = onnxruntime.InferenceSession(str(path), options, self._providers(onnxruntime, device))
+            self._session: Any = runtime.open(path, place)
         except self._problems as problem:
             raise self._broken(problem, "is no ONNX network that onnxruntime can load") from problem
         self.inputs, self.outputs = (
@@ -118,11 +109,3 @@ class OnnxModel:
             return OutOfMemory(f"{self.flag} {self.path}: out of memory; close other programs, or leave it out")
         words = " ".join(str(problem).split())[:200]
         return BadInput(f"{self.flag} {self.path}: {what} ({words}); export it again, or pass another file")
-
-    def _providers(self, onnxruntime: Any, device: torch.device) -> list[Any]:
-        if device.type != "cuda":
-            return ["CPUExecutionProvider"]
-        if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
-            say(f"{self.flag} {self.path}: this onnxruntime has no CUDA, so it runs on the CPU; onnxruntime-gpu has")
-            return ["CPUExecutionProvider"]
-        return [("CUDAExecutionProvider", {"device_id": device.index or 0}), "CPUExecutionProvider"]

@@ -20,6 +20,8 @@ from guided_diffusion.engine.compiling import Recorded, compiler_problem
 from guided_diffusion.engine.device import resolve_device, resolve_precision, store_weights
 from guided_diffusion.samplers import SampleConfig
 from guided_diffusion.unet import UNet
+from lipsync.onnx.unet import OnnxBackend, OnnxUNet
+from lipsync.planning.face_selection import cache_folder
 from lipsync.settings import Compile, Settings
 from systems import registry
 from systems.system import FaceSampler, System
@@ -82,6 +84,7 @@ class Synthesizer:
     grid   frames of a whole batch.  Frame k of a result is always computed in slot k % grid of a batch of one size, so
            that its numbers do not depend on where the work began.
     batch  frames computed at once: the grid, or less once memory did not suffice.
+    backend   what computes the UNet in torch's place, if anything.
     compiled  whether its blocks are compiled, which changes its numbers by rounding.
     """
 
@@ -89,7 +92,11 @@ class Synthesizer:
         """say: told, in a sentence, what a user should know."""
         self.checkpoint = checkpoint
         self.device = resolve_device(settings.device)
-        self.precision = resolve_precision(settings.precision, self.device)
+        self.backend = None
+        if settings.backend == "onnx":
+            kept = cache_folder(settings)
+            self.backend = OnnxBackend(self.device, settings.precision, None if kept is None else kept / "onnx")
+        self.precision = self.backend.precision if self.backend else resolve_precision(settings.precision, self.device)
         self.seed = settings.seed
         system = self._load()
         self.sampling = sampling(system, settings)
@@ -100,7 +107,11 @@ class Synthesizer:
         if self.precision != torch.float32:
             store_weights(system, self.precision)
         self._recorded: list[Recorded] = []
-        self.compiled = self._quicken(system, settings.compile, say)
+        self.compiled = False
+        if self.backend is None:
+            self.compiled = self._quicken(system, settings.compile, say)
+        else:
+            self._hand_over(system, self.backend, say)
         self.sampler = FaceSampler(system, self.sampling, seed=self.seed, precision=self.precision)
         self.grid = settings.batch or (8 if self.device.type == "cpu" else 32)
         self.batch = self.grid
@@ -206,7 +217,7 @@ class Synthesizer:
 
     def _quicken(self, system: nn.Module, how: Compile, say: Callable[[str], None]) -> bool:
         """Has the system's UNets compiled and recorded, as far as this machine can; -> whether they are compiled."""
-        networks = [part for part in system.modules() if isinstance(part, UNet)] if how != "none" else []
+        networks = _unets(system) if how != "none" else []
         compiled = False
         if how == "full":
             problem = compiler_problem(self.device)
@@ -223,6 +234,16 @@ class Synthesizer:
                 network.forward = self._recorded[-1]  # type: ignore[method-assign]
         return compiled
 
+    def _hand_over(self, system: nn.Module, backend: OnnxBackend, say: Callable[[str], None]) -> None:
+        """Has ONNX Runtime compute the system's UNets."""
+        for number, network in enumerate(_unets(system)):
+
+            def load(number: int = number) -> UNet:
+                return _unets(registry.load_system(self.checkpoint))[number]
+
+            stand_in = OnnxUNet(network, load, registry.network_file(self.checkpoint), backend, say)
+            network.forward = stand_in  # type: ignore[method-assign]
+
     @property
     def folder(self) -> Path:
         """Where the checkpoint lies, and whatever belongs to it."""
@@ -231,6 +252,10 @@ class Synthesizer:
     def _load(self) -> System[object]:
         """The system in float32 on the device; channels-last is the quicker layout everywhere (docs/speed.md)."""
         return registry.load_system(self.checkpoint).to(self.device).to(memory_format=torch.channels_last)
+
+
+def _unets(system: nn.Module) -> list[UNet]:
+    return [part for part in system.modules() if isinstance(part, UNet)]
 
 
 def sampling(system: System[object], settings: Settings) -> SampleConfig:

@@ -110,6 +110,21 @@ def test_compiled_networks_make_nearly_the_same_frames(inputs: Path, tmp_path: P
     assert not edited.any() or np.abs(called.astype(float) - compiled)[edited].mean() <= 6
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["auto", "fp32"])
+def test_onnxruntime_makes_nearly_the_same_frames(precision: str, inputs: Path, tmp_path: Path) -> None:
+    runtime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    if DEVICE == "cuda" and "CUDAExecutionProvider" not in runtime.get_available_providers():
+        pytest.skip("this onnxruntime has no CUDA")
+    called = result(inputs, "style-small", tmp_path / "called.mkv", "--device", DEVICE)
+    made = result(
+        inputs, "style-small", tmp_path / "onnx.mkv", "--device", DEVICE, "--backend", "onnx", "--precision", precision
+    )
+    edited = (called != made).any(axis=3)
+    assert not edited.any() or np.abs(called.astype(float) - made)[edited].mean() <= 6
+
+
 @pytest.mark.filterwarnings("ignore:The .grad attribute")  # the compiler looks at it
 @pytest.mark.slow
 def test_a_compiled_system_trains(tmp_path: Path) -> None:
