@@ -7,12 +7,8 @@ The released network's weights are not ours to ship; its speed does not depend o
 tests makes them, and the finished crop is compared on the checkpoint that ships.
 """
 
-import os
-
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
 import copy
+import os
 import platform
 import sys
 import tempfile
@@ -21,41 +17,44 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+import core  # noqa: F401 - how threads behave is said before anything that reads it
+
+# isort: split
 import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from audio import ROW, read_mel  # noqa: E402
-from audio.avhubert import AvHubert, AvHubertConfig  # noqa: E402
-from core.errors import BadInput  # noqa: E402
-from core.flags import Parser  # noqa: E402
-from core.guard import reads  # noqa: E402
-from core.program import exit_code  # noqa: E402
-from dataset import ClipBatch, to_network  # noqa: E402
-from face_detection import cut, load_detector, track_face  # noqa: E402
-from face_detection.searching import BATCH, LONGEST, STRIDE  # noqa: E402
-from guided_diffusion.engine.device import autocast, resolve_device, resolve_precision, store_weights  # noqa: E402
-from guided_diffusion.engine.throughput import medians  # noqa: E402
-from guided_diffusion.samplers import SampleConfig  # noqa: E402
-from guided_diffusion.unet import UNetConfig  # noqa: E402
-from lipsync.jobs.job import Job  # noqa: E402
-from lipsync.jobs.runner import dub  # noqa: E402
-from lipsync.pipeline import LipSyncPipeline  # noqa: E402
-from lipsync.settings import Settings  # noqa: E402
-from scripts.formula import fill, inputs  # noqa: E402
-from systems import registry  # noqa: E402
-from systems.components import Components  # noqa: E402
-from systems.diff2lip import Diff2Lip, Diff2LipNetwork  # noqa: E402
-from systems.metrics import psnr  # noqa: E402
-from systems.registry import find_preset  # noqa: E402
-from systems.sound import SoundConfig  # noqa: E402
-from systems.syncdiff import SyncDiffConfig  # noqa: E402
-from systems.system import FaceSampler, System  # noqa: E402
-from video import probe, read_frames, shrunken  # noqa: E402
+from audio import ROW, read_mel
+from audio.avhubert import AvHubert, AvHubertConfig
+from core.errors import BadInput
+from core.flags import Parser
+from core.guard import reads
+from core.program import exit_code
+from dataset import ClipBatch, to_network
+from face_detection import cut, load_detector, track_face
+from face_detection.searching import BATCH, LONGEST, STRIDE
+from guided_diffusion.engine.device import autocast, resolve_device, resolve_precision, store_weights
+from guided_diffusion.engine.throughput import medians
+from guided_diffusion.samplers import SampleConfig
+from guided_diffusion.unet import UNetConfig
+from lipsync.jobs.job import Job
+from lipsync.jobs.runner import dub
+from lipsync.pipeline import LipSyncPipeline
+from lipsync.settings import Settings
+from scripts.formula import fill, inputs
+from systems import registry
+from systems.components import Components
+from systems.diff2lip import Diff2Lip, Diff2LipNetwork
+from systems.metrics import psnr
+from systems.registry import find_preset
+from systems.sound import SoundConfig
+from systems.syncdiff import SyncDiffConfig
+from systems.system import FaceSampler, System
+from video import probe, read_frames, shrunken
 
 FINE = SampleConfig("ddim", "ddim250")
 

@@ -15,18 +15,21 @@ from functools import partial
 from pathlib import Path
 from types import ModuleType
 
-import cv2
-import numpy as np
-
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from core.arrays import Picture  # noqa: E402
-from core.errors import BadValue, NotFound  # noqa: E402
-from core.flags import Parser  # noqa: E402
-from core.guard import reads  # noqa: E402
-from core.program import exit_code  # noqa: E402
-from face_detection import Box, cropping  # noqa: E402
+import core  # noqa: F401 - how threads behave is said before anything that reads it
+
+# isort: split
+import cv2
+import numpy as np
+
+from core.arrays import Picture
+from core.errors import BadValue, NotFound
+from core.flags import Parser
+from core.guard import reads
+from core.program import exit_code
+from face_detection import Box, cropping
 
 SIDES = (100, 224, 300.4, 448, 900)  # heights of the face in the frame, pixels
 SIZES = (128, 224)  # of the crop

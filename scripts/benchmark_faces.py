@@ -13,25 +13,28 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+import core  # noqa: F401 - how threads behave is said before anything that reads it
+
+# isort: split
 import cv2
 import numpy as np
 import torch
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from core.arrays import Picture  # noqa: E402
-from core.errors import NoFace  # noqa: E402
-from core.flags import Parser  # noqa: E402
-from core.guard import guard, reads  # noqa: E402
-from core.program import exit_code  # noqa: E402
-from face_detection import MouthDetail, align, cut, find_points, load_detector, track_face, with_detail  # noqa: E402
-from face_detection.landmarks import Landmarks  # noqa: E402
-from lipsync.rendering.compositor import composite  # noqa: E402
-from lipsync.rendering.mouth_exemplars import LARGEST  # noqa: E402
-from lipsync.rendering.registration import correction  # noqa: E402
-from lipsync.settings import Settings  # noqa: E402
-from video import read_frames  # noqa: E402
+from core.arrays import Picture
+from core.errors import NoFace
+from core.flags import Parser
+from core.guard import guard, reads
+from core.program import exit_code
+from face_detection import MouthDetail, align, cut, find_points, load_detector, track_face, with_detail
+from face_detection.landmarks import Landmarks
+from lipsync.rendering.compositor import composite
+from lipsync.rendering.mouth_exemplars import LARGEST
+from lipsync.rendering.registration import correction
+from lipsync.settings import Settings
+from video import read_frames
 
 WIDTH, HEIGHT, SIZE = 1920, 1080, 128  # of a frame; pixels of a side of what the network draws
 SOFT, BESIDE = 1.0, 1.5                # deviation of the blur of what is drawn, and how far it lies off, its pixels

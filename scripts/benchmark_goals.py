@@ -14,11 +14,8 @@ On a GPU also the released network alone, warm, 25 steps of DDIM, called and rep
 also compiled: frames a second, memory, and the share of what a matrix product of that precision reaches.
 """
 
-import os
-
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-
 import argparse
+import os
 import platform
 import statistics
 import subprocess
@@ -32,19 +29,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from core.errors import BadInput, BadValue  # noqa: E402
-from core.flags import Parser  # noqa: E402
-from core.guard import guard, reads  # noqa: E402
-from core.program import exit_code  # noqa: E402
-from guided_diffusion.engine.compiling import Record  # noqa: E402
-from scripts.benchmark_processes import waited  # noqa: E402
-from video import probe, read_frames  # noqa: E402
+import core  # noqa: F401 - how threads behave is said before anything that reads it
+
+# isort: split
+import numpy as np
+import torch
+
+from core.errors import BadInput, BadValue
+from core.flags import Parser
+from core.guard import guard, reads
+from core.program import exit_code
+from guided_diffusion.engine.compiling import Record
+from scripts.benchmark_processes import waited
+from video import probe, read_frames
 
 DEMO = ROOT / "scripts" / "demo"
 IMPORTS = (

@@ -7,10 +7,6 @@ VoxCeleb2's are made from the demo: 8 seconds of 224x224 at 25 frames a second, 
 """
 
 import os
-
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
 import sys
 import tempfile
 import time
@@ -21,22 +17,25 @@ from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+import core  # noqa: F401 - how threads behave is said before anything that reads it
+
+# isort: split
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from audio import Mel, read_mel  # noqa: E402
-from core.errors import BadValue  # noqa: E402
-from core.flags import Parser  # noqa: E402
-from core.guard import reads  # noqa: E402
-from core.program import exit_code  # noqa: E402
-from dataset import ClipBatch, Footage, VideoClip, WindowConfig, Windows, corpus  # noqa: E402
-from face_detection import cut  # noqa: E402
-from guided_diffusion.engine.loading import batches_of  # noqa: E402
-from video import read_frames, write_video  # noqa: E402
+from audio import Mel, read_mel
+from core.errors import BadValue
+from core.flags import Parser
+from core.guard import reads
+from core.program import exit_code
+from dataset import ClipBatch, Footage, VideoClip, WindowConfig, Windows, corpus
+from face_detection import cut
+from guided_diffusion.engine.loading import batches_of
+from video import read_frames, write_video
 
 DEMO = ROOT / "scripts" / "demo"
 SIZE = 128

@@ -14,11 +14,6 @@ presets take at most 90 s.
 Rows are printed as they come, --output keeps the figures as JSON.
 """
 
-import os
-
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
 import gc
 import itertools
 import json
@@ -34,11 +29,14 @@ from typing import TYPE_CHECKING, Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from core.atomic import atomic  # noqa: E402
-from core.errors import BadInput, BatchFailed, lacks_memory  # noqa: E402
-from core.flags import Parser  # noqa: E402
-from core.guard import guard, writes  # noqa: E402
-from core.program import exit_code  # noqa: E402
+import core  # noqa: F401 - how threads behave is said before anything that reads it
+
+# isort: split
+from core.atomic import atomic
+from core.errors import BadInput, BatchFailed, lacks_memory
+from core.flags import Parser
+from core.guard import guard, writes
+from core.program import exit_code
 
 if TYPE_CHECKING:
     import argparse

@@ -20,17 +20,20 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from core.flags import Parser  # noqa: E402
-from core.guard import guard, reads  # noqa: E402
-from core.program import exit_code  # noqa: E402
-from video import probe  # noqa: E402
-from web.client import Client, Failed  # noqa: E402
-from web.store import Store  # noqa: E402
+import core  # noqa: F401 - how threads behave is said before anything that reads it
+
+# isort: split
+import numpy as np
+
+from core.flags import Parser
+from core.guard import guard, reads
+from core.program import exit_code
+from video import probe
+from web.client import Client, Failed
+from web.store import Store
 
 PORTRAIT = ROOT / "scripts" / "demo" / "portrait.jpg"
 SETTINGS = {"face_detector": "haar", "quality": "fast"}

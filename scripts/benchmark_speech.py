@@ -13,18 +13,21 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from audio import MEL_RATE, SAMPLE_RATE, Sound, Waveform, log_mel, read_sound  # noqa: E402
-from audio.activity import HANGOVER, LEAD, Activity, speech_activity  # noqa: E402
-from audio.silero import probabilities, silero_activity  # noqa: E402
-from core.errors import NoData  # noqa: E402
-from core.flags import Parser  # noqa: E402
-from core.guard import reads  # noqa: E402
-from core.program import exit_code  # noqa: E402
+import core  # noqa: F401 - how threads behave is said before anything that reads it
+
+# isort: split
+import numpy as np
+
+from audio import MEL_RATE, SAMPLE_RATE, Sound, Waveform, log_mel, read_sound
+from audio.activity import HANGOVER, LEAD, Activity, speech_activity
+from audio.silero import probabilities, silero_activity
+from core.errors import NoData
+from core.flags import Parser
+from core.guard import reads
+from core.program import exit_code
 
 ALONE = 3  # seconds of noise on either side
 DETECTORS: dict[str, Callable[[Sound], Activity]] = {

@@ -22,15 +22,18 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from core.arrays import Samples  # noqa: E402
-from core.flags import Parser  # noqa: E402
-from core.guard import guard, reads  # noqa: E402
-from core.program import exit_code  # noqa: E402
+import core  # noqa: F401 - how threads behave is said before anything that reads it
+
+# isort: split
+import numpy as np
+
+from core.arrays import Samples
+from core.flags import Parser
+from core.guard import guard, reads
+from core.program import exit_code
 
 if TYPE_CHECKING:
     from audio import Mel

@@ -9,11 +9,6 @@ which are not here are left out: sync, and LPIPS unless --features says by what 
 train.compile, which takes minutes before the first step on a CPU.
 """
 
-import os
-
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
 import json
 import logging
 import multiprocessing
@@ -24,23 +19,26 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-import numpy as np
-import torch
-
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from core.flags import Parser  # noqa: E402
-from core.guard import guard, reads  # noqa: E402
-from core.paths import CHECKPOINTS  # noqa: E402
-from core.program import exit_code  # noqa: E402
-from dataset.pack import Labels  # noqa: E402
-from face_detection import Box  # noqa: E402
-from face_detection.alignment import TALL, TEMPLATE  # noqa: E402
-from guided_diffusion.engine.device import resolve_device  # noqa: E402
-from systems.registry import find_preset, presets  # noqa: E402
-from systems.training import train  # noqa: E402
-from video import write_video  # noqa: E402
+import core  # noqa: F401 - how threads behave is said before anything that reads it
+
+# isort: split
+import numpy as np
+import torch
+
+from core.flags import Parser
+from core.guard import guard, reads
+from core.paths import CHECKPOINTS
+from core.program import exit_code
+from dataset.pack import Labels
+from face_detection import Box
+from face_detection.alignment import TALL, TEMPLATE
+from guided_diffusion.engine.device import resolve_device
+from systems.registry import find_preset, presets
+from systems.training import train
+from video import write_video
 
 STAGE1 = CHECKPOINTS / "style-medium" / "motion.safetensors"
 SYNC = CHECKPOINTS / "sync.safetensors"

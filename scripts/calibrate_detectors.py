@@ -37,11 +37,14 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import core  # noqa: F401 - how threads behave is said before anything that reads it
+
+# isort: split
 import cv2
 import numpy as np
 import torch
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from core.arrays import Picture
 from core.flags import Parser

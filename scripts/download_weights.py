@@ -11,6 +11,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+import core  # noqa: F401 - how threads behave is said before anything that reads it
+
+# isort: split
 from core.errors import BadInput, BatchFailed, Unreadable
 from core.flags import Parser
 from core.paths import CHECKPOINTS

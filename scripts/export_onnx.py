@@ -9,11 +9,6 @@ written.  --time: milliseconds of a batch of 8, torch in fp32, as generate.py ru
 processor has it) and onnxruntime, interleaved.  `generate.py --backend onnx` exports by itself what it needs.
 """
 
-import os
-
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
 import copy
 import statistics
 import sys
@@ -24,28 +19,31 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor, nn
-
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from audio import MELS, WINDOW  # noqa: E402
-from core.errors import BadValue  # noqa: E402
-from core.flags import Parser  # noqa: E402
-from core.guard import guard, writes_into  # noqa: E402
-from core.paths import CHECKPOINTS  # noqa: E402
-from core.program import exit_code  # noqa: E402
-from face_detection import landmarks, reframing  # noqa: E402
-from guided_diffusion.engine.device import autocast, resolve_precision, store_weights  # noqa: E402
-from lipsync.onnx import exporting  # noqa: E402
-from lipsync.onnx.runtime import load_runtime  # noqa: E402
-from systems import registry  # noqa: E402
-from systems.diff2lip import Diff2Lip  # noqa: E402
-from systems.style import LipMotion, StyleSystem  # noqa: E402
-from systems.sync import SyncExpert  # noqa: E402
-from systems.syncdiff import SyncDiff  # noqa: E402
-from systems.syncdiff.hearing import MelHearing  # noqa: E402
+import core  # noqa: F401 - how threads behave is said before anything that reads it
+
+# isort: split
+import torch
+from torch import Tensor, nn
+
+from audio import MELS, WINDOW
+from core.errors import BadValue
+from core.flags import Parser
+from core.guard import guard, writes_into
+from core.paths import CHECKPOINTS
+from core.program import exit_code
+from face_detection import landmarks, reframing
+from guided_diffusion.engine.device import autocast, resolve_precision, store_weights
+from lipsync.onnx import exporting
+from lipsync.onnx.runtime import load_runtime
+from systems import registry
+from systems.diff2lip import Diff2Lip
+from systems.style import LipMotion, StyleSystem
+from systems.sync import SyncExpert
+from systems.syncdiff import SyncDiff
+from systems.syncdiff.hearing import MelHearing
 
 TIMED = 8  # items
 ROUNDS = 5

@@ -13,11 +13,6 @@ without a sampler the checkpoint's own):
     ms         a frame, the network alone, medians of interleaved runs
 """
 
-import os
-
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
@@ -25,27 +20,30 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-import torch
-from torch import Tensor
-
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from core.errors import BadValue, NoData  # noqa: E402
-from core.flags import Parser  # noqa: E402
-from core.guard import guard, reads  # noqa: E402
-from core.paths import CHECKPOINTS  # noqa: E402
-from core.program import exit_code  # noqa: E402
-from dataset import ClipBatch, corpus  # noqa: E402
-from guided_diffusion.engine.device import resolve_device, resolve_precision, store_weights  # noqa: E402
-from guided_diffusion.engine.throughput import medians  # noqa: E402
-from guided_diffusion.samplers import SAMPLERS, SampleConfig  # noqa: E402
-from systems import registry  # noqa: E402
-from systems.metrics import correlation  # noqa: E402
-from systems.stage1 import Stage1  # noqa: E402
-from systems.style import StyleSystem  # noqa: E402
-from systems.system import FaceSampler, System  # noqa: E402
-from systems.validation import HELD_OUT, held_out_windows, psnr_of_mouth_half  # noqa: E402
+import core  # noqa: F401 - how threads behave is said before anything that reads it
+
+# isort: split
+import torch
+from torch import Tensor
+
+from core.errors import BadValue, NoData
+from core.flags import Parser
+from core.guard import guard, reads
+from core.paths import CHECKPOINTS
+from core.program import exit_code
+from dataset import ClipBatch, corpus
+from guided_diffusion.engine.device import resolve_device, resolve_precision, store_weights
+from guided_diffusion.engine.throughput import medians
+from guided_diffusion.samplers import SAMPLERS, SampleConfig
+from systems import registry
+from systems.metrics import correlation
+from systems.stage1 import Stage1
+from systems.style import StyleSystem
+from systems.system import FaceSampler, System
+from systems.validation import HELD_OUT, held_out_windows, psnr_of_mouth_half
 
 K = TypeVar("K")  # the conditions of a system
 

@@ -27,6 +27,9 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+import core  # noqa: F401 - how threads behave is said before anything that reads it
+
+# isort: split
 from core.atomic import atomic
 from core.errors import BadInput
 from core.flags import Parser

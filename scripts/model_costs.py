@@ -22,10 +22,6 @@ days         of the steps, on 1 and on 8 GPUs that each do RATE TFLOP/s and wait
 how much the peak grows by a sequence with what was estimated.
 """
 
-import os
-
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-
 import multiprocessing
 import sys
 import weakref
@@ -35,14 +31,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import core  # noqa: F401 - how threads behave is said before anything that reads it
+
+# isort: split
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from core.errors import BadValue
 from core.flags import Parser

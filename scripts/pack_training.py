@@ -20,12 +20,15 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import core  # noqa: F401 - how threads behave is said before anything that reads it
+
+# isort: split
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from core.atomic import atomic
 from core.errors import BadInput, NoData, Unwritable

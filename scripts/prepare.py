@@ -6,20 +6,19 @@ Sound that comes more than --max_offset frames late or early is shifted; clips a
 --min_confidence (best cosine over all shifts less the median one) are left out, and report.jsonl says so.
 """
 
-import os
-
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-
 import sys
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import core  # noqa: F401 - how threads behave is said before anything that reads it
+
+# isort: split
 import numpy as np
 from numpy.typing import NDArray
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from audio import Mel
 from core.errors import BadValue, Mismatch

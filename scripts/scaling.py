@@ -15,10 +15,6 @@ faces/s       that one GPU and all of them eat
 processes     of the loader that one GPU needs
 """
 
-import os
-
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-
 import argparse
 import math
 import sys
@@ -28,6 +24,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+import core  # noqa: F401 - how threads behave is said before anything that reads it
+
+# isort: split
 from core.errors import BadValue
 from core.flags import Parser
 from core.program import exit_code

@@ -20,6 +20,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+import core  # noqa: F401 - how threads behave is said before anything that reads it
+
+# isort: split
 from core.atomic import atomic
 from core.errors import BadInput, LipSyncError, Mismatch, NoData, NotFound, Stopped, Unreadable, Unwritable
 from core.flags import Parser

@@ -1,5 +1,6 @@
 """Every program says how threads behave before the libraries that read it are imported."""
 
+import ast
 import os
 import subprocess
 import sys
@@ -30,3 +31,16 @@ def test_threads_wait_asleep_unless_told_otherwise(module: str, given: dict[str,
     command = [sys.executable, "-c", WATCHED.format(module=module)]
     done = subprocess.run(command, cwd=ROOT, env=own | given, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == said
+
+
+@pytest.mark.parametrize("script", sorted((ROOT / "scripts").glob("*.py")), ids=lambda path: path.stem)
+def test_scripts_say_it_first(script: Path) -> None:
+    """What is imported before `core` is Python's own; what is imported as scripts.NAME has it from scripts/__init__."""
+    names = []
+    for statement in ast.parse(script.read_text()).body:
+        if isinstance(statement, ast.Import):
+            names += [alias.name for alias in statement.names]
+        elif isinstance(statement, ast.ImportFrom):
+            names.append(statement.module or "")
+    others = [name for name in names if name.split(".")[0] not in sys.stdlib_module_names]
+    assert not others or others[0].split(".")[0] == "core" or "sys.path" not in script.read_text()
