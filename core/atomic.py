@@ -24,8 +24,7 @@ def atomic(path: Path) -> Iterator[Path]:
     Until the rename an existing `path` is untouched.  BadInput if it cannot be written there, or the disk is full.
     """
     temporary = path.with_name(f".lip-sync-{token_hex(8)}{path.suffix}")
-    if path.is_dir():
-        raise Unwritable(f"{path}: is a folder; give the name of a file in it")
+    check_replaceable(path, str(path))
     if not path.parent.is_dir():
         raise NotFound(f"{path}: there is no folder {path.parent}; create it first")
     try:
@@ -41,6 +40,14 @@ def atomic(path: Path) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_replaceable(path: Path, who: str) -> None:
+    """BadInput, a sentence that begins with `who`, if something is there that is no file: a rename would remove it."""
+    if path.is_dir():
+        raise Unwritable(f"{who}: is a folder; give the name of a file in it")
+    if path.exists() and not path.is_file():
+        raise Unwritable(f"{who}: is a pipe or a device, which a file cannot replace; give the name of a file")
 
 
 def save_atomically(path: Path, write: Callable[[Path], object]) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from core.atomic import check_replaceable
 from core.errors import BadValue, NotFound, Unwritable
 from core.guard import Named, check
 from lipsync.planning.speaker_segments import sounds_of
@@ -99,8 +100,7 @@ def picture_of(motion: Path) -> Path:
 
 def check_place(output: Path, flag: str = "--output") -> None:
     """Raises BadInput if no file can be written there."""
-    if output.is_dir():
-        raise Unwritable(f"{flag} {output}: is a folder; name a file, such as {output / 'result.mp4'}")
+    check_replaceable(output, f"{flag} {output}")
     standing = next(folder for folder in output.absolute().parents if folder.exists())
     try:
         tempfile.TemporaryFile(dir=standing).close()

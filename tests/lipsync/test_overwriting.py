@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from core.atomic import atomic
+from core.errors import Unwritable
 from core.lock import locked
 from lipsync.cli.main import generate
 from lipsync.jobs.chunks import MARK, beside
+from tests.helpers.failing import check_error, fails
 
 
 @pytest.fixture
@@ -166,3 +169,20 @@ def test_two_runs_of_one_list(here: Path, checkpoint: Path, capsys: pytest.Captu
     with locked(here / ".l.lock", here / "l.csv"):
         assert generate(["--filelist", "l.csv", "--sample_path", ".", "--model_path", str(checkpoint)]) == 2
     assert "another run" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("flag", ["-o", "--motion_out"])
+def test_a_pipe_is_no_place_for_a_result(here: Path, flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A rename would put a file in its place, and who reads the pipe would wait for ever."""
+    pipe = here / ("p.mp4" if flag == "-o" else "p.npz")
+    os.mkfifo(pipe)
+    assert refused(here, "--video", "a.mp4", "--audio", "w.wav", "-o", "r.mp4", flag, str(pipe))
+    assert pipe.is_fifo()
+    check_error(capsys.readouterr().err, flag if flag != "-o" else "--output", pipe, "pipe")
+
+
+def test_nothing_whole_replaces_a_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with fails(Unwritable, "pipe"), atomic(tmp_path / "pipe"):
+        raise AssertionError("written")
+    assert [path.is_fifo() for path in tmp_path.iterdir()] == [True]
