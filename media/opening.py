@@ -30,6 +30,7 @@ BROKEN_CLOCK = 600  # seconds that sound may begin before or after the pictures;
 LOOKED_AT = 400  # packets by which streams of several pictures are told from those of one
 RATES = range(1_000, 768_001)  # samples per second of what can be a sound
 CHANNELS = 64
+ENOUGH = 256 * 2**20  # bytes: several times what FFmpeg holds of a film of two hours before its first picture
 
 
 def open_media(path: Path, what: str, give: str) -> InputContainer:
@@ -45,11 +46,24 @@ def open_media(path: Path, what: str, give: str) -> InputContainer:
         )
     except (av.FFmpegError, OSError, ValueError) as error:
         if lacks_memory(error):
-            raise
+            if not _has_memory():
+                raise
+            raise Unreadable(
+                f"{path}: asks for more memory to be opened than a {what} needs, so its index is damaged; {give}"
+            ) from None  # its cause would be taken for ours
         reason = getattr(error, "strerror", None) or error
         raise Unreadable(
             f"{path}: not a readable {what}, cut off before its index, or a list of other files ({reason}); {give}"
         ) from error
+
+
+def _has_memory() -> bool:
+    """Whether there is what opening a file takes."""
+    try:
+        bytearray(ENOUGH)
+    except MemoryError:
+        return False
+    return True
 
 
 def file_version(path: Path, what: str) -> tuple[int, int]:

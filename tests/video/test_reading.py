@@ -1,5 +1,6 @@
 """probe and read_frames: the right frame at the right time, from anywhere, in any container."""
 
+import errno
 import gc
 from fractions import Fraction
 from pathlib import Path
@@ -11,6 +12,8 @@ from av.video.frame import VideoFrame
 from PIL import Image
 
 from core.errors import NoData, NotFound, Unreadable
+from core.program import said
+from media import opening
 from tests.helpers.failing import fails
 from tests.helpers.numbered_clips import HEIGHT, WIDTH, clip, numbered, numbers
 from video import pick_frames, probe, read_backwards, read_frames, shrunken
@@ -173,6 +176,30 @@ def test_what_cannot_be_read_says_so(tmp_path: Path) -> None:
             probe(path)
         with fails((NoData, NotFound, Unreadable), path):
             list(read_frames(path))
+
+
+@pytest.mark.parametrize(("box", "count"), [("stts", 8), ("stsd", 12)])
+def test_an_index_that_asks_for_all_memory_is_damaged(tmp_path: Path, box: str, count: int) -> None:
+    """FFmpeg says then that memory lacks, as it does where it does."""
+    path = clip(tmp_path / "v.mp4", range(5))
+    stored = bytearray(path.read_bytes())
+    place = stored.index(box.encode()) + count
+    stored[place : place + 4] = b"\x7f" * 4
+    path.write_bytes(stored)
+    with fails(Unreadable, path) as caught:
+        probe(path)
+    assert said(caught.value) is caught.value
+
+
+def test_without_memory_no_file_is_blamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_left(*given: object, **named: object) -> None:
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    path = clip(tmp_path / "v.mp4", range(5))
+    monkeypatch.setattr(opening.av, "open", none_left)
+    monkeypatch.setattr(opening, "_has_memory", lambda: False)
+    with pytest.raises(OSError, match="allocate"):
+        probe(path)
 
 
 def test_a_range_outside_the_video_is_a_bug(tmp_path: Path) -> None:
