@@ -56,6 +56,10 @@ class LipSpace(Protocol):
         """The gap between the lips: [..., d] -> [...]."""
         ...
 
+    def neutral_of(self, motion: Tensor) -> Tensor:
+        """What a mouth of this shape moves around: it, open as far as mouths are on average.  [..., d] -> same"""
+        ...
+
     def distance(self, motion: Tensor, other: Tensor) -> Tensor:
         """How far the points are apart in the mean: [..., d] twice -> [...]."""
         ...

@@ -12,7 +12,7 @@ from lipsync.settings import NETWORKS, Settings
 
 from .job import Job
 
-VERSION = 13
+VERSION = 14
 """Raised whenever the same inputs and settings would give other frames."""
 IRRELEVANT = ("cache", "detector_batch", "compile", "backend")  # settings that change no frame by themselves
 EXTRAS = (*NETWORKS, "restorer_strength", "separator_rate", "mark", "mark_text")  # which count where they are asked for

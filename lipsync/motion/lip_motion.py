@@ -99,22 +99,22 @@ class LipMotionSource:
         return own if self.job.style is None else Style(self._given_style, own.neutral)
 
     def _own_style(self, track: FaceTrack) -> Style:
-        """How the face speaks in the video itself; a still or silent one says nothing of that."""
+        """How the face speaks in the video itself; a silent or still one says nothing of that but the mouth's shape."""
         try:
             sound = self._listen(self.info.path)
         except BadInput:
-            sound = None
-        style = read_style(self.info, sound or SILENCE, lambda start, stop: track, self.model)
+            sound = SILENCE
+        heard, motion = read_style(self.info, sound, lambda start, stop: track, self.model)
         try:
-            reference = self.model.reference_of(*style)
+            reference = self.model.reference_of(heard, motion)
         except BadInput:
-            return Style(None, None)
-        if sound is None:
-            if self.job.style is None:
-                say(f"{self.info.path}: it has no sound, so there is no manner of speaking in it; pass one with"
-                          " --style_video")  # fmt: skip
-            return Style(None, reference.neutral)
-        return Style(reference, reference.neutral)
+            reference = None
+        if reference is not None and not sound.mel.silent:
+            return Style(reference, reference.neutral)
+        if reference is not None and self.job.style is None:
+            say(f"{self.info.path}: it has no sound, so there is no manner of speaking in it; pass one with"
+                " --style_video")  # fmt: skip
+        return Style(None, self.model.space.neutral_of(motion.mean(dim=0)))
 
     @cached_property
     def _given_style(self) -> StyleReference:

@@ -78,6 +78,11 @@ class MotionSpace(nn.Module):
         """How far each number opens the lips [d]; its norm is the deviation of the opening."""
         return self.basis[:, LOWER_LIP, 1] - self.basis[:, UPPER_LIP, 1]
 
+    def neutral_of(self, motion: Tensor) -> Tensor:
+        """A neutral mouth of the shape of one [..., d], open as far as mouths of the training clips in the mean."""
+        gap = self.gap
+        return motion - (motion @ gap / (gap @ gap).clamp(min=1e-12))[..., None] * gap
+
     @property
     def reach(self) -> Tensor:
         """How far each number moves the points, 1 in the mean.  [d]"""

@@ -1,10 +1,12 @@
 """A style model from files to files: whose manner, how much of it, motion out and in; and what cannot be."""
 
+import wave
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from test_many_processes import frames, run
 
 from lipsync.cli.flags import checkpoint, parser
@@ -13,11 +15,12 @@ from lipsync.jobs.job import Job
 from lipsync.motion.style_reference import STRETCH, STRETCHES, stretches
 from lipsync.pipeline import LipSyncPipeline
 from lipsync.settings import Settings
+from systems.registry import load_motion
 from tests.helpers.failing import check_error
 from tests.helpers.prepared import prepared
 from tests.helpers.talking_head import picture, talking, tone
 from tests.helpers.tiny_style import save
-from video import PICTURES, read_frames, write_video
+from video import PICTURES, read_frames, write_picture, write_video
 
 
 @pytest.fixture(scope="module")
@@ -90,10 +93,42 @@ def test_a_silent_video_or_a_still_speaks_like_nobody(
 ) -> None:
     assert speak(here, model, tmp_path / "o.mkv", "--video", here / "mute.mp4") == 0
     assert "mute.mp4: it has no sound" in capsys.readouterr().err
-    from video import write_picture
-
     write_picture(tmp_path / "still.png", picture())
     assert speak(here, model, tmp_path / "o.mkv", "--video", tmp_path / "still.png") == 0
+
+
+@pytest.mark.slow
+def test_who_waits_in_silence_speaks_like_a_still_of_it(here: Path, model: Path, tmp_path: Path) -> None:
+    """A track of silence is no manner of speaking, nor is how far a mouth was open meanwhile."""
+    write_picture(tmp_path / "still.png", picture())
+    with wave.open(str(tmp_path / "silence.wav"), "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+        file.writeframes(bytes(32_000))
+    for name, sound in (("mute.mkv", None), ("silent.mkv", tmp_path / "silence.wav")):
+        write_video(tmp_path / name, (picture() for _ in range(25)), Fraction(25), sound=sound, codec="ffv1")
+    moves = []
+    for name in ("still.png", "mute.mkv", "silent.mkv"):
+        lips = tmp_path / "lips.npz"
+        assert speak(here, model, tmp_path / "o.mkv", "--video", tmp_path / name, "--motion_out", lips) == 0
+        with np.load(lips) as file:
+            moves.append(file["motion"])
+    assert all(np.allclose(motion, moves[0], atol=1e-4) for motion in moves[1:])
+
+
+@pytest.mark.slow
+def test_the_mouth_of_a_still_keeps_its_shape(here: Path, model: Path, tmp_path: Path) -> None:
+    """It moves as nobody's in particular does, around itself and not around everybody's mean."""
+    space = load_motion(model).space
+    moves = []
+    for name in ("one", "other"):
+        still = tmp_path / f"{name}.png"
+        write_picture(still, picture() if name == "one" else picture()[:, ::-1])
+        assert speak(here, model, tmp_path / "o.mkv", "--video", still, "--motion_out", tmp_path / "lips.npz") == 0
+        with np.load(tmp_path / "lips.npz") as file:
+            moves.append(file["motion"])
+    apart = moves[0] - moves[1]
+    assert np.allclose(apart, apart[0], atol=1e-4) and np.abs(apart).max() > 1e-3
+    assert abs(float(space.opening(torch.from_numpy(apart[0])) - space.opening(torch.zeros(4)))) < 1e-4
 
 
 @pytest.mark.slow

@@ -69,6 +69,16 @@ def test_opening_is_the_gap_between_the_lips_and_linear() -> None:
     assert torch.allclose(middle, (made.opening(motion[:1]) + made.opening(motion[1:2])) / 2, atol=1e-6)
 
 
+def test_a_neutral_mouth_is_open_as_usual_and_else_what_it_was() -> None:
+    fitted = space()
+    motion = torch.randn(5, NUMBERS, generator=torch.Generator().manual_seed(0))
+    neutral = fitted.neutral_of(motion)
+    assert torch.allclose(fitted.opening(neutral), fitted.opening(torch.zeros(NUMBERS)).expand(5), atol=1e-5)
+    assert torch.allclose(fitted.neutral_of(neutral), neutral, atol=1e-5)
+    gap = fitted.gap / fitted.gap.norm()
+    assert torch.allclose(motion - neutral, (motion @ gap)[:, None] * gap, atol=1e-5)  # nothing else is changed
+
+
 def test_in_a_mirror_numbers_stay_or_change_their_sign() -> None:
     made = space()
     points = torch.from_numpy(mouth(np.linspace(0, 0.4, 9), 0.1))
