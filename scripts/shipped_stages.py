@@ -62,6 +62,7 @@ def _made(name: str) -> str:
 
 
 BASE, READER = "parts/diff2lip-base.safetensors", "parts/motion-reader.safetensors"
+MOTION = "parts/motion-medium.safetensors"
 
 STAGES = (
     Stage("framing", _made(FRAMING), script="scripts/train_framing.py", quick=("--steps", "2"), cpu=True),
@@ -102,11 +103,15 @@ STAGES = (
         words=_set("train.steps=3900", "train.warmup=50", "train.cooldown=1200", "train.ema=[0.99]"), quick=_quick(2),
     ),
     Stage(
-        "motion-medium", _made("style-medium/motion.safetensors"), "motion", inputs=(("--init", READER),),
+        "motion-medium", MOTION, "motion", inputs=(("--init", READER),),
         files=("--audio_encoder",),
         words=_set("train.batch=24", "train.learning_rate=1e-3", "train.precision=fp32", "loss.sound.voice=0.1",
                    "loss.sound.hidden=0.3", "loss.sound.noise=0.3", "loss.sound.versions=3"),
         quick=_quick(2),
+    ),
+    Stage(
+        "neutral-medium", _made("style-medium/motion.safetensors"), script="scripts/fit_neutral.py",
+        inputs=(("--motion", MOTION),), words=("--framing", "aligned"), cpu=True,
     ),
     Stage(  # as many faces as the one that ships has seen in three runs, all of them aligned
         "style-medium", _made("style-medium/weights.safetensors"), "style-medium",

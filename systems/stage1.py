@@ -56,10 +56,6 @@ class LipSpace(Protocol):
         """The gap between the lips: [..., d] -> [...]."""
         ...
 
-    def neutral_of(self, motion: Tensor) -> Tensor:
-        """What a mouth of this shape moves around: it, open as far as mouths are on average.  [..., d] -> same"""
-        ...
-
     def distance(self, motion: Tensor, other: Tensor) -> Tensor:
         """How far the points are apart in the mean: [..., d] twice -> [...]."""
         ...
@@ -115,6 +111,10 @@ class Stage1(Protocol):
 
     def read(self, faces: Tensor) -> Tensor:
         """faces [n, 3, s, s] RGB in [-1, 1] -> motion [n, d]."""
+        ...
+
+    def neutral_of(self, motion: Tensor) -> Tensor:
+        """Which mouth the lips of a clip move around of which one frame is known.  [..., d] -> [..., d]"""
         ...
 
     def hear(self, sound: Sound, shown: Sequence[range]) -> Heard:

@@ -1,6 +1,7 @@
 """From prepared clips to lip motion, and what a reference is worth: two programs, end to end on thumbnails."""
 
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,15 +14,16 @@ import torch
 from core.program import exit_code
 from dataset import save_clip
 from evaluation.cli import main
-from guided_diffusion.engine.checkpoint import save_checkpoint
-from scripts import fit_motion
-from systems.registry import describe
+from guided_diffusion.engine.checkpoint import load_checkpoint, save_checkpoint
+from scripts import fit_motion, fit_neutral
+from systems.registry import describe, load_motion
 from systems.style import LipMotion, MotionSpace
 from systems.style.frontal import RIGID
 from systems.style.labels import SPACE, load_landmarks, save_landmarks
 from tests.helpers.failing import check_error
 from tests.helpers.seeded import seeded
 from tests.helpers.tiny_motion import CONFIG, NUMBERS, mouth, openings, prepare, space
+from tests.helpers.tiny_style import save
 from tests.helpers.toy import talking
 
 
@@ -101,3 +103,21 @@ def test_the_worth_of_a_reference_is_measured(
     assert own["position"] > 0 and still["opening r"] == 0
     sheet = cv2.imread(str(tmp_path / "a.png"))
     assert min(sheet.shape[:2]) > 100 and sheet.std() > 20
+
+
+@pytest.mark.slow
+def test_which_mouth_a_still_speaks_around_is_fitted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, old, new = prepare(tmp_path / "data"), save(tmp_path / "model"), tmp_path / "new.safetensors"
+    given = ("--data", data, "--motion", old / "motion.safetensors", "--framing", "box", "--output", new)
+    assert run(monkeypatch, fit_neutral, *given) == 0
+    assert "train: the mean of all" in capsys.readouterr().out
+    before, after = load_checkpoint(old / "motion.safetensors"), load_checkpoint(new)
+    assert all(torch.equal(after.weights[name], value) for name, value in before.weights.items())
+    motion = torch.ones(NUMBERS)
+    assert not torch.equal(load_motion(new).neutral_of(motion), load_motion(old).neutral_of(motion))
+    shutil.rmtree(data / "train" / "bob")
+    assert run(monkeypatch, fit_neutral, *given[:-1], tmp_path / "none.safetensors") == 2
+    check_error(capsys.readouterr().err, data, "pack more people")
+    assert not (tmp_path / "none.safetensors").exists()

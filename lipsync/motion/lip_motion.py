@@ -114,7 +114,7 @@ class LipMotionSource:
         if reference is not None and self.job.style is None:
             say(f"{self.info.path}: it has no sound, so there is no manner of speaking in it; pass one with"
                 " --style_video")  # fmt: skip
-        return Style(None, self.model.space.neutral_of(motion.mean(dim=0)))
+        return Style(None, self.model.neutral_of(motion.mean(dim=0)))
 
     @cached_property
     def _given_style(self) -> StyleReference:

@@ -16,6 +16,7 @@ from ..stage1 import Heard, StyleReference
 from .lip_motion import MotionSpace
 from .live import LiveMotion
 from .motion import MotionPredictor, PredictorConfig
+from .neutral import NeutralGuess
 from .reader import MotionReader, ReaderConfig
 
 CHUNK = 64  # faces read at a time
@@ -23,7 +24,9 @@ CHUNK = 64  # faces read at a time
 
 @dataclass(frozen=True)
 class LipMotionConfig:
-    """size: of the faces; motion_dim: numbers of a frame's motion.  All our choice."""
+    """size: of the faces; motion_dim: numbers of a frame's motion; neutral_guess: whether it is known how clips differ
+    (scripts/fit_neutral.py).  All our choice.
+    """
 
     RENAMED: ClassVar[Mapping[str, str]] = {"numbers": "motion_dim"}
 
@@ -31,6 +34,7 @@ class LipMotionConfig:
     motion_dim: int = 16
     reader: ReaderConfig = field(default_factory=ReaderConfig)
     predictor: PredictorConfig = field(default_factory=PredictorConfig)
+    neutral_guess: bool = False
 
 
 class LipMotion(Model):
@@ -44,6 +48,7 @@ class LipMotion(Model):
         self.space = MotionSpace(config.motion_dim)
         self.reader = MotionReader(config.reader, config.size, config.motion_dim)
         self.predictor = MotionPredictor(config.predictor, config.motion_dim)
+        self.neutral_guess = NeutralGuess(config.motion_dim) if config.neutral_guess else None
 
     @property
     def size(self) -> int:
@@ -57,6 +62,11 @@ class LipMotion(Model):
     def read(self, faces: Tensor) -> Tensor:
         """The motion of faces [n, 3, s, s] in [-1, 1], some at a time.  [n, d]"""
         return torch.cat([self.reader(part) for part in torch.split(faces, CHUNK)])
+
+    def neutral_of(self, motion: Tensor) -> Tensor:
+        """Which mouth the lips of a clip move around of which one frame [..., d] is known.  [..., d]"""
+        guess: Tensor = self.space.neutral_of(motion) if self.neutral_guess is None else self.neutral_guess(motion)
+        return guess
 
     def hear(self, sound: Sound, shown: Sequence[range]) -> Heard:
         """A sound as the predictor hears it; only frames of these ranges, at 25 a second, will be asked for."""
