@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -105,13 +105,26 @@ def test_it_says_the_same_for_any_number_of_frames_and_is_exported_once(tmp_path
     assert bench.exports == 1 and len(bench.said) == 1
 
 
+class Mixed(nn.Module):
+    """Takes what a UNet takes, and is exported in a second."""
+
+    config = UNetConfig(
+        image_size=8, in_channels=3, out_channels=3, channels=32, channel_mult=(1,), head_channels=32
+    )  # fmt: skip
+
+    def forward(self, x: Tensor, t: Tensor, *, style: Tensor, context: Tensor) -> Tensor:
+        return x * style.mean(dim=1)[:, None, None, None] + context.mean(dim=(1, 2))[:, None, None, None] + t.max()
+
+
 @pytest.mark.slow
 @NEEDED
 def test_frames_may_each_have_their_own_context(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, tiny(context_channels=CONTEXT))
+    bench = Bench(tmp_path, cast(UNet, Mixed()))
     with seeded(2):
         context, style = torch.randn(3, 2, CONTEXT), torch.randn(3, 128)
     assert bench.agrees(inputs(3), context=context, style=style)
+    assert bench.agrees(inputs(3), context=context[:1].expand(3, -1, -1), style=style) and bench.exports == 2
+    assert bench.agrees(inputs(3), context=context.flip(0), style=style) and bench.exports == 2
 
 
 class Doubled(nn.Module):
