@@ -62,7 +62,7 @@ def _made(name: str) -> str:
 
 
 BASE, READER = "parts/diff2lip-base.safetensors", "parts/motion-reader.safetensors"
-MOTION = "parts/motion-medium.safetensors"
+MOTION, SMALL_MOTION = "parts/motion-medium.safetensors", "parts/motion-small.safetensors"
 
 STAGES = (
     Stage("framing", _made(FRAMING), script="scripts/train_framing.py", quick=("--steps", "2"), cpu=True),
@@ -93,9 +93,13 @@ STAGES = (
     ),
     Stage("motion-reader", READER, "motion-reader", quick=_quick(4)),
     Stage(
-        "motion-small", _made("style-small/motion.safetensors"), "motion",
+        "motion-small", SMALL_MOTION, "motion",
         inputs=(("--init", READER), ("--audio_encoder", _made(SYNC))), words=_set("model.predictor.audio_encoder=mel"),
         quick=_quick(2),
+    ),
+    Stage(
+        "neutral-small", _made("style-small/motion.safetensors"), script="scripts/fit_neutral.py",
+        inputs=(("--motion", SMALL_MOTION),), words=("--framing", "box"), cpu=True,
     ),
     Stage(
         "style-small", _made("style-small/weights.safetensors"), "style-small",

@@ -118,7 +118,7 @@ def test_what_is_missing_is_one_sentence_before_anything_begins(
             "Whisper tiny.en's encoder",
         ),
         ([*here, "--stages", "motion-reader"], "motion_space.npz"),
-        ([*here, "--stages", "style-small"], "add motion-small to --stages"),
+        ([*here, "--stages", "style-small"], "add neutral-small to --stages"),
         ([*here[:2], "--stages", "sync", "--device", "abacus"], "--device abacus"),
         ([pack, made, "--stages", "sync"], "sync.safetensors"),
     ]

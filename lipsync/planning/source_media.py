@@ -154,8 +154,9 @@ class SourceMedia:
             return None
         # These settings are of the video alone, and a style is read wherever there is a face.
         whole = replace(self._settings, box=None, fixed_crop=False, pads=(0.0, 0.0, 0.0, 0.0), strict_pose="force")
+        shown = replace(self.info, frames=1) if self._settings.first_frame else self.info  # of a still no more is known
         return LipMotionSource(
-            self._models.stage1, self.job, self.info, self._settings.style_strength,
+            self._models.stage1, self.job, shown, self._settings.style_strength,
             lambda info: self._models.face_selector(info, whole), self._open,
         )  # fmt: skip
 

@@ -119,7 +119,8 @@ def prepare_face(
     if models.stage1 is not None:
         whole = replace(settings, box=None, fixed_crop=False, pads=(0.0, 0.0, 0.0, 0.0), strict_pose="force")
         source = LipMotionSource(
-            models.stage1, Job(face, None, face, style=style), info, settings.style_strength,
+            models.stage1, Job(face, None, face, style=style),
+            replace(info, frames=1) if settings.first_frame else info, settings.style_strength,
             lambda other: models.face_selector(other, whole),
         )  # fmt: skip
         motion = source.live(track, lookahead)

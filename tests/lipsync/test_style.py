@@ -116,6 +116,19 @@ def test_who_waits_in_silence_speaks_like_a_still_of_it(here: Path, model: Path,
 
 
 @pytest.mark.slow
+def test_a_still_first_frame_tells_no_more_than_a_picture_of_it(here: Path, model: Path, tmp_path: Path) -> None:
+    """Where the face lies is given for all frames; how it moves in the others would be the answer."""
+    write_picture(tmp_path / "first.png", next(read_frames(here / "person.mp4")))
+    place, lips, moves = ("--box", "20", "150", "70", "170", "--motion_out"), tmp_path / "lips.npz", []
+    still = ("--sampling_input_type", "first_frame")
+    for video, how in ((tmp_path / "first.png", ()), (here / "person.mp4", still), (here / "person.mp4", ())):
+        assert speak(here, model, tmp_path / "o.mkv", "--video", video, *how, *place, lips) == 0
+        with np.load(lips) as file:
+            moves.append(file["motion"])
+    assert np.allclose(moves[0], moves[1], atol=1e-4) and not np.allclose(moves[0], moves[2], atol=1e-2)
+
+
+@pytest.mark.slow
 def test_the_mouth_of_a_still_keeps_its_shape(here: Path, model: Path, tmp_path: Path) -> None:
     """It moves as nobody's in particular does, around itself and not around everybody's mean."""
     space = load_motion(model).space

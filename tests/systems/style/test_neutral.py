@@ -61,8 +61,17 @@ def test_a_stage_1_keeps_it(tmp_path: Path) -> None:
 
 
 def test_without_it_a_mouth_keeps_its_shape() -> None:
-    model = registry.load_motion(registry.CHECKPOINTS / "style-small")
-    motion = torch.randn(model.config.motion_dim, generator=torch.Generator().manual_seed(0))
+    with seeded():
+        model = LipMotion(LipMotionConfig(size=32, motion_dim=NUMBERS)).eval()
+        model.space.basis.normal_()
+        motion = torch.randn(NUMBERS)
     neutral = model.neutral_of(motion)
     assert torch.allclose(model.space.opening(neutral), model.space.opening(0 * motion), atol=1e-4)
     assert not torch.allclose(neutral, 0 * motion, atol=0.1)
+
+
+@pytest.mark.parametrize("folder", ["style-small", "style-medium"])
+def test_those_that_ship_know_it(folder: str) -> None:
+    model = registry.load_motion(registry.CHECKPOINTS / folder)
+    assert isinstance(model, LipMotion) and model.neutral_guess is not None
+    assert torch.linalg.eigvals(model.neutral_guess.share).abs().max() <= 1  # nothing is made larger
