@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from core.errors import BadInput, OutOfMemory, lacks_memory
+from core.errors import BadInput, NotFound, OutOfMemory, lacks_memory
 
 from .runtime import load_runtime
 
@@ -58,7 +58,7 @@ class OnnxModel:
         runtime = load_runtime(f"{flag} {path}")
         self._problems = runtime.problems
         if not path.is_file():
-            raise BadInput(f"{flag} {path}: no such file; check the path")
+            raise NotFound(f"{flag} {path}: no such file; check the path")
         place = runtime.device(device, f"{flag} {path}")
         try:
             self._session: Any = runtime.open(path, place)

@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 
-from core.errors import BadInput, BadValue, NotFound
+from core.errors import BadValue, NotFound
 from lipsync import LipSync
 from lipsync.cli.main import generate
 from lipsync.pipeline import SYNTHETIC
@@ -86,7 +86,7 @@ def test_what_cannot_be_is_one_sentence(
     ],
 )
 def test_a_stream_refuses_what_cannot_be(model: LipSync, folder: Path, call: dict[str, object], named: str) -> None:
-    with fails((BadInput, BadValue), named):
+    with fails((BadValue, NotFound), named):
         model.stream(folder / "person.mp4", **call)  # type: ignore[arg-type]
 
 
