@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,6 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from audio import Sound, open_sound
 from core.arrays import Picture, Pictures
 from core.errors import LipSyncError
 from core.progress import say
@@ -20,6 +22,8 @@ from systems.registry import load_motion
 from systems.stage1 import Stage1
 from video import VideoInfo
 
+from .jobs.job import Job
+from .motion.lip_motion import LipMotionSource
 from .onnx.face_occluder import FaceOccluder
 from .onnx.face_restorer import FaceRestorer
 from .onnx.voice_separator import VoiceSeparator
@@ -120,6 +124,19 @@ class Models:
         """How far mouths are open: u8 [n, s, s, 3] -> f32 [n]; of a system that is told lip motion."""
         assert self.stage1 is not None, "only what is told motion orders references by it"
         return np.asarray(self.stage1.space.opening(self.stage1.read(to_network(faces))), np.float32)
+
+    def lip_motion(
+        self, settings: Settings, job: Job, info: VideoInfo, listen: Callable[[Path], Sound] = open_sound
+    ) -> LipMotionSource | None:
+        """What the lips of a job do, for a system that is told; listen: to the sounds of videos."""
+        if self.stage1 is None:
+            return None
+        # These settings are of the video alone, and a style is read wherever there is a face.
+        whole = replace(settings, box=None, fixed_crop=False, pads=(0.0, 0.0, 0.0, 0.0), strict_pose="force")
+        shown = replace(info, frames=1) if settings.first_frame else info  # of a still no more is known
+        return LipMotionSource(
+            self.stage1, job, shown, settings.style_strength, lambda other: self.face_selector(other, whole), listen
+        )
 
     def registration(
         self,

@@ -71,19 +71,15 @@ class Network:
     shapes: dict[str, tuple[int, ...] | None]
     frames: dict[str, dict[int, str]]
 
-    def named(self, items: int) -> dict[str, Tensor]:
-        """Inputs by their names."""
-        return dict(zip(self.shapes, self.inputs(items), strict=True))
-
-    def inputs(self, items: int) -> tuple[Tensor, ...]:
-        """Noise; without a shape, a time for each item."""
+    def inputs(self, items: int) -> dict[str, Tensor]:
+        """By their names: noise; without a shape, a time for each item."""
         generator = torch.Generator().manual_seed(items)
-        return tuple(
-            torch.randint(0, 1000, (items,), generator=generator) if shape is None
+        return {
+            name: torch.randint(0, 1000, (items,), generator=generator) if shape is None
             else torch.ones(items, *shape, dtype=torch.bool) if name.endswith("mask")
             else torch.randn(items, *shape, generator=generator)
             for name, shape in self.shapes.items()
-        )  # fmt: skip
+        }  # fmt: skip
 
 
 def _network(
@@ -185,7 +181,7 @@ def networks() -> dict[str, Network]:
 def export(network: Network, path: Path) -> float:
     """See lipsync.onnx.exporting.export."""
     free = {name: (0, *network.frames.get(name, ())) for name in network.shapes}
-    return exporting.export(network.module, network.named, free, path)
+    return exporting.export(network.module, network.inputs, free, path)
 
 
 def timed(network: Network, path: Path) -> dict[str, float]:
@@ -194,11 +190,11 @@ def timed(network: Network, path: Path) -> dict[str, float]:
     runner = load_runtime(str(path)).open(path, device)
     inputs = network.inputs(TIMED)
     precision = resolve_precision("auto", device)
-    feed = {name: tensor.numpy() for name, tensor in zip(network.shapes, inputs, strict=True)}
+    feed = {name: tensor.numpy() for name, tensor in inputs.items()}
 
     def run(module: nn.Module, chosen: torch.dtype) -> None:
         with torch.inference_mode(), autocast(device, chosen):
-            module(*inputs)
+            module(*inputs.values())
 
     usual: Any = copy.deepcopy(network.module)
     usual.to(memory_format=torch.channels_last)

@@ -71,7 +71,7 @@ def main() -> None:
     splits = read(options.data, stage1, options.framing)
     try:
         guess = NeutralGuess.fitted({name: [m.numpy() for m in own] for name, own in splits["train"].items()})
-    except (KeyError, ValueError) as problem:
+    except ValueError as problem:
         raise NoData(f"--data {options.data}: shows too little ({problem}); pack more people") from problem
     for split, people in splits.items():
         if people:

@@ -41,7 +41,7 @@ def test_every_checkpoint_that_ships_is_among_them() -> None:
 def test_what_is_fed_fits_every_network() -> None:
     with torch.inference_mode():
         for name, network in export_onnx.networks().items():
-            made = network.module(*network.inputs(1))
+            made = network.module(*network.inputs(1).values())
             assert len(made[0] if isinstance(made, tuple) else made) == 1, name
 
 
@@ -53,7 +53,7 @@ def test_a_network_goes_there_and_says_the_same_for_any_number_of_items(tmp_path
     path = tmp_path / "new" / "tiny.onnx"
     assert export_onnx.export(network, path) < 1e-5
     session = load_runtime("here").open(path, torch.device("cpu"))
-    assert all(exporting.difference(network.module, session, network.named(items)) < 1e-5 for items in (1, 5))
+    assert all(exporting.difference(network.module, session, network.inputs(items)) < 1e-5 for items in (1, 5))
     assert set(export_onnx.timed(network, path)) > {"torch fp32", "onnxruntime"}
 
 

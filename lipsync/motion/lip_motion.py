@@ -40,7 +40,7 @@ class Style:
     """What is imitated (None: no style in particular), and the motion [d] of the neutral mouth."""
 
     reference: StyleReference | None
-    neutral: Tensor | None
+    neutral: Tensor
 
 
 class LipMotionSource:

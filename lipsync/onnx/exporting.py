@@ -17,6 +17,7 @@ from .runtime import load_runtime, missing
 
 EXPORTER: tuple[type[Exception], ...] = (torch.onnx.OnnxExporterError,)
 TOLERANCE = 1e-4  # of the largest number of an output, fp32 against fp32
+REMEDY = "let torch compute it, or try another version of torch and onnxscript"
 
 Inputs = Mapping[str, Tensor]
 
@@ -59,12 +60,12 @@ def export(
                 )  # fmt: skip
             session = runtime.open(temporary, torch.device("cpu"))
         except (*EXPORTER, *runtime.problems) as problem:
-            raise BadInput(f"{path}: this torch cannot export it ({first_line(problem)[:160]})") from problem
+            raise BadInput(f"{path}: this torch cannot export it ({first_line(problem)[:160]}); {REMEDY}") from problem
         finally:
             log.setLevel(level)
         worst = difference(network, session, inputs(3))
         if not worst <= TOLERANCE:
-            raise BadInput(f"{path}: differs from torch by {worst:.1e} of its largest number; it is not written")
+            raise BadInput(f"{path}: not written, as it differs by {worst:.1e} of its largest number; {REMEDY}")
     return worst
 
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from core.errors import BadInput, BadValue, first_line, lacks_memory
+from face_detection.cache import content_hash
 from guided_diffusion import blocks, unet
 from guided_diffusion.engine.device import resolve_precision
 from guided_diffusion.unet import UNet
@@ -93,12 +94,8 @@ class OnnxUNet:
     ) -> None:  # fmt: skip
         """load: gives the network as its checkpoint, a file, holds it, in float32 on the CPU."""
         self._config, self._load, self._backend, self._say = network.config, load, backend, say
-        with checkpoint.open("rb") as file:
-            digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16))
-        for module in (unet, blocks, exporting):
-            digest.update(Path(str(module.__file__)).read_bytes())
-        digest.update(torch.__version__.encode())
-        self._digest = digest
+        code = [content_hash(Path(str(module.__file__))) for module in (unet, blocks, exporting)]
+        self._made_of = f"{content_hash(checkpoint)} {code} {torch.__version__}"
         self._sessions: dict[tuple[object, ...], Any] = {}
 
     def __call__(self, x: Tensor, t: Tensor, **conditions: Tensor | None) -> Tensor:
@@ -141,9 +138,8 @@ class OnnxUNet:
 
     def _opened(self, shapes: dict[str, torch.Size], *, shared: bool) -> Any:
         """A session for conditions of these shapes, each without the number of items; what is kept is used."""
-        digest = self._digest.copy()
-        digest.update(repr((shapes, shared)).encode())
-        name = f"{digest.hexdigest()}.onnx"
+        made_of = f"{self._made_of} {shapes} {shared}"
+        name = f"{hashlib.blake2b(made_of.encode(), digest_size=16).hexdigest()}.onnx"
         folder = self._backend.folder
         if folder is not None:
             with suppress(*self._backend.runtime.problems):

@@ -1,7 +1,7 @@
 """The video and the sounds of a job: what is known of them, each found out once."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, cached_property, partial
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from dataset import AudioFeatures
 from face_detection import FaceTrack
 from lipsync.jobs.job import Job
 from lipsync.models import Models
-from lipsync.motion.lip_motion import LipMotionSource, Motion
+from lipsync.motion.lip_motion import Motion
 from lipsync.rendering.registration import Registration
 from lipsync.settings import Settings
 from lipsync.stopwatch import Stopwatch
@@ -58,7 +58,7 @@ class SourceMedia:
             say_once(f"{job.video}: is HDR or of a wide gamut; it is mapped to SDR, all of the picture")
         self.faces = models.face_selector(self.info, settings)
         self.track = cache(self.faces.track)
-        self._lip_motion = self._read_lip_motion()
+        self._lip_motion = models.lip_motion(settings, job, self.info, self._open)
 
     @cached_property
     def seconds(self) -> float:
@@ -147,18 +147,6 @@ class SourceMedia:
         if self.job.audio is None:
             raise BadValue("there are no words; pass --audio, or --segments")
         return [SpeakerSegment(self._settings.start, self._settings.end, self._settings.face, None)]
-
-    def _read_lip_motion(self) -> LipMotionSource | None:
-        """For a system that is told lip motion."""
-        if self._models.stage1 is None:
-            return None
-        # These settings are of the video alone, and a style is read wherever there is a face.
-        whole = replace(self._settings, box=None, fixed_crop=False, pads=(0.0, 0.0, 0.0, 0.0), strict_pose="force")
-        shown = replace(self.info, frames=1) if self._settings.first_frame else self.info  # of a still no more is known
-        return LipMotionSource(
-            self._models.stage1, self.job, shown, self._settings.style_strength,
-            lambda info: self._models.face_selector(info, whole), self._open,
-        )  # fmt: skip
 
     def _check_style(self) -> None:
         """BadInput for a flag of style if the system has none."""

@@ -13,7 +13,6 @@ from dataset import AudioFeatures
 from face_detection import Box, MouthDetail, cut
 from lipsync.jobs.job import Job
 from lipsync.models import Models
-from lipsync.motion.lip_motion import LipMotionSource
 from lipsync.planning.references import References, choose_references
 from lipsync.planning.timeline import Plan
 from lipsync.rendering.mouth_exemplars import MouthExemplars
@@ -116,13 +115,8 @@ def prepare_face(
     fps = settings.fps or info.fps
     plan = Plan(len(frames), 1, settings.extend, fps, info.fps / fps)
     motion = None
-    if models.stage1 is not None:
-        whole = replace(settings, box=None, fixed_crop=False, pads=(0.0, 0.0, 0.0, 0.0), strict_pose="force")
-        source = LipMotionSource(
-            models.stage1, Job(face, None, face, style=style),
-            replace(info, frames=1) if settings.first_frame else info, settings.style_strength,
-            lambda other: models.face_selector(other, whole),
-        )  # fmt: skip
+    source = models.lip_motion(settings, Job(face, None, face, style=style), info)
+    if source is not None:
         motion = source.live(track, lookahead)
     elif style is not None or settings.style_strength != 1:
         raise Mismatch(
