@@ -12,6 +12,7 @@ from audio.sound import Sound, open_sound
 from audio.waveform import (
     SAMPLE_RATE,
     Waveform,
+    advanced,
     broken_samples,
     channel_blocks,
     louder_channel,
@@ -35,6 +36,7 @@ __all__ = [
     "Mel",
     "Sound",
     "Waveform",
+    "advanced",
     "broken_samples",
     "channel_blocks",
     "filterbanks_of",

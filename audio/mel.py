@@ -73,6 +73,18 @@ class Mel:
         window: np.ndarray = self._cut(np.array([floor(MEL_RATE * start / fps)], np.int64), columns)[0]
         return window
 
+    def excerpt(self, begin: Fraction, seconds: Fraction) -> "Mel":
+        """What is heard from `begin` on for `seconds`, and as long beyond as the last frame's window reaches.
+
+        Columns of the whole stay what they are: to the nearest of them, 6 ms at most.  Before the sound there is
+        silence.
+        """
+        first = round(begin * MEL_RATE)
+        stop = max(first + round(seconds * MEL_RATE) + WINDOW, 0)
+        silence = np.full((max(-first, 0), MELS), SILENCE, np.float32)
+        columns = np.concatenate([silence, self.columns[max(first, 0) : stop]])
+        return Mel(columns, len(columns) / MEL_RATE)
+
     def vocal_tract_perturbed(self, decibels: float, stretch: float) -> "Mel":
         """The sound louder by `decibels`, its band m taken from band m * stretch: a longer or shorter vocal tract."""
         if decibels == 0 and stretch == 1:

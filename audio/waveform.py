@@ -66,6 +66,16 @@ def sound_blocks(path: Path, *, rate: int = SAMPLE_RATE) -> Iterator[np.ndarray]
         raise Unreadable(f"{path}: its sound cannot be decoded (empty or damaged); give a file that plays")
 
 
+def advanced(blocks: Iterable[np.ndarray], samples: int) -> Iterator[np.ndarray]:
+    """f32 [n] blocks in order, so many samples earlier: those before are left out.  Below 0, later, after silence."""
+    if samples < 0:
+        yield np.zeros(-samples, np.float32)
+    for block in blocks:
+        if block.size > samples:
+            yield block[max(samples, 0) :]
+        samples = max(samples - block.size, 0) if samples > 0 else 0
+
+
 def channel_blocks(path: Path, *, rate: int) -> Iterator[np.ndarray]:
     """Both channels of a sound in order, f32 [2, n] blocks; of mono the same twice.  BadInput as `read_sound`."""
     empty = True

@@ -42,5 +42,5 @@ def sound_of(clip: Footage) -> Sound:
     if isinstance(clip, VideoClip):
         return Sound(clip.mel, partial(sound_blocks, clip.sound))
     if isinstance(clip, PackClip):
-        return Sound(clip.mel, partial(sound_blocks, clip.path))
+        return Sound(clip.mel, clip.samples)
     return Sound(clip.mel)

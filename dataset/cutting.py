@@ -29,7 +29,7 @@ from .prepared import save_clip
 from .report import Line
 from .source import Source
 from .span import FPS, Least, Span, spans
-from .sync_filter import Scorer, SyncFilter, excerpt
+from .sync_filter import Scorer, SyncFilter
 
 BRIDGED = Fraction(1, 5)  # seconds for which a face may be out of sight within a clip
 STEADY = 2.0, 4.0  # how far the place and the size of a face are smoothed, in frames of 25 per second; as in lipsync
@@ -123,7 +123,7 @@ def _clip(source: Source, info: VideoInfo, track: FaceTrack, span: Span, sound: 
     numbers = span.numbers(info.fps)
     shown = zip(numbers, pick_frames(info.path, numbers), strict=True)
     faces = np.stack([cut(frame, box, size) for number, frame in shown if (box := track.box(number)) is not None])
-    return Clip(source.target.stem, source.speaker, faces, excerpt(sound, span.begin, span.frames / FPS), FPS)
+    return Clip(source.target.stem, source.speaker, faces, sound.excerpt(span.begin, span.frames / FPS), FPS)
 
 
 def _judged(take: Take, sync: SyncFilter, scorer: Scorer | None) -> tuple[Clip | None, dict[str, object]]:
@@ -148,7 +148,7 @@ def _judged(take: Take, sync: SyncFilter, scorer: Scorer | None) -> tuple[Clip |
         return None, line | {"skipped": f"sync confidence below {sync.min_confidence:g}"}
     begin = span.begin + Fraction(shift) / fps
     if shift:
-        clip = replace(clip, mel=excerpt(take.sound, begin, seconds))
+        clip = replace(clip, mel=take.sound.excerpt(begin, seconds))
     return replace(clip, banks=take.banks.excerpt(begin, seconds)), line
 
 

@@ -4,11 +4,13 @@
     PACK/piece-000/SPLIT/SPEAKER/NAME.npz   points i16 [t, 9, 2] in 1/32 pixel (face_detection/alignment.py),
                                             motion f16 [t, d] and opening f16 [t] of the lips (systems/style)
     PACK/motion_space.npz                   the space that the motion is in
+    PACK/sound_offsets.csv                  how late the sound of a clip comes, if that was measured
 
-`scripts/pack_training.py` writes it.  Every piece is a sample of the whole, so some of them will do.
+`scripts/pack_training.py` writes it, and `scripts/find_sound_offsets.py` the last file.  Every piece is a sample of the
+whole, so some of them will do.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -18,10 +20,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from audio import FilterBanks, Mel, read_filterbanks, read_mel
+from audio import SAMPLE_RATE, FilterBanks, Mel, advanced, read_filterbanks, read_mel, sound_blocks
 from core.atomic import atomic
 from core.errors import Mismatch, Unreadable
 from core.npz import UNREADABLE
+from core.rows import read_rows
 from face_detection import Box, cut, voxceleb2_box
 from face_detection.alignment import POINTS, aligned_box, aligned_boxes, steadied
 from video import pick_frames, probe
@@ -31,6 +34,7 @@ from .splits import SPLITS
 Framing = Literal["box", "aligned"]
 """How faces are cut: by VoxCeleb2's fixed margins, or upright and in one pose."""
 
+SOUND_OFFSETS = "sound_offsets.csv"  # in the pack; its columns: clip, late (seconds), confidence
 UNIT = 32  # of a pixel: what the numbers of `points` count
 
 
@@ -71,7 +75,8 @@ class Labels:
 
 @dataclass(frozen=True)
 class PackClip:
-    """Footage of a pack.  size: of its faces, pixels; margin: how much more than the face is shown, as a share of it.
+    """Footage of a pack.  size: of its faces, pixels; margin: how much more than the face is shown, as a share of it;
+    late: by how many seconds its sound comes late (below 0: early), which is set right in all that is heard of it.
 
     Raises BadInput, when asked for what is in the files, if they cannot be read or do not belong together.
     """
@@ -81,6 +86,7 @@ class PackClip:
     size: int
     framing: Framing = "box"
     margin: float = 0.0
+    late: float = 0.0
 
     @property
     def name(self) -> str:
@@ -103,11 +109,21 @@ class PackClip:
 
     @cached_property
     def mel(self) -> Mel:
-        return read_mel(self.path)
+        mel = read_mel(self.path)
+        return mel if not self.late else mel.excerpt(Fraction(self.late), self._seconds)
 
     @cached_property
     def banks(self) -> FilterBanks:
-        return read_filterbanks(self.path)
+        banks = read_filterbanks(self.path)
+        return banks if not self.late else banks.excerpt(Fraction(self.late), self._seconds)
+
+    def samples(self) -> Iterator[NDArray[np.float32]]:
+        """What is heard, f32 blocks at 16 kHz."""
+        return advanced(sound_blocks(self.path), round(self.late * SAMPLE_RATE))
+
+    @property
+    def _seconds(self) -> Fraction:
+        return len(self) / self.fps
 
     @property
     def shown(self) -> int:
@@ -147,9 +163,30 @@ def is_pack(folder: Path) -> bool:
 
 
 def packed(folder: Path, size: int, framing: Framing) -> dict[str, list[PackClip]]:
-    """The clips of each split, in an order that does not depend on the pieces."""
+    """The clips of each split, in an order that does not depend on the pieces.  BadInput if its offsets are none."""
+    late = load_offsets(folder)
     splits: dict[str, list[PackClip]] = {}
     for split in SPLITS:
         paths = sorted(folder.glob(f"piece-*/{split}/*/*.mp4"), key=lambda path: path.parts[-2:])
-        splits[split] = [PackClip(path, path.parent.name, size, framing) for path in paths]
+        splits[split] = [
+            PackClip(path, path.parent.name, size, framing, late=late.get(clip_name(path), 0.0)) for path in paths
+        ]
     return splits
+
+
+def clip_name(path: Path) -> str:
+    """What a clip of a pack is called in a list of them: SPLIT/SPEAKER/NAME."""
+    return "/".join(path.with_suffix("").parts[-3:])
+
+
+def load_offsets(folder: Path) -> dict[str, float]:
+    """By how many seconds the sound of clips comes late, by their `clip_name`; empty if that was never measured."""
+    path = folder / SOUND_OFFSETS
+    if not path.exists():
+        return {}
+    try:
+        return {row["clip"]: float(row["late"]) for _, row in read_rows(path)}
+    except (KeyError, ValueError) as problem:
+        raise Unreadable(
+            f"{path}: no list of clips and how late their sound is ({problem}); run scripts/find_sound_offsets.py again"
+        ) from problem

@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from audio import MEL_RATE, MELS, SILENCE, WINDOW, Mel
+from audio import Mel
 
 
 @dataclass(frozen=True)
@@ -47,16 +47,3 @@ class SyncFilter:
         if not offset.confidence >= self.min_confidence:
             return None
         return offset.frames if abs(offset.frames) > self.max_offset else 0.0
-
-
-def excerpt(mel: Mel, begin: Fraction, seconds: Fraction) -> Mel:
-    """What is heard from `begin` on for `seconds`, and as long beyond as the last frame's window reaches.
-
-    Columns of the whole stay what they are: to the nearest of them, 6 ms at most.  Before the sound there is silence.
-    """
-    first = round(begin * MEL_RATE)
-    stop = max(first + round(seconds * MEL_RATE) + WINDOW, 0)
-    columns = mel.columns[max(first, 0) : stop]
-    silence = np.full((max(-first, 0), MELS), SILENCE, np.float32)
-    padded = np.concatenate([silence, columns])
-    return Mel(padded, len(padded) / MEL_RATE)

@@ -149,6 +149,8 @@ def lips(p: Parser) -> None:
     rest.
         r         Pearson's, of the predicted opening and the real one within a clip
         wrong     the same with the sound of a clip of the next speaker
+        r near, wrong near  the highest of it with one of the two shifted by up to 3 frames: for clips whose sound is
+                  not quite in time; a wrong sound says what chance is
         range     the deviation within clips, predicted / real
         flicker   the mean absolute change of the opening from frame to frame, predicted / real
         closed    opening where the real lips are closed, predicted and real, as a share of the real mean opening

@@ -23,7 +23,7 @@ from .report.results import PASTED, REAL, RESULT
 from .report.sheet import contact_sheet
 from .video_sample import FPS, VideoSample
 
-VERSION = 1
+VERSION = 2
 """Raised whenever the same result would get other figures."""
 CURVE = "lip envelope, curve"
 SETTING = {"own": "reconstruction", "wrong": "cross", "speech": "cross"}

@@ -57,3 +57,14 @@ def correlation(one: ArrayLike, other: ArrayLike, least: int = 2) -> float | Non
     if len(a) < least or min(a.std(), b.std()) < STILL:
         return None
     return float(np.corrcoef(a, b)[0, 1])
+
+
+def correlation_within(reach: int, one: ArrayLike, other: ArrayLike, least: int = 2) -> float | None:
+    """The highest `correlation` with one of the two shifted by up to `reach` places, where both have values."""
+    a, b = (np.asarray(values, np.float64).ravel() for values in (one, other))
+    shared = min(len(a), len(b))
+    values = (
+        correlation(a[max(-lag, 0) : shared - max(lag, 0)], b[max(lag, 0) : shared + min(lag, 0)], least)
+        for lag in range(-reach, reach + 1)
+    )
+    return max((value for value in values if value is not None), default=None)

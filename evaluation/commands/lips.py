@@ -14,7 +14,7 @@ from torch import Tensor
 from audio.activity import speech_activity
 from core.errors import NoData
 from systems import registry
-from systems.metrics import correlation
+from systems.metrics import correlation, correlation_within
 from systems.stage1 import LEAST
 from systems.style import LipMotion, StyleReference
 from systems.style.labels import LabelledClip
@@ -28,7 +28,8 @@ from ..windows import SPLITS, spread
 
 SHUT = 0.02  # of the distance between the eyes: lips that are less apart are closed
 SHARES = ("closed", "closed, real", "silent", "silent, real")
-FIGURES = ("r", "wrong", "range", "flicker", *SHARES)
+NEAR = 3  # frames by which the sound of a clip may be off
+FIGURES = ("r", "wrong", "r near", "wrong near", "range", "flicker", *SHARES)
 Figures = dict[str, list[float]]
 Found = Mapping[str, Mapping[str, Mapping[str, float]]]
 """split -> speaker -> figure."""
@@ -99,8 +100,9 @@ def measure(model: LipMotion, cases: Sequence[Case]) -> Found:
         predicted = _opening(model, case.heard, case)
         wrong = _opening(model, others[len(figures["r"]) % len(others)].heard, case)
         shared = min(len(wrong), len(predicted))
-        figures["r"].append(correlation(predicted, case.opening) or 0.0)
-        figures["wrong"].append(correlation(wrong[:shared], case.opening[:shared]) or 0.0)
+        for name, said in (("r", predicted), ("wrong", wrong[:shared])):
+            figures[name].append(correlation(said, case.opening[: len(said)]) or 0.0)
+            figures[f"{name} near"].append(correlation_within(NEAR, said, case.opening[: len(said)]) or 0.0)
         for name, values in (("made", predicted), ("real", case.opening)):
             figures[name].append(float(values.var()))
             figures[f"{name} change"] += np.abs(np.diff(values)).tolist()
@@ -115,8 +117,7 @@ def _of_speaker(found: Figures) -> dict[str, float]:
     mean = np.mean(found["mean"])
     opened = {name: found[name] for name in SHARES if found[name]}
     return {
-        "r": float(np.mean(found["r"])),
-        "wrong": float(np.mean(found["wrong"])),
+        **{name: float(np.mean(found[name])) for name in ("r", "wrong", "r near", "wrong near")},
         "range": float(np.sqrt(np.mean(found["made"]) / np.mean(found["real"]))),
         "flicker": float(np.mean(found["made change"]) / np.mean(found["real change"])),
         **{name: float(np.mean(values) / mean) for name, values in opened.items()},

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from audio import Waveform
 from core.arrays import Pictures
-from systems.metrics import correlation
+from systems.metrics import correlation, correlation_within
 
 from ..video_sample import FPS, Points, VideoSample
 from .lip_points import CHIN, FOREHEAD, INNER, INNER_PAIRS, LEFT, MIDDLE, NOSE, OUTER, RIGHT, chosen
@@ -21,6 +21,7 @@ from .metric import BOTH, Figure, MetricSpec, Setting, clip_mean
 from .mouth import LEAST, Series
 
 LAGS = range(-8, 9)
+NEAR = 3  # frames by which the sound of a real video may be off
 ENERGY_SECONDS = 0.08
 SILENCE = 1e-6  # mean square below which all counts as silence: -60 dB
 BLUR = 2.0  # px, the deviation below which a detail is of the high band
@@ -41,6 +42,12 @@ def openings(sample: VideoSample) -> Series:
 def together(real: VideoSample, fake: VideoSample) -> float | None:
     """Pearson's r of the openings."""
     return correlation(openings(real), openings(fake), LEAST)
+
+
+def together_within(real: VideoSample, fake: VideoSample) -> float | None:
+    """The highest of `together` with the openings shifted by up to NEAR frames: what is left of it where nobody knows
+    exactly when the sound of the real video belongs.  Chance is no longer 0; a wrong sound says what it is."""
+    return correlation_within(NEAR, openings(real), openings(fake), LEAST)
 
 
 def span(real: VideoSample, fake: VideoSample) -> float | None:
@@ -152,6 +159,10 @@ MEASURES: tuple[tuple[Figure, Measure], ...] = (
      together),
     (Figure("lip opening, leakage", "", "down", f"ours: the same, the sound being another's; {_H}", 3, ("cross",),
             paired=True), together),
+    (Figure("lip opening, r within 3 frames", "", "up", f"ours: the highest r with the real openings shifted by up to 3"
+            f" frames; {_H}", 3, _OWN, paired=True), together_within),
+    (Figure("lip opening, leakage within 3 frames", "", "down", f"ours: the same, the sound being another's; {_H}", 3,
+            ("cross",), paired=True), together_within),
     (Figure("lip opening, range", "of the real", "real", f"ours: {span.__doc__} {_H}", 2, _OWN, paired=True), span),
     (Figure("lip sharpness, mouth", "of the real", "real", f"ours: {sharpness.__doc__}", 2, BOTH, paired=True),
      sharpness),

@@ -48,9 +48,11 @@ def as_table(scores: Sequence[PairScores]) -> str:
 def _rows() -> Iterable[TableRow]:
     everywhere, crops = frozenset({TEST, "seen", FULL}), frozenset({TEST, "seen"})
     own, wrong, speech = (frozenset({kind}) for kind in ("own", "wrong", "speech"))
-    r, leakage, spread, *looks = (figure for figure, _ in MEASURES)
+    r, leakage, near, leakage_near, spread, *looks = (figure for figure, _ in MEASURES)
     yield TableRow("lip opening, r with the own sound ↑", own, crops, _figure(r.name))
     yield TableRow("lip opening, r with a wrong sound, 0 is none", wrong, crops, _figure(leakage.name))
+    yield TableRow("lip opening, r within 3 frames, own sound ↑", own, crops, _figure(near.name))
+    yield TableRow("lip opening, r within 3 frames, wrong sound", wrong, crops, _figure(leakage_near.name))
     yield TableRow("lip opening, leakage with speech, 0 is none", speech, crops, _figure(leakage.name))
     yield TableRow("lip opening, range ≈ 1", own, crops, _figure(spread.name))
     for figure in looks:

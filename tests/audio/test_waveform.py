@@ -10,7 +10,7 @@ import pytest
 from av.audio.frame import AudioFrame
 from av.video.frame import VideoFrame
 
-from audio import SAMPLE_RATE, Waveform, channel_blocks, read_sound, resampled
+from audio import SAMPLE_RATE, Waveform, advanced, channel_blocks, read_sound, resampled
 from core.errors import NoData, NotFound, Unreadable
 from tests.helpers.failing import fails
 
@@ -172,3 +172,11 @@ def test_channels_are_those_of_the_file_and_of_mono_twice_the_same(tmp_path):
     back = np.concatenate(list(resampled(resampled(blocks, 16000, 44100), 44100, 16000)))
     assert abs(back.size - 8000) <= 2 and np.abs(back[100:7900] - samples[100:7900]).max() < 0.01
     assert list(resampled([], 16000, 8000)) == []
+
+
+@pytest.mark.parametrize("samples", [0, 1, 3, 4, 6, 20, -2])
+def test_a_sound_is_moved_forward_or_back(samples: int) -> None:
+    blocks = [np.arange(3, dtype=np.float32), np.zeros(0, np.float32), np.arange(3, 10, dtype=np.float32)]
+    moved = np.concatenate([np.zeros(0, np.float32), *advanced(blocks, samples)])
+    whole = np.concatenate([np.zeros(max(-samples, 0)), np.arange(10)])
+    assert moved.dtype == np.float32 and moved.tolist() == whole[max(samples, 0) :].tolist()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from audio import MELS, SILENCE, Mel
-from dataset.sync_filter import Offset, SyncFilter, excerpt
+from dataset.sync_filter import Offset, SyncFilter
 from tests.helpers.failing import fails
 
 
@@ -32,7 +32,7 @@ def test_an_impossible_rule_is_refused() -> None:
 
 def test_an_excerpt_is_what_is_heard_from_there_on_and_a_window_beyond() -> None:
     mel = ramp(400)
-    part = excerpt(mel, Fraction(1), Fraction(2))
+    part = mel.excerpt(Fraction(1), Fraction(2))
     assert np.array_equal(part.columns, mel.columns[80 : 240 + 16]) and part.seconds == 176 / 80
     fps = Fraction(25)
     assert np.array_equal(part.windows(5, 50, fps), mel.windows(30, 75, fps))
@@ -40,9 +40,9 @@ def test_an_excerpt_is_what_is_heard_from_there_on_and_a_window_beyond() -> None
 
 
 def test_before_and_after_the_sound_there_is_silence() -> None:
-    early = excerpt(ramp(400), Fraction(-1, 2), Fraction(1))
+    early = ramp(400).excerpt(Fraction(-1, 2), Fraction(1))
     assert (early.columns[:40] == SILENCE).all() and early.columns[40:43, 0].tolist() == pytest.approx([0, 0.01, 0.02])
-    late = excerpt(ramp(400), Fraction(4), Fraction(3))
+    late = ramp(400).excerpt(Fraction(4), Fraction(3))
     assert len(late.columns) == 80
-    assert len(excerpt(ramp(40), Fraction(4), Fraction(1)).columns) == 0
-    assert (excerpt(ramp(40), Fraction(4), Fraction(1)).windows(0, 3, Fraction(25)) == SILENCE).all()
+    assert len(ramp(40).excerpt(Fraction(4), Fraction(1)).columns) == 0
+    assert (ramp(40).excerpt(Fraction(4), Fraction(1)).windows(0, 3, Fraction(25)) == SILENCE).all()

@@ -5,7 +5,7 @@ import pytest
 import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from systems.metrics import correlation, psnr, ssim
+from systems.metrics import correlation, correlation_within, psnr, ssim
 
 SHOWN = torch.rand(2, 3, 32, 40, generator=torch.Generator().manual_seed(0)) * 2 - 1
 NOISY = SHOWN + 0.5 * torch.randn(SHOWN.shape, generator=torch.Generator().manual_seed(1))
@@ -33,6 +33,14 @@ def test_ssim_can_be_learned_from() -> None:
     made = NOISY.clone().requires_grad_()
     ssim(made, SHOWN).mean().backward()  # type: ignore[no-untyped-call]
     assert made.grad is not None and made.grad.isfinite().all() and made.grad.abs().sum() > 0
+
+
+def test_a_correlation_may_be_sought_nearby() -> None:
+    one = np.random.default_rng(1).normal(size=40)
+    late = np.concatenate([np.zeros(2), one[:-2]])
+    assert correlation_within(2, one, late) == pytest.approx(1) == correlation_within(3, late, one)
+    assert (correlation_within(1, one, late) or 1) < 0.7
+    assert correlation_within(1, one, np.ones(40)) is None
 
 
 def test_correlation_is_pearsons_where_both_are_known() -> None:
