@@ -6,7 +6,8 @@
 Stage 1 of --motion predicts the lips from the sound; where its prediction fits best the motion that the pack is
 labelled with, there the sound belongs (systems/style/sound_offset.py).  PACK/sound_offsets.csv has a line a clip: clip
 (SPLIT/SPEAKER/NAME), late (seconds; below 0 the sound is early), deviation (of what is likely, seconds) and correlation
-(of the movements).  It replaces the one that is there; without it sounds are heard as they are.
+(of the movements).  It replaces the one that is there; without it sounds are heard as they are.  A clip that says
+little is taken for as late as the others are on the mean.
 
 Speakers whose names fit a pattern of --in_sync are known to be in time: theirs is 0, and what the model finds on the
 mean of them is its own lateness, which is taken off all others.  Trained anew on sound that is in time, stage 1 finds
@@ -41,21 +42,20 @@ from systems.registry import load_motion
 from systems.style import LipMotion, labelled
 from systems.style.labels import LabelledClip
 from systems.style.motion_progress import hearing
-from systems.style.sound_offset import LEAST, SoundOffset, find_sound_offset
+from systems.style.sound_offset import LEAST, Fits, SoundOffset, compare, sound_offsets
 
 FINEST = 0.005  # seconds: no offset is known better, whatever its deviation
 
 
 @torch.inference_mode()
-def find(model: LipMotion, clips: Sequence[LabelledClip]) -> list[SoundOffset]:
-    """Of each clip, its sound as it is in its file."""
+def compared(model: LipMotion, clips: Sequence[LabelledClip]) -> list[Fits]:
+    """Each clip with its sound as it is in its file."""
     hear = hearing(model, torch.float32)
-    offsets = []
+    fits = []
     for clip in tqdm(clips, desc="offsets", unit="clip", disable=None):
         moves = clip.moves
-        predicted = model.predictor.predict(hear(clip), None, neutral=moves.mean(dim=0))
-        offsets.append(find_sound_offset(model.space, predicted, moves))
-    return offsets
+        fits.append(compare(model.space, model.predictor.predict(hear(clip), None, neutral=moves.mean(dim=0)), moves))
+    return fits
 
 
 def lateness(offsets: Sequence[SoundOffset]) -> float:
@@ -82,24 +82,27 @@ def run(options: argparse.Namespace) -> None:
     in_sync = [any(fnmatch(clip.speaker, pattern) for pattern in options.in_sync) for clip in clips]
     if options.in_sync and not any(in_sync):
         raise NoData(f"--in_sync {' '.join(options.in_sync)}: no speaker of {options.data} is called so")
-    offsets = find(model, clips)
-    own = lateness([offset for offset, known in zip(offsets, in_sync, strict=True) if known])
-    late = [0.0 if known else offset.seconds - own for offset, known in zip(offsets, in_sync, strict=True)]
+    fits = compared(model, clips)
+    timed, others = ([k for k, known in enumerate(in_sync) if known is of] for of in (True, False))
+    found = {
+        number: offset for group in (timed, others)
+        for number, offset in zip(group, sound_offsets([fits[k] for k in group]), strict=True)
+    }  # fmt: skip
+    own = lateness([found[k] for k in timed])
+    late = {k: 0.0 if in_sync[k] else found[k].seconds - own for k in found}
     path = options.data / SOUND_OFFSETS
     with atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         rows.writerow(["clip", "late", "deviation", "correlation"])
-        for clip, offset, seconds in zip(clips, offsets, late, strict=True):
+        for k, clip in enumerate(clips):
             assert isinstance(clip.clip, PackClip)
-            rows.writerow([
-                clip_name(clip.clip.path), f"{seconds:.3f}", f"{offset.deviation:.3f}", f"{offset.correlation:.3f}"
-            ])  # fmt: skip
-    moved = [seconds for seconds, known in zip(late, in_sync, strict=True) if not known]
-    if any(in_sync):
-        print(f"in time: {sum(in_sync)} clips, to the model {own:+.3f} s late on the mean; taken off the others")
-    if moved:
-        low, middle, high = np.percentile(moved, [5, 50, 95])
-        print(f"others: {len(moved)} clips, late by {low:+.3f} to {high:+.3f} s (nine tenths), median {middle:+.3f}")
+            numbers = late[k], found[k].deviation, found[k].correlation
+            rows.writerow([clip_name(clip.clip.path), *(f"{number:.3f}" for number in numbers)])
+    if timed:
+        print(f"in time: {len(timed)} clips, to the model {own:+.3f} s late on the mean; taken off the others")
+    if others:
+        low, middle, high = np.percentile([late[k] for k in others], [5, 50, 95])
+        print(f"others: {len(others)} clips, late by {low:+.3f} to {high:+.3f} s (nine tenths), median {middle:+.3f}")
     print(path)
 
 
