@@ -25,6 +25,8 @@ class Pair:
     group    seen or test, whose videos are face crops framed like VoxCeleb2's, or full, whose are whole pictures
     speaker  who is seen: figures are means over clips, then over speakers
     seconds  that are edited and measured
+    manner   whose manner of speaking a style system takes, where it may not be that of `video`, which says the very
+             sound: another clip of the speaker; None: nobody's
     """
 
     name: str
@@ -34,6 +36,12 @@ class Pair:
     video: Path
     sound: Path
     seconds: Fraction
+    manner: Path | None = None
+
+    @property
+    def tells(self) -> bool:
+        """Whether the video itself shows what lips do at this sound."""
+        return self.video == self.sound
 
 
 def of_split(
@@ -41,10 +49,11 @@ def of_split(
 ) -> list[Pair]:
     """The pairs of `count` clips of a split of a list (0: all): own and wrong sound, in `test` also `each` of speech.
 
-    The clips go round the speakers, and evenly through each one's.  Raises BadInput for a list that is none, or a split
-    that has fewer than two clips.
+    The clips go round the speakers, and evenly through each one's.  With their own sound they move in the manner of the
+    speaker's next clip of the list.  Raises BadInput for a list that is none, or a split that has fewer than two clips.
     """
-    taken = _spread([source for source in listed(listing, Path(split)) if source.target.parts[1] == split], count)
+    known = listed(listing, Path(split))
+    taken = _spread([source for source in known if source.target.parts[1] == split], count)
     if len(taken) < 2:
         raise NoData(f"{listing}: needs two clips of the split {split}, one to give the other its sound; list more")
     lengths = [min(probe(source.video).seconds, seconds) for source in taken]
@@ -53,7 +62,8 @@ def of_split(
         sounds: list[tuple[Kind, Path]] = [("own", source.video), ("wrong", taken[_wrong(place, lengths)].video)]
         if split == "test":
             sounds += [("speech", path) for path in _cycled(speech, place * each, each)]
-        pairs += [_pair(source.video, split, source.speaker, kind, sound, length) for kind, sound in sounds]
+        manner = _other(source, known)
+        pairs += [_pair(source.video, split, source.speaker, kind, sound, length, manner) for kind, sound in sounds]
     return pairs
 
 
@@ -87,9 +97,19 @@ def recordings(folder: Path | None) -> list[Path]:
     return sounds
 
 
-def _pair(video: Path, group: str, speaker: str, kind: Kind, sound: Path, seconds: Fraction) -> Pair:
+def _pair(
+    video: Path, group: str, speaker: str, kind: Kind, sound: Path, seconds: Fraction, manner: Path | None = None
+) -> Pair:
     says = "" if sound == video else f"_says_{sound.stem}"
-    return Pair(f"{group}/{speaker}.{video.stem}{says}_{kind}", group, speaker, kind, video, sound, seconds)
+    name = f"{group}/{speaker}.{video.stem}{says}_{kind}"
+    return Pair(name, group, speaker, kind, video, sound, seconds, manner if sound == video else None)
+
+
+def _other(source: Source, known: Sequence[Source]) -> Path | None:
+    """The speaker's next clip, whatever its split."""
+    place = known.index(source)
+    following = (one for one in (*known[place + 1 :], *known[:place]) if one.speaker == source.speaker)
+    return next((one.video for one in following), None)
 
 
 def _spread(sources: Sequence[Source], count: int) -> list[Source]:

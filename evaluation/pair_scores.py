@@ -12,6 +12,7 @@ from tqdm import tqdm
 from core.atomic import atomic
 from core.errors import BadInput, BatchFailed
 from lipsync.cli.main import generate
+from systems import registry
 from video import probe
 
 from .cases import Case
@@ -45,18 +46,24 @@ class PairScores:
 def make_results(pairs: Sequence[Pair], folder: Path, checkpoint: Path, flags: Sequence[str]) -> None:
     """folder/results/NAME.mp4 of every pair that is not there yet, by generate.py's list and with its flags.
 
+    Who says their own sound does so in another clip's manner, or in nobody's: their own tells what lips do at it.
+
     What could not be made has no file, and folder/results/pairs.report.jsonl says why.  Raises BadInput for flags or a
     checkpoint that generate.py refuses; it has said why on standard error.
     """
+    imitates = bool(registry.load_system(checkpoint).needs.motion)
     listing, results = folder / "pairs.csv", folder / "results"
     folder.mkdir(parents=True, exist_ok=True)
     with listing.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
-        table.writerow(["video", "audio", "output", "is_voxceleb2", "end"])
+        table.writerow(["video", "audio", "output", "is_voxceleb2", "end", "style_video", "style_strength"])
         for pair in pairs:
             end = "" if pair.seconds >= probe(pair.video).seconds else f"{float(pair.seconds):.3f}"
             crop = str(pair.group != FULL).lower()
-            table.writerow([pair.video.absolute(), pair.sound.absolute(), f"{pair.name}.mp4", crop, end])
+            manner = pair.manner.absolute() if imitates and pair.manner else ""
+            nobody = "0" if imitates and pair.tells and not manner else ""
+            files = pair.video.absolute(), pair.sound.absolute(), f"{pair.name}.mp4"
+            table.writerow([*files, crop, end, manner, nobody])
     code = generate([
         "--filelist", str(listing), "--sample_path", str(results), "--model_path", str(checkpoint),
         "--length", "video", "--cache_dir", str(folder / "faces"),

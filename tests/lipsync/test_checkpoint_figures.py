@@ -4,6 +4,7 @@ import csv
 import json
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -76,6 +77,9 @@ def test_pairs_go_round_the_speakers_and_are_the_same_every_time(listing: Path) 
     assert len(wrong) == 3 and all(pair.sound != pair.video for pair in wrong)
     assert [pair.sound.name for pair in pairs if pair.kind == "speech"] == ["one.wav", "two.wav"] * 3
     assert len({pair.name for pair in pairs}) == len(pairs) == 12
+    for pair in pairs:  # whose own sound it is would be told by their own video what lips do
+        of_another = pair.manner not in (None, pair.video) and pair.manner.parent == pair.video.parent
+        assert of_another if pair.tells else pair.manner is None
     longest = next(pair for pair in pairs if pair.video.stem == "test0")
     assert longest.seconds == 1 and of_split(listing, "test", 0, HALF, [], 0)[0].seconds == HALF
 
@@ -124,6 +128,25 @@ def test_results_are_made_measured_and_not_made_again(
     (tmp_path / "out" / "results" / f"{pairs[0].name}.mp4").write_bytes(b"broken")
     broken = list(measure(pairs, tmp_path / "out", eyes))
     assert isinstance(broken[0], str) and pairs[0].name in broken[0] and broken[1:] == found[1:]
+
+
+@pytest.mark.parametrize("imitates", [False, True])
+def test_a_style_system_is_not_shown_what_it_is_to_say(
+    imitates: bool, tmp_path: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crop(tmp_path / "one.mp4", 1)
+    shown, said, other = tmp_path / "one.mp4", tmp_path / "two.wav", tmp_path / "other.mp4"
+    pairs = [
+        held_out.Pair(name, "test", "ann", "own", shown, sound, HALF, manner)
+        for name, sound, manner in [("a", shown, other), ("b", shown, None), ("c", said, None)]
+    ]
+    needs = SimpleNamespace(needs=SimpleNamespace(motion=16 if imitates else None))
+    monkeypatch.setattr(pair_scores.registry, "load_system", lambda _: needs)
+    monkeypatch.setattr(pair_scores, "generate", lambda _: 0)
+    make_results(pairs, tmp_path / "out", checkpoint, [])
+    with (tmp_path / "out" / "pairs.csv").open(newline="") as file:
+        rows = [(Path(row["style_video"]).name, row["style_strength"]) for row in csv.DictReader(file)]
+    assert rows == ([("other.mp4", ""), ("", "0"), ("", "")] if imitates else [("", "")] * 3)
 
 
 def scored(group: str, speaker: str, kind: str, **values: float | list[float]) -> PairScores:
