@@ -109,8 +109,8 @@ STAGES = (
     Stage(
         "motion-medium", MOTION, "motion", inputs=(("--init", READER),),
         files=("--audio_encoder",),
-        words=_set("train.batch=24", "train.learning_rate=1e-3", "train.precision=fp32", "loss.sound.voice=0.1",
-                   "loss.sound.hidden=0.3", "loss.sound.noise=0.3", "loss.sound.versions=3"),
+        words=_set("train.batch=24", "train.steps=900", "train.learning_rate=1e-3", "train.precision=fp32",
+                   "loss.sound.voice=0.1", "loss.sound.hidden=0.3", "loss.sound.noise=0.3", "loss.sound.versions=3"),
         quick=_quick(2),
     ),
     Stage(
