@@ -34,7 +34,8 @@ from .splits import SPLITS
 Framing = Literal["box", "aligned"]
 """How faces are cut: by VoxCeleb2's fixed margins, or upright and in one pose."""
 
-SOUND_OFFSETS = "sound_offsets.csv"  # in the pack; its columns: clip, late (seconds), confidence
+SOUND_OFFSETS = "sound_offsets.csv"  # in the pack; columns clip (`clip_name`) and late (seconds), and how sure that is
+FURTHEST = 10  # seconds: a sound that is further off is not this clip's
 UNIT = 32  # of a pixel: what the numbers of `points` count
 
 
@@ -185,7 +186,10 @@ def load_offsets(folder: Path) -> dict[str, float]:
     if not path.exists():
         return {}
     try:
-        return {row["clip"]: float(row["late"]) for _, row in read_rows(path)}
+        late = {row["clip"]: float(row["late"]) for _, row in read_rows(path)}
+        if unfit := next((name for name, seconds in late.items() if not abs(seconds) < FURTHEST), None):
+            raise ValueError(f"{unfit} is not late by less than {FURTHEST} s")
+        return late
     except (KeyError, ValueError) as problem:
         raise Unreadable(
             f"{path}: no list of clips and how late their sound is ({problem}); run scripts/find_sound_offsets.py again"

@@ -95,6 +95,7 @@ def test_what_cannot_be_is_one_sentence(
     check_error(capsys.readouterr().err, "nobody", folder)
     assert find("--data", tmp_path) == 2
     check_error(capsys.readouterr().err, "pack_training.py")
-    (folder / SOUND_OFFSETS).write_text("name\nx\n")
-    with fails(Unreadable, SOUND_OFFSETS):
-        packed(folder, 32, "box")
+    for unfit in ("name\nx\n", "clip,late\ntrain/a/one,\n", "clip,late\ntrain/a/one,nan\n", "clip,late\na,-1e9\n"):
+        (folder / SOUND_OFFSETS).write_text(unfit)
+        with fails(Unreadable, SOUND_OFFSETS, "find_sound_offsets.py"):
+            packed(folder, 32, "box")
