@@ -1,7 +1,7 @@
 """Finds how late the sound of each clip of a pack comes, so that what trains on it hears it in time.
 
     python scripts/find_sound_offsets.py --data PACK [--motion checkpoints/style-medium]
-        [--in_sync 'VoxCeleb*' 'LRS3*' ...]
+        [--in_sync 'GRID*' 'LRS3*' ...]
 
 Stage 1 of --motion predicts the lips from the sound; where its prediction fits best the motion that the pack is
 labelled with, there the sound belongs (systems/style/sound_offset.py).  PACK/sound_offsets.csv has a line a clip: clip
