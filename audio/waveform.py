@@ -70,10 +70,11 @@ def advanced(blocks: Iterable[np.ndarray], samples: int) -> Iterator[np.ndarray]
     """f32 [n] blocks in order, so many samples earlier: those before are left out.  Below 0, later, after silence."""
     if samples < 0:
         yield np.zeros(-samples, np.float32)
+    left_out = max(samples, 0)
     for block in blocks:
-        if block.size > samples:
-            yield block[max(samples, 0) :]
-        samples = max(samples - block.size, 0) if samples > 0 else 0
+        if block.size > left_out:
+            yield block[left_out:]
+        left_out = max(left_out - block.size, 0)
 
 
 def channel_blocks(path: Path, *, rate: int) -> Iterator[np.ndarray]:

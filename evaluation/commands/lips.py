@@ -20,6 +20,7 @@ from systems.style import LipMotion, StyleReference
 from systems.style.labels import LabelledClip
 from systems.style.motion import FPS
 
+from ..metrics.lips import NEAR
 from ..report.files import write_json
 from ..report.results import estimate
 from ..report.tables import markdown, shown
@@ -28,7 +29,6 @@ from ..windows import SPLITS, spread
 
 SHUT = 0.02  # of the distance between the eyes: lips that are less apart are closed
 SHARES = ("closed", "closed, real", "silent", "silent, real")
-NEAR = 3  # frames by which the sound of a clip may be off
 FIGURES = ("r", "wrong", "r near", "wrong near", "range", "flicker", *SHARES)
 Figures = dict[str, list[float]]
 Found = Mapping[str, Mapping[str, Mapping[str, float]]]
