@@ -12,7 +12,7 @@ from typing import ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from audio import BANK_RATE, HOP, LEAD, MEL_RATE, MELS, ROW, WINDOW, FilterBanks, Mel
+from audio import BANK_RATE, HOP, LEAD, MEL_RATE, MELS, ROW, SILENCE, WINDOW, FilterBanks, Mel
 from audio.filterbank import FRAME, STACK, STEP
 from audio.mel import FFT
 from core.errors import Mismatch
@@ -30,13 +30,17 @@ class AudioFeatures:
 
 
 class AudioCondition(Protocol):
-    """name: in ClipBatch.audio; filterbanks: whether it is made of those; both, and the type, must survive pickling."""
+    """name: in ClipBatch.audio; filterbanks: whether it is made of those; silence: what every number is where nothing
+    is heard.  These and the type must survive pickling."""
 
     @property
     def name(self) -> str: ...
 
     @property
     def filterbanks(self) -> bool: ...
+
+    @property
+    def silence(self) -> float: ...
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -59,6 +63,7 @@ class MelWindows:
 
     name: ClassVar[str] = "mel"
     filterbanks: ClassVar[bool] = False
+    silence: ClassVar[float] = SILENCE
     shape: ClassVar[tuple[int, ...]] = (MELS, WINDOW)
 
     def windows(self, sound: AudioFeatures, start: int, stop: int, fps: Fraction) -> Windows:
@@ -77,6 +82,7 @@ class FilterBankWindows:
     frames: int
     name: ClassVar[str] = "banks"
     filterbanks: ClassVar[bool] = True
+    silence: ClassVar[float] = 0.0
 
     @property
     def shape(self) -> tuple[int, ...]:

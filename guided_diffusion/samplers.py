@@ -25,11 +25,21 @@ SamplerName = Literal["ddim", "ddpm", "dpm++2m", "dpm++2m-c", "dpm++"]
 
 @dataclass(frozen=True)
 class SampleConfig:
-    """How to sample: which sampler, which steps (see `Schedule.respaced`).  The defaults are Diff2Lip's."""
+    """How to sample.  The defaults are Diff2Lip's.
+
+    sampler, spacing  which one, and which steps (see `Schedule.respaced`)
+    clip              whether predictions of x0 are clipped to [-1, 1]
+    audio_strength    how strongly the mouth follows the sound: 1 as it was learned, 0 as in silence
+    """
 
     sampler: SamplerName = "ddim"
     spacing: str = "ddim25"
     clip: bool = True
+    audio_strength: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.audio_strength < math.inf:
+            raise ValueError(f"an audio strength of {self.audio_strength:g}: give 0 or more")
 
 
 def ddpm(predict: Predict, x: Tensor, diffusion: Diffusion, noise: Noise) -> Tensor:

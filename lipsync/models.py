@@ -135,8 +135,9 @@ class Models:
         whole = replace(settings, box=None, fixed_crop=False, pads=(0.0, 0.0, 0.0, 0.0), strict_pose="force")
         shown = replace(info, frames=1) if settings.first_frame else info  # of a still no more is known
         return LipMotionSource(
-            self.stage1, job, shown, settings.style_strength, lambda other: self.face_selector(other, whole), listen
-        )
+            self.stage1, job, shown, settings.style_strength, self.synthesizer.sampling.audio_strength,
+            lambda other: self.face_selector(other, whole), listen,
+        )  # fmt: skip
 
     def registration(
         self,

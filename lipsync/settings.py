@@ -22,10 +22,13 @@ Sides = tuple[float, float, float, float]
 LARGEST = 4096  # frames at a time
 LONGEST = 1e7  # seconds, four months
 WIDEST = 1e5  # pixels
+STRONGEST = 4.0  # times as far as a model learned to move a mouth
 LONGEST_MARK = 60  # letters
 NETWORKS = ("face_restorer", "face_occluder", "voice_separator")
 """The settings that name a network of the user's."""
-LOADED = frozenset({"quality", "sampler", "steps", "seed", "batch", "device", "precision", "compile", "backend"})
+LOADED = frozenset({
+    "quality", "sampler", "steps", "audio_strength", "seed", "batch", "device", "precision", "compile", "backend",
+})  # fmt: skip
 """The settings that a model is loaded with."""
 QUALITIES = ("fast", "balanced", "best")  # which sampler and steps each is, the checkpoint says
 X264_PRESETS = {"fast": "superfast", "balanced": "veryfast", "best": "medium"}
@@ -58,6 +61,8 @@ class Settings:
     style_strength     how much the lips of a style system move as in the style video: 0 as nobody's in particular
     reference          which other frame shows the network the mouth (see references.py)
     quality            preset of sampler and steps, and of x264; sampler and steps override it one by one
+    audio_strength     how strongly the mouth follows the sound: 1 as the model learned it, more opens wider; None: as
+                       the checkpoint says
     batch              frames sampled at a time; 0: 8 on a CPU, 32 elsewhere
     compile            graphs replays the network as CUDA graphs, the same frames; full compiles its blocks besides, in
                        up to minutes once a machine, whose frames differ by rounding
@@ -109,6 +114,7 @@ class Settings:
     quality: str = "balanced"
     sampler: Sampler | None = None
     steps: str | None = None
+    audio_strength: float | None = None
     seed: int = 7
     batch: int = 0
     device: str = "auto"
@@ -150,6 +156,8 @@ class Settings:
             raise BadValue(f"--feather {self.feather}: a share of the crop from 0 to 0.25")
         if not 0 <= self.style_strength <= 1:
             raise BadValue(f"--style_strength {self.style_strength:g}: from 0, nobody's manner, to 1, the style's")
+        if self.audio_strength is not None and not 0 <= self.audio_strength <= STRONGEST:
+            raise BadValue(f"--audio_strength {self.audio_strength:g}: from 0, as in silence, to {STRONGEST:g}")
         if not 0 <= self.crf <= 51:
             raise BadValue(f"--crf {self.crf}: from 0 (lossless) to 51; 16 is visually lossless")
         if self.encoder is not None and self.codec != "h264":

@@ -65,10 +65,16 @@ class Predictor(Protocol):
     """Predicts motion from what is heard."""
 
     def predict(
-        self, heard: Tensor, reference: StyleReference | None, strength: float = 1.0, neutral: Tensor | None = None
+        self,
+        heard: Tensor,
+        reference: StyleReference | None,
+        strength: float = 1.0,
+        neutral: Tensor | None = None,
+        audio_strength: float = 1.0,
     ) -> Tensor:
         """heard [t, h] -> motion [t, d]; strength 1 moves as the reference does, 0 as nobody in particular;
-        neutral [d]: of the mouth that is to move so, None: the reference's."""
+        neutral [d]: of the mouth that is to move so, None: the reference's; audio_strength 1 moves as far around it as
+        was learned, 0 not at all, 1.5 half as far again."""
         ...
 
 
@@ -134,9 +140,14 @@ class Stage1(Protocol):
     def to(self, device: torch.device) -> Self: ...
 
     def live(
-        self, reference: StyleReference | None, strength: float, neutral: Tensor | None, lookahead: float | None
+        self,
+        reference: StyleReference | None,
+        strength: float,
+        neutral: Tensor | None,
+        lookahead: float | None,
+        audio_strength: float = 1.0,
     ) -> "LiveMotion":
-        """Predicts from a sound as it comes; reference, strength and neutral as the predictor's `predict` takes them.
+        """Predicts from a sound as it comes; all but lookahead as the predictor's `predict` takes it.
 
         lookahead: seconds of sound that are waited for beyond a frame; None: what is a good compromise.  Raises
         BadInput if they are too few.

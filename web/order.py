@@ -25,7 +25,7 @@ NAMES = (
     "max_gap", "strict_pose", "silence", "style_strength", "mask", "feather", "detail", "registration",
     "sampling_ref_type", "restorer_strength", "mark", "mark_text",
     "sampling_input_type", "codec", "crf", "compare", "debug_mask", "patch", "quality", "sampler", "steps", "seed",
-    "preview",
+    "audio_strength", "preview",
 )  # fmt: skip
 """What may be chosen for a job; the model and the device are chosen where the server is started."""
 SERVED = dict.fromkeys(NETWORKS, "false: without this network, where the server was started with one (true)")

@@ -266,6 +266,9 @@ def _add_model(g: Group, d: Settings) -> None:
                    " limit and UniPC's corrector")
     g.add_argument("--steps", "--timestep_respacing", metavar="SPACING",
                    help="such as 8 or ddim25, instead of the quality's")
+    g.add_argument("--audio_strength", "--guidance_scale", type=float, metavar="TIMES",
+                   help="how strongly the mouth follows the sound, from 0 to 4: 1 as the model learned it, more"
+                   " opens wider; a model that hears takes twice as long for it (as the checkpoint says)")
     g.add_argument("--seed", "--sampling_seed", type=int, default=d.seed, help="same seed, same video (%(default)s)")
     g.add_argument("--sampling_ref_type", choices=("other", "gt", "first_frame", "random"), default=d.reference,
                    dest="reference", help="which frame shows the mouth: a sharp one of the shot's other half, "

@@ -52,15 +52,17 @@ class LipMotionSource:
         job: Job,
         info: VideoInfo,
         strength: float,
+        audio_strength: float,
         faces: Callable[[VideoInfo], FaceSelector],
         listen: Callable[[Path], Sound] = open_sound,
     ) -> None:
-        """info: of the video; strength: how much of the style is taken over, 0 to 1; faces: those of a style video;
-        listen: to the video and that, as `open_sound`.
+        """info: of the video; strength: how much of the style is taken over, 0 to 1; audio_strength: how far lips move,
+        1 as was learned; faces: those of a style video; listen: to the video and that, as `open_sound`.
 
         BadInput if --motion_in is no lip motion.
         """
-        self.model, self.job, self.info, self.strength = model, job, info, strength
+        self.model, self.job, self.info = model, job, info
+        self.strength, self._audio_strength = strength, audio_strength
         self._faces, self._listen = faces, listen
         self._given = None if job.motion_in is None else read_motion(job.motion_in, model.config.motion_dim)
         self._predictions: list[tuple[Motion, Fraction, Style | None]] = []
@@ -133,14 +135,17 @@ class LipMotionSource:
         features, parts = self.model.hear(sound, [range(frames)]), []
         for start in range(0, frames, AHEAD):
             first, last = max(0, start - MARGIN), min(start + AHEAD + MARGIN, frames)
-            motion = self.model.predictor.predict(features(first, last), style.reference, self.strength, style.neutral)
+            motion = self.model.predictor.predict(
+                features(first, last), style.reference, self.strength, style.neutral, self._audio_strength
+            )
             parts.append(motion[start - first : start - first + AHEAD])
         return np.asarray(torch.cat(parts), np.float32)
 
     def live(self, track: FaceTrack, lookahead: float | None) -> Callable[[], LiveMotion]:
         """What predicts the motion of a face of the video from a sound as it comes; one for each sound."""
         style = self.style_of(track)
-        return lambda: self.model.live(style.reference, self.strength, style.neutral, lookahead)
+        strengths = self.strength, self._audio_strength
+        return lambda: self.model.live(style.reference, strengths[0], style.neutral, lookahead, strengths[1])
 
     def _resampled(self, motion: Motion, rate: Fraction, frames: int, fps: Fraction) -> Motion:
         """Motion at `rate` a second -> so many frames at `fps`, each between the two that are nearest in time."""

@@ -259,12 +259,14 @@ def _unets(system: nn.Module) -> list[UNet]:
 
 
 def sampling(system: System[object], settings: Settings) -> SampleConfig:
-    """What the checkpoint says for --quality, changed by --sampler and --steps."""
+    """What the checkpoint says for --quality, changed by --sampler, --steps and --audio_strength."""
     config: SampleConfig = {"balanced": system.sampling, **system.qualities}[settings.quality]
     if settings.sampler is not None:
         config = replace(config, sampler=settings.sampler)
     if settings.steps is not None:
         config = replace(config, spacing=settings.steps)
+    if settings.audio_strength is not None:
+        config = replace(config, audio_strength=settings.audio_strength)
     return config
 
 

@@ -69,11 +69,13 @@ class PredictorConfig:
 class StyleContext:
     """A manner of moving the lips, as the decoder attends to it.
 
-    parts: what is attended to, with its share of the movement; neutral [d]: around which mouth that is.
+    parts: what is attended to, with its share of the movement; neutral [d]: around which mouth that is;
+    audio_strength: by how much all movement is widened.
     """
 
     parts: tuple[tuple[float, Reference], ...]
     neutral: Tensor
+    audio_strength: float = 1.0
 
 
 class Predicted(NamedTuple):
@@ -178,19 +180,29 @@ class MotionPredictor(nn.Module):
 
     @torch.inference_mode()
     def predict(
-        self, heard: Tensor, reference: StyleReference | None, strength: float = 1.0, neutral: Tensor | None = None
+        self,
+        heard: Tensor,
+        reference: StyleReference | None,
+        strength: float = 1.0,
+        neutral: Tensor | None = None,
+        audio_strength: float = 1.0,
     ) -> Tensor:
         """The motion [t, d] of what is heard [t, h], of any length, made in windows on a fixed grid that overlap by all
         that a frame can see: the same as if made at once.
 
         strength  1 moves as the reference does, 0 as nobody in particular, in between in between
         neutral   [d] of the mouth that is to move so; None: the reference's, or the training clips' mean without one
+        audio_strength  1 moves as far around it as was learned, 0 not at all, 1.5 half as far again
         """
-        return self.move(heard, self.style_context(reference, strength, neutral))
+        return self.move(heard, self.style_context(reference, strength, neutral, audio_strength))
 
     @torch.inference_mode()
     def style_context(
-        self, reference: StyleReference | None, strength: float = 1.0, neutral: Tensor | None = None
+        self,
+        reference: StyleReference | None,
+        strength: float = 1.0,
+        neutral: Tensor | None = None,
+        audio_strength: float = 1.0,
     ) -> StyleContext:
         """A manner of moving, for any number of sounds; see `predict`.
 
@@ -205,7 +217,8 @@ class MotionPredictor(nn.Module):
             neutral = self.nobody_motion.new_zeros(self.numbers) if reference is None else reference.neutral
         share = 0.0 if reference is None else strength
         parts = [(share, reference), (1 - share, None)]
-        return StyleContext(tuple((share, self._memory(whose)) for share, whose in parts if share != 0), neutral)
+        attended = tuple((share, self._memory(whose)) for share, whose in parts if share != 0)
+        return StyleContext(attended, neutral, audio_strength)
 
     @torch.inference_mode()
     def move(self, heard: Tensor, style_context: StyleContext) -> Tensor:
@@ -214,7 +227,7 @@ class MotionPredictor(nn.Module):
         movement = torch.zeros(1, heard.shape[1], self.numbers, device=heard.device)
         for share, memory in style_context.parts:
             movement = movement + share * self._in_windows(heard, memory)[0]
-        return style_context.neutral + movement[0]
+        return style_context.neutral + style_context.audio_strength * movement[0]
 
     @torch.inference_mode()
     def attention(self, heard: Tensor, reference: StyleReference) -> Tensor:

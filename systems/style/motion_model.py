@@ -81,7 +81,13 @@ class LipMotion(Model):
         return StyleReference(heard, motion)
 
     def live(
-        self, reference: StyleReference | None, strength: float, neutral: Tensor | None, lookahead: float | None
+        self,
+        reference: StyleReference | None,
+        strength: float,
+        neutral: Tensor | None,
+        lookahead: float | None,
+        audio_strength: float = 1.0,
     ) -> LiveMotion:
         """Predicts from a sound as it comes; the arguments as of `predict`, and of LiveMotion."""
-        return LiveMotion(self.predictor, self.predictor.style_context(reference, strength, neutral), lookahead)
+        manner = self.predictor.style_context(reference, strength, neutral, audio_strength)
+        return LiveMotion(self.predictor, manner, lookahead)

@@ -12,6 +12,7 @@ NUMBERS = [
     "--fps nan", "--fps 0", f"--seed {2**63}", "--seed -1", "--seed 1e5", f"--seed {'9' * 5000}", "--batch 1000000",
     "--batch -1", f"--batch {'9' * 5000}", "--face_det_batch_size 10000000", "--threads 0", "--threads 100000000",
     "--max_gap nan", "--max_gap inf", "--feather nan", "--style_strength nan", "--crf 99", "--pads nan,0,0,0",
+    "--audio_strength nan", "--audio_strength -1", "--audio_strength 4.5",
     "--pads 0,0,0,1e30", "--box 0,inf,0,9", "--box nan,9,0,9", "--preview nan", "--preview inf", "--preview 1e30",
     f"--face index:{'9' * 5000}", f"--face point:{'9' * 400},1", f"--face point:1,1@{'9' * 400}",
 ]  # fmt: skip

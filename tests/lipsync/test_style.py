@@ -83,6 +83,9 @@ def test_the_style_video_counts_by_its_strength(here: Path, model: Path, tmp_pat
     half = motion("--style_video", here / "other.mp4", "--style_strength", "0.5")
     assert np.allclose(half, (other + nobody) / 2, atol=1e-4)
     assert np.array_equal(motion("--style_video", here / "person.mp4"), own)  # by default it is the video itself
+    mean = motion("--audio_strength", "0")
+    assert np.allclose(mean, mean[:1], atol=1e-5)
+    assert np.allclose(motion("--guidance_scale", "1.5"), mean + 1.5 * (own - mean), atol=1e-4)
     slow = motion("--fps", "12.5")
     assert len(slow) == 7 and np.allclose(slow, own[:14:2], atol=1e-3)  # the lips move by time, not by frame
 

@@ -1,5 +1,6 @@
 """A FaceSampler makes the same with the same seed, however its work is divided, and never touches what is visible."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -12,6 +13,7 @@ from guided_diffusion.samplers import SampleConfig
 from scripts.formula import fill
 from systems import validation
 from systems.diff2lip import Diff2Lip, Diff2LipConfig
+from systems.diff2lip.system import Conditions
 from systems.system import FaceSampler
 from tests.helpers.toy import talking
 
@@ -70,6 +72,7 @@ def test_noise_depends_on_seed_and_draw_alone() -> None:
     assert one.noise(0).shape == (1, 3, 32, 32)
     assert torch.equal(one.noise(3), other.noise(3))
     assert len({float(FaceSampler(speaking(), seed=s).noise(d).sum()) for s in (1, 2) for d in (0, 1, 2)}) == 6
+    assert torch.isfinite(FaceSampler(speaking(), seed=2**63 - 1).noise(2)).all()
 
 
 @pytest.mark.slow
@@ -84,6 +87,41 @@ def test_it_samples_as_the_checkpoint_says_unless_told_otherwise() -> None:
     system = speaking()
     assert FaceSampler(system).sampling == OURS.sampling
     assert FaceSampler(system, FEW).sampling == FEW
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("config", [PAPER, OURS], ids=["paper", "ours"])
+def test_audio_strength_goes_from_silence_over_what_is_heard_and_beyond(config: Diff2LipConfig) -> None:
+    once = SampleConfig("ddim", "1", clip=False)  # one step is linear in what the network says
+
+    def faces(strength: float, clips: ClipBatch = CLIPS) -> torch.Tensor:
+        return FaceSampler(speaking(config), replace(once, audio_strength=strength))(clips)
+
+    silent, heard = faces(1, CLIPS.with_audio(mel=torch.full_like(CLIPS.mel, -4))), faces(1)
+    assert not torch.allclose(silent, heard, atol=1e-2)
+    scale = 1e-4 * float(heard.abs().max())
+    assert torch.allclose(faces(0), silent, atol=scale)
+    assert torch.allclose(faces(1.5), heard + (heard - silent) / 2, atol=scale)
+    assert torch.equal(faces(1.5)[..., :16, :], CLIPS.faces[..., :16, :])
+
+
+@pytest.mark.slow
+def test_an_audio_strength_takes_a_second_look_only_where_it_is_not_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    system, calls = speaking(), []
+    denoise = system.denoise
+
+    def counted(x_t: torch.Tensor, t: torch.Tensor, conditions: Conditions) -> torch.Tensor:
+        calls.append(len(x_t))
+        return denoise(x_t, t, conditions)
+
+    monkeypatch.setattr(system, "denoise", counted)
+    for strength, looks in ((1.0, 3), (1.3, 6)):
+        calls.clear()
+        FaceSampler(system, replace(FEW, audio_strength=strength))(CLIPS)
+        assert len(calls) == looks
+    for wrong in (-0.1, math.nan, math.inf):
+        with pytest.raises(ValueError, match="strength"):
+            replace(FEW, audio_strength=wrong)
 
 
 def test_held_out_windows_come_from_the_middle_of_clips_all_over() -> None:

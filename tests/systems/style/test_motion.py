@@ -82,6 +82,13 @@ def test_strength_goes_from_nobody_to_the_reference(predictor: MotionPredictor) 
     assert torch.allclose(none - shown.neutral, predictor.predict(said, None), atol=1e-5)
 
 
+def test_audio_strength_widens_the_movement_around_the_neutral_mouth(predictor: MotionPredictor) -> None:
+    said, shown, neutral = heard(8), style(), torch.arange(NUMBERS).float()
+    still, plain, wide = (predictor.predict(said, shown, 1.0, neutral, by) for by in (0.0, 1.0, 1.5))
+    assert torch.equal(still, neutral.expand(8, -1)) and torch.equal(plain, predictor.predict(said, shown, 1, neutral))
+    assert torch.allclose(wide - neutral, 1.5 * (plain - neutral), atol=1e-5)
+
+
 def test_attention_is_a_share_of_each_reference_frame(predictor: MotionPredictor) -> None:
     attention = predictor.attention(heard(8), style())
     assert attention.shape == (8, 12) and (attention >= 0).all()
