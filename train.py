@@ -75,6 +75,8 @@ def arguments() -> argparse.Namespace:
     for name in ("data", "output"):
         if getattr(options, name) is None:
             raise BadValue(f"--{name} is missing: pass {HINTS[name]}")
+    if options.workers < 0:
+        raise BadValue(f"--workers {options.workers}: give 0 or more processes")
     short = {"train.steps": options.steps, "train.batch": options.batch, "train.learning_rate": options.lr}
     options.set = [f"{name}={value}" for name, value in short.items() if value is not None] + options.set
     files = [options.output / name for name in ("state.pt", "weights.safetensors", "log.jsonl")]

@@ -79,7 +79,7 @@ def _reserve(path: Path, temporary: Path) -> int:
 
 
 def _flush(temporary: Path) -> None:
-    with temporary.open("rb") as file:
+    with temporary.open("rb+") as file:  # Windows flushes only what may be written
         os.fsync(file.fileno())
 
 

@@ -33,6 +33,7 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, description: str | None = None, *, names: Mapping[str, str] | None = None, **more: Any) -> None:
         more.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        more.setdefault("allow_abbrev", False)  # what looks at flags before they are parsed knows whole ones alone
         super().__init__(description=description, **more)
         self.names = names or {}
 

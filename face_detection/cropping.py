@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from core.arrays import largest_channel, smoothstep
 from face_detection.box import Box
-from face_detection.turning import cut_turned, make_turned_layer
+from face_detection.turning import MOST, cut_turned, make_turned_layer
 
 Picture = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -178,11 +178,12 @@ def _samples(start: float, stop: float, count: int) -> Floats:
     """f32 [count * k]: where to sample a line for `count` pixels that divide [start, stop), k places for each.
 
     In OpenCV's way of counting, from the centre of the first pixel.  k is the number of pixels that a new one covers,
-    rounded up.  The k places have the variance of the new pixel's extent: linear interpolation spreads each over one
-    pixel (1/12), and the extent has step^2 / 12.  Where the step is a whole number they are one pixel apart.
+    rounded up, or what makes MOST places.  The k places have the variance of the new pixel's extent: linear
+    interpolation spreads each over one pixel (1/12), and the extent has step^2 / 12.  Where the step is a whole number
+    they are one pixel apart.
     """
     step = (stop - start) / count
-    each = max(math.ceil(step - 1e-6), 1)
+    each = max(min(math.ceil(step - 1e-6), MOST // count), 1)
     apart = math.sqrt((step * step - 1) / (each * each - 1)) if each > 1 else 0.0
     centres = start + (np.arange(count) + 0.5) * step - 0.5
     return (centres[:, None] + (np.arange(each) - (each - 1) / 2) * apart).astype(np.float32).ravel()

@@ -17,6 +17,7 @@ Picture = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 Matrix = npt.NDArray[np.float64]
 V = TypeVar("V", Picture, Floats)
+MOST = 4096  # places where a line of a crop is sampled, of a box that is much larger than a picture
 LINEAR = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
 
 
@@ -30,7 +31,7 @@ def to_frame(box: Box, width: int, height: int) -> Matrix:
 
 def cut_turned(frame: Picture, box: Box, size: int) -> Picture:
     """frame [h, w, 3] u8 -> [size, size, 3] u8: what is in the box, upright; past the frame its border repeats."""
-    finer = max(1, math.ceil(max(box.width, box.height) / size - 1e-9))
+    finer = max(1, min(math.ceil(max(box.width, box.height) / size - 1e-9), MOST // size))
     side = size * finer
     part, place = _around(frame, box)
     matrix = to_frame(box, side, side)

@@ -26,6 +26,8 @@ OTHERS = {
 }  # fmt: skip
 """Formats that are no media but name others, which a stranger's file must not make us open."""
 MEDIA = ",".join(sorted(av.formats_available - OTHERS))
+OPTIONS = {"format_whitelist": MEDIA, "pattern_type": "none"}
+"""A picture of the name x%03d.png is that file, and no pattern of others."""
 BROKEN_CLOCK = 600  # seconds that sound may begin before or after the pictures; more is a clock that means nothing
 LOOKED_AT = 400  # packets by which streams of several pictures are told from those of one
 RATES = range(1_000, 768_001)  # samples per second of what can be a sound
@@ -42,7 +44,7 @@ def open_media(path: Path, what: str, give: str) -> InputContainer:
         raise NoData(f"{path}: the file is empty; export or copy it again")
     try:
         return cast(
-            InputContainer, av.open(str(path.absolute()), options={"format_whitelist": MEDIA}, **LENIENT)
+            InputContainer, av.open(str(path.absolute()), options=OPTIONS, **LENIENT)
         )
     except (av.FFmpegError, OSError, ValueError) as error:
         if lacks_memory(error):

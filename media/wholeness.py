@@ -80,10 +80,10 @@ def _last(container: InputContainer) -> Fraction:
     """The end of the last packet of any stream, in seconds."""
     import av
 
-    from media.opening import LENIENT
+    from media.opening import LENIENT, OPTIONS
 
     last = Fraction(0)
-    with av.open(container.name, **LENIENT) as again:
+    with av.open(container.name, options=OPTIONS, **LENIENT) as again:
         packets = again.demux()
         while True:
             try:

@@ -7,16 +7,19 @@
 A specification says which components its kind has; a config, whether the network knows latents.
 """
 
+import filecmp
 import hashlib
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
+from core.atomic import save_atomically
 from core.errors import Mismatch, NotFound
 from guided_diffusion.space import Space
 
@@ -96,15 +99,37 @@ class Components:
                 path = getattr(self, name).path
                 raise Mismatch(f"{path}: is not the one that {where} was trained with; put that one beside it")
 
-    def put_beside(self, weights: Path) -> None:
-        """Copies them into the folder of a network's weights, unless they are there."""
-        for component, names in ((self.autoencoder, AUTOENCODERS), (self.motion, MOTION)):
-            if component is None:
-                continue
-            whole = component.path.is_dir()
-            copy = weights.with_name(names[-1] if whole else names[0])
+    def put_beside(self, weights: Path) -> list[str]:
+        """Copies them into the folder of a network's weights, each file whole or not at all.  -> what they are called
+
+        Raises Mismatch as `check_beside`.
+        """
+        self.check_beside(weights.parent)
+        for file, copy in self._copies(weights.parent):
             if not copy.exists():
-                (shutil.copytree if whole else shutil.copyfile)(component.path, copy)
+                save_atomically(copy, partial(shutil.copyfile, file))
+        return [path.name for _, path in self._places(weights.parent)]
+
+    def check_beside(self, folder: Path) -> None:
+        """Mismatch if others lie where these are to be put."""
+        for file, copy in self._copies(folder):
+            if copy.exists() and not filecmp.cmp(file, copy, shallow=False):
+                raise Mismatch(
+                    f"{copy}: is not {file}, which this network is trained with; move it away, or choose another folder"
+                )
+
+    def _copies(self, folder: Path) -> Iterator[tuple[Path, Path]]:
+        """Each of their files, and its place in a folder."""
+        for path, place in self._places(folder):
+            files = [file for file in sorted(path.rglob("*")) if file.is_file()] if path.is_dir() else [path]
+            yield from ((file, place / file.relative_to(path)) for file in files)
+
+    def _places(self, folder: Path) -> Iterator[tuple[Path, Path]]:
+        """Each component, a file or a folder, and its place."""
+        for component, names in ((self.autoencoder, AUTOENCODERS), (self.motion, MOTION)):
+            if component is not None:
+                path: Path = component.path
+                yield path, folder / (names[-1] if path.is_dir() else names[0])
 
     def _fingerprints(self) -> Iterator[tuple[str, str]]:
         if self.autoencoder is not None:
@@ -130,6 +155,12 @@ def motion_in(folder: Path) -> Path:
 
 def has_autoencoder(folder: Path) -> bool:
     return any((folder / name).exists() for name in AUTOENCODERS)
+
+
+def component_files(folder: Path) -> list[Path]:
+    """The files of all components that lie in a folder, whether or not a network there works with them."""
+    there = [folder / name for name in (*AUTOENCODERS, *MOTION) if (folder / name).exists()]
+    return [file for path in there for file in (sorted(path.glob("**/*")) if path.is_dir() else [path])]
 
 
 def _one_of(folder: Path, names: tuple[str, ...], what: str, preset: str) -> Path:

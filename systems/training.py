@@ -51,7 +51,7 @@ def train(
 ) -> bool:
     """Trains a preset on the `train` split of the data, measuring on its held-out splits if it has any.
 
-    data     a prepared folder, or VoxCeleb2 or LRW as published
+    data     what --data of train.py reads: as published, prepared, in shards or packed
     output   what `Trainer` writes; the same call goes on where it stopped
     init     a checkpoint of the same kind to start from
     audio_encoder  what to listen with at the start: a sync expert, AV-HuBERT or Whisper as published
@@ -91,6 +91,8 @@ def train(
             adopt_audio_encoder(specification, model, audio_encoder)
         teachers = _teachers(expert, features, teacher, parts, own_device, compiled=preset.train.compile)
         trainable = specification.trainable(preset, specification.assemble(model, parts), teachers)
+        if blob_url(output) is None:
+            parts.check_beside(output)
         if dry_run is not None:
             dry_run(plan(specification, preset, model, parts, trainable, data, output, own_device, processes))
             return False
@@ -121,16 +123,21 @@ def _run(
     def batches(indices: range) -> Iterator[Batch]:
         return (batch.to(device) for batch in batches_of(fed.samples, indices, workers))
 
+    kept: set[str] = set()
+
     def publish(path: Path, step: int, weights: dict[str, Tensor]) -> None:
         save_checkpoint(path, describe(chosen.kind, model, step, weights), torch.float16)
-        components.put_beside(path)
+        for component in components.put_beside(path):
+            if component not in kept:
+                trainer.store.keep(component)
+                kept.add(component)
 
     def upgraded(identity: dict[str, Any]) -> dict[str, Any]:
         if identity["system"] != chosen.kind:
             return identity
         return identity | {"config": to_dict(from_dict(specification.config, identity["config"], str(output)))}
 
-    Trainer(
+    trainer = Trainer(
         cast(Trainable[Batch], trainable),
         batches,
         chosen.train,
@@ -143,7 +150,8 @@ def _run(
         evaluate=fed.validation() if processes.main else None,
         device=device,
         group=processes,
-    ).run()
+    )
+    trainer.run()
 
 
 def _components(specification: AnySpecification, folder: Path | None) -> Components:

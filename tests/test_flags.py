@@ -39,6 +39,7 @@ def test_dashes_and_underscores_are_the_same(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
+        (["--conf", "f"], "unrecognized arguments: --conf"),
         (["--held_oot", "1"], "did you mean --held_out instead of --held_oot?"),
         (["--sort", "a"], "did you mean --kind instead of --sort?"),
         (["--held_out", "much"], "invalid float value: 'much'"),

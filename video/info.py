@@ -4,11 +4,15 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+from core.errors import Unreadable
 from media import say_damage, sound_stream
 from video.hdr import is_hdr
 from video.opening import is_still, opened
 from video.reading import pictures
 from video.timeline import timeline
+
+WIDEST = 32766
+"""Pixels of a side: OpenCV moves no larger pictures."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,10 @@ def probe(path: Path) -> VideoInfo:
         lying = converter.turn(first).transposed
         hdr = is_hdr(first.color_trc, first.color_primaries)
     with opened(path) as (container, stream):
+        if max(converter.width, converter.height) > WIDEST:
+            raise Unreadable(
+                f"{path}: has {converter.width} x {converter.height} pixels; make it {WIDEST} wide and high at most"
+            )
         aspect = Fraction(stream.sample_aspect_ratio or 1)
         return VideoInfo(
             path=path,

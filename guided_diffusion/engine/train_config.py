@@ -1,5 +1,6 @@
 """How to train: everything about a run that is neither the model nor the data."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -49,10 +50,13 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if min(self.steps, self.batch, self.accumulate, self.save_every, self.log_every, self.evaluate_every) < 1:
             raise ValueError("steps, batch, accumulate and every interval must be at least 1")
-        if self.keep < 0:
-            raise ValueError(f"keep is a number of files, at least 0, not {self.keep}")
-        if self.save_minutes < 0:
-            raise ValueError(f"save_minutes is 0 or more, not {self.save_minutes}")
+        for name in ("keep", "save_minutes", "warmup", "cooldown", "learning_rate", "weight_decay", "seed"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is 0 or more, not {getattr(self, name)}")
+        if self.seed >= 2**32:
+            raise ValueError(f"seed is below 2^32, not {self.seed}")
+        if not self.clip_norm > 0:
+            raise ValueError(f"clip_norm is above 0, not {self.clip_norm}")
         if self.minutes < 0 or not 0 <= self.falling <= 1:
             raise ValueError("minutes are 0 or more, falling is a share from 0 to 1")
         if self.warmup + self.cooldown > self.steps:

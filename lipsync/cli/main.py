@@ -6,13 +6,13 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core.errors import BadValue, BatchFailed, Unwritable
+from core.errors import BadInput, BadValue, BatchFailed, Unwritable
 from core.flags import write_config
 from core.lock import locked
 from core.program import exit_code
@@ -51,8 +51,15 @@ def generate_dist(args: Sequence[str] | None = None) -> int:
 
 def _program(args: Sequence[str] | None, meet: Meeting) -> int:
     words = sys.argv[1:] if args is None else args
-    with json_lines(wanted="--json" in words):
+    with json_lines(wanted=_wants_json(words)):
         return exit_code(lambda: _run(words, meet))
+
+
+def _wants_json(words: Sequence[str]) -> bool:
+    """Whether --json is among the flags, or in a file of them; one that cannot be read is refused later."""
+    with suppress(BadInput):
+        return "--json" in parser().expanded(words)
+    return "--json" in words
 
 
 # Torch loads within these, after --help has answered and the paths were checked.

@@ -9,6 +9,7 @@ from face_detection.landmarks import WEIGHTS as ALIGNING
 from lipsync.models import Models
 from lipsync.planning.speaker_segments import read_segments
 from lipsync.settings import NETWORKS, Settings
+from systems.components import component_files
 
 from .job import Job
 
@@ -46,7 +47,7 @@ def _inputs(job: Job, settings: Settings, models: Models) -> list[Path | None]:
     listed = read_segments(job.segments, settings.face, job.audio) if job.segments else []
     sounds = [segment.sound for segment in listed]
     model = models.synthesizer.checkpoint
-    files = sorted(model.glob("**/*")) if model.is_dir() else [model]
+    files = sorted(model.glob("**/*")) if model.is_dir() else [model, *component_files(model.parent)]
     if models.uses_landmarks(settings):
         files.append(ALIGNING)
     files += [path for _, path in settings.networks]

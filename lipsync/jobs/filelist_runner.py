@@ -100,7 +100,10 @@ class FilelistRunner:
             with self._preparing:
                 runner = self._runner(task, source)
                 with self._turn:
-                    if self.manifest is not None and self.manifest.finished(runner.job, runner.key):
+                    made = self.manifest is not None and self.manifest.finished(
+                        runner.job, runner.key, task.item.writes
+                    )
+                    if made:
                         tell("skipped", output=runner.job.output)
                         return
                 if source.shared and len(runner.chunks) > 1:

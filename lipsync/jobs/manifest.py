@@ -19,6 +19,7 @@ from typing import Any
 
 from core.atomic import atomic
 from core.errors import Unreadable, Unwritable
+from core.guard import Named
 
 from .chunks import beside
 from .job import Job, Report
@@ -75,10 +76,11 @@ class Manifest:
         self._known = entries
         return entries
 
-    def finished(self, job: Job, identity: str) -> bool:
-        """Whether the result is there, made under this identity, as of the last `read`."""
+    def finished(self, job: Job, identity: str, writes: Sequence[Named]) -> bool:
+        """Whether all that is written for a result is there, made under this identity, as of the last `read`."""
         line = self._known.get(self._name(job))
-        return line is not None and not line.error and line.identity == identity and job.output.is_file()
+        there = all(path.is_file() for _, path in writes)
+        return line is not None and not line.error and line.identity == identity and there
 
     def done(self, job: Job, identity: str, report: Report) -> None:
         """Notes a finished result."""

@@ -79,11 +79,15 @@ class Plan:
                 yield from read_backwards(path, start=first - count + 1, stop=first + 1, held=held)
 
     def _runs(self, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
-        """Stretches of constant direction: (step, first source frame, how many frames)."""
+        """Stretches of constant direction: (step of -1, 0 or 1, first source frame, how many frames).
+
+        Back to the first frame, as a loop goes, is no step: another stretch begins there.
+        """
         k = start
         while k < stop:
-            step = self._extended(k + 1) - self._extended(k) if k + 1 < stop else 1
-            count = 1
+            step, count = 1, 1
+            if k + 1 < stop and abs(ahead := self._extended(k + 1) - self._extended(k)) <= 1:
+                step = ahead
             while k + count < stop and self._extended(k + count) - self._extended(k + count - 1) == step:
                 count += 1
             yield step, self._extended(k), count

@@ -151,7 +151,7 @@ class Stream:
     def make(self, frames: Sequence[int]) -> list[Picture]:
         """Frames of the stream, rising from call to call, at most `batch`; those in between are left out.
 
-        BadInput for frames whose sound is not there yet.  NoPicture and OutOfMemory as of a file.
+        BadInput for frames whose sound is not there yet.  Mismatch and OutOfMemory as of a file.
         """
         if not frames or frames[0] < self._next or frames[-1] >= self.available:
             raise BadValue(f"frames {list(frames)} of a stream cannot be made now; make those that are available")

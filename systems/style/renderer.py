@@ -121,7 +121,8 @@ class Renderer(Model):
         return self.config.size
 
     def forward(self, elements: Tensor, t: Tensor, modulation: Tensor, context: Tensor) -> Tensor:
-        """elements [n, (2 + beside) c, h, w], the noisy ones first -> what is predicted of them [n, c, h, w]."""
+        """elements [n, (2 + concat_references) c, h, w], the noisy ones first -> what is predicted of these
+        [n, c, h, w]."""
         output: Tensor = self.unet(elements, t, modulation=modulation, context=context)
         return output
 

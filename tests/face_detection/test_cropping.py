@@ -1,5 +1,6 @@
 """Promises of cut and paste: exact where nothing is resampled, and nothing outside the mask ever changes."""
 
+import tracemalloc
 from itertools import pairwise
 from pathlib import Path
 
@@ -190,3 +191,14 @@ def test_a_layer_alone_composited_by_an_editor_is_what_paste_gives():
         composed = frame * (1 - alpha) + alone[..., :3] * alpha
         assert np.abs(composed - paste(frame, crop, box, mouth_mask(32))).max() <= 1.5
         assert not alone[alone[..., 3] == 0].any()
+
+
+@pytest.mark.parametrize("angle", [0.0, 10.0])
+def test_a_box_much_larger_than_the_picture_is_cut_in_bounded_memory(angle: float) -> None:
+    frame, box = smooth(60, 80), Box(-50_000, -30_000, 50_000, 30_000, angle)
+    tracemalloc.start()
+    crop = cut(frame, box, 32)
+    made = paste(frame, crop, box, np.ones((32, 32), np.float32))
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert crop.shape == (32, 32, 3) and made.shape == frame.shape and most < 400e6

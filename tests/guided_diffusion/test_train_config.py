@@ -1,5 +1,6 @@
 """A recipe that cannot be followed is refused before anything is trained."""
 
+import math
 from typing import Any
 
 import pytest
@@ -22,7 +23,9 @@ def test_the_learning_rate_rises_stays_and_falls() -> None:
     [
         ({"steps": 0}, "steps"), ({"batch": 0}, "batch"), ({"accumulate": 0}, "accumulate"),
         ({"log_every": 0}, "interval"), ({"steps": 10, "warmup": 6, "cooldown": 5}, "cooldown 5"),
-        ({"keep": -1}, "keep"),
+        ({"keep": -1}, "keep"), ({"seed": -1}, "seed"), ({"seed": 2**32}, "seed"), ({"warmup": -3}, "warmup"),
+        ({"learning_rate": -1.0}, "learning_rate"), ({"learning_rate": math.nan}, "learning_rate"),
+        ({"weight_decay": -1.0}, "weight_decay"), ({"clip_norm": 0.0}, "clip_norm"),
         ({"ema": ()}, "ema"), ({"ema": (1.0,)}, "ema"), ({"ema": (-0.1,)}, "ema"), ({"ema": (0.9, 0.9)}, "ema"),
     ],
 )  # fmt: skip

@@ -22,11 +22,16 @@ def test_what_was_finished_is_known_to_all_processes_of_the_next_run(tmp_path):
     manifest.done(made, "1234", REPORT)
     manifest.failed(other, "it is broken; mend it")
     again = Manifest(tmp_path, "list", 0)
-    assert not again.finished(made, "1234")  # what others do meanwhile does not count
+    assert not again.finished(made, "1234", made.writes)  # what others do meanwhile does not count
     again.read()
-    assert again.finished(made, "1234") and not again.finished(made, "5678") and not again.finished(other, "")
+    assert again.finished(made, "1234", made.writes) and not again.finished(made, "5678", made.writes)
+    assert not again.finished(other, "", other.writes)
+    original = tmp_path / "sub" / "ä_orig.mp4"
+    assert not again.finished(made, "1234", [*made.writes, ("--save_orig", original)])
+    original.touch()
+    assert again.finished(made, "1234", [*made.writes, ("--save_orig", original)])
     made.output.unlink()
-    assert not again.finished(made, "1234")
+    assert not again.finished(made, "1234", made.writes)
 
 
 def test_processes_reports_become_one_in_the_order_of_the_list(tmp_path):

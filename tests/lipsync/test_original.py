@@ -109,3 +109,7 @@ def test_it_runs_and_tells(
     out, err = capsys.readouterr()
     (event,) = map(json.loads, out.splitlines())
     assert event["event"] == "error" and event["code"] == 2 and err == f"error: {event['text']}\n"
+    (tmp_path / "lines.json").write_text('{"json": true}')
+    words = ["--config", str(tmp_path / "lines.json"), "--video", str(tmp_path / "gone.mp4")]
+    assert generate([*words, "--audio", "a.wav", "--output", "o.mp4"]) == 2
+    assert json.loads(capsys.readouterr().out) == event

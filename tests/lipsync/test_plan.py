@@ -1,5 +1,6 @@
 """The result has exactly the frames that were asked for, in the order that was asked for."""
 
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from lipsync.planning.timeline import Plan, make_plan
-from lipsync.settings import Settings
+from lipsync.settings import Extend, Settings
 from video import VideoInfo, probe, read_frames, write_video
 
 
@@ -45,6 +46,23 @@ def test_frames_are_read_in_that_order(tmp_path, monkeypatch, extend, source, bl
     assert all(np.array_equal(frame, stored[plan[k]]) for k, frame in enumerate(read))
     part = list(plan.read(video, 1, 9, 15))
     assert len(part) == 6 and all(np.array_equal(frame, stored[plan[k]]) for k, frame in enumerate(part, 9))
+
+
+@pytest.mark.parametrize("extend", ["pingpong", "loop", "hold"])
+def test_a_stretch_may_begin_and_end_at_any_frame(monkeypatch: pytest.MonkeyPatch, extend: Extend) -> None:
+    def forwards(path: Path, *, start: int, stop: int) -> Iterator[int]:
+        return iter(range(start, stop))
+
+    def backwards(path: Path, *, start: int, stop: int, held: int) -> Iterator[int]:
+        return reversed(range(start, stop))
+
+    monkeypatch.setattr("lipsync.planning.timeline.read_frames", forwards)
+    monkeypatch.setattr("lipsync.planning.timeline.read_backwards", backwards)
+    for source in (2, 3, 5, 8):
+        plan = Plan(source, 40, extend)
+        for start in range(20):
+            for stop in range(start + 1, 30):
+                assert list(plan.read(Path("x"), 1, start, stop)) == [plan[k] for k in range(start, stop)]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from guided_diffusion.engine.checkpoint import save_checkpoint
 from guided_diffusion.space import Pixels
 from systems import registry
 from systems.autoencoder import Autoencoder
-from systems.components import Components
+from systems.components import Component, Components
 from systems.inpainting import SpaceInpainter
 from systems.objective import LossNetworks
 from systems.style import Renderer, RendererObjective, RendererTraining, StyleSystem
@@ -204,3 +204,17 @@ def test_a_renderer_in_pixels_may_begin_as_a_diff2lip(
     own = registry.load(tmp_path / "second" / "weights.safetensors").state_dict()
     convolution = "input_blocks.1.0.in_layers.2.weight"  # modulated now
     assert torch.allclose(own[f"unet.{convolution}"], lent[f"network.{convolution}"], atol=1e-3)
+
+
+def test_components_are_put_beside_whole_and_never_over_others(tmp_path: Path) -> None:
+    folder, run = with_parts(tmp_path / "parts", "motion"), tmp_path / "run"
+    own = folder / "motion.safetensors"
+    components = Components(motion=Component(registry.load_motion(own), own))
+    assert components.put_beside(run / "weights.safetensors") == ["motion.safetensors"]
+    assert components.put_beside(run / "weights-0.9.safetensors") == ["motion.safetensors"]
+    assert (run / "motion.safetensors").read_bytes() == own.read_bytes()
+    for left in (b"", own.read_bytes()[:100]):  # of a copy that was killed, by an older version
+        (run / "motion.safetensors").write_bytes(left)
+        with fails(Mismatch, "run/motion.safetensors", "move it away"):
+            components.check_beside(run)
+        assert (run / "motion.safetensors").read_bytes() == left

@@ -269,3 +269,18 @@ def test_a_picture_with_too_many_pixels_is_said_to_have_them(tmp_path: Path) -> 
     Image.new("1", (20_000, 20_000)).save(tmp_path / "huge.png")
     with fails(Unreadable, "huge.png", "pixels"):
         probe(tmp_path / "huge.png")
+
+
+def test_a_picture_is_the_file_of_its_name_and_no_pattern_of_others(tmp_path: Path) -> None:
+    for name, level in (("x%03d.png", 200), ("x001.png", 20), ("x002.png", 20), ("100%.png", 90)):
+        Image.new("RGB", (32, 32), (level,) * 3).save(tmp_path / name)
+    for name, level in (("x%03d.png", 200), ("100%.png", 90)):
+        assert probe(tmp_path / name).frames == 1
+        (frame,) = read_frames(tmp_path / name)
+        assert (frame == level).all()
+
+
+def test_a_picture_with_a_side_that_cannot_be_moved_is_refused(tmp_path: Path) -> None:
+    Image.new("L", (32_767, 16)).save(tmp_path / "wide.png")
+    with fails(Unreadable, "wide.png", "32766"):
+        probe(tmp_path / "wide.png")
