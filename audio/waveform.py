@@ -7,7 +7,6 @@ when they are mixed, the louder one is heard; what is no number is silence.
 """
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -15,12 +14,9 @@ from pathlib import Path
 import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
-from av.audio.stream import AudioStream
-from av.container import InputContainer
 
-from core.errors import NoData, Unreadable
-from media import file_version, heard, mixes, not_numbers, open_media, sound_stream
-from media.opening import check_sound
+from core.errors import Unreadable
+from media import file_version, heard, mixes, not_numbers, opened_sound
 
 SAMPLE_RATE = 16_000  # samples per second of everything the networks hear
 
@@ -58,7 +54,7 @@ def sound_blocks(path: Path, *, rate: int = SAMPLE_RATE) -> Iterator[np.ndarray]
     """The samples of `read_sound(path, rate=rate)` in order, a fraction of a second of f32 [n] at a time."""
     channel = louder_channel(path)
     empty = True
-    with _opened(path) as (container, stream):
+    with opened_sound(path) as (container, stream):
         for block in heard(path, container, stream, rate, "mono" if channel is None else "stereo"):
             empty = False
             yield block[channel or 0]
@@ -80,7 +76,7 @@ def advanced(blocks: Iterable[np.ndarray], samples: int) -> Iterator[np.ndarray]
 def channel_blocks(path: Path, *, rate: int) -> Iterator[np.ndarray]:
     """Both channels of a sound in order, f32 [2, n] blocks; of mono the same twice.  BadInput as `read_sound`."""
     empty = True
-    with _opened(path) as (container, stream):
+    with opened_sound(path) as (container, stream):
         layout = "mono" if stream.codec_context.channels == 1 else "stereo"  # FFmpeg's stereo of mono is 3 dB softer
         for block in heard(path, container, stream, rate, layout):
             empty = False
@@ -115,21 +111,11 @@ def _samples(resampler: AudioResampler, frames: list[AudioFrame | None]) -> Iter
 
 def broken_samples(path: Path) -> int:
     """How many samples of a sound are no numbers, which are heard as silence.  BadInput as `read_sound`."""
-    with _opened(path) as (container, stream):
+    with opened_sound(path) as (container, stream):
         return not_numbers(container, stream)
 
 
 @lru_cache(maxsize=64)
 def _louder(path: Path, changed: int, size: int) -> int | None:
-    with _opened(path) as (container, stream):
+    with opened_sound(path) as (container, stream):
         return mixes(path, container, stream) if stream.codec_context.channels == 2 else None
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[tuple[InputContainer, AudioStream]]:
-    with open_media(path, "sound or video file", "give a wav, mp3, m4a or mp4") as container:
-        stream = sound_stream(container)
-        if stream is None:
-            raise NoData(f"{path}: it has no sound; give a file with a sound track")
-        check_sound(path, stream.codec_context.sample_rate, stream.codec_context.channels)
-        yield container, stream

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from core.errors import BadInput, Unreadable
+from core.paths import weights_folders
 from face_detection.weights import TABLE as DETECTORS
-from face_detection.weights import Weights, folders
+from face_detection.weights import Weights
 
 # SHA-256: in full as several public copies state it; sface's stands in opencv_zoo's Git LFS pointer, mediapipe's is of
 # the copy in use; the digits of alexnet's and fan's are those that their publishers put into their names.
@@ -74,7 +75,7 @@ class WeightStore:
 
     def __init__(self, more: Sequence[Path] = ()) -> None:
         """more: folders before checkpoints/ and torch.hub's cache."""
-        self._folders = (*more, *folders())
+        self._folders = (*more, *weights_folders())
         self.taken: dict[str, str] = {}
         """file name -> SHA-256"""
         self.lacking: dict[str, str] = {}

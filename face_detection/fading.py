@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from core.arrays import smoothstep
 from core.runs import runs
 from face_detection.fitness import Reason
 from face_detection.track import FaceTrack
@@ -27,8 +28,7 @@ def opacity(track: FaceTrack, start: int, stop: int, reach: int) -> Floats:
     shares = np.ones(len(track), np.float32)
     for first, last in pairwise([*track.shots, len(track)]):
         apart = _distance(bad[first:last]) / (reach + 1)
-        t = np.clip(apart, 0, 1)
-        shares[first:last] = t * t * (3 - 2 * t)
+        shares[first:last] = smoothstep(apart)
     return shares
 
 

@@ -10,6 +10,7 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
+from core.runs import runs
 from face_detection.alignment import POINTS, RIGID
 from face_detection.smoothing import running_median
 
@@ -87,8 +88,7 @@ def unfit(points: Floats, doubt: Floats, usual: npt.NDArray[np.float64]) -> Reas
 def _between(values: npt.NDArray[np.float64], on: float, off: float) -> npt.NDArray[np.bool_]:
     """bool [n]: from where values pass `on`, and before and after that as long as they stay above `off`."""
     high, flags = values > off, np.zeros(len(values), np.bool_)
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], high, [False]]).astype(np.int8)))
-    for start, stop in zip(edges[0::2], edges[1::2], strict=True):
+    for start, stop in runs(high):
         flags[start:stop] = values[start:stop].max() > on
     return flags
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import NotFound, Unreadable
-from core.paths import CHECKPOINTS
+from core.paths import CHECKPOINTS, weights_folders
 from face_detection.cache import default_folder
 
 PATIENCE = 7 * 24 * 3600.0
@@ -77,16 +77,9 @@ TABLE = {
 }
 
 
-def folders() -> tuple[Path, ...]:
-    """Where weights are looked for: checkpoints/ of this repository, then the cache of torch.hub."""
-    import torch  # slow to import, and not needed to know the table
-
-    return CHECKPOINTS, Path(torch.hub.get_dir()) / "checkpoints"
-
-
 def find(name: str) -> Path | None:
     """The weights of this back end if they are on disk; never touches the network."""
-    return TABLE[name].on_disk(folders())
+    return TABLE[name].on_disk(weights_folders())
 
 
 def obtain(name: str, *, say: Callable[[str], None]) -> Path:

@@ -1,7 +1,7 @@
 """Files with pictures and sound, opened: which streams count, and where their clock begins.  Through PyAV alone."""
 
 from media.damage import damage_of, is_noted, note, note_at, say_damage
-from media.opening import LENIENT, demuxed, file_version, open_media, picture_stream, sound_stream, zero
+from media.opening import LENIENT, demuxed, file_version, open_media, opened_sound, picture_stream, sound_stream, zero
 from media.sound import changes, heard, mixes, not_numbers
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "note",
     "note_at",
     "open_media",
+    "opened_sound",
     "picture_stream",
     "say_damage",
     "sound_stream",

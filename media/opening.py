@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -138,6 +139,17 @@ def check_sound(path: Path, rate: int, channels: int) -> None:
         raise Unreadable(
             f"{path}: says that it has {rate} samples a second in {channels} channels; convert it to a usual wav"
         )
+
+
+@contextmanager
+def opened_sound(path: Path) -> Iterator[tuple[InputContainer, AudioStream]]:
+    """A file open at the sound that is meant.  BadInput if it has none, or cannot be read."""
+    with open_media(path, "sound or video file", "give a wav, mp3, m4a or mp4") as container:
+        stream = sound_stream(container)
+        if stream is None:
+            raise NoData(f"{path}: it has no sound; give a file with a sound track")
+        check_sound(path, stream.codec_context.sample_rate, stream.codec_context.channels)
+        yield container, stream
 
 
 def _start(stream: AudioStream | VideoStream) -> Fraction | None:

@@ -18,6 +18,7 @@ from av.container import InputContainer
 from core.arrays import Samples
 from core.errors import lacks_memory
 from media.damage import note
+from media.ogg import pages
 from media.opening import LENIENT, check_sound, demuxed, sound_stream, zero
 
 JITTER = Fraction(1, 10)  # seconds that timestamps may be off before that counts as a hole
@@ -26,7 +27,6 @@ CANCELS = 0.01  # of the power of the louder channel, 20 dB: below that a mix of
 STEADY = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "wav", "avi")  # one kind of sound from beginning to end
 GAPLESS = {"flac"}  # formats that count their samples, so that a hole is damage
 
-PAGE, FIRST = 27, 2  # bytes of an Ogg page's head, and the flag of the first page of a recording (RFC 3533)
 
 Kind = tuple[str, str, int]
 
@@ -84,12 +84,11 @@ def links(container: InputContainer) -> list[slice]:
     if container.format.name != "ogg":
         return []
     with Path(container.name).open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
-        starts, place, beginning = [0], 0, True
-        while data[place : place + 4] == b"OggS" and len(head := data[place : place + PAGE]) == PAGE:
-            if head[5] & FIRST and not beginning:
-                starts.append(place)
-            beginning = bool(head[5] & FIRST)
-            place += PAGE + head[26] + sum(data[place + PAGE : place + PAGE + head[26]])
+        starts, beginning = [0], True
+        for page in pages(data):
+            if page.first and not beginning:
+                starts.append(page.start)
+            beginning = page.first
         return [slice(*ends) for ends in pairwise([*starts, len(data)])]
 
 

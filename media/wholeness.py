@@ -17,6 +17,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from media.damage import is_noted, note, say_damage
+from media.ogg import pages
 
 Stream = AudioStream | VideoStream
 
@@ -25,7 +26,6 @@ GUESSED = Fraction(1, 2)  # the same where no byte lacks: some writers leave the
 OPEN = range(0x7FF0_0000, 1 << 32)  # sizes of chunks that who wrote them as a stream could not know
 PAYLOAD = {b"data", b"SSND"}  # chunks that hold sound; pictures are in a list called movi
 SEGMENT, LEVELS = 0x18538067, {0x1A45DFA3, 0x18538067, 0xEC}  # Matroska: EBMLHeader, Segment, Void (RFC 9559)
-OGG_PAGE = 27  # bytes of its head (RFC 3533)
 XING = 2048  # bytes of the first frame of an mp3 in which its length may be
 
 
@@ -169,21 +169,9 @@ def _varint(data: mmap, place: int, *, keep: bool) -> tuple[int, int]:
     return (value if keep else value & ((1 << 7 * length) - 1)), place + length
 
 
-def _pages(data: mmap) -> Iterator[int]:
-    """Where the pages of an Ogg file should end."""
-    place = 0
-    while data[place : place + 4] == b"OggS":
-        head = data[place : place + OGG_PAGE]
-        if len(head) < OGG_PAGE:
-            yield place + OGG_PAGE
-            return
-        place += OGG_PAGE + head[26] + sum(data[place + OGG_PAGE : place + OGG_PAGE + head[26]])
-        yield place
-
-
 WALKS: dict[str, Callable[[mmap], Iterator[int]]] = {
     "wav": _chunks, "aiff": _chunks, "avi": _chunks, "mov,": _boxes, "matroska": _elements,
-    "ogg": _pages,
+    "ogg": lambda data: (page.stop for page in pages(data)),
 }  # fmt: skip
 
 

@@ -16,7 +16,7 @@ import core  # noqa: F401 - how threads behave is said before anything that read
 # isort: split
 from core.errors import BadInput, BatchFailed, Unreadable
 from core.flags import Parser
-from core.paths import CHECKPOINTS
+from core.paths import CHECKPOINTS, weights_folders
 from core.program import exit_code
 from evaluation.weights import TABLE as METRICS
 from face_detection import weights
@@ -29,7 +29,7 @@ TABLE = {**DETECTORS, **METRICS}
 def line(name: str) -> str:
     """What a file is, for --list."""
     entry = TABLE[name]
-    at = entry.on_disk(weights.folders())
+    at = entry.on_disk(weights_folders())
     place = "missing" if at is None else str(at)
     return f"{name:<10} {entry.size / 1e6:6.1f} MB  {entry.licence}\n           {entry.url}\n           {place}"
 
@@ -40,7 +40,7 @@ def download(names: list[str]) -> None:
     for name in names:
         entry = TABLE[name]
         target = CHECKPOINTS / entry.names[0]
-        if entry.on_disk(weights.folders()):
+        if entry.on_disk(weights_folders()):
             continue
         print(f"{name}: {entry.size / 1e6:.1f} MB from {entry.url}", flush=True)
         try:

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from core.errors import NotFound, Unreadable
-from core.paths import CHECKPOINTS
+from core.paths import CHECKPOINTS, weights_folders
 from guided_diffusion.engine.checkpoint import load_checkpoint, load_strictly
 
 BACKBONE = "alexnet-owt-7be5be79.pth"
@@ -47,8 +47,7 @@ class Lpips(nn.Module):
 
 def load_lpips() -> Lpips:
     """LPIPS as published.  Raises BadInput, with the address, where AlexNet's weights are not on disk."""
-    folders = (CHECKPOINTS, Path(torch.hub.get_dir()) / "checkpoints")
-    path = next((folder / BACKBONE for folder in folders if (folder / BACKBONE).is_file()), None)
+    path = next((folder / BACKBONE for folder in weights_folders() if (folder / BACKBONE).is_file()), None)
     if path is None:
         raise NotFound(
             f"{CHECKPOINTS / BACKBONE}: the perceptual term needs AlexNet's weights; download {URL} to that place,"

@@ -13,9 +13,7 @@ from av.codec.codec import Codec
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 
-from core.errors import NoData
-from media import changes, demuxed, heard, open_media, sound_stream, zero
-from media.opening import check_sound
+from media import changes, demuxed, heard, open_media, opened_sound, zero
 
 AAC_BITS = 192_000  # per second
 AAC_RATES = (96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350)
@@ -73,12 +71,7 @@ def sound_of(path: Path | Mono | None, output: OutputContainer, suffix: str) -> 
     if isinstance(path, Mono):
         yield Sound(output, _made(path, output))
         return
-    with open_media(path, "sound or video file", "give a wav, mp3, m4a or mp4") as container:
-        stream = sound_stream(container)
-        if stream is None:
-            raise NoData(f"{path}: it has no sound; give a file with a sound track")
-        context = stream.codec_context
-        check_sound(path, context.sample_rate, context.channels)
+    with opened_sound(path) as (container, stream):
         with open_media(path, "sound or video file", "") as again:  # read to its end
             changing = changes(again, again.streams.audio[container.streams.audio.index(stream)])
         copied = None if changing else _copied(container, stream, output, suffix)

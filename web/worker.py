@@ -35,6 +35,7 @@ from core.lock import acquire, release
 from core.program import said
 from core.progress import say_anew, telling
 from lipsync.settings import LOADED, Settings
+from lipsync.threads import use_threads
 from web.files import MOTION, REPORT
 from web.networks import add_networks, load_networks, networks_of
 from web.order import STREAM, Order
@@ -79,7 +80,8 @@ class Desk:
 
     def _check(self, order: Mapping[str, Any]) -> Answer:
         """Loads all that this worker was told to work with, and keeps the model.  BadInput for what cannot be."""
-        self._use_threads()
+        if self._threads is not None:
+            use_threads(self._threads)
         chosen = Settings(device=self._device, **self._networks)
         self._speaker(chosen)
         load_networks(self._networks, "cpu")
@@ -165,7 +167,8 @@ class Desk:
 
     def _chosen(self, order: Mapping[str, Any]) -> Settings:
         """The settings of an order, on this worker's device."""
-        self._use_threads()
+        if self._threads is not None:
+            use_threads(self._threads)
         asked = Order(order["kind"], order["files"], order["given"])
         without = asked.without | ({"voice_separator"} if asked.kind == STREAM else set())  # which hears whole sounds
         networks = {name: value for name, value in self._networks.items() if name not in without}
@@ -180,15 +183,6 @@ class Desk:
             self._loaded = None  # free its memory first
             self._loaded = key, LipSync.from_pretrained(self._model, **vars(chosen))
         return self._loaded[1]
-
-    def _use_threads(self) -> None:
-        if self._threads is not None:
-            import cv2
-            import torch
-
-            torch.set_num_threads(self._threads)
-            cv2.setNumThreads(self._threads)
-            os.environ["OMP_NUM_THREADS"] = str(self._threads)  # which FFmpeg is told
 
     def _progress(self, stage: str, done: int, of: int) -> None:
         if done % max(1, of // TOLD) == 0 or done == of:

@@ -18,6 +18,7 @@ from systems.metrics import correlation, correlation_within
 from systems.stage1 import LEAST
 from systems.style import LipMotion, StyleReference
 from systems.style.labels import LabelledClip
+from systems.style.lip_motion import SHUT
 from systems.style.motion import FPS
 
 from ..metrics.lips import NEAR
@@ -27,7 +28,6 @@ from ..report.tables import markdown, shown
 from ..stage1 import LabelledClips, by_speaker
 from ..windows import SPLITS, spread
 
-SHUT = 0.02  # of the distance between the eyes: lips that are less apart are closed
 SHARES = ("closed", "closed, real", "silent", "silent, real")
 FIGURES = ("r", "wrong", "r near", "wrong near", "range", "flicker", *SHARES)
 Figures = dict[str, list[float]]

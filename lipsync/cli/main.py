@@ -1,7 +1,6 @@
 """The programs generate.py and generate_dist.py: flags to items, errors to exit codes."""
 
 import argparse
-import os
 import shlex
 import sys
 import time
@@ -22,6 +21,7 @@ from lipsync.jobs.item import FilelistItem, default_name, original_of
 from lipsync.jobs.job import Job, check_place
 from lipsync.jobs.manifest import Manifest
 from lipsync.settings import Settings
+from lipsync.threads import use_threads
 from lipsync.trace import Trace, profiled
 
 from .flags import checkpoint, parser, settings
@@ -246,9 +246,4 @@ def _use_threads(count: int | None, device: str, group: "Group", *, many: bool) 
     if count is None and many and group.device(device).type == "cpu":
         count = 1
     if count is not None:
-        import cv2
-        import torch
-
-        torch.set_num_threads(count)
-        cv2.setNumThreads(count)
-        os.environ["OMP_NUM_THREADS"] = str(count)  # which FFmpeg is told, see video/opening.py
+        use_threads(count)

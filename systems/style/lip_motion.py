@@ -31,6 +31,7 @@ MIRRORED = tuple(POINTS.index(_OTHER[point]) for point in POINTS)  # which point
 UPPER_LIP, LOWER_LIP = POINTS.index(13), POINTS.index(14)  # the middles of the lips' inner rims
 JAW_POINTS = frozenset(point for pair in JAW for point in pair)
 MIRROR = np.array([-1.0, 1.0])  # (x, y) in a mirror
+SHUT = 0.02  # of the distance between the eyes: lips that are less apart are closed
 JAW_WEIGHT = 0.5  # of a jaw point against one of the mouth: the outline of a face is found less surely
 
 Landmarks = NDArray[np.float32]

@@ -10,14 +10,12 @@ from torch import Generator, Tensor, nn
 
 from guided_diffusion.engine.train_step import Tuning
 
-from .lip_motion import MotionSpace
+from .lip_motion import SHUT, MotionSpace
 from .motion import Predicted, around_neutral
 from .motion_model import LipMotion
 from .sequences import FaceBatch, SequenceBatch
 from .sound_sequences import SoundBatch
 from .sound_variation import SoundVariation, varied
-
-SHUT = 0.02  # of the distance between the eyes: lips that are less apart are closed
 
 
 @dataclass(frozen=True)

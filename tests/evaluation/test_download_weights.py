@@ -28,8 +28,8 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(download_weights, "TABLE", table)
     monkeypatch.setattr(weights, "TABLE", table)
     monkeypatch.setattr(download_weights, "CHECKPOINTS", tmp_path / "here")
-    monkeypatch.setattr(detectors, "folders", lambda: (tmp_path / "here",))
-    monkeypatch.setattr(weights, "folders", lambda: (tmp_path / "here",))
+    for module in (detectors, weights, download_weights):
+        monkeypatch.setattr(module, "weights_folders", lambda: (tmp_path / "here",))
     return tmp_path / "here"
 
 

@@ -36,7 +36,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(autouse=True)
 def bare(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine without any weights."""
-    monkeypatch.setattr(weights, "folders", lambda: ())
+    monkeypatch.setattr(weights, "weights_folders", lambda: ())
 
 
 def film(path: Path, frames: int = 15, fps: int = 25, seed: int = 0, noise: int = 0) -> Path:

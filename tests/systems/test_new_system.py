@@ -37,7 +37,7 @@ def echo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_one_folder_is_all_it_takes(
     echo: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(weights, "folders", lambda: ())  # of the evaluation: a machine without any
+    monkeypatch.setattr(weights, "weights_folders", lambda: ())  # of the evaluation: a machine without any
     data, run = tmp_path / "data", tmp_path / "run"
     for number, split in enumerate(("train", "train", "test")):
         save_clip(data / split / f"speaker{number}" / "clip.npz", toy.talking(number, frames=12))
