@@ -25,7 +25,7 @@ AUDIBLE = -98.0  # dB at or below which a column is silent, whatever is around i
 AROUND = 5.0  # seconds on either side in which the floor is sought
 CLICK = 0.08  # seconds; what fills fewer columns is not speech: a click fills 0.05 s, the length of their window
 GAP = 0.25  # seconds; shorter pauses belong to speech
-LEAD = 0.10  # seconds that speech is opened before it sounds
+PRE_ROLL = 0.10  # seconds that speech is opened before it sounds
 HANGOVER = 0.15  # seconds that it is held after it sounded
 ATTACK = 0.08  # seconds from shut to open
 RELEASE = 0.20  # seconds from open to shut
@@ -85,7 +85,7 @@ def settled(heard: Flags) -> Activity:
     """Speech of the columns in which some is heard, bool [t]: no clicks, short pauses bridged, lead and hangover."""
     speech = _without_short(heard, round(CLICK * MEL_RATE))
     speech = ~_without_short(~speech, round(GAP * MEL_RATE))
-    return Activity(_held(speech, round(LEAD * MEL_RATE), round(HANGOVER * MEL_RATE)))
+    return Activity(_held(speech, round(PRE_ROLL * MEL_RATE), round(HANGOVER * MEL_RATE)))
 
 
 def _level(mel: Mel) -> Series:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from core.errors import NoFace
 from dataset.lrw import lrw_box
 from face_detection import Box, Detector, track_face, voxceleb2_box
-from face_detection.networks import S3FD_FRAMING
+from face_detection.networks import S3FD_CALIBRATION
 from video import VideoInfo, read_frames
 
 from .protocol import Framing
@@ -21,6 +21,11 @@ def whole_box(height: int, width: int) -> Box:
 
 
 FIXED = {"voxceleb2": voxceleb2_box, "lrw": lrw_box, "whole": whole_box}
+
+
+def is_detected(framing: Framing) -> bool:
+    """Whether faces have to be looked for, by a detector."""
+    return framing not in FIXED
 
 
 @dataclass(frozen=True)
@@ -49,11 +54,11 @@ class CropBoxes:
 def crop_boxes(
     info: VideoInfo, framing: Framing, numbers: list[int], detector: Detector | None
 ) -> list[CropBoxes]:
-    """What to look at in the frames of these numbers, which rise.  A detector is needed for `face` and `picture`.
+    """What to look at in the frames of these numbers, which rise.  A detector is needed if faces are detected.
 
     Raises NoFace if that finds none at all; where it finds none for a while, the nearest place is held.
     """
-    if framing in FIXED:
+    if not is_detected(framing):
         fixed = CropBoxes(FIXED[framing](info.height, info.width), Box(0, 0, info.width, info.height))
         return [fixed] * len(numbers)
     if detector is None:
@@ -69,10 +74,10 @@ def syncnet_box(face: Box) -> Box:
     It takes the box of S3FD, half of whose longer side is s: the square from s above its middle to 1.8 s below, and
     1.4 s to either side.  Where that leaves the picture theirs is grey and ours repeats the border.
     """
-    height = face.height / S3FD_FRAMING.height
+    height = face.height / S3FD_CALIBRATION.height
     x, y = face.centre
-    x, y = x - S3FD_FRAMING.x * height, y - S3FD_FRAMING.y * height
-    s = max(height, face.width / S3FD_FRAMING.height) / 2
+    x, y = x - S3FD_CALIBRATION.x * height, y - S3FD_CALIBRATION.y * height
+    s = max(height, face.width / S3FD_CALIBRATION.height) / 2
     return Box(x - 1.4 * s, y - s, x + 1.4 * s, y + 1.8 * s)
 
 

@@ -26,7 +26,7 @@ class Detector(Protocol):
 
 
 @dataclass(frozen=True)
-class Framing:
+class BoxCalibration:
     """The affine map from one back end's idea of a face to the framing of VoxCeleb2, in units of its box's height.
 
     The height alone is the unit: the width of a detector's box shrinks as the head turns, that of a VoxCeleb2 crop does

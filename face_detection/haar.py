@@ -15,7 +15,7 @@ import numpy.typing as npt
 from core.arrays import Picture
 from core.errors import NotFound
 from face_detection.box import Box, Detection
-from face_detection.detector import Framing, best_first
+from face_detection.detector import BoxCalibration, best_first
 
 # The image pyramid.  On real clips a step of 1.05 instead of 1.1 takes a fifth off the jitter of the box's size and
 # finds a few more faces; 1.03 gains nothing more.
@@ -27,10 +27,10 @@ SMALLEST = 0.06
 
 @dataclass(frozen=True)
 class Cascade:
-    """One cascade file, its framing, and the level weights between which a sure face is told from a chance one."""
+    """One cascade file, its calibration, and the level weights between which a sure face is told from a chance one."""
 
     file: str
-    framing: Framing
+    calibration: BoxCalibration
     doubtful: float  # the median weight of false positives on real videos, below which a detection is dropped
     sure: float  # the median weight of true faces there
 
@@ -54,8 +54,8 @@ class Cascade:
 # shut, so it is asked where alt2 saw nothing.  Of the faces that both miss, the profile cascade finds next to none, and
 # it doubles the false positives: left out.  So is equalising the histogram: the cascades normalise each window's
 # variance themselves, and on the clips it widens the spread of the size.
-FRONTAL = Cascade("haarcascade_frontalface_alt2.xml", Framing(-0.002, -0.016, 1.227), doubtful=55.3, sure=57.4)
-TILTED = Cascade("haarcascade_frontalface_default.xml", Framing(-0.002, -0.018, 1.192), doubtful=2.5, sure=9.2)
+FRONTAL = Cascade("haarcascade_frontalface_alt2.xml", BoxCalibration(-0.002, -0.016, 1.227), doubtful=55.3, sure=57.4)
+TILTED = Cascade("haarcascade_frontalface_default.xml", BoxCalibration(-0.002, -0.018, 1.192), doubtful=2.5, sure=9.2)
 
 
 class HaarDetector:
@@ -89,5 +89,5 @@ def _found(cascade: Cascade, classifier: "cv2.CascadeClassifier", grey: npt.NDAr
         score = min((float(weight) - cascade.doubtful) / (cascade.sure - cascade.doubtful), 1.0)
         if score > 0:
             box = Box(float(x), float(y), float(x + width), float(y + height))
-            detections.append(Detection(cascade.framing.apply(box), score))
+            detections.append(Detection(cascade.calibration.apply(box), score))
     return detections

@@ -25,12 +25,12 @@ from torchvision.ops import nms
 from core.arrays import Picture
 from core.errors import Unreadable
 from face_detection.box import Box, Detection
-from face_detection.detector import Framing, best_first
+from face_detection.detector import BoxCalibration, best_first
 
-RETINAFACE_FRAMING = Framing(-0.001, -0.030, 1.081)
-S3FD_FRAMING = RETINAFACE_FRAMING
+RETINAFACE_CALIBRATION = BoxCalibration(-0.001, -0.030, 1.081)
+S3FD_CALIBRATION = RETINAFACE_CALIBRATION
 """S3FD and RetinaFace were trained on the same boxes (WIDER FACE); not measured here, its weights are not at hand."""
-BLAZEFACE_FRAMING = Framing(0.003, -0.152, 1.329)
+BLAZEFACE_CALIBRATION = BoxCalibration(0.003, -0.152, 1.329)
 
 SURE = 0.5
 OVERLAP = 0.4
@@ -48,10 +48,10 @@ Network = TypeVar("Network", bound=torch.nn.Module)
 class AnchorDetector:
     """A single-shot detector: each prior box is a face or not, and where it lies relative to the prior."""
 
-    def __init__(self, name: str, heads: Heads, framing: Framing, device: str) -> None:
+    def __init__(self, name: str, heads: Heads, calibration: BoxCalibration, device: str) -> None:
         self.name = name
         self._heads = heads
-        self._framing = framing
+        self._calibration = calibration
         self._device = device
 
     @torch.inference_mode()
@@ -67,7 +67,7 @@ class AnchorDetector:
         corners = _decode(offsets[which, prior], priors[prior])
         rows = torch.cat([which[:, None].float(), scores[which, prior, None].float(), corners.float()], dim=1).cpu()
         own = [rows[rows[:, 0] == number] for number in range(len(frames))]
-        return [_detections(candidates[:, 2:], candidates[:, 1], self._framing) for candidates in own]
+        return [_detections(candidates[:, 2:], candidates[:, 1], self._calibration) for candidates in own]
 
 
 class BlazeFaceDetector:
@@ -90,7 +90,7 @@ class BlazeFaceDetector:
             squares = np.stack([self._square(frame, long) for frame in chunk])
             for rows in self._network.predict_on_batch(squares):  # ymin, xmin, ymax, xmax in 0..1, 6 points, score
                 corners = rows[:, [1, 0, 3, 2]] * long
-                detections.append(_detections(corners, rows[:, 16], BLAZEFACE_FRAMING))
+                detections.append(_detections(corners, rows[:, 16], BLAZEFACE_CALIBRATION))
         return detections
 
     def _square(self, frame: Picture, long: int) -> Picture:
@@ -107,7 +107,7 @@ def retinaface(weights: Path, device: str) -> AnchorDetector:
         offsets, probabilities, _ = network(x)
         return offsets, probabilities[..., 1], _retinaface_priors(x.shape[2], x.shape[3], device)
 
-    return AnchorDetector("retinaface", heads, RETINAFACE_FRAMING, device)
+    return AnchorDetector("retinaface", heads, RETINAFACE_CALIBRATION, device)
 
 
 def s3fd(weights: Path, device: str) -> AnchorDetector:
@@ -122,7 +122,7 @@ def s3fd(weights: Path, device: str) -> AnchorDetector:
         offsets = [level.flatten(2).transpose(1, 2) for level in offsets]
         return torch.cat(offsets, dim=1), torch.cat(probabilities, dim=1), _s3fd_priors(sizes, device)
 
-    return AnchorDetector("s3fd", heads, S3FD_FRAMING, device)
+    return AnchorDetector("s3fd", heads, S3FD_CALIBRATION, device)
 
 
 def _published(folder: str, module: str) -> Any:
@@ -162,12 +162,12 @@ def _decode(offsets: Tensor, priors: Tensor) -> Tensor:
     return torch.cat([centre - size / 2, centre + size / 2], dim=-1)
 
 
-def _detections(corners: Tensor, scores: Tensor, framing: Framing) -> list[Detection]:
+def _detections(corners: Tensor, scores: Tensor, calibration: BoxCalibration) -> list[Detection]:
     """corners [n, 4] XYXY, scores [n] -> the faces that stand out of their overlaps, framed."""
     corners, scores = corners.float(), scores.float()
     keep = nms(corners, scores, OVERLAP)
     detections = [
-        Detection(framing.apply(Box(x0, y0, x1, y1)), score)
+        Detection(calibration.apply(Box(x0, y0, x1, y1)), score)
         for (x0, y0, x1, y1), score in zip(corners[keep].tolist(), scores[keep].tolist(), strict=True)
         if x1 > x0 and y1 > y0
     ]

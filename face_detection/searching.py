@@ -35,7 +35,7 @@ time: while one block is searched the next ones are read."""
 BATCH = 16
 """Pictures handed to the detector at once."""
 
-Found = tuple[Detection, ColourSignature]
+Sighting = tuple[Detection, ColourSignature]
 
 
 def search(
@@ -108,9 +108,9 @@ def _searched(
     return _stacked(block, detections, changes)
 
 
-def _detect(smalls: Sequence[_Small], detector: Detector, batch: int) -> dict[int, list[Found]]:
+def _detect(smalls: Sequence[_Small], detector: Detector, batch: int) -> dict[int, list[Sighting]]:
     """The detections in pixels of the frames, with their looks, by frame."""
-    by_frame: dict[int, list[Found]] = {}
+    by_frame: dict[int, list[Sighting]] = {}
     for first in range(0, len(smalls), batch):
         part = smalls[first : first + batch]
         for small, detections in zip(part, detector.detect([small.picture for small in part]), strict=True):
@@ -122,7 +122,7 @@ def _detect(smalls: Sequence[_Small], detector: Detector, batch: int) -> dict[in
 
 
 def _stacked(
-    block: Sequence[_Small], found: dict[int, list[Found]], changes: npt.NDArray[np.float32]
+    block: Sequence[_Small], found: dict[int, list[Sighting]], changes: npt.NDArray[np.float32]
 ) -> Sightings:
     rows = [(frame, detection, look) for frame in sorted(found) for detection, look in found[frame]]
     return Sightings(

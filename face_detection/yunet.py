@@ -8,9 +8,9 @@ import cv2
 from core.arrays import Picture
 from core.errors import Unreadable
 from face_detection.box import Box, Detection
-from face_detection.detector import Framing, best_first
+from face_detection.detector import BoxCalibration, best_first
 
-FRAMING = Framing(0.003, -0.032, 1.071)
+CALIBRATION = BoxCalibration(0.003, -0.032, 1.071)
 SURE = 0.6
 OVERLAP = 0.3
 
@@ -39,5 +39,5 @@ class YuNetDetector:
         for row in rows if rows is not None else ():  # x, y, width, height, five points, score
             x, y, width, height = (float(value) for value in row[:4])
             if width > 0 and height > 0:
-                detections.append(Detection(FRAMING.apply(Box(x, y, x + width, y + height)), float(row[14])))
+                detections.append(Detection(CALIBRATION.apply(Box(x, y, x + width, y + height)), float(row[14])))
         return best_first(detections)

@@ -46,9 +46,9 @@ class LipSync:
             ...
 
     Settings are the fields of `lipsync.settings.Settings`, most of them called as the flags of generate.py; `quality`,
-    `sampler`, `steps`, `seed`, `batch`, `device`, `precision`, `compile` and `backend` belong to the model and are
-    given when it is loaded.  Same seed, same frames.  What cannot be raises a `LipSyncError` (core.errors), whose text
-    says what to do: BadInput, NoFace, OutOfMemory; then there is no new file.
+    `sampler`, `steps`, `audio_strength`, `seed`, `batch`, `device`, `precision`, `compile` and `backend` belong to the
+    model and are given when it is loaded.  Same seed, same frames.  What cannot be raises a `LipSyncError`
+    (core.errors), whose text says what to do: BadInput, NoFace, OutOfMemory; then there is no new file.
     """
 
     def __init__(self, checkpoint: Path, settings: Settings) -> None:

@@ -22,7 +22,7 @@ import core  # noqa: F401 - how threads behave is said before anything that read
 import numpy as np
 
 from audio import MEL_RATE, SAMPLE_RATE, Sound, Waveform, log_mel, read_sound
-from audio.activity import HANGOVER, LEAD, Activity, speech_activity
+from audio.activity import HANGOVER, PRE_ROLL, Activity, speech_activity
 from audio.silero import probabilities, silero_activity
 from core.errors import NoData
 from core.flags import Parser
@@ -54,7 +54,7 @@ def figures(samples: np.ndarray, below: float, seed: int, detect: Callable[[Soun
     detected = detect(sound).speaking
     spent = (time.perf_counter() - begin) / sound.mel.seconds
     edge = ALONE * MEL_RATE
-    early, late = edge - round((LEAD + 0.1) * MEL_RATE), edge + len(truth) + round((HANGOVER + 0.1) * MEL_RATE)
+    early, late = edge - round((PRE_ROLL + 0.1) * MEL_RATE), edge + len(truth) + round((HANGOVER + 0.1) * MEL_RATE)
     alone = np.concatenate([detected[:early], detected[late:]])
     return float(alone.mean()), float(detected[edge : edge + len(truth)][truth].mean()), spent
 

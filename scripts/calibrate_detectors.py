@@ -3,7 +3,7 @@
     python scripts/calibrate_detectors.py --root ../shared/clips --weights ../shared/weights
 
 On the face crops under ROOT/faces (224x224, the face at `voxceleb2_box`) it prints, per detector,
-1. the Framing that the train clips ask for: medians over speakers (these are the constants in face_detection/);
+1. the BoxCalibration that the train clips ask for: medians over speakers (these are the constants in face_detection/);
 2. on held-out clips (splits seen and test) how the calibrated box lies: median and tenth-percentile IoU; the bias
    (median) and spread (median absolute deviation) of x and y, in sizes of the box, and of the scale, as a share; the
    share of faces found; milliseconds of one core per 256x256 picture;
@@ -52,7 +52,7 @@ from core.guard import reads
 from face_detection import Box, Detector, voxceleb2_box
 from face_detection import networks as torch_networks
 from face_detection import yunet as opencv_networks
-from face_detection.detector import Framing
+from face_detection.detector import BoxCalibration
 from face_detection.haar import FRONTAL, TILTED, HaarDetector
 from face_detection.reframing import BoxRefiner, load_framing
 from face_detection.weights import TABLE
@@ -66,31 +66,31 @@ TARGET = voxceleb2_box(224, 224)
 
 @dataclass(frozen=True)
 class Candidate:
-    """A detector to measure, and the framing to correct; None where it mixes several."""
+    """A detector to measure, and the calibration to correct; None where it mixes several."""
 
     label: str
     detector: Detector
-    framing: Framing | None
+    calibration: BoxCalibration | None
 
 
 def candidates(weights: Path) -> list[Candidate]:
     """All detectors whose weights lie in this folder."""
     detectors = [
         Candidate("haar", HaarDetector(), None),
-        Candidate("haar alt2", HaarDetector((FRONTAL,)), FRONTAL.framing),
-        Candidate("haar default", HaarDetector((TILTED,)), TILTED.framing),
+        Candidate("haar alt2", HaarDetector((FRONTAL,)), FRONTAL.calibration),
+        Candidate("haar default", HaarDetector((TILTED,)), TILTED.calibration),
     ]
     paths = {name: entry.on_disk((weights,)) for name, entry in TABLE.items()}
     if path := paths["yunet"]:
-        detectors.append(Candidate("yunet", opencv_networks.YuNetDetector(path), opencv_networks.FRAMING))
+        detectors.append(Candidate("yunet", opencv_networks.YuNetDetector(path), opencv_networks.CALIBRATION))
     if path := paths["retinaface"]:
         retinaface = torch_networks.retinaface(path, "cpu")
-        detectors.append(Candidate("retinaface", retinaface, torch_networks.RETINAFACE_FRAMING))
+        detectors.append(Candidate("retinaface", retinaface, torch_networks.RETINAFACE_CALIBRATION))
     if path := paths["s3fd"]:
-        detectors.append(Candidate("s3fd", torch_networks.s3fd(path, "cpu"), torch_networks.S3FD_FRAMING))
+        detectors.append(Candidate("s3fd", torch_networks.s3fd(path, "cpu"), torch_networks.S3FD_CALIBRATION))
     if path := paths["blazeface"]:
         detectors.append(
-            Candidate("blazeface", torch_networks.BlazeFaceDetector(path, "cpu"), torch_networks.BLAZEFACE_FRAMING)
+            Candidate("blazeface", torch_networks.BlazeFaceDetector(path, "cpu"), torch_networks.BLAZEFACE_CALIBRATION)
         )
     framing = load_framing()
     mixed = [one for one in detectors if not one.label.startswith("haar ")]
@@ -130,15 +130,15 @@ def residual(box: Box, target: Box) -> tuple[float, float, float]:
     return x / target.width, y / target.height, float(np.log(box.height / target.height))
 
 
-def fitted(boxes: Sequence[tuple[str, Box]], framing: Framing) -> Framing:
-    """The framing that would have put these boxes on the target: the median over speakers of each speaker's median."""
+def fitted(boxes: Sequence[tuple[str, Box]], calibration: BoxCalibration) -> BoxCalibration:
+    """The one that would have put these boxes on the target: the median over speakers of each speaker's median."""
     wanted: dict[str, list[tuple[float, float, float]]] = {}
     for speaker, box in boxes:
-        unit = box.height / framing.height  # of the detector's own box
+        unit = box.height / calibration.height  # of the detector's own box
         x, y = ((a - b) / unit for a, b in zip(TARGET.centre, box.centre, strict=True))
-        wanted.setdefault(speaker, []).append((framing.x + x, framing.y + y, TARGET.height / unit))
+        wanted.setdefault(speaker, []).append((calibration.x + x, calibration.y + y, TARGET.height / unit))
     medians = np.median([np.median(rows, axis=0) for rows in wanted.values()], axis=0)
-    return Framing(*(round(float(value), 3) for value in medians))
+    return BoxCalibration(*(round(float(value), 3) for value in medians))
 
 
 def whole_frames(root: Path) -> Iterator[Picture]:
@@ -189,10 +189,10 @@ def main() -> None:
         boxes = [find(candidate.detector, crop) for _, crop in held_out]
         milliseconds = 1000 * (time.process_time() - start) / len(held_out)
         print(row(candidate.label, [box for box in boxes if box], len(boxes), milliseconds), flush=True)
-        if candidate.framing:
-            training_boxes = [(speaker, box) for speaker, crop in train if (box := find(candidate.detector, crop))]
-            notes.append(f"{candidate.label}: constants {candidate.framing}, the train clips ask for")
-            notes.append(f"    {fitted(training_boxes, candidate.framing)} ({len(training_boxes)}/{len(train)} found)")
+        if candidate.calibration:
+            known = [(speaker, box) for speaker, crop in train if (box := find(candidate.detector, crop))]
+            notes.append(f"{candidate.label}: constants {candidate.calibration}, the train clips ask for")
+            notes.append(f"    {fitted(known, candidate.calibration)} ({len(known)}/{len(train)} found)")
         for padding in (0, PADDING, 32):
             x, y, scale = np.median(crop_against_whole(candidate, frames, padding), axis=0)
             notes.append(

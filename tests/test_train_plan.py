@@ -74,8 +74,7 @@ def test_what_is_missing_is_one_sentence(
     words: list[object], named: str, voxceleb2: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    monkeypatch.setattr("systems.perceptual.CHECKPOINTS", tmp_path)
-    monkeypatch.setattr("torch.hub.get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr("systems.perceptual.weights_folders", lambda: (tmp_path,))
     assert run(monkeypatch, *words, "--data", voxceleb2, "--output", tmp_path / "run", "--dry_run") == 2
     check_error(capsys.readouterr().err, named)
 

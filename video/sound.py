@@ -32,7 +32,7 @@ class Mono:
     rate: int
 
 
-class Sound:
+class SoundStream:
     """Packets on the clock of the pictures, handed over little by little so that neither waits for the other."""
 
     def __init__(self, output: OutputContainer, packets: Iterator["Packet[AudioStream]"]) -> None:
@@ -63,19 +63,19 @@ class Sound:
 
 
 @contextmanager
-def sound_of(path: Path | Mono | None, output: OutputContainer, suffix: str) -> Iterator[Sound]:
+def sound_of(path: Path | Mono | None, output: OutputContainer, suffix: str) -> Iterator[SoundStream]:
     """The sound of a file as a stream of `output`; BadInput if it has none.  None is no sound at all."""
     if path is None:
-        yield Sound(output, iter(()))
+        yield SoundStream(output, iter(()))
         return
     if isinstance(path, Mono):
-        yield Sound(output, _made(path, output))
+        yield SoundStream(output, _made(path, output))
         return
     with opened_sound(path) as (container, stream):
         with open_media(path, "sound or video file", "") as again:  # read to its end
             changing = changes(again, again.streams.audio[container.streams.audio.index(stream)])
         copied = None if changing else _copied(container, stream, output, suffix)
-        yield Sound(output, copied or _encoded(path, container, stream, output))
+        yield SoundStream(output, copied or _encoded(path, container, stream, output))
 
 
 def _start(packet: "Packet[AudioStream]") -> Fraction:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from core.arrays import Pictures
 from face_detection import Box
-from face_detection.networks import S3FD_FRAMING
+from face_detection.networks import S3FD_CALIBRATION
 from guided_diffusion.engine.checkpoint import load_checkpoint, load_strictly
 
 from ..video_sample import Points
@@ -72,10 +72,10 @@ class Fan:
 
 def fan_square(place: Box) -> Box:
     """What FAN looks at for a face framed as VoxCeleb2's, by way of the box that S3FD would have found there."""
-    height = place.height / S3FD_FRAMING.height
+    height = place.height / S3FD_CALIBRATION.height
     x, y = place.centre
-    x, y = x - S3FD_FRAMING.x * height, y - S3FD_FRAMING.y * height
-    width = place.width / S3FD_FRAMING.height
+    x, y = x - S3FD_CALIBRATION.x * height, y - S3FD_CALIBRATION.y * height
+    width = place.width / S3FD_CALIBRATION.height
     side = (width + height) / 195 * 200
     return Box.centred(x, y - 0.12 * height, side, side)
 

@@ -105,10 +105,10 @@ class ChunkStore:
 
 def folder_of(output: Path) -> Path:
     """Where the segments of a result lie: RESULT.parts, or the beginning of that and a hash where it is too long."""
-    return beside(output, ".parts")
+    return companion(output, ".parts")
 
 
-def beside(path: Path, ending: str) -> Path:
+def companion(path: Path, ending: str) -> Path:
     """PATH + ending, with the end of a long name as a hash so that it stays a name: at most 255 bytes."""
     name = f"{path.name}{ending}"
     if len(name.encode(errors="surrogateescape")) > LONGEST:

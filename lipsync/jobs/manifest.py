@@ -21,7 +21,7 @@ from core.atomic import atomic
 from core.errors import Unreadable, Unwritable
 from core.guard import Named
 
-from .chunks import beside
+from .chunks import companion
 from .job import Job, Report
 
 BEGIN = '{"output": "'  # of each line
@@ -53,7 +53,7 @@ class Manifest:
 
     def __init__(self, folder: Path, name: str, rank: int = 0) -> None:
         longest = ".report.999999.jsonl"
-        name = beside(folder / name, longest).name.removesuffix(longest)
+        name = companion(folder / name, longest).name.removesuffix(longest)
         self.path = folder / f"{name}.report.jsonl"
         self.log = folder / f"{name}.report.log"
         self.lock = folder / f".{name}.lock"

@@ -16,7 +16,7 @@ from face_detection import FFHQ_SIDE, Box, Layer, cut, ffhq_square, warped
 from lipsync.onnx.face_occluder import FaceOccluder, Mask, shrunken
 from lipsync.onnx.face_restorer import FaceRestorer
 
-from .steadying import REACH, Correction, Floats, steady_correction, steady_mask
+from .steadying import REACH, Floats, Residual, steady_correction, steady_mask
 from .views import CompositedFrame, result
 
 ROWS, COLUMNS = slice(208, 512), slice(32, 480)
@@ -33,7 +33,7 @@ class Touch:
 
     scene: tuple[int, ...]
     hidden: Mask | None
-    correction: Correction | None
+    correction: Residual | None
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Retoucher:
             with watch("restore"):
                 face = cut(result(frame), square, FFHQ_SIDE)
                 change = self.restorer.change(face)[ROWS, COLUMNS]
-                correction = Correction.of(change, face[ROWS, COLUMNS])
+                correction = Residual.of(change, face[ROWS, COLUMNS])
         return Touch(frame.scenes[place], hidden, correction)
 
     def _retouched(self, frame: CompositedFrame, touches: Sequence[list[Touch]], at: int, place: int) -> Layer:

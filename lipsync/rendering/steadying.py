@@ -29,7 +29,7 @@ MARGIN, BLEND = 1 / 128, 1 / 32  # of the side: around a mask, all hidden; and f
 
 
 @dataclass(frozen=True)
-class Correction:
+class Residual:
     """What shall be added to a part of a square, in levels: coarse f32 [h / 16, w / 16, 3], fine f32 [h, w, 3].
 
     seen: f32 [h / 4, w / 4, 3], how that part looked.
@@ -40,7 +40,7 @@ class Correction:
     seen: Floats
 
     @classmethod
-    def of(cls, change: Floats, face: Picture) -> "Correction":
+    def of(cls, change: Floats, face: Picture) -> "Residual":
         """change f32 [h, w, 3] of a part of a face u8 [h, w, 3], sides multiples of 16."""
         height, width = change.shape[:2]
         coarse = _shrunken(change, width // COARSE, height // COARSE)
@@ -48,7 +48,7 @@ class Correction:
         return cls(coarse, np.asarray(change - _enlarged(coarse, change), np.float32), look)
 
 
-def steady_correction(corrections: Sequence[Correction | None], at: int) -> Floats | None:
+def steady_correction(corrections: Sequence[Residual | None], at: int) -> Floats | None:
     """The correction at one place of consecutive frames, f32 [h, w, 3]; None: there is none in that frame."""
     own = corrections[at]
     if own is None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from audio import MEL_RATE, SAMPLE_RATE, SILENCE, Waveform, log_mel, read_mel
-from audio.activity import GAP, HANGOVER, LEAD, Activity, speech_activity
+from audio.activity import GAP, HANGOVER, PRE_ROLL, Activity, speech_activity
 from core.runs import runs
 
 REAL = Path(__file__).parents[2].parent / "shared" / "clips" / "speech"
@@ -43,14 +43,14 @@ def test_words_are_found_at_any_loudness_and_in_noise(noise, gain):
     found = spans(activity(sound(noise=noise, gain=gain)))
     assert len(found) == len(WORDS)
     for (start, stop), (first, last) in zip(found, WORDS, strict=True):
-        assert abs(start - (first - LEAD)) < 0.08 and abs(stop - (last + HANGOVER)) < 0.08
+        assert abs(start - (first - PRE_ROLL)) < 0.08 and abs(stop - (last + HANGOVER)) < 0.08
 
 
 def test_a_floor_that_rises_is_followed():
     samples = sound(((1, 3), (14, 16), (27, 29)), 30, noise=0.001)
     samples[15 * SAMPLE_RATE // 2 :] += np.random.default_rng(1).normal(0, 0.01, len(samples))[15 * SAMPLE_RATE // 2 :]
     found = spans(activity(np.clip(samples, -1, 1).astype(np.float32)))
-    assert [round(start + LEAD) for start, _ in found if start > 13] == [14, 27]
+    assert [round(start + PRE_ROLL) for start, _ in found if start > 13] == [14, 27]
 
 
 def test_nothing_is_nothing_and_what_cannot_be_told_counts_as_speech():

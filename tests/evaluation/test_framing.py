@@ -11,7 +11,7 @@ from evaluation.framing import CropBoxes, crop_boxes, syncnet_box, voxceleb2_pic
 from evaluation.protocol import PROTOCOLS, Protocol
 from evaluation.video_sample import WIDE
 from face_detection import Box, Detection, voxceleb2_box
-from face_detection.networks import S3FD_FRAMING
+from face_detection.networks import S3FD_CALIBRATION
 from tests.helpers.failing import fails
 from video import probe, write_video
 
@@ -58,7 +58,7 @@ def test_a_face_is_followed_and_held_where_it_is_lost(tmp_path: Path) -> None:
 
 def test_syncnets_crop_is_its_programs_for_the_box_that_s3fd_would_find() -> None:
     s3fd = Box(100, 80, 180, 180)
-    crop = syncnet_box(S3FD_FRAMING.apply(s3fd))
+    crop = syncnet_box(S3FD_CALIBRATION.apply(s3fd))
     assert crop.corners == pytest.approx((140 - 70, 130 - 50, 140 + 70, 130 + 90))
 
 

@@ -158,7 +158,7 @@ def test_the_boxes_of_s3fd_are_read_as_face_alignment_reads_them(tmp_path):
     picture = astronaut()[40:168, 160:288].copy()
     theirs = max(SFDDetector("cpu", str(tmp_path / "s3fd.pth")).detect_from_image(picture), key=lambda row: row[4])
     ours = networks.s3fd(tmp_path / "s3fd.pth", "cpu").detect([picture])[0][0]
-    expected = networks.S3FD_FRAMING.apply(Box(*(float(value) for value in theirs[:4])))
+    expected = networks.S3FD_CALIBRATION.apply(Box(*(float(value) for value in theirs[:4])))
     assert ours.score == pytest.approx(float(theirs[4]), abs=1e-5)
     assert ours.box.corners == pytest.approx(expected.corners, abs=1e-2)
 
@@ -167,11 +167,11 @@ def test_the_boxes_of_retinaface_are_read_as_face_alignment_reads_them():
     ours = detector("retinaface").detect([astronaut()])[0][0]
     from face_alignment.detection.retinaface import FaceDetector
 
-    from face_detection.networks import RETINAFACE_FRAMING
+    from face_detection.networks import RETINAFACE_CALIBRATION
 
     package = FaceDetector("cpu", str(SHARED / "weights" / TABLE["retinaface"].names[0]))
     (theirs,) = package.detect_from_image(astronaut()[..., ::-1].copy())
-    expected = RETINAFACE_FRAMING.apply(Box(*theirs[:4]))
+    expected = RETINAFACE_CALIBRATION.apply(Box(*theirs[:4]))
     assert ours.box.corners == pytest.approx(expected.corners, abs=0.05)
 
 
@@ -196,9 +196,9 @@ def test_a_batch_on_a_device_is_one_pass_and_finds_what_pictures_alone_have():
         return heads_of_grey(x)
 
     pictures = [np.full((30, 40, 3), 10 * (k % 7), np.uint8) for k in range(20)]
-    there = networks.AnchorDetector("grey", counted, networks.RETINAFACE_FRAMING, "cpu:0").detect(pictures)
+    there = networks.AnchorDetector("grey", counted, networks.RETINAFACE_CALIBRATION, "cpu:0").detect(pictures)
     assert passes == [20] and [len(found) for found in there] == [k % 7 for k in range(20)]
-    here = networks.AnchorDetector("grey", counted, networks.RETINAFACE_FRAMING, "cpu")
+    here = networks.AnchorDetector("grey", counted, networks.RETINAFACE_CALIBRATION, "cpu")
     assert here.detect(pictures) == there and passes[1:] == [8, 8, 4]
     assert [here.detect([picture])[0] for picture in pictures] == there
     assert here.detect([]) == []

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import cv2
 import pytest
 
+from core import paths
 from core.errors import BadInput, BadValue, NotFound, Unreadable
 from face_detection import NAMES, load_detector, loading, weights
 from tests.helpers.failing import fails
@@ -22,7 +23,8 @@ SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "weights"
 @pytest.fixture
 def bare(tmp_path, monkeypatch):
     """A machine without any weights and, as far as the addresses in the table go, without a network."""
-    monkeypatch.setattr(weights, "CHECKPOINTS", tmp_path / "checkpoints")
+    for module in (paths, weights):
+        monkeypatch.setattr(module, "CHECKPOINTS", tmp_path / "checkpoints")
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     for name in weights.TABLE:

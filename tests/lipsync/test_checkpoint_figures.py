@@ -2,6 +2,8 @@
 
 import csv
 import json
+from argparse import Namespace
+from contextlib import nullcontext
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,8 +11,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from core.rows import read_rows
 from evaluation import held_out, pair_scores
 from evaluation.clip import FaceFinders
+from evaluation.commands import checkpoint as checkpoint_command
 from evaluation.held_out import of_split, of_videos
 from evaluation.metrics.lip_points import POINTS
 from evaluation.pair_scores import CROPS, CURVE, PairScores, make_results, measure
@@ -144,8 +148,8 @@ def test_a_style_system_is_not_shown_what_it_is_to_say(
     monkeypatch.setattr(pair_scores.registry, "load_system", lambda _: needs)
     monkeypatch.setattr(pair_scores, "generate", lambda _: 0)
     make_results(pairs, tmp_path / "out", checkpoint, [])
-    with (tmp_path / "out" / "pairs.csv").open(newline="") as file:
-        rows = [(Path(row["style_video"]).name, row["style_strength"]) for row in csv.DictReader(file)]
+    listed = read_rows(tmp_path / "out" / "pairs.jsonl")
+    rows = [(Path(row["style_video"]).name, row["style_strength"]) for _, row in listed]
     assert rows == ([("other.mp4", ""), ("", "0"), ("", "")] if imitates else [("", "")] * 3)
 
 
@@ -170,6 +174,24 @@ def test_the_best_lag_is_that_of_the_mean_curve() -> None:
     scores = [scored("test", "ann", "speech", **{CURVE: curve}) for curve in (one, other)]
     (line,) = [line for line in as_table(scores).splitlines() if "speech, best lag" in line]
     assert line.split("|")[2].strip() == "0.40 at +2 frames"
+
+
+def test_a_table_that_somebody_reads_is_replaced_and_not_written_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = scored("test", "ann", "own", **{"lip opening, r": 0.2})
+    monkeypatch.setattr(checkpoint_command, "_pairs", lambda _: [one.pair])
+    monkeypatch.setattr(checkpoint_command, "WeightStore", lambda _: SimpleNamespace(locate=lambda name: name))
+    monkeypatch.setattr(checkpoint_command, "MediaPipe", lambda *_: nullcontext())
+    monkeypatch.setattr(checkpoint_command, "make_results", lambda *_: None)
+    monkeypatch.setattr(checkpoint_command, "measure", lambda *_: [one])
+    (tmp_path / "table.md").write_text("before")
+    (tmp_path / "opened.md").hardlink_to(tmp_path / "table.md")
+    options = Namespace(output=tmp_path, frames=25, weights=[], mediapipe_python=None, full=None, model_path=None,
+                        face_detector="auto")  # fmt: skip
+    checkpoint_command.run(options, [])
+    assert (tmp_path / "table.md").read_text(encoding="utf-8") == as_table([one])
+    assert (tmp_path / "opened.md").read_text() == "before"
 
 
 @pytest.mark.slow

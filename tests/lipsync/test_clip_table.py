@@ -1,5 +1,6 @@
 """The table of python -m evaluation clips says of every video what became of it, and by how much its sound is late."""
 
+import os
 from fractions import Fraction
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from audio import Waveform
 from core.errors import NoData, NotFound
+from core.rows import read_rows
 from evaluation.cli import main
 from evaluation.commands.clips import lag, write_list
 from tests.helpers.failing import fails
@@ -51,6 +53,14 @@ def test_a_row_for_every_video_and_why_others_have_none(checkpoint, folder, tmp_
     assert int(cells["edited"]) == 14 and cells["no face in"] == "4..7"
     assert abs(float(cells["sound late, ms"])) < 1 and "generate, s" in cells
     assert (quiet["out"], quiet["sound late, ms"]) == ("6", "silent")
+
+
+@pytest.mark.parametrize("name", ["a\u2028b\x85c.mp4", os.fsdecode(b"caf\xe9.mp4"), "a\tb, c.mp4", "a .mp4"])
+def test_a_video_of_any_name_is_listed(tmp_path, name) -> None:
+    (tmp_path / name).touch()
+    (path,) = write_list(tmp_path / "list.jsonl", tmp_path, None)
+    assert path == str(tmp_path / name)
+    assert [row for _, row in read_rows(tmp_path / "list.jsonl")] == [{"video": path, "audio": path}]
 
 
 def test_a_folder_without_videos_is_refused(tmp_path) -> None:

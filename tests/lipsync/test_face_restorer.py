@@ -18,7 +18,7 @@ from lipsync.pipeline import LipSyncPipeline
 from lipsync.rendering import frame_source as frame_sources
 from lipsync.rendering.frame_source import AutoregressiveFrames
 from lipsync.rendering.retouching import ROWS, Retoucher
-from lipsync.rendering.steadying import Correction, steady_correction
+from lipsync.rendering.steadying import Residual, steady_correction
 from lipsync.rendering.views import CompositedFrame, result
 from lipsync.settings import Settings
 from tests.helpers.prepared import prepared
@@ -116,7 +116,7 @@ def test_nothing_is_averaged_across_a_cut_or_where_lips_move() -> None:
     moved[:, 32:] = 200
     change = np.zeros((32, 64, 3), np.float32)
     change[::2], change[1::2] = 40, -40
-    own, other = Correction.of(change, face), Correction.of(-change, moved)
+    own, other = Residual.of(change, face), Residual.of(-change, moved)
     alone = steady_correction([own], 0)
     beside = steady_correction([other, own, other], 1)
     assert alone is not None and beside is not None and np.abs(alone - change).max() < 1e-3

@@ -10,7 +10,7 @@ from core.atomic import atomic
 from core.errors import Unwritable
 from core.lock import locked
 from lipsync.cli.main import generate
-from lipsync.jobs.chunks import MARK, beside
+from lipsync.jobs.chunks import MARK, companion
 from tests.helpers.failing import check_error, fails
 
 
@@ -147,8 +147,8 @@ def test_a_long_name_works(here: Path, checkpoint: Path) -> None:
 
 
 def test_short_names_keep_their_neighbours_name() -> None:
-    assert beside(Path("x.mp4"), ".parts") == Path("x.mp4.parts")
-    one, other = (beside(Path("y" * 250 + end), ".parts") for end in (".mp4", ".mov"))
+    assert companion(Path("x.mp4"), ".parts") == Path("x.mp4.parts")
+    one, other = (companion(Path("y" * 250 + end), ".parts") for end in (".mp4", ".mov"))
     assert one != other and len(one.name) == len(other.name) == 255
 
 
