@@ -16,7 +16,7 @@ from core.guard import guard, reads, writes_into
 from core.lock import acquire, release
 from core.program import exit_code
 from lipsync.settings import NETWORKS
-from web.networks import add_networks, as_flags, networks_of
+from web.networks import add_networks, as_flags, networks_of, stamp
 
 MIB, GIB = 1 << 20, 1 << 30
 SHORTEST = 12  # characters of a password
@@ -89,7 +89,8 @@ def _serve(options: argparse.Namespace) -> None:
 
     voice = None if options.voice is None else Voice.named(options.voice)
     listening = _listen(options.host, options.port)
-    with listening, closing(Files(options.data)) as files, _alone(files.root):
+    made_by = stamp(options.model_path, networks)
+    with listening, closing(Files(options.data, made_by)) as files, _alone(files.root):
         flags = ["--model", str(options.model_path.absolute())] if options.model_path else []
         flags += ["--threads", str(options.threads)] if options.threads else []
         flags += as_flags(networks)

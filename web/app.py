@@ -24,6 +24,7 @@ from starlette.requests import HTTPConnection
 
 from core.errors import BadInput, LipSyncError
 from lipsync import __version__
+from web.cleaning import Cleaning
 from web.crew import Crew
 from web.doors import Doors, headers_of
 from web.espeak import BYTES, LONGEST, Voice, title
@@ -36,7 +37,6 @@ from web.stream import serve
 
 PAGE = Path(__file__).parent / "page"
 VISITOR = "visitor"  # the cookie by which a visitor's files are known
-CLEANED = 60.0  # seconds between two looks for what is to be deleted
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,9 @@ class Service:
     voice: Voice | None = None
     begun: float = field(default_factory=time.time)
 
+    def __post_init__(self) -> None:
+        self.cleaning = Cleaning(self.files, self.limits.keep)
+
     def take(self, owner: str, what: str, upload: UploadFile) -> Upload:
         """Keeps a file, once it is known to be what it should.  Refused if it is not."""
         if self.files.store.stored > self.limits.stored:
@@ -91,9 +94,9 @@ class Service:
     def told(self, job: StoredJob) -> dict[str, Any]:
         """A job as its visitor sees it."""
         running, where = self.crew.running(job.id), f"/jobs/{job.id}"
-        uploads = {what: self.files.store.upload(job.owner, name) for what, name in job.order.files.items()}
+        uploads = {what: self.files.store.upload(job.owner, name) for what, name in job.files.items()}
         seen: dict[str, Any] = {
-            "id": job.id, "kind": job.order.kind, "status": job.status, "settings": dict(job.order.given),
+            "id": job.id, "kind": job.kind, "status": job.status, "settings": dict(job.given),
             "files": {
                 what: {"id": upload.id, "name": upload.name, "still": bool(upload.about.get("still"))}
                 for what, upload in uploads.items()
@@ -103,7 +106,7 @@ class Service:
             "expires": None,
         }  # fmt: skip
         if job.status == "queued":
-            seen["position"] = self.files.store.waiting(job.order.kind, job.queued)
+            seen["position"] = self.files.store.waiting(job.kind, job.queued)
         if running is not None and job.status == "running":
             seen["progress"] = running.progress
         if job.over and job.finished is not None:
@@ -112,8 +115,8 @@ class Service:
             faces = job.report.get("faces", [])
             seen["faces"] = [dict(face, picture=f"{where}/faces/{number}") for number, face in enumerate(faces)]
             seen["motion"] = f"{where}/motion" if self.files.curves(job).exists() else None
-            seen["report"] = job.report if job.order.kind == "video" else None
-            seen["result"] = None if job.order.kind == "faces" else f"{where}/result"
+            seen["report"] = job.report if job.kind == "video" else None
+            seen["result"] = None if job.kind == "faces" else f"{where}/result"
         return seen
 
 
@@ -163,7 +166,7 @@ def _add_jobs(app: FastAPI, service: Service) -> None:
                 if isinstance(value, UploadFile):
                     known[name] = (await run_in_threadpool(service.take, owner, name, value)).id
                 else:
-                    store.upload(owner, known.get(name, ""))
+                    known.setdefault(name, "")  # names no upload
         job, new = await run_in_threadpool(
             store.submit, owner, Order(order.kind, known, order.given), service.limits.queue
         )
@@ -184,7 +187,7 @@ def _add_jobs(app: FastAPI, service: Service) -> None:
     def result(job: str, owner: Owner, download: bool = False) -> FileResponse:
         """The video, or the picture of a preview; `download` asks the browser to save it."""
         found = _done(store.job(owner, job))
-        if found.order.kind == "faces":
+        if found.kind == "faces":
             raise Refused(404, "this job has one picture for each face; see faces in its status")
         return FileResponse(
             files.result(found), filename=_name(service, found),
@@ -257,12 +260,13 @@ def _add_uploads(app: FastAPI, service: Service) -> None:
 def _add_state(app: FastAPI, service: Service) -> None:
     @app.get("/health", tags=["server"])
     def health() -> Response:
-        """200 while jobs are taken and made, else 503."""
+        """200 while jobs are taken and made, else 503; `cleaning`: why old files were not deleted, or null."""
         counts = service.files.store.counts()
         said = {
             "status": "ok" if service.crew.whole else "broken", "version": __version__,
             "queued": sum(count for (_, status), count in counts.items() if status == "queued"),
             "running": sum(count for (_, status), count in counts.items() if status == "running"),
+            "cleaning": service.cleaning.problem,
         }  # fmt: skip
         return JSONResponse(said, 200 if service.crew.whole else 503)
 
@@ -306,18 +310,12 @@ def _lifespan(service: Service) -> Any:
     @asynccontextmanager
     async def alive(app: FastAPI) -> AsyncIterator[None]:
         service.crew.start()
-        cleaning = asyncio.create_task(_clean(service))
+        cleaning = asyncio.create_task(service.cleaning.go_on())
         yield
         cleaning.cancel()
         await run_in_threadpool(service.crew.stop)
 
     return alive
-
-
-async def _clean(service: Service) -> None:
-    while True:
-        await run_in_threadpool(service.files.clean, service.limits.keep)
-        await asyncio.sleep(min(CLEANED, service.limits.keep))
 
 
 async def _problem(request: Request, problem: Exception) -> Response:
@@ -346,5 +344,5 @@ def _done(job: StoredJob) -> StoredJob:
 
 def _name(service: Service, job: StoredJob) -> str:
     """What a result is called when it is saved: VIDEO_AUDIO.mp4."""
-    names = [service.files.store.upload(job.owner, job.order.files[what]).name for what in ("video", "audio")]
+    names = [service.files.store.upload(job.owner, job.files[what]).name for what in ("video", "audio")]
     return "_".join(Path(name).stem for name in names) + job.order.suffix

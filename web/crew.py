@@ -180,6 +180,7 @@ class Crew:
 
     def start(self) -> None:
         """Jobs that ran when the last server ended wait again, unless their result is there; then work begins."""
+        self._store.fail_older()
         for job in self._store.jobs(status="running"):
             report = self._files.finished(job)
             if report is None:
@@ -220,10 +221,9 @@ class Crew:
             running = self._running.get(job.id)
             if changed and running is not None:
                 running.unwanted = True
-        if changed and running is not None:
-            running.process.end()
+                running.process.end()  # under the lock: a moment later it may make another job
         if changed:
-            self._count("cancelled", job.order.kind, 0.0)
+            self._count("cancelled", job.kind, 0.0)
         return changed
 
     @contextmanager
@@ -317,10 +317,10 @@ class Crew:
         if "error" in answer:
             problem = told(self._files.named(job, str(answer["error"])), int(answer["exit_code"]))
             self._store.finish(job.id, problem=problem, notes=notes)
-            self._count("failed", job.order.kind, seconds)
+            self._count("failed", job.kind, seconds)
         else:
             self._store.finish(job.id, report=answer["answer"], notes=notes)
-            self._count("done", job.order.kind, seconds)
+            self._count("done", job.kind, seconds)
 
     def _notes(self, job: StoredJob, running: Running) -> list[str]:
         """What was said of the visitor's files, under their own names; what concerns the server goes to its output."""
@@ -337,9 +337,9 @@ class Crew:
             self._store.finish(job.id, problem=told(
                 "this stopped by a bug of ours; the output of the server has its traceback", 1)
             )  # fmt: skip
-            self._count("failed", job.order.kind, 0.0)
+            self._count("failed", job.kind, 0.0)
         elif self._store.give_back(job.id).over:
-            self._count("failed", job.order.kind, 0.0)
+            self._count("failed", job.kind, 0.0)
 
     def _count(self, outcome: str, kind: str, seconds: float) -> None:
         with self._wake:

@@ -25,9 +25,9 @@ ENDING = re.compile(r"\.[a-z0-9]{1,5}")
 
 
 class Files:
-    """What lies in `root`, which is made if it is not there.  BadInput if it cannot be."""
+    """What lies in `root`, which is made if it is not there.  BadInput if it cannot be.  made_by: as of `Store`."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, made_by: str = "") -> None:
         self.root = root.absolute()
         try:
             for folder in (self.root, self.root / "uploads", self.root / "jobs", self.root / "cache"):
@@ -35,7 +35,7 @@ class Files:
             self.root.chmod(0o700)
         except OSError as problem:
             raise BadInput(f"--data {root}: cannot be made ({problem.strerror}); choose another folder") from problem
-        self.store = Store(self.root / "queue.sqlite")
+        self.store = Store(self.root / "queue.sqlite", made_by)
 
     def close(self) -> None:
         """Ends the connection to the database."""
@@ -93,8 +93,8 @@ class Files:
         self.folder(job).mkdir(exist_ok=True)
         (self.folder(job) / REPORT).unlink(missing_ok=True)
         return {
-            "kind": job.order.kind, "given": dict(job.order.given), "folder": str(self.folder(job)),
-            "files": {what: str(self.upload(job.owner, name)) for what, name in job.order.files.items()},
+            "kind": job.kind, "given": dict(job.given), "folder": str(self.folder(job)),
+            "files": {what: str(self.upload(job.owner, name)) for what, name in job.files.items()},
             "suffix": job.order.suffix, "moment": job.order.moment, "cache": str(self.root / "cache"),
         }  # fmt: skip
 
@@ -111,7 +111,7 @@ class Files:
             report = json.loads((self.folder(job) / REPORT).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
-        return dict(report) if job.order.kind == "video" and self.result(job).exists() else None
+        return dict(report) if job.kind == "video" and self.result(job).exists() else None
 
     def named(self, job: StoredJob, sentence: str) -> str:
         """A sentence of a worker in which the visitor's files are called as the visitor called them."""
@@ -141,8 +141,9 @@ class Files:
             with suppress(OSError):
                 if path.is_file() and path.stat().st_mtime < before:
                     path.unlink()
+        folders = list((self.root / "jobs").iterdir())  # first: what is submitted from here on has no folder among them
         known = {job.id for job in self.store.jobs()}
-        for folder in (self.root / "jobs").iterdir():
+        for folder in folders:
             if folder.name not in known:
                 shutil.rmtree(folder, ignore_errors=True)
 

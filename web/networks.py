@@ -1,11 +1,15 @@
 """The networks of whoever runs a server, for all its jobs; the same files as generate.py's flags of these names."""
 
 import argparse
-from collections.abc import Sequence
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from core.errors import BadInput
 from core.guard import reads
+from core.paths import CHECKPOINTS
 from lipsync.settings import NETWORKS, Settings
 
 NAMES = (*NETWORKS, "separator_rate")
@@ -28,6 +32,21 @@ def networks_of(options: argparse.Namespace) -> dict[str, Any]:
         if not path.is_file():
             raise BadInput(f"{flag} {path}: no such file; check the path")
     return {name: value.absolute() if name in NETWORKS else value for name, value in found.items()}
+
+
+def stamp(model: Path | None, networks: Mapping[str, Any]) -> str:
+    """The same for the same model and networks, which are not read: a file is its place, size and time of change.
+
+    model: a file or a folder; None for the one that ships, which is any of those that do (only torch knows which).
+    """
+    if model is None:
+        files = sorted(CHECKPOINTS.rglob("*.safetensors"))
+    else:
+        files = sorted(path for path in model.rglob("*") if path.is_file()) if model.is_dir() else [model]
+    files += [path for name, path in networks.items() if name in NETWORKS]
+    stats = [(str(path.resolve()), path.stat()) for path in files]
+    said = [networks, [(place, stat.st_size, stat.st_mtime_ns) for place, stat in stats]]
+    return hashlib.blake2b(json.dumps(said, default=str).encode(), digest_size=8).hexdigest()
 
 
 def load_networks(found: dict[str, Any], device: str) -> None:

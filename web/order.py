@@ -89,10 +89,12 @@ class Order:
         """The ending of the result."""
         return segment_suffix(self.settings.codec) if self.kind == "video" else ".png"
 
-    def identity(self, owner: str) -> str:
-        """The same for the same content, settings and visitor: such an order is made once."""
+    def identity(self, owner: str, made_by: str = "") -> str:
+        """The same for the same content, settings, visitor, and `made_by` (web.networks.stamp): it is made once."""
         chosen = asdict(self.settings) | {"preview": self.moment}
-        said = [owner, self.kind, sorted(self.files.items()), sorted(chosen.items()), *sorted(self.without)]
+        said = [
+            owner, self.kind, sorted(self.files.items()), sorted(chosen.items()), made_by, *sorted(self.without)
+        ]  # fmt: skip
         return hashlib.blake2b(json.dumps(said, default=str).encode(), digest_size=12).hexdigest()
 
     @property

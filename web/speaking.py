@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from audio import SAMPLE_RATE
+
 if TYPE_CHECKING:
     from lipsync.streaming.stream import Stream
 
 QUALITY = 90  # of the JPEGs
-KEPT = 60 * 16_000  # samples that are remembered to be handed out with their pictures
+KEPT = 60 * SAMPLE_RATE  # samples that were handed out with their pictures, after which they are forgotten
 
 
 class Speaking:
@@ -83,7 +85,7 @@ class Speaking:
         with self._lock:
             first, stop = (2 * (sample - self._first) for sample in (samples.start, samples.stop))
             pcm = bytes(self._sound[first:stop]) if samples else b""
-            if first > KEPT:
+            if samples.start - self._first > KEPT:
                 del self._sound[:first]
                 self._first = samples.start
         return _text(pcm)

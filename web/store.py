@@ -2,8 +2,9 @@
 
     queued -> running -> done | failed | cancelled
 
-A job that was running when the server ended is queued again at the next start.  One connection, used under a lock: a
-transaction takes well under a millisecond, and the server has few threads.
+A job that was running when the server ended is queued again at the next start; one that this version would not take any
+more has failed then.  One connection, used under a lock: a transaction takes well under a millisecond, and the server
+has few threads.
 """
 
 import json
@@ -13,9 +14,11 @@ import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from core.errors import BadInput
 from web.order import Order
 from web.problems import Refused, told
 
@@ -24,7 +27,7 @@ CREATE TABLE IF NOT EXISTS uploads (
     owner TEXT, id TEXT, name TEXT, suffix TEXT, size INTEGER, about TEXT, sent REAL, PRIMARY KEY (owner, id));
 CREATE TABLE IF NOT EXISTS jobs (
     id TEXT PRIMARY KEY, owner TEXT, kind TEXT, files TEXT, given TEXT, status TEXT, queued REAL, started REAL,
-    finished REAL, starts INTEGER DEFAULT 0, report TEXT, problem TEXT, notes TEXT DEFAULT '[]');
+    finished REAL, starts INTEGER DEFAULT 0, report TEXT, problem TEXT, notes TEXT DEFAULT '[]', made_by TEXT);
 CREATE INDEX IF NOT EXISTS waiting ON jobs (status, queued);
 """
 STARTS = 3  # of a job whose worker ended without a word each time
@@ -44,11 +47,13 @@ class Upload:
 
 @dataclass(frozen=True)
 class StoredJob:
-    """A row of the queue; times in seconds since 1970."""
+    """A row of the queue, as it was ordered; times in seconds since 1970."""
 
     id: str
     owner: str
-    order: Order
+    kind: str
+    files: Mapping[str, str]
+    given: Mapping[str, str]
     status: str
     queued: float
     started: float | None
@@ -58,6 +63,11 @@ class StoredJob:
     problem: Mapping[str, Any] | None
     notes: Sequence[str]
 
+    @cached_property
+    def order(self) -> Order:
+        """What was ordered.  BadInput where an older version took it and this one does not: such a job has failed."""
+        return Order(self.kind, self.files, self.given)
+
     @property
     def over(self) -> bool:
         """Whether nothing will happen to it any more."""
@@ -65,15 +75,21 @@ class StoredJob:
 
 
 class Store:
-    """The database in `path`, which is made if it is not there."""
+    """The database in `path`, which is made if it is not there.
 
-    def __init__(self, path: Path) -> None:
-        self._lock = threading.RLock()
+    made_by: the model and networks of now (`web.networks.stamp`); what others made is no result of theirs.
+    """
+
+    def __init__(self, path: Path, made_by: str = "") -> None:
+        self._lock, self._made_by = threading.RLock(), made_by
         self._base = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._base.row_factory = sqlite3.Row
         self._base.execute("PRAGMA journal_mode = WAL")
         self._base.execute("PRAGMA synchronous = FULL")  # an answered request survives a power failure as well
         self._base.executescript(SCHEMA)
+        columns = {row["name"] for row in self._base.execute("PRAGMA table_info(jobs)")}
+        if "made_by" not in columns:  # of an older version
+            self._base.execute("ALTER TABLE jobs ADD COLUMN made_by TEXT")
 
     def close(self) -> None:
         """Ends the connection."""
@@ -106,12 +122,16 @@ class Store:
     def submit(self, owner: str, order: Order, longest_queue: int) -> tuple[StoredJob, bool]:
         """The job of this order, and whether it is new; one that failed or was cancelled is queued again.
 
-        Refused (429) if the queue is full.
+        Refused if an upload is not there (404), or the queue is full (429).
         """
-        name = order.identity(owner)
+        name = order.identity(owner, self._made_by)
         with self._transaction() as base:
+            for upload in order.files.values():
+                self.upload(owner, upload)
             row = base.execute("SELECT * FROM jobs WHERE id = ?", (name,)).fetchone()
-            if row is not None and row["status"] in ("queued", "running", "done"):
+            if row is not None and (
+                row["status"] in ("queued", "running") or (row["status"], row["made_by"]) == ("done", self._made_by)
+            ):
                 return _job(row), False
             if self.waiting(order.kind) >= longest_queue:
                 seconds = self.seconds_to_wait(order.kind)
@@ -175,10 +195,10 @@ class Store:
         kind, other = (", ".join("?" * len(words)) for words in (kinds, busy))
         with self._transaction() as base:
             row = base.execute(
-                "UPDATE jobs SET status = 'running', started = ?, starts = starts + 1 WHERE id = (SELECT id FROM jobs"
-                f" WHERE status = 'queued' AND kind IN ({kind}) AND id NOT IN ({other}) ORDER BY queued LIMIT 1)"
-                " RETURNING *",
-                (time.time(), *kinds, *busy),
+                "UPDATE jobs SET status = 'running', started = ?, made_by = ?, starts = starts + 1 WHERE id ="
+                f" (SELECT id FROM jobs WHERE status = 'queued' AND kind IN ({kind}) AND id NOT IN ({other})"
+                " ORDER BY queued LIMIT 1) RETURNING *",
+                (time.time(), self._made_by, *kinds, *busy),
             ).fetchone()
         return None if row is None else _job(row)
 
@@ -192,6 +212,15 @@ class Store:
                 ("failed" if problem else "done", time.time(), _json(report), _json(problem), json.dumps([*notes]),
                  name),
             )  # fmt: skip
+
+    def fail_older(self) -> None:
+        """Jobs that an older version took, and that this one would not take, have failed."""
+        older = told("this was ordered with an older version of the server, which knew other settings; order it again")
+        with self._transaction() as base:
+            for job in self.jobs():
+                if job.status not in ("failed", "cancelled") and not _known(job):
+                    base.execute("UPDATE jobs SET status = 'failed', finished = ?, problem = ? WHERE id = ?",
+                                 (time.time(), _json(older), job.id))  # fmt: skip
 
     def give_back(self, name: str) -> StoredJob:
         """A running job whose worker ended without a word waits again in its old place, or has failed for good."""
@@ -275,9 +304,17 @@ def _upload(row: sqlite3.Row) -> Upload:
 
 
 def _job(row: sqlite3.Row) -> StoredJob:
-    order = Order(row["kind"], json.loads(row["files"]), json.loads(row["given"]))
     report, problem = (json.loads(row[name]) if row[name] else None for name in ("report", "problem"))
     return StoredJob(
-        row["id"], row["owner"], order, row["status"], row["queued"], row["started"], row["finished"], row["starts"],
-        report, problem, json.loads(row["notes"]),
+        row["id"], row["owner"], row["kind"], json.loads(row["files"]), json.loads(row["given"]), row["status"],
+        row["queued"], row["started"], row["finished"], row["starts"], report, problem, json.loads(row["notes"]),
     )  # fmt: skip
+
+
+def _known(job: StoredJob) -> bool:
+    """Whether this version would take its order."""
+    try:
+        Order(job.kind, job.files, job.given)
+    except BadInput:
+        return False
+    return True

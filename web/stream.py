@@ -1,7 +1,7 @@
 """The WebSocket of a face that speaks as sound comes, see docs/web.md.  It is no WebRTC: TCP, and JPEGs.
 
-A client that reads too slowly loses pictures, never sound; one that sends quicker than the sound is heard is not read
-from until that has caught up.
+A client that reads too slowly loses pictures, never sound: where even without these too much waits for it, it is not
+read from until it has caught up.  Nor is one that sends quicker than the sound is heard.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ from typing import Any
 from fastapi import WebSocket, WebSocketDisconnect
 from starlette.concurrency import run_in_threadpool
 
+from audio import SAMPLE_RATE
 from core.errors import BadValue, LipSyncError
 from web.crew import Crew, Gone, Process
 from web.files import Files
@@ -27,10 +28,9 @@ from web.problems import Refused, told
 HEAD = struct.Struct("<dI")
 """What a message of sound and picture begins with: the second of the sound, how many bytes of PCM16 follow; then that
 sound, then a JPEG, or nothing where the picture before stays."""
-RATE = 16_000
 AHEAD = 10.0  # seconds of sound that a client may be ahead
 PICTURES = 25  # that wait for a client at most
-WAITING = 1500  # messages that do: a minute of sound
+WAITING = 1500  # messages that do, a minute of sound, before the client is not read from
 SILENT = 30.0  # seconds without a message, after which a stream is over
 STARTS = 15.0  # seconds in which the first message must come
 ENDS = 10.0  # seconds in which a worker must stop
@@ -65,6 +65,7 @@ class Outbox:
 
     @property
     def full(self) -> bool:
+        """Whether no more sound should be taken."""
         return len(self._waiting) > WAITING
 
     async def next(self) -> str | bytes:
@@ -147,13 +148,13 @@ class Session:
             raise BadValue("sound came before the face was ready; send it after the message that says so")
         if len(pcm) % 2:
             raise BadValue(f"{len(pcm)} bytes are no 16-bit samples; send whole ones, mono, 16,000 a second")
-        for start in range(0, len(pcm), 2 * RATE):  # a second at a time
-            part = pcm[start : start + 2 * RATE]
-            while self._sent - self._heard > AHEAD and self._process is not None:
+        for start in range(0, len(pcm), 2 * SAMPLE_RATE):  # a second at a time
+            part = pcm[start : start + 2 * SAMPLE_RATE]
+            while (self._sent - self._heard > AHEAD or self.outbox.full) and self._process is not None:
                 await asyncio.sleep(0.05)
-            if self._ended or self.outbox.full:
+            if self._ended:
                 return
-            self._sent += len(part) / 2 / RATE
+            self._sent += len(part) / 2 / SAMPLE_RATE
             await run_in_threadpool(self._tell, {"sound": base64.b64encode(part).decode()})
             if self._sent >= self._longest:
                 self._end()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import sys
 import time
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from scripts.benchmark_server import Load
-from tests.helpers.failing import check_error, fails
+from tests.helpers.failing import check_error, check_sentence, fails
 from tests.helpers.talking_head import tone
 from tests.helpers.web_server import QUICK, ask, serving, start_web
 from web.client import Client, Failed
@@ -28,6 +29,8 @@ ORDER = Order("video", {"video": "v", "audio": "a"}, {})
 @pytest.fixture
 def files(tmp_path: Path) -> Iterator[Files]:
     found = Files(tmp_path)
+    for name in ORDER.files.values():
+        found.store.add_upload(Upload("me", name, name, ".mp4", 3, {}))
     yield found
     found.store.close()
 
@@ -176,8 +179,8 @@ def test_a_video_that_was_whole_when_the_server_died_is_not_made_again(files: Fi
 
 
 def test_what_nobody_needs_is_deleted(files: Files, tmp_path: Path) -> None:
+    files.store.add_upload(Upload("me", "x", "x", ".mp4", 3, {}))
     for name in ("v", "a", "x"):
-        files.store.add_upload(Upload("me", name, name, ".mp4", 3, {}))
         (tmp_path / "uploads" / "me").mkdir(exist_ok=True)
         (tmp_path / "uploads" / "me" / f"{name}.mp4").touch()
     name = files.store.submit("me", ORDER, 5)[0].id
@@ -192,6 +195,40 @@ def test_what_nobody_needs_is_deleted(files: Files, tmp_path: Path) -> None:
     assert not list(tmp_path.glob("uploads/me/*")) and not list((tmp_path / "jobs").iterdir())
     with fails(Refused, "job", "submit it again"):
         files.store.job("me", name)
+
+
+@pytest.mark.slow
+def test_once_the_model_has_changed_the_same_order_is_another_job(tmp_path: Path, model: Path, inputs: Path) -> None:
+    own = shutil.copytree(model, tmp_path / "model")
+    with serving(tmp_path / "data", own) as server:
+        client, files = Client(server.url), {"video": inputs / "person.mp4", "audio": inputs / "words.wav"}
+        first = client.submit(files, **QUICK)["id"]
+        for changed in (False, True):
+            assert server.end() == 130
+            if changed:
+                os.utime(next(own.rglob("*.safetensors")), (1, 1))
+            server.start()
+            assert (client.submit(files, **QUICK)["id"] == first) != changed and client.status(first)["id"] == first
+
+
+@pytest.mark.slow
+def test_a_server_that_could_not_delete_says_so_and_tries_again(tmp_path: Path, model: Path) -> None:
+    with serving(tmp_path / "data", model, "--keep_hours", "0.00005") as server:  # 0.18 s
+        jobs = tmp_path / "data" / "jobs"
+        jobs.rename(tmp_path / "away")
+
+        def cleaning() -> str | None:
+            status, _, body = ask(server, "/health")
+            assert status == 200  # jobs are made all the same
+            return json.loads(body)["cleaning"]  # type: ignore[no-any-return]
+
+        until(cleaning)
+        check_sentence(cleaning() or "", "No such file", "tried again")
+        assert str(tmp_path) not in (cleaning() or "")
+        (tmp_path / "away").rename(jobs)
+        until(lambda: cleaning() is None)
+        (jobs / "forgotten").mkdir()
+        until(lambda: not list(jobs.iterdir()))
 
 
 @pytest.mark.slow

@@ -194,6 +194,27 @@ def test_a_broken_file_is_answered_by_a_sentence(visit: Visit, inputs: Path) -> 
 
 
 @ANY
+def test_of_two_files_the_one_chosen_last_counts(visit: Visit, inputs: Path, tmp_path: Path) -> None:
+    from video import write_picture
+
+    page, held = visit.page, list[sync_api.Route]()
+    write_picture(tmp_path / "later.png", picture())
+    page.route("**/uploads", lambda route: held.append(route))
+    for number, path in enumerate((inputs / "person.mp4", tmp_path / "later.png"), 1):
+        page.set_input_files("#video", path)
+        while len(held) < number:
+            page.wait_for_timeout(20)
+    held[1].continue_()
+    sync_api.expect(page.locator("#faces img")).to_have_count(1, timeout=60_000)
+    with page.expect_response("**/uploads"):
+        held[0].continue_()  # the larger one comes late
+    page.wait_for_timeout(300)
+    assert page.evaluate("import('/page/page.js').then((page) => page.sent.video.name)") == "later.png"
+    sync_api.expect(page.locator("#video-drop .shown")).to_have_text("later.png")
+    sync_api.expect(page.locator("#faces img")).to_have_count(1)
+
+
+@ANY
 def test_a_voice_is_recorded(visit: Visit) -> None:
     page = visit.page
     page.click("#record")

@@ -1,6 +1,7 @@
 """What a program is promised by the server's WebSocket: sound in, sound and pictures out, one stream a device."""
 
 import asyncio
+import base64
 import json
 import struct
 import time
@@ -79,6 +80,52 @@ def test_a_client_that_answers_at_once_is_heard() -> None:
         await saying
 
     asyncio.run(answered())
+
+
+def test_the_sound_for_a_client_that_reads_too_slowly_waits_for_it() -> None:
+    stream = pytest.importorskip("web.stream")
+    pcm, given = bytes(range(256)) * 250, bytearray()
+
+    class Worker:
+        def tell(self, message: Mapping[str, Any]) -> None:
+            given.extend(base64.b64decode(message["sound"]))
+
+    async def heard() -> None:
+        outbox = stream.Outbox(asyncio.get_running_loop())
+        session = stream.Session(None, None, None, 20.0, outbox)
+        session._ready.set()
+        session._process = Worker()
+        for number in range(stream.WAITING + 1):
+            outbox.packet(number.to_bytes(2, "big"), b"")
+        await asyncio.sleep(0)
+        handing = asyncio.ensure_future(session._hand_on(pcm))
+        await asyncio.sleep(0.2)
+        assert not given and not handing.done()  # it is not read from
+        assert [await outbox.next() for _ in range(2)] == [b"\0\0", b"\0\1"]
+        await handing
+
+    asyncio.run(heard())
+    assert given == pcm
+
+
+def test_sound_is_handed_out_as_it_came_however_long_it_goes_on() -> None:
+    from web.speaking import KEPT, Speaking
+
+    class Pushed:
+        ended = False
+
+        def push(self, sound: np.ndarray) -> None:
+            pass
+
+    speaking, sound = Speaking(lambda _: None), np.random.default_rng(0).integers(-9000, 9000, 3 * KEPT).astype("<i2")
+    speaking.begin("me")
+    speaking._stream, held = Pushed(), 0  # type: ignore[assignment]
+    for start in range(0, len(sound), 16_000):
+        part = sound[start : start + 16_000].tobytes()
+        speaking.hear({"stream": "me", "sound": base64.b64encode(part).decode()})
+        assert base64.b64decode(speaking._heard(range(start, start + 16_000))) == part
+        held = max(held, len(speaking._sound) // 2)
+    assert KEPT <= held <= KEPT + 2 * 16_000  # samples, a minute of them
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ export const sent = { video: null, audio: null }; // what the server said of eac
 const cards = new Map(); // of jobs, by their id
 let limits = null;
 let asking = false, changed = false;
-let searched = 0; // counts searches for faces, so that an old one is not shown for a new video
+export const chosen = { video: 0, audio: 0 }; // counts what was chosen, so that what comes late of an older choice is left out
 
 export async function ask(path, options = {}) {
   let answer;
@@ -41,12 +41,12 @@ async function finished(job) {
 
 // Files
 
-function send(kind, file, bar) {
+function send(kind, file, moved) {
   return new Promise((done, failed) => {
     const request = new XMLHttpRequest(); // unlike fetch it says how much was sent
     request.open("POST", "/uploads");
-    request.upload.onprogress = (event) => { if (event.lengthComputable) bar.value = event.loaded / event.total; };
-    request.upload.onload = () => bar.removeAttribute("value"); // the server looks at it
+    request.upload.onprogress = (event) => { if (event.lengthComputable) moved(event.loaded / event.total); };
+    request.upload.onload = () => moved(null); // the server looks at it
     request.onerror = () => failed(new Error("The file could not be sent: it may be too large, or the server away."));
     request.onload = () => {
       let said = {};
@@ -75,9 +75,11 @@ function show(kind, file, url = URL.createObjectURL(file)) {
 }
 
 export async function take(kind, file) {
-  const problem = $(`#${kind}-problem`), bar = $(`#${kind}-drop progress`);
+  const mine = ++chosen[kind], problem = $(`#${kind}-problem`), bar = $(`#${kind}-drop progress`);
   problem.textContent = "";
   sent[kind] = null;
+  bar.hidden = true;
+  if (kind === "video") $("#faces").hidden = true;
   ready();
   if (limits && file.size > limits.bytes) {
     problem.textContent = `${file.name}: has more than ${Math.round(limits.bytes / 2 ** 20)} MiB; send a smaller file.`;
@@ -85,13 +87,18 @@ export async function take(kind, file) {
   }
   show(kind, file);
   Object.assign(bar, { hidden: false, value: 0 });
-  if (kind === "video") $("#faces").hidden = true;
+  const moved = (share) => {
+    if (mine !== chosen[kind]) return;
+    if (share === null) bar.removeAttribute("value"); else bar.value = share;
+  };
   try {
-    const found = await send(kind, file, bar);
+    const found = await send(kind, file, moved);
+    if (mine !== chosen[kind]) return;
     sent[kind] = found;
-    if (kind === "video") findFaces(found.id);
+    if (kind === "video") findFaces(found.id, mine);
     else setMoments(found.seconds);
   } catch (error) {
+    if (mine !== chosen[kind]) return;
     problem.textContent = error.message;
     if (kind === "audio") $("#audio-player").hidden = true;
   }
@@ -100,8 +107,9 @@ export async function take(kind, file) {
 }
 
 export function hear(said) { // takes a sound that the server made itself; null: it is not what shall be heard any more
+  chosen.audio++;
   sent.audio = said;
-  $("#audio-player").hidden = true;
+  $("#audio-player").hidden = $("#audio-drop progress").hidden = true;
   if (said) {
     show("audio", said, `/uploads/${said.id}`);
     setMoments(said.seconds);
@@ -130,14 +138,14 @@ window.addEventListener("drop", (event) => event.preventDefault());
 
 // Whose face
 
-async function findFaces(video) {
-  const mine = ++searched, field = $("#faces"), note = $("#faces-note"), list = $(".faces", field);
+async function findFaces(video, mine) { // mine: which choice of a video it is
+  const field = $("#faces"), note = $("#faces-note"), list = $(".faces", field);
   list.replaceChildren();
   field.hidden = false;
   note.textContent = "Looking who is to be seen…";
   try {
     const job = await finished(await ask("/jobs", { method: "POST", body: form({ video, kind: "faces" }) }));
-    if (mine !== searched) return;
+    if (mine !== chosen.video) return;
     const many = job.faces.length > 1;
     note.textContent = many ? "" : "One person, who will speak.";
     list.classList.toggle("one", !many);
@@ -151,7 +159,7 @@ async function findFaces(video) {
       list.append(label);
     });
   } catch (error) {
-    if (mine !== searched) return;
+    if (mine !== chosen.video) return;
     field.hidden = true;
     $("#video-problem").textContent = error.message;
   }

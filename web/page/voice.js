@@ -1,6 +1,6 @@
 // A voice that is recorded here, or that of the server, where it has one, which says what is typed.
 
-import { $, ask, form, hear, limited, sent, take } from "/page/page.js";
+import { $, ask, chosen, form, hear, limited, sent, take } from "/page/page.js";
 
 const problem = $("#audio-problem");
 
@@ -52,8 +52,10 @@ button.onclick = async () => {
   problem.textContent = "";
   button.disabled = text.readOnly = true;
   button.textContent = "Saying it…";
+  const before = chosen.audio;
   try {
-    hear(said = await ask("/speech", { method: "POST", body: form({ text: text.value }) }));
+    const found = await ask("/speech", { method: "POST", body: form({ text: text.value }) });
+    if (before === chosen.audio) hear(said = found); // else another sound was chosen meanwhile
   } catch (error) {
     problem.textContent = error.message;
   }
