@@ -10,14 +10,15 @@ interruption; videos that cannot be read are named and left out, and the exit co
 """
 
 import argparse
-import json
+import hashlib
 import logging
 import math
 import multiprocessing
 import sys
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -33,7 +34,7 @@ from face_detection import NAMES, load_detector
 from video.opening import one_thread_each
 
 from .cutting import Cutting, prepare_source
-from .report import Line, Report
+from .report import REPORT, Line, Report, Settings, read_report
 from .source import Source, found, listed
 from .span import Least
 from .splits import SPLITS, place
@@ -41,17 +42,19 @@ from .sync_filter import Scorer, SyncFilter
 
 NOTES = logging.getLogger(__name__)
 Outcome = tuple[Source, "list[Line] | LipSyncError"]
+MAKING = ("size", "expert", "max_offset", "min_confidence")
+"""The flags that decide how a clip is made, here and in scripts/prepare.py."""
+FINDING = ("held_out", "face_detector", "min_seconds", "min_face")
+"""Those that decide which stretches of --videos become clips, and where they go."""
 
 
 def prepare(
-    sources: Sequence[Source], output: Path, cutting: Cutting, *, workers: int = 0, scorer: Scorer | None = None
+    sources: Sequence[Source], report: Report, cutting: Cutting, *, workers: int = 0, scorer: Scorer | None = None
 ) -> None:
     """Makes the clips of all sources, in so many processes besides this one, or in this one if 0.
 
-    Raises BatchFailed, after all the others are done, if some could not be used, and BadInput if `output` holds clips
-    of another size.
+    Raises BatchFailed, after all the others are done, if some could not be used.
     """
-    report = Report(output, cutting.size)
     todo = [source for source in sources if not _is_done(source, report)]
     if any(not source.framed for source in todo):
         load_detector(cutting.detector)  # what is to be fetched is fetched once, and refused at once
@@ -82,21 +85,29 @@ def _here(sources: Sequence[Source], cutting: Cutting, scorer: Scorer | None) ->
 def _in_processes(
     sources: Sequence[Source], cutting: Cutting, scorer: Scorer | None, workers: int
 ) -> Iterator[Outcome]:
+    """A process is given a video when it is free: whoever stops this waits for those at work, not for all the rest."""
     fresh = multiprocessing.get_context("spawn")  # a fork of a process that has threads may hang
+    left = iter(sources)
+    running: dict[Future[list[Line]], Source] = {}
     with one_thread_each(), ProcessPoolExecutor(workers, fresh, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
-        jobs: dict[Future[list[Line]], Source] = {
-            pool.submit(prepare_source, source, cutting, scorer): source for source in sources
-        }
-        for job in as_completed(jobs):
-            try:
-                yield jobs[job], job.result()
-            except LipSyncError as problem:
-                yield jobs[job], problem
-            except BrokenProcessPool as problem:
-                raise OutOfMemory(
-                    f"a process died while it prepared {jobs[job].video}, most likely for lack of memory; the same"
-                    " command goes on, with fewer --workers"
-                ) from problem
+        try:
+            while True:
+                for source in islice(left, workers - len(running)):
+                    running[pool.submit(prepare_source, source, cutting, scorer)] = source
+                if not running:
+                    return
+                for job in wait(running, return_when=FIRST_COMPLETED).done:
+                    try:
+                        outcome: list[Line] | LipSyncError = job.result()
+                    except LipSyncError as problem:
+                        outcome = problem
+                    yield running.pop(job), outcome
+        except BrokenProcessPool as problem:
+            died = next(iter(running.values()), source)
+            raise OutOfMemory(
+                f"a process died while it prepared {died.video}, most likely for lack of memory; the same command goes"
+                " on, with fewer --workers"
+            ) from problem
 
 
 def parser() -> argparse.ArgumentParser:
@@ -136,13 +147,26 @@ def misheld(sources: Sequence[Source], share: float) -> str | None:
 
 def _left_out(report: Path) -> str:
     """How many stretches of the videos became no clips, and why not the first."""
-    lines = [json.loads(line) for line in report.read_text(encoding="utf-8").splitlines()] if report.exists() else []
-    reasons = [line["skipped"] for line in lines if line.get("skipped")]
+    reasons = [line["skipped"] for line in read_report(report) if line.get("skipped")]
     return f", {len(reasons)} stretches left out, such as for this: {reasons[0]}" if reasons else ""
 
 
+def _settings(options: argparse.Namespace) -> Settings:
+    """What the report remembers; of a file, its name and a hash of what is in it."""
+    given = {name: getattr(options, name, None) for name in (MAKING if options.list else (*MAKING, *FINDING))}
+    return {name: _fingerprint(value) if isinstance(value, Path) else value for name, value in given.items()}
+
+
+def _fingerprint(path: Path) -> str:
+    with path.open("rb") as file:
+        return f"{path.name} ({hashlib.file_digest(file, 'sha256').hexdigest()[:8]})"
+
+
 def run(options: argparse.Namespace, *, sync: SyncFilter | None = None, scorer: Scorer | None = None) -> None:
-    """The program, with somebody who can tell how far the sound is off, or without.  Raises as `prepare`."""
+    """The program, with somebody who can tell how far the sound is off, or without.
+
+    Raises as `prepare`, and BadInput if --output holds clips that were made with other settings.
+    """
     try:
         cutting = Cutting(
             options.size, options.face_detector, Least(options.min_seconds, options.min_face), sync or SyncFilter()
@@ -157,16 +181,16 @@ def run(options: argparse.Namespace, *, sync: SyncFilter | None = None, scorer: 
         sources = found(options.videos, options.output, options.held_out)
         if sentence := misheld(sources, options.held_out):
             say(sentence)
-    report = options.output / "report.jsonl"
-    check(
-        [("--list", options.list or options.videos), *(("the video", source.video) for source in sources)],
-        [("the report", report), *(("the clip", source.target) for source in sources if source.framed)],
-    )
+    read = [("--list", options.list or options.videos), *(("the video", source.video) for source in sources)]
+    written = [("the clip", source.target) for source in sources if source.framed]
+    check(read, [("the report", options.output / REPORT), *written])
     with locked(options.output / ".lock", options.output):
-        prepare(sources, options.output, cutting, workers=options.workers, scorer=scorer)
+        report = Report(options.output, _settings(options))
+        prepare(sources, report, cutting, workers=options.workers, scorer=scorer)
     counts = {split: sum(1 for _ in (options.output / split).glob("*/*.npz")) for split in SPLITS}
     totals = ", ".join(f"{count} clips {split}" for split, count in counts.items() if count)
-    say(f"{options.output}: {totals or 'no clips'}{_left_out(report)}; {report} says what became of each video")
+    totals = f"{totals or 'no clips'}{_left_out(report.path)}"
+    say(f"{options.output}: {totals}; {report.path} says what became of each video")
     if counts["train"]:
         say(f"next: python train.py --system sync --data {options.output} --output runs/sync")
 

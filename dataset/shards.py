@@ -133,7 +133,7 @@ def write_index(tar: Path, places: Sequence[Place]) -> None:
     """The index of a tar that is complete."""
     rows = [[getattr(place, field) for field in FIELDS] for place in places]
     with atomic(tar.with_suffix(INDEX)) as temporary:
-        temporary.write_text(json.dumps({"bytes": tar.stat().st_size, "clips": rows}, ensure_ascii=False), "utf-8")
+        temporary.write_text(json.dumps({"bytes": tar.stat().st_size, "clips": rows}), "ascii")
 
 
 def _place(row: Sequence[Any]) -> Place:

@@ -8,7 +8,7 @@ SPLITS = ("train", "seen", "test")
 
 def place(speaker: str) -> float:
     """Where a speaker stands among all, 0 to 1: held out by every share above that."""
-    return int.from_bytes(blake2b(speaker.encode(), digest_size=8).digest(), "big") / 2**64
+    return _number(speaker) / 2**64
 
 
 def is_held_out(speaker: str, share: float) -> bool:
@@ -16,5 +16,10 @@ def is_held_out(speaker: str, share: float) -> bool:
 
     The same on every machine and in every run, whoever else is in the data.
     """
-    number = int.from_bytes(blake2b(speaker.encode(), digest_size=8).digest(), "big")
-    return number < share * 2**64
+    return _number(speaker) < share * 2**64
+
+
+def _number(speaker: str) -> int:
+    """The hash, 0 to 2**64 - 1, of the name's bytes as a file system has them, which need not be UTF-8."""
+    name = speaker.encode(errors="surrogateescape")
+    return int.from_bytes(blake2b(name, digest_size=8).digest(), "big")

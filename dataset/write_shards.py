@@ -4,8 +4,9 @@
 
 DATA is whatever train.py reads.  Each of the shards is a fair sample of its split.  Processes read shards of their own
 if their number divides that of the shards; more shards than a thousandth of the clips cost only file names.
-A shard that is there already is passed over, so the same command goes on; clips that cannot be read are named and left
-out, and the exit code is 5.
+A shard that is there already is passed over, so the same command goes on; SHARDS/shards.json says by which numbers
+clips went into shards, and others are refused.  Clips that cannot be read are named and left out, and the exit code is
+5.
 """
 
 import argparse
@@ -16,11 +17,12 @@ import sys
 import tarfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
 from core.atomic import atomic
-from core.errors import BadInput, BadValue, BatchFailed, NoData
+from core.errors import BadInput, BadValue, BatchFailed, Mismatch, NoData, Unreadable
 from core.flags import Parser
 from core.guard import check, reads, writes_into
 from core.lock import locked
@@ -30,15 +32,20 @@ from .clip import Clip
 from .footage import Footage
 from .layout import layout_of
 from .prepared import write_clip
-from .shards import CLIP, INDEX, places_in, write_index
+from .shards import CLIP, INDEX, NAME, ShardClips, has_shards, places_in, write_index
 
 NOT_IN_KEYS = re.compile(r"[./\s\\]+")  # WebDataset's key ends at the first dot; a tar has folders
+NOTE = "shards.json"
 LIMIT = 16  # broken clips that are named
 
 
 def write_shards(data: Path, output: Path, size: int, count: int) -> None:
-    """Writes every split of the data.  BatchFailed, after all else is done, if some clips could not be read."""
+    """Writes every split of the data.  BatchFailed, after all else is done, if some clips could not be read.
+
+    Raises BadInput if `output` has shards of another size or number, or of other data.
+    """
     splits = layout_of(data).read(data, size)
+    _remember(output, size, count, {split: len(clips) for split, clips in splits.items() if len(clips)})
     problems: list[str] = []
     with tqdm(total=sum(map(len, splits.values())), unit="clip", disable=None) as bar:
         for split, clips in splits.items():
@@ -48,6 +55,50 @@ def write_shards(data: Path, output: Path, size: int, count: int) -> None:
     if problems:
         more = f"; and {len(problems) - LIMIT} more" if len(problems) > LIMIT else ""
         raise BatchFailed(f"{len(problems)} clips left out: " + "; ".join(problems[:LIMIT]) + more)
+
+
+def _remember(output: Path, size: int, count: int, clips: dict[str, int]) -> None:
+    """Notes by which numbers clips go into shards.  clips: of each split.  BadInput if shards are there by others."""
+    path, known = output / NOTE, {}
+    if has_shards(output) and path.exists():
+        before = _noted(path)
+        for name, value in (("size", size), ("shards", count)):
+            if before[name] != value:
+                raise Mismatch(f"{output}: its shards were written with --{name} {before[name]}; pass that, or choose"
+                               " another --output")  # fmt: skip
+        known = before["clips"]
+        for split, total in clips.items():
+            if known.get(split, total) != total:
+                raise Mismatch(f"{output}: its shards of {split} are of {known[split]} clips, and the data have {total}"
+                               " now; choose another --output")  # fmt: skip
+    else:
+        for tar in output.glob("*.tar"):
+            _check(tar, size, count, clips)
+    with atomic(path) as temporary:
+        temporary.write_text(json.dumps({"size": size, "shards": count, "clips": known | clips}), "ascii")
+
+
+def _noted(path: Path) -> dict[str, Any]:
+    try:
+        note = json.loads(path.read_bytes())
+        return {"size": int(note["size"]), "shards": int(note["shards"]), "clips": dict(note["clips"])}
+    except (ValueError, KeyError, TypeError, RecursionError) as problem:
+        raise Unreadable(f"{path}: is no note about shards ({problem}); move it away") from problem
+
+
+def _check(tar: Path, size: int, count: int, clips: dict[str, int]) -> None:
+    """BadInput if a shard of which no note tells cannot be one of these."""
+    name = NAME.fullmatch(tar.name)
+    if name is None or name[1] not in clips:
+        return
+    number, total = int(name[2]), clips[name[1]]
+    shards = min(count, total)
+    if number >= shards or len(places_in(tar)) > len(range(number, total, shards)):
+        raise Mismatch(f"{tar}: is none of {count} shards of these clips; pass the --shards that it was written by, or"
+                       " choose another --output")  # fmt: skip
+    side = ShardClips([tar], 0)[0].pictures([0]).shape[1]
+    if side != size:
+        raise Mismatch(f"{tar}: holds faces of {side} px; pass --size {side}, or choose another --output")
 
 
 def _write(tar: Path, clips: Sequence[Footage], numbers: range, problems: list[str], bar: "tqdm[None]") -> None:
@@ -65,7 +116,8 @@ def _write(tar: Path, clips: Sequence[Footage], numbers: range, problems: list[s
                     problems.append(str(problem))
                 bar.update()
         if not names:
-            raise NoData(f"{tar}: none of its clips can be read ({problems[-1]}); use fewer --shards, or mend them")
+            raise NoData(f"{tar}: none of its clips can be read ({problems[-1]}); mend them, or take fewer"
+                         " --shards and another --output")
     write_index(tar, places_in(tar))
 
 
@@ -97,7 +149,7 @@ def run(options: argparse.Namespace) -> None:
     """The program.  Raises as `write_shards`."""
     if options.size < 8 or options.shards < 1:
         raise BadValue("--size is 8 or more, --shards 1 or more; correct them")
-    check([("DATA", options.data)], [("--output", options.output / "train-000000.tar")])
+    check([("DATA", options.data)], [("--output", options.output / name) for name in ("train-000000.tar", NOTE)])
     with locked(options.output / ".lock", options.output):
         write_shards(options.data, options.output, options.size, options.shards)
 

@@ -1,6 +1,5 @@
 """Pairs -> results by the product's own pipeline -> figures of lips and sheets, all kept on disk to go on from."""
 
-import csv
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,12 +10,14 @@ from tqdm import tqdm
 
 from core.atomic import atomic
 from core.errors import BadInput, BatchFailed
+from core.json_lines import as_lines
 from lipsync.cli.main import generate
 from systems import registry
 from video import probe
 
 from .cases import Case
 from .clip import Clip, ClipError, FaceFinders, load
+from .framing import is_detected
 from .held_out import FULL, Pair
 from .metrics.lips import LAGS, MEASURES, envelope
 from .protocol import Protocol
@@ -52,18 +53,8 @@ def make_results(pairs: Sequence[Pair], folder: Path, checkpoint: Path, flags: S
     checkpoint that generate.py refuses; it has said why on standard error.
     """
     imitates = bool(registry.load_system(checkpoint).needs.motion)
-    listing, results = folder / "pairs.csv", folder / "results"
-    folder.mkdir(parents=True, exist_ok=True)
-    with listing.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
-        table.writerow(["video", "audio", "output", "is_voxceleb2", "end", "style_video", "style_strength"])
-        for pair in pairs:
-            end = "" if pair.seconds >= probe(pair.video).seconds else f"{float(pair.seconds):.3f}"
-            crop = str(pair.group != FULL).lower()
-            manner = pair.manner.absolute() if imitates and pair.manner else ""
-            nobody = "0" if imitates and pair.tells and not manner else ""
-            files = pair.video.absolute(), pair.sound.absolute(), f"{pair.name}.mp4"
-            table.writerow([*files, crop, end, manner, nobody])
+    listing, results = folder / "pairs.jsonl", folder / "results"
+    _write(listing, as_lines(_row(pair, imitates=imitates) for pair in pairs).encode())
     code = generate([
         "--filelist", str(listing), "--sample_path", str(results), "--model_path", str(checkpoint),
         "--length", "video", "--cache_dir", str(folder / "faces"),
@@ -74,16 +65,31 @@ def make_results(pairs: Sequence[Pair], folder: Path, checkpoint: Path, flags: S
         raise BadInput(f"{checkpoint}: generate.py ended with exit code {code}; its message above says what to change")
 
 
+def _row(pair: Pair, *, imitates: bool) -> dict[str, str]:
+    """A pair in the list that generate.py is given."""
+    manner = str(pair.manner.absolute()) if imitates and pair.manner else ""
+    return {
+        "video": str(pair.video.absolute()),
+        "audio": str(pair.sound.absolute()),
+        "output": f"{pair.name}.mp4",
+        "is_voxceleb2": str(pair.group != FULL).lower(),
+        "end": "" if pair.seconds >= probe(pair.video).seconds else f"{float(pair.seconds):.3f}",
+        "style_video": manner,
+        "style_strength": "0" if imitates and pair.tells and not manner else "",
+    }
+
+
 def measure(pairs: Sequence[Pair], folder: Path, finders: Mapping[Protocol, FaceFinders]) -> Iterator[PairScores | str]:
     """The scores of each pair, or a sentence why it has none; writes folder/scores and, of own sound, folder/sheets."""
     for pair in tqdm(pairs, desc="measure", unit="clip", disable=None):
         result, scores = folder / "results" / f"{pair.name}.mp4", folder / "scores" / f"{pair.name}.json"
-        stamp = _stamp(pair, result)
-        known = json.loads(scores.read_text()) if stamp and scores.exists() else {}
+        finder = finders[VIDEOS if pair.group == FULL else CROPS]
+        stamp = _stamp(pair, result, finder)
+        known = json.loads(scores.read_text(encoding="utf-8")) if stamp and scores.exists() else {}
         if known.get("stamp") != stamp:
             case = Case(pair.name, pair.video, result if stamp else None, _sound(pair), result)
             try:
-                clip = load(case, finders[VIDEOS if pair.group == FULL else CROPS])
+                clip = load(case, finder)
             except ClipError as problem:
                 yield str(problem)
                 continue
@@ -120,12 +126,21 @@ def _sound(pair: Pair) -> Path | None:
     return None if pair.sound == pair.video else pair.sound
 
 
-def _stamp(pair: Pair, result: Path) -> list[str | int] | None:
-    """What the figures of a result depend on; None if there is no result."""
+def _stamp(pair: Pair, result: Path, finder: FaceFinders) -> list[object] | None:
+    """What the figures of a result depend on, as JSON keeps it; None if there is no result."""
     if not result.is_file():
         return None
-    status = result.stat()
-    return [VERSION, status.st_size, status.st_mtime_ns, str(pair.video), str(pair.seconds)]
+    looked = finder.detector.name if finder.detector and is_detected(finder.protocol.framing) else ""
+    files = [_state(path) for path in (result, pair.video, pair.sound)]
+    return [VERSION, *files, str(pair.seconds), finder.most, looked]
+
+
+def _state(path: Path) -> list[str | int]:
+    """By what one sees that a file is another one."""
+    if not path.is_file():
+        return [str(path)]
+    status = path.stat()
+    return [str(path), status.st_size, status.st_mtime_ns]
 
 
 def _write(path: Path, content: bytes) -> None:

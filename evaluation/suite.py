@@ -16,6 +16,7 @@ from guided_diffusion.engine.checkpoint import load_checkpoint
 from systems.perceptual import Lpips
 
 from .clip import FaceFinders
+from .framing import is_detected
 from .metrics import expert, fidelity, frechet, identity, lips, mouth, syncnet
 from .metrics.i3d import VideoFeatures
 from .metrics.inception import InceptionFeatures
@@ -61,7 +62,7 @@ def assemble(protocol: Protocol, tools: Tools, stack: ExitStack) -> Suite:
     store = WeightStore(tools.folders)
     lip_points, lip_figures = _lips(tools, store, stack)
     landmarks, mouths = _landmarks(tools, store, lip_points, lip_figures)
-    detector = _detector(tools) if protocol.framing == "face" else None
+    detector = _detector(tools) if is_detected(protocol.framing) else None
 
     def needing(figures: Sequence[Figure], build: Callable[[Tools, WeightStore], list[MetricSpec]]) -> list[MetricSpec]:
         """What `build` makes, or the same figures with what it lacks; nothing is loaded for another setting."""

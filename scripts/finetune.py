@@ -6,7 +6,8 @@
 Best are five minutes of one person who is seen well; what is said, and in which language, does not matter, nor does the
 sound: stage 1, which turns sound into lip motion, stays as it is, and what is learnt is how this mouth looks when it
 does that.  The last fifth of each video is held out.  OUTPUT/pack keeps what is learnt from, OUTPUT is the run and the
-model.  The same command goes on where it stopped; with other videos or settings choose another OUTPUT.
+model.  The same command goes on where it stopped; with other videos or settings choose another OUTPUT.  What a run that
+was killed had packed so far (OUTPUT/pack.unfinished) is removed and packed again.
 
 The preset is style-medium-person (--set changes it, as in train.py).  --features, the first layers of a VGG-16, adds
 the perceptual term that style-medium was trained with.
@@ -19,8 +20,9 @@ stretches of half a second; OUTPUT/figures.json has all.
 
 import argparse
 import json
+import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,9 +33,10 @@ import core  # noqa: F401 - how threads behave is said before anything that read
 
 # isort: split
 from core.atomic import atomic
-from core.errors import BadInput
+from core.errors import BadInput, Mismatch, Unreadable, Unwritable
 from core.flags import Parser
 from core.guard import guard, reads, writes_into
+from core.lock import locked
 from core.paths import CHECKPOINTS
 from core.program import exit_code
 
@@ -50,7 +53,12 @@ HELD_OUT = 0.2
 STRETCH = 0.5  # seconds whose frames count as one: neighbours are nearly the same
 FRAMES = 120   # that are made again, at most
 BATCH = 8
-MADE_OF = "made_of.json"  # in the pack, when it is whole
+UNFINISHED = "pack.unfinished"
+MADE_OF = "made_of.json"  # in both
+BEGUN = {
+    "videos": "other videos", "held_out": "--held_out {}", "face_detector": "--face_detector {}",
+    "motion": "another stage 1 in --model_path",
+}  # fmt: skip
 MOUTH = slice(0.62, 0.92), slice(0.28, 0.72)  # rows and columns of a face in which a mouth is, as shares
 FIGURES = {
     "psnr": "PSNR of the mouth half, dB", "ssim": "SSIM of the mouth half", "sharpness": "sharpness of the mouth",
@@ -74,7 +82,7 @@ def arguments() -> argparse.Namespace:
     if not 0 < options.held_out < 1 or options.minutes <= 0:
         raise BadInput("--held_out is a share between 0 and 1, --minutes above 0; correct them")
     files = "state.pt", "weights.safetensors", "motion.safetensors", "figures.json"
-    folders = "pack", "history", "tensorboard", "strips"
+    folders = "pack", UNFINISHED, "history", "tensorboard", "strips"
     outputs, owned = ([("--output", options.output / name) for name in names] for names in (files, folders))
     guard(parser, options, outputs=outputs, owned=owned)
     return options
@@ -85,20 +93,21 @@ def run() -> None:
     from core.progress import say
     from face_detection import load_detector
     from scripts.person_pack import make_pack
-    from systems.components import network_in
+    from systems.components import fingerprint, network_in
     from systems.registry import load_motion
     from systems.training import train
 
-    before, pack = network_in(options.model_path), options.output / "pack"
-    made_of = json.dumps([options.held_out, *(str(video.absolute()) for video in options.videos)])
-    if not (pack / MADE_OF).exists():
-        make_pack(
-            options.videos, pack, options.output.name, load_motion(options.model_path),
-            load_detector(options.face_detector), held_out=options.held_out,
-        )  # fmt: skip
-        (pack / MADE_OF).write_text(made_of, encoding="utf-8")
-    elif (pack / MADE_OF).read_text(encoding="utf-8") != made_of:
-        raise BadInput(f"--output {options.output}: learns from other videos, or another share; choose another folder")
+    before, pack, motion = network_in(options.model_path), options.output / "pack", load_motion(options.model_path)
+
+    def fill(folder: Path) -> None:
+        detector = load_detector(options.face_detector)
+        make_pack(options.videos, folder, options.output.name, motion, detector, held_out=options.held_out)
+
+    made_of = {
+        "videos": [str(video.absolute()) for video in options.videos], "held_out": options.held_out,
+        "face_detector": options.face_detector, "motion": fingerprint(motion.reader),
+    }  # fmt: skip
+    keep_whole(pack, made_of, fill)
     settings = [f"train.minutes={options.minutes}", *([PERCEPTUAL] if options.features else []), *options.settings]
     train(
         PRESET, pack, options.output, init=before, components=options.model_path, features=options.features,
@@ -109,6 +118,42 @@ def run() -> None:
     print(table(scores))
     with atomic(options.output / "figures.json") as path:
         path.write_text(json.dumps([vars(one) for one in scores], indent=1) + "\n", encoding="utf-8")
+
+
+def keep_whole(pack: Path, made_of: Mapping[str, object], fill: Callable[[Path], object]) -> None:
+    """The pack as it is, if it is there; else what `fill` makes in a folder beside it, which becomes it when whole.
+
+    made_of: a value for each of BEGUN.  BadInput if the pack was made of something else, or does not say of what.
+    """
+    unfinished = pack.with_name(UNFINISHED)
+    with locked(pack.with_name(".pack.lock"), pack):
+        if (pack / MADE_OF).exists():
+            for name, value in _noted(pack / MADE_OF).items():
+                if value != made_of[name]:
+                    raise Mismatch(f"--output {pack.parent}: was begun with {BEGUN[name].format(value)}; pass the same,"
+                                   " or choose another folder")  # fmt: skip
+            return
+        for folder in (pack, unfinished):
+            if folder.exists() and any(folder.iterdir()) and not (folder / MADE_OF).exists():
+                raise Unwritable(f"{folder}: does not say what its clips are of; move it away, or choose another"
+                                 " --output")  # fmt: skip
+        if unfinished.exists():
+            shutil.rmtree(unfinished)
+        unfinished.mkdir()
+        with atomic(unfinished / MADE_OF) as temporary:
+            temporary.write_text(json.dumps(made_of), encoding="ascii")
+        fill(unfinished)
+        unfinished.rename(pack)
+
+
+def _noted(path: Path) -> dict[str, object]:
+    """What a pack says that it is made of; one of an older version says less."""
+    try:
+        note = json.loads(path.read_bytes())
+        return {"held_out": note[0], "videos": note[1:]} if isinstance(note, list) else {k: note[k] for k in BEGUN}
+    except (ValueError, LookupError, TypeError, RecursionError) as problem:
+        raise Unreadable(f"{path}: does not say what the pack is made of ({problem}); move the pack away, or choose"
+                         " another --output") from problem  # fmt: skip
 
 
 @dataclass(frozen=True)

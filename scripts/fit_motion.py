@@ -11,9 +11,9 @@ so the same command goes on where it stopped; it needs an interpreter that has m
 import argparse
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -25,7 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from core.errors import NoData
+from core.beside import beside
+from core.errors import BadValue, NoData
 from core.flags import Parser
 from core.guard import reads
 from core.program import exit_code
@@ -81,6 +82,8 @@ def fit(data: Path, numbers: int) -> MotionSpace:
 
 
 def run(options: argparse.Namespace) -> None:
+    if options.processes < 1:
+        raise BadValue(f"--processes {options.processes}: is a number of landmarkers, 1 or more")
     waiting = [
         entry
         for split in ("train", "seen", "test")
@@ -95,13 +98,13 @@ def run(options: argparse.Namespace) -> None:
         ]
         bar = tqdm(total=len(waiting), unit="clip", disable=None)
 
-        def work(number: int) -> None:
+        def work(number: int, check: Callable[[], None]) -> None:
             for entry in waiting[number :: options.processes]:
+                check()
                 label(finders[number], entry)
                 bar.update()
 
-        with ThreadPoolExecutor(options.processes) as pool:
-            list(pool.map(work, range(len(finders))))
+        beside([partial(work, number) for number in range(len(finders))], options.processes, "landmarks")
         bar.close()
     space = fit(options.data, options.numbers)
     space.save(options.data / SPACE)

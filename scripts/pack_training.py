@@ -14,10 +14,10 @@ import argparse
 import shutil
 import sys
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -31,7 +31,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from core.atomic import atomic
-from core.errors import BadInput, NoData, Unwritable
+from core.beside import beside
+from core.errors import BadInput, BadValue, NoData, Unwritable
 from core.flags import Parser
 from core.guard import guard, reads, writes_into
 from core.program import exit_code
@@ -131,16 +132,16 @@ def look(sources: Sequence[Source], options: argparse.Namespace) -> None:
         ]
         bar = stack.enter_context(tqdm(total=len(waiting), desc="landmarks", unit="clip", disable=None))
 
-        def work(number: int) -> None:
+        def work(number: int, check: Callable[[], None]) -> None:
             for source in waiting[number :: options.processes]:
+                check()
                 path = points_path(options.output, source)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 with atomic(path) as temporary, temporary.open("wb") as file:
                     np.save(file, find_points(finders[number], source.video))
                 bar.update()
 
-        with ThreadPoolExecutor(options.processes) as pool:
-            list(pool.map(work, range(len(finders))))
+        beside([partial(work, number) for number in range(len(finders))], options.processes, "landmarks")
 
 
 def points_path(output: Path, source: Source) -> Path:
@@ -164,6 +165,8 @@ def label(sources: Sequence[Source], output: Path, space: MotionSpace) -> list[P
 
 
 def run(options: argparse.Namespace) -> None:
+    if options.processes < 1:
+        raise BadValue(f"--processes {options.processes}: is a number of landmarkers, 1 or more")
     if any(options.output.glob("piece-*")):
         raise Unwritable(f"{options.output}: has pieces already; remove them, or choose another folder")
     wanted = options.splits.split(",")

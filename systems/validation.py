@@ -37,16 +37,23 @@ def held_out_windows(
 
     Raises BadInput if all of these clips are too short for that.
     """
+    least = frames + max(2, needs.before)
     spread = np.linspace(0, len(clips) - 1, min(count, len(clips))).astype(int)
-    selected = [clips[i] for i in spread if _is_long_enough(clips[i], frames + 2)]
+    selected = [clips[i] for i in spread if _is_long_enough(clips[i], least)]
     if not selected:
-        raise NoData(f"no clip of it has more than {frames + 2} frames; prepare longer ones")
+        raise NoData(f"no clip of it has more than {least} frames; prepare longer ones")
     windows = [
-        window(clip, int((len(clip) - frames) * (i + 0.5) / per_clip), frames, 0, needs)
+        window(clip, start, frames, 0, needs)
         for clip in selected
-        for i in range(per_clip)
+        for start in _starts(len(clip) - frames, per_clip, needs.before)
     ]
     return replace(stack(windows), clip=torch.arange(len(selected)).repeat_interleave(per_clip))
+
+
+def _starts(last: int, count: int, before: int) -> list[int]:
+    """So many starts spread evenly over 0..last; over before..last where some would have too few frames before them."""
+    least = 0 if int(last * 0.5 / count) >= before else before
+    return [least + int((last - least) * (k + 0.5) / count) for k in range(count)]
 
 
 def _is_long_enough(clip: Footage, least: int) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from core.errors import Mismatch, Unreadable, Unwritable
 from core.program import exit_code
 from face_detection import FaceTrack, voxceleb2_box
 from guided_diffusion.engine.checkpoint import save_checkpoint
@@ -17,6 +18,7 @@ from scripts.person_pack import crop_of, stretches
 from systems import registry
 from systems.components import Component, Components
 from systems.style import LipMotion, Renderer
+from tests.helpers.failing import fails
 from tests.helpers.talking_head import talking, tone
 from tests.helpers.tiny_motion import CONFIG, space
 from tests.helpers.tiny_style import filled
@@ -64,6 +66,74 @@ def test_sharpness_falls_with_blur_and_a_table_says_what_is_sure() -> None:
     assert said[2].endswith("| +1.000 [+0.500, +1.500] | shown |") and "not shown" in said[3]
 
 
+MADE_OF = {"videos": ["/ann.mp4"], "held_out": 0.2, "face_detector": "auto", "motion": "0123456789abcdef"}
+
+
+def clips_of(folder: Path, *names: str) -> list[str]:
+    """Adds clips to a pack and says which are there."""
+    for name in names:
+        (folder / "piece-000").mkdir(parents=True, exist_ok=True)
+        (folder / "piece-000" / name).touch()
+    return sorted(path.name for path in (folder / "piece-000").iterdir())
+
+
+def test_a_pack_is_made_once_and_of_nothing_else(tmp_path: Path) -> None:
+    pack = tmp_path / "run" / "pack"
+    finetune.keep_whole(pack, MADE_OF, lambda folder: clips_of(folder, "a.mp4"))
+    finetune.keep_whole(pack, MADE_OF, lambda folder: clips_of(folder, "b.mp4"))
+    assert clips_of(pack) == ["a.mp4"] and [path.name for path in pack.parent.iterdir()] == ["pack"]
+    for name, other, named in [
+        ("videos", ["/bob.mp4"], "other videos"),
+        ("held_out", 0.4, "--held_out 0.2"),
+        ("face_detector", "haar", "--face_detector auto"),
+        ("motion", "f" * 16, "--model_path"),
+    ]:
+        with fails(Mismatch, tmp_path / "run", named, "choose another folder"):
+            finetune.keep_whole(pack, MADE_OF | {name: other}, lambda folder: clips_of(folder, "b.mp4"))
+    assert clips_of(pack) == ["a.mp4"]
+
+
+def test_what_a_run_that_was_killed_had_packed_is_not_learnt_from(tmp_path: Path) -> None:
+    pack = tmp_path / "pack"
+
+    def killed(folder: Path) -> None:
+        clips_of(folder, "00__007.mp4")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        finetune.keep_whole(pack, MADE_OF, killed)
+    assert not pack.exists()
+    other = MADE_OF | {"videos": ["/bob.mp4"], "held_out": 0.4}
+    finetune.keep_whole(pack, other, lambda folder: clips_of(folder, "00__000.mp4"))
+    assert clips_of(pack) == ["00__000.mp4"]
+    with fails(Mismatch, "other videos"):
+        finetune.keep_whole(pack, MADE_OF, killed)
+
+
+def test_a_pack_of_an_older_version_is_learnt_from_if_it_is_whole(tmp_path: Path) -> None:
+    pack = tmp_path / "pack"
+    clips_of(pack, "a.mp4")
+    with fails(Unwritable, pack, "move it away", "--output"):  # it was killed, nobody knows of what
+        finetune.keep_whole(pack, MADE_OF, lambda folder: clips_of(folder, "b.mp4"))
+    (pack / finetune.MADE_OF).write_text('[0.2, "/ann.mp4"]')
+    finetune.keep_whole(pack, MADE_OF, lambda folder: clips_of(folder, "b.mp4"))
+    with fails(Mismatch, "--held_out 0.2"):
+        finetune.keep_whole(pack, MADE_OF | {"held_out": 0.4}, lambda folder: clips_of(folder, "b.mp4"))
+    with fails(Mismatch, "other videos"):
+        finetune.keep_whole(pack, MADE_OF | {"videos": []}, lambda folder: clips_of(folder, "b.mp4"))
+    assert clips_of(pack) == ["a.mp4"]
+    (pack / finetune.MADE_OF).write_text("{}")
+    with fails(Unreadable, finetune.MADE_OF, "--output"):
+        finetune.keep_whole(pack, MADE_OF, lambda folder: clips_of(folder, "b.mp4"))
+
+
+def test_nothing_of_somebody_else_is_removed(tmp_path: Path) -> None:
+    clips_of(tmp_path / finetune.UNFINISHED, "mine.mp4")
+    with fails(Unwritable, finetune.UNFINISHED, "move it away"):
+        finetune.keep_whole(tmp_path / "pack", MADE_OF, lambda folder: clips_of(folder, "b.mp4"))
+    assert clips_of(tmp_path / finetune.UNFINISHED) == ["mine.mp4"]
+
+
 def model(folder: Path) -> Path:
     """A style model of the size of a thumbnail, in two files."""
     folder.mkdir()
@@ -101,4 +171,5 @@ def test_one_command_learns_measures_and_makes_a_model(
     weights = [registry.load_system(folder).network.state_dict() for folder in (begun, output)]
     assert any(not torch.equal(value, weights[1][name]) for name, value in weights[0].items())
     assert run("--held_out", "0.4") == 2 and "choose another folder" in capsys.readouterr().err
+    assert run("--face_detector", "haar") == 2 and "--face_detector auto" in capsys.readouterr().err
     assert run("--held_out", "2") == 2

@@ -24,7 +24,7 @@ from collections import Counter
 from itertools import permutations
 from pathlib import Path, PurePosixPath
 
-from core.errors import BadValue, NoData, NotFound
+from core.errors import BadValue, NoData, NotFound, Unwritable
 from core.flags import Parser
 from core.guard import guard, reads, writes
 from core.program import exit_code
@@ -33,6 +33,9 @@ from dataset.folders import VIDEO_SUFFIXES, files_below
 
 TRAINED_ON = (r"(?:.*/)?dev/mp4/.*", r"(?:.*/)?([A-Z]+)/(?:train|val)/\1_[0-9]+")
 """What nobody tests on: VoxCeleb2's dev, LRW's train and val."""
+UNLISTED = re.compile(r"[\t\r\n\ud800-\udfff]")
+"""What a name cannot have in it to stand in a list: see dataset/filelist.py.  Halves of characters are bytes of a name
+that is no UTF-8."""
 ORIGINALS = {
     "voxceleb2_test_n_5000_seed_797_cross": ("cross", 5000),
     "voxceleb2_test_n_5000_reconstruction": ("reconstruction", 5000),
@@ -48,13 +51,17 @@ SEED = 797
 def names(root: Path) -> list[str]:
     """The videos below a folder, without their endings, in a fixed order; of VoxCeleb2 and LRW those of test alone.
 
-    Raises BadInput if there is none.
+    Raises BadInput if there is none, or a list cannot hold the name of one.
     """
     if not root.is_dir():
         raise NotFound(f"--root {root}: no such folder; check the path of the data")
     stems = sorted({str(PurePosixPath(name).with_suffix("")) for name in files_below(root, VIDEO_SUFFIXES)})
     if not stems:
         raise NoData(f"--root {root}: no video below it; choose the folder that holds the data")
+    if unlisted := next(filter(UNLISTED.search, stems), None):
+        raise Unwritable(
+            f"--root {root}: no list can hold {unlisted!r}, with a TAB, the end of a line, or no UTF-8 in it; rename it"
+        )
     for rest in TRAINED_ON:
         if any(re.fullmatch(rest, name) for name in stems):
             left = [name for name in stems if not re.fullmatch(rest, name)]

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from fractions import Fraction
 
+from core.atomic import atomic
 from core.errors import BadInput, BadValue, BatchFailed
 from face_detection import load_detector
 from face_detection.mediapipe_client import MediaPipe
@@ -36,7 +37,8 @@ def run(options: argparse.Namespace, flags: Sequence[str]) -> None:
     if not scores:
         raise BadInput(f"{options.output}: nothing could be measured: {problems[0]}")
     table = as_table(scores)
-    (options.output / "table.md").write_text(table, encoding="utf-8")
+    with atomic(options.output / "table.md") as temporary:
+        temporary.write_text(table, encoding="utf-8")
     print(table)
     print(options.output / "sheets")
     if problems:

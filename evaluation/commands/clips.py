@@ -1,16 +1,16 @@
 """What generate.py makes of every video in a folder: a row each, in which what is odd stands out."""
 
 import argparse
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from audio import Waveform, read_sound
-from core.atomic import atomic
+from core.atomic import save_atomically
 from core.errors import BatchFailed, NoData, NotFound
 from core.guard import check
+from core.json_lines import as_lines
 from dataset.folders import VIDEO_SUFFIXES, files
 from lipsync.cli.main import generate
 from lipsync.jobs.manifest import Manifest, ManifestEntry
@@ -27,15 +27,14 @@ ALIKE = 0.5     # correlation from which on two sounds count as the same
 def run(options: argparse.Namespace, flags: Sequence[str]) -> int:
     """Makes the results and prints the table.  Returns generate.py's exit code."""
     folder = options.sample_path
-    listing = folder / f"{LIST}.csv"
+    listing = folder / f"{LIST}.jsonl"
     inputs = [("WORDS", path) for path in (options.audio,) if path] + [("VIDEOS", options.videos)]
     check(inputs, [("the list", listing)])
-    write_list(listing, options.videos, options.audio)
+    wanted = write_list(listing, options.videos, options.audio)
     code = generate(
         ["--filelist", str(listing), "--sample_path", str(folder), "--length", "video", "--no_cache", *flags]
     )
     if code in (0, BatchFailed.exit_code):
-        wanted = {line["video"] for line in csv.DictReader(listing.read_text(encoding="utf-8").splitlines())}
         print(table([line for line in Manifest(folder, LIST).read().values() if line.video in wanted], folder))
     return code
 
@@ -89,14 +88,14 @@ def _late(line: ManifestEntry, folder: Path) -> str:
     return f"{1000 * late:+.1f}"
 
 
-def write_list(path: Path, videos: Path, audio: Path | None) -> None:
-    """The list of all videos in a folder.  BadInput if there is none."""
+def write_list(path: Path, videos: Path, audio: Path | None) -> list[str]:
+    """The list of all videos in a folder, and which these are.  BadInput if there is none."""
     if not videos.is_dir():
         raise NotFound(f"{videos}: is no folder; name one that holds videos")
     names = files(videos, VIDEO_SUFFIXES)
     if not names:
         raise NoData(f"{videos}: holds no video; give a folder of mp4, mov, mkv, webm, avi or mpg files")
     paths = [(videos / name).absolute() for name in names]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([("video", "audio"), *((video, (audio or video).absolute()) for video in paths)])
+    rows = [{"video": str(video), "audio": str((audio or video).absolute())} for video in paths]
+    save_atomically(path, lambda temporary: temporary.write_text(as_lines(rows), encoding="ascii"))
+    return [row["video"] for row in rows]

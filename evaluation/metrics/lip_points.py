@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.arrays import Pictures
+from core.atomic import save_atomically
 from face_detection import Box
 from face_detection.mediapipe_client import MediaPipe, in_margin
 from face_detection.mediapipe_points import MOUTH
@@ -50,10 +51,8 @@ class LipPoints:
         name = hashlib.blake2b(np.ascontiguousarray(pictures).tobytes(), digest_size=16).hexdigest()
         path = self._memory / f"{name}.npy"
         if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            partial = path.with_suffix(".part.npy")
-            np.save(partial, self._found(pictures))
-            partial.replace(path)
+            found = self._found(pictures)
+            save_atomically(path, lambda temporary: np.save(temporary, found))
         known: Points = np.load(path, allow_pickle=False)
         return known
 

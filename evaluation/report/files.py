@@ -18,14 +18,17 @@ NAMED = 5  # clips that were left out, in the sentence that says so
 def write_json(path: Path, content: object) -> None:
     """A file of figures, whole or not at all.  Raises BadInput if it cannot be written."""
     with atomic(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1))
+        temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
 
 
 def write(evaluation: Evaluation, folder: Path) -> None:
-    """report.json, .csv, .md and .html, each whole or not at all.  Raises BadInput if they cannot be written."""
+    """report.json, .csv, .md and .html, each whole or not at all.  Raises BadInput if they cannot be written.
+
+    Names that are no UTF-8 are spelled as JSON can: \\udcff.
+    """
     for ending, text in WRITTEN.items():
         with atomic(folder / f"report.{ending}") as temporary:
-            temporary.write_text(text(evaluation), encoding="utf-8", newline="")
+            temporary.write_text(text(evaluation), encoding="utf-8", errors="backslashreplace", newline="")
 
 
 def check(evaluation: Evaluation) -> None:

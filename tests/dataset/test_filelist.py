@@ -1,12 +1,13 @@
 """Lists of the original are read as they are; lists of one's own are made from a folder, and read back."""
 
+import os
 import sys
 from itertools import permutations
 from pathlib import Path
 
 import pytest
 
-from core.errors import BadValue, NoData, NotFound, Unreadable
+from core.errors import BadValue, NoData, NotFound, Unreadable, Unwritable
 from dataset.filelist import Pair, locate, read_filelist, write_filelist
 from dataset.filelists import make
 from tests.helpers.failing import fails
@@ -131,6 +132,15 @@ def test_what_cannot_be_made_is_refused(
     with fails(BadValue, named):
         made(monkeypatch, root, *words)
     assert not (root.parent / "list.txt").exists()
+
+
+@pytest.mark.parametrize("name", ["a\tb", "a\nb", os.fsdecode(b"caf\xe9")])
+def test_a_name_that_no_list_can_hold_is_refused(root: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    touch(root, f"id9/v0/{name}.mp4", "id9/v0/a\u2028b.mp4")
+    with fails(Unwritable, root, repr(name)[1:-1], "rename"):
+        made(monkeypatch, root, "reconstruction")
+    (root / "id9" / "v0" / f"{name}.mp4").unlink()
+    assert Pair("id9/v0/a\u2028b", "id9/v0/a\u2028b") in made(monkeypatch, root, "reconstruction")
 
 
 def test_a_folder_without_videos_is_refused(tmp_path: Path) -> None:

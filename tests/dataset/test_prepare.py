@@ -4,7 +4,10 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,8 +16,10 @@ import numpy as np
 import pytest
 
 from audio import read_mel
-from core.errors import BadValue, BatchFailed
+from core.errors import BadValue, BatchFailed, Mismatch, NoData, OutOfMemory
 from dataset import corpus, cutting, entries, load_clip, prepare
+from dataset.report import Line
+from dataset.source import Source
 from dataset.sync_filter import Offset, SyncFilter
 from face_detection import voxceleb2_box
 from tests.helpers.failing import fails
@@ -65,7 +70,7 @@ def films(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(output: Path, *words: str, **more: object) -> None:
-    flags = [*words, "--output", str(output), "--size", "32", "--workers", "0", "--face-detector", "haar"]
+    flags = ["--output", str(output), "--size", "32", "--workers", "0", "--face-detector", "haar", *words]
     prepare.run(prepare.parser().parse_args(flags), **more)  # type: ignore[arg-type]
 
 
@@ -133,8 +138,100 @@ def test_finished_videos_are_skipped_those_without_a_clip_too(films: Path, tmp_p
     assert made(output) == ["train/ann/one__000.npz"]
     (films / "ann" / "one.mp4").write_bytes(b"gone")
     (films / "bob.mp4").write_bytes(b"gone")
-    run(output, "--videos", str(films))
+    run(output, "--videos", str(films), "--min_seconds", "1.15")
     assert made(output) == ["train/ann/one__000.npz"]
+
+
+def test_nobody_who_is_trained_on_becomes_one_who_is_held_out(films: Path, tmp_path: Path) -> None:
+    """bob and ann stand at 0.46 and 0.55 of all: 0.5 holds out one of them, 0.6 both."""
+    output = tmp_path / "prepared"
+    (films / "ann" / "broken.mp4").unlink()
+    run(output, "--videos", str(films), "--held_out", "0.5")
+    before = made(output)
+    assert before == ["test/bob/bob__000.npz", "train/ann/one__000.npz"]
+    film(films / "ann" / "two.mp4", scene(range(30), 40), seconds=1.2)
+    with fails(Mismatch, output, "--held_out 0.5", "--output"):
+        run(output, "--videos", str(films), "--held_out", "0.6")
+    with fails(Mismatch, "--min_face 96.0"):
+        run(output, "--videos", str(films), "--held_out", "0.5", "--min_face", "20")
+    with fails(Mismatch, "--face_detector haar"):
+        run(output, "--videos", str(films), "--held_out", "0.5", "--face_detector", "yunet")
+    assert made(output) == before
+    run(output, "--videos", str(films), "--held_out", "0.5")
+    assert made(output) == [*before, "train/ann/two__000.npz"]
+
+
+def test_another_expert_does_not_judge_the_rest(listing: Path, tmp_path: Path) -> None:
+    def judged(weights: bytes) -> None:
+        (tmp_path / "sync.safetensors").write_bytes(weights)
+        flags = prepare.parser().parse_args(["--list", str(listing), "--output", str(tmp_path / "out"), "--size", "32",
+                                             "--workers", "0"])  # fmt: skip
+        flags.expert, flags.max_offset, flags.min_confidence = tmp_path / "sync.safetensors", 1.0, 0.1
+        prepare.run(flags, scorer=FixedScorer(Offset(0, 1.0)))
+
+    judged(b"one")
+    judged(b"one")
+    with fails(Mismatch, "--expert sync.safetensors", "pass that"):
+        judged(b"other")
+    with fails(Mismatch, "--expert sync.safetensors", "scripts/prepare.py"):
+        run(tmp_path / "out", "--list", str(listing))
+
+
+@pytest.mark.parametrize("name", [os.fsdecode(b"caf\xe9"), "a\u2028b\x85c", "a\tb"])
+def test_a_speaker_and_a_video_may_have_any_name(films: Path, tmp_path: Path, name: str) -> None:
+    output = tmp_path / "prepared"
+    for path in (films / "ann" / "broken.mp4", films / "bob.mp4"):
+        path.unlink()
+    (films / "ann" / "one.mp4").rename(films / "ann" / f"{name}.mp4")
+    (films / "ann").rename(films / name)
+    run(output, "--videos", str(films), "--held_out", "0.5")
+    clips = made(output)
+    assert len(clips) == 1 and clips[0].endswith(f"/{name}/{name}__000.npz")
+    (films / name / f"{name}.mp4").write_bytes(b"gone")
+    run(output, "--videos", str(films), "--held_out", "0.5")
+    assert made(output) == clips
+
+
+def waiting(monkeypatch: pytest.MonkeyPatch, begun: list[str]) -> Iterator[prepare.Outcome]:
+    """Ten videos, by two threads for processes, which note what they begin."""
+
+    def made(source: Source, *_: object) -> list[Line]:
+        begun.append(source.name)
+        time.sleep(0.01)
+        if source.name == "3":
+            raise NoData("3: the file is empty")
+        return [{"clip": source.name}]
+
+    monkeypatch.setattr(prepare, "ProcessPoolExecutor", lambda workers, *_, **__: ThreadPoolExecutor(workers))
+    monkeypatch.setattr(prepare, "prepare_source", made)
+    sources = [Source(Path(str(k)), str(k), "ann", Path(str(k)), framed=True) for k in range(10)]
+    return prepare._in_processes(sources, cutting.Cutting(), None, 2)
+
+
+def test_processes_make_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    outcomes = {source.name: outcome for source, outcome in waiting(monkeypatch, [])}
+    problem = outcomes.pop("3")
+    assert isinstance(problem, NoData) and outcomes == {str(k): [{"clip": str(k)}] for k in range(10) if k != 3}
+
+
+def test_who_is_stopped_waits_for_the_videos_at_work_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[str] = []
+    outcomes = waiting(monkeypatch, begun)
+    next(outcomes)
+    with pytest.raises(KeyboardInterrupt):
+        outcomes.throw(KeyboardInterrupt)  # type: ignore[attr-defined]
+    assert sorted(begun) == ["0", "1"]
+
+
+def test_a_process_that_dies_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    outcomes = waiting(monkeypatch, [])
+    monkeypatch.setattr(prepare, "prepare_source", dies)
+    with fails(OutOfMemory, "prepared 0", "--workers"):
+        next(outcomes)
+
+
+def dies(*_: object) -> None:
+    raise BrokenProcessPool
 
 
 def test_a_scorer_that_is_handed_in_judges_every_clip(films: Path, tmp_path: Path) -> None:

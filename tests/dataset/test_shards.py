@@ -1,6 +1,8 @@
 """Shards hold what they were made of, two processes never open the same one, and what is no shard is refused."""
 
 import json
+import os
+import shutil
 import tarfile
 from collections import defaultdict
 from pathlib import Path
@@ -9,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from core.errors import NoData, Unreadable
+from core.errors import Mismatch, NoData, Unreadable
 from dataset import Clip, WindowConfig, Windows, corpus, save_clip
 from dataset.layout import layout_of
 from dataset.shards import ShardClips, places_in
@@ -25,10 +27,14 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("prepared")
+    return filled(tmp_path_factory.mktemp("prepared"), 16)
+
+
+def filled(folder: Path, size: int) -> Path:
+    """Twelve clips, two of them of test."""
     for number in range(12):
         split = "test" if number > 9 else "train"
-        save_clip(folder / split / f"s{number % 3}.{split}" / f"clip{number}.npz", talking(number, size=16))
+        save_clip(folder / split / f"s{number % 3}.{split}" / f"clip{number}.npz", talking(number, size=size))
     return folder
 
 
@@ -145,6 +151,52 @@ def test_the_same_command_goes_on_and_what_is_broken_is_named(prepared: Path, tm
     assert sum(len(places_in(tar)) for tar in tars) == 5
     assert main([str(data), "--output", str(output), "--shards", "2", "--size", "16"]) == 0
     assert [tar.stat().st_mtime_ns for tar in tars] == before
+
+
+@pytest.mark.parametrize("noted", [True, False])
+@pytest.mark.parametrize(("size", "count", "named"), [(16, 2, "--shards"), (16, 8, "--shards"), (8, 4, "--size 16")])
+def test_shards_by_other_numbers_are_not_mixed_in(
+    prepared: Path, shards: Path, tmp_path: Path, noted: bool, size: int, count: int, named: str
+) -> None:
+    output = shutil.copytree(shards, tmp_path / "out")
+    (output / "train-000002.tar").unlink()
+    if not noted:  # as older versions wrote them
+        (output / "shards.json").unlink()
+    before = sorted(output.glob("*.tar"))
+    with fails(Mismatch, named, "another --output"):
+        write_shards(filled(tmp_path / "data", size), output, size, count)
+    assert sorted(output.glob("*.tar")) == before
+    write_shards(prepared, output, 16, 4)
+    assert len(list(output.glob("*.tar"))) == 6
+    assert sorted(clip.name for clip in corpus(output, 16)["train"]) == [f"clip{k}" for k in range(10)]
+
+
+def test_shards_of_data_that_has_grown_are_not_mixed_in(prepared: Path, shards: Path, tmp_path: Path) -> None:
+    data, output = shutil.copytree(prepared, tmp_path / "data"), shutil.copytree(shards, tmp_path / "out")
+    save_clip(data / "train" / "eve" / "clip12.npz", talking(12, size=16))
+    with fails(Mismatch, output, "10 clips", "11", "--output"):
+        write_shards(data, output, 16, 4)
+    for split in ("train", "test"):
+        shutil.rmtree(data / split)
+    save_clip(data / "seen" / "eve" / "clip12.npz", talking(12, size=16))  # a split by itself is nobody's
+    write_shards(data, output, 16, 4)
+    assert {split: len(clips) for split, clips in corpus(output, 16).items()} == {"train": 10, "seen": 1, "test": 2}
+
+
+def test_a_note_that_is_none_is_one_sentence(prepared: Path, shards: Path, tmp_path: Path) -> None:
+    output = shutil.copytree(shards, tmp_path / "out")
+    (output / "shards.json").write_text("[]")
+    with fails(Unreadable, "shards.json", "move it away"):
+        write_shards(prepared, output, 16, 4)
+
+
+def test_a_speaker_may_have_any_name(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9")
+    (tmp_path / "out").mkdir()
+    save_clip(tmp_path / "data" / "train" / name / f"{name}.npz", talking(0, size=16))
+    write_shards(tmp_path / "data", tmp_path / "out", 16, 1)
+    (clip,) = corpus(tmp_path / "out", 16)["train"]
+    assert (clip.speaker, clip.name) == (name, name)
 
 
 def test_what_is_no_shard_is_one_sentence(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Which videos are prepared, who speaks in them, and that no two become the same clip."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,12 @@ def test_a_share_of_the_speakers_is_held_out_with_all_their_videos(tmp_path: Pat
     test = {source.speaker for source in sources if source.target.parts[1] == "test"}
     assert test == {f"speaker{k}" for k in range(20) if is_held_out(f"speaker{k}", 0.3)} and 1 < len(test) < 12
     assert not test & {source.speaker for source in sources if source.target.parts[1] == "train"}
+
+
+def test_a_name_stands_where_it_stood_and_one_that_is_no_utf_8_stands_somewhere() -> None:
+    assert (place("ann"), place("für dich")) == (0.5516795764552993, 0.6451190800077407)
+    odd = os.fsdecode(b"caf\xe9")
+    assert 0 < place(odd) < 1 and is_held_out(odd, place(odd) + 1e-9) and not is_held_out(odd, place(odd) - 1e-9)
 
 
 def test_who_holds_out_nobody_is_told_what_would(tmp_path: Path) -> None:

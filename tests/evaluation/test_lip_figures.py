@@ -1,5 +1,7 @@
 """The figures of lips, on lips that are known."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -151,3 +153,20 @@ def test_small_pictures_are_shown_with_their_edge_around_them_and_only_once(
     assert np.array_equal(again, found) and len(landmarker.shown) == 1
     LipPoints(landmarker).find(pictures, Box(0, 0, 1, 1))  # type: ignore[arg-type]
     assert len(landmarker.shown) == 2
+
+
+def test_two_runs_that_keep_what_they_find_in_one_folder_do_not_meet(tmp_path: Path) -> None:
+    pictures, runs = noise(3, 320), 8
+    at_once = threading.Barrier(runs)
+
+    class Together(Landmarker):
+        def find(self, pictures: np.ndarray) -> Points:
+            at_once.wait(10)
+            return super().find(pictures)
+
+    def find(_: int) -> Points:
+        return LipPoints(Together(), tmp_path / "points").find(pictures, Box(0, 0, 1, 1))  # type: ignore[arg-type]
+
+    with ThreadPoolExecutor(runs) as pool:
+        assert all((found == 160).all() for found in pool.map(find, range(runs)))
+    assert len(list((tmp_path / "points").iterdir())) == 1

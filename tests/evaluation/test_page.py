@@ -1,8 +1,10 @@
 """The page stands alone, and shows what was found."""
 
+import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pytest
 from evaluation.metrics.metric import Figure
 from evaluation.metrics.mouth import opening
 from evaluation.protocol import PROTOCOLS
+from evaluation.report.files import ENDINGS, write
 from evaluation.report.page import as_page, ranking
 from evaluation.report.results import PASTED, REAL, RESULT, SUBJECTS, Cell, Evaluation, Problem, Row, Scores
 from evaluation.report.sheet import contact_sheet
@@ -119,3 +122,11 @@ def test_a_browser_renders_it_without_errors(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1"])
 def test_no_name_is_a_formula(name):
     assert _inert(name) == f"'{name}" and _inert(f"a{name}") == f"a{name}"
+
+
+def test_reports_are_written_whatever_a_clip_is_called(tmp_path: Path) -> None:
+    odd = "caf\udce9"  # as Python reads a name that is no UTF-8
+    found = replace(evaluation(1), problems=[Problem(odd, "missing", "there is no such result")])
+    write(found, tmp_path)
+    assert json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))["left_out"][0]["name"] == odd
+    assert all(r"caf\udce9" in (tmp_path / f"report.{ending}").read_text(encoding="utf-8") for ending in ENDINGS)

@@ -13,6 +13,7 @@ from core.errors import BadInput
 from evaluation import suite, weights
 from evaluation.metrics.metric import Metric
 from evaluation.metrics.syncnet import SyncScore
+from evaluation.pair_scores import VIDEOS
 from evaluation.protocol import PROTOCOLS
 from evaluation.suite import Tools, assemble
 
@@ -80,3 +81,4 @@ def test_faces_are_detected_where_the_protocol_says_so(
     with ExitStack() as stack:
         assert assemble(PROTOCOLS["cross"], Tools(), stack).finders.detector == "auto on cpu"
         assert assemble(PROTOCOLS["wav2lip-cross"], Tools(), stack).finders.detector is None
+        assert assemble(VIDEOS, Tools(), stack).finders.detector == "auto on cpu"
