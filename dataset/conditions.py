@@ -17,7 +17,7 @@ from audio.filterbank import FRAME, STACK, STEP
 from audio.mel import FFT
 from core.errors import Mismatch
 
-Windows = NDArray[np.float32]
+AudioWindows = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class AudioCondition(Protocol):
         """Of one frame."""
         ...
 
-    def windows(self, sound: AudioFeatures, start: int, stop: int, fps: Fraction) -> Windows:
+    def windows(self, sound: AudioFeatures, start: int, stop: int, fps: Fraction) -> AudioWindows:
         """What is heard around frames start..stop-1 of a sound, seen at k / fps seconds: f32 [stop - start, *shape]."""
         ...
 
@@ -66,7 +66,7 @@ class MelWindows:
     silence: ClassVar[float] = SILENCE
     shape: ClassVar[tuple[int, ...]] = (MELS, WINDOW)
 
-    def windows(self, sound: AudioFeatures, start: int, stop: int, fps: Fraction) -> Windows:
+    def windows(self, sound: AudioFeatures, start: int, stop: int, fps: Fraction) -> AudioWindows:
         return sound.mel.windows(start, stop, fps)
 
     def samples(self, frame: int, fps: Fraction) -> int:
@@ -88,7 +88,7 @@ class FilterBankWindows:
     def shape(self) -> tuple[int, ...]:
         return self.frames, ROW
 
-    def windows(self, sound: AudioFeatures, start: int, stop: int, fps: Fraction) -> Windows:
+    def windows(self, sound: AudioFeatures, start: int, stop: int, fps: Fraction) -> AudioWindows:
         """Raises BadInput if the sound was prepared without."""
         if sound.banks is None:
             raise Mismatch(

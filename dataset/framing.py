@@ -11,7 +11,7 @@ from face_detection import Box, Detector, load_detector, voxceleb2_box
 from face_detection.searching import LONGEST
 from video import VideoInfo, pick_frames
 
-Framing = Callable[[VideoInfo], Box]
+FixedBox = Callable[[VideoInfo], Box]
 """A video -> where the face is in all of its frames.  Raises BadInput if there is none at one place."""
 
 LOOKS = 5  # frames in which a face is searched, spread over the video

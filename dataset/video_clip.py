@@ -15,7 +15,7 @@ from core.errors import BadInput
 from face_detection import Box, cut
 from video import VideoInfo, pick_frames, probe
 
-from .framing import Framing
+from .framing import FixedBox
 
 LONGEST = 300  # seconds; the whole sound is decoded for every sample, which a long video makes slow
 KEPT = 16  # clips whose sound stays in memory, in each process: 3 MB of 8-second clips, 123 MB of the longest
@@ -32,7 +32,7 @@ class VideoClip:
     path: Path
     name: str
     speaker: str
-    framing: Framing
+    framing: FixedBox
     size: int
     heard: Path | None = None
 
@@ -108,7 +108,7 @@ class VideoTree(Sequence[VideoClip]):
     root: Path
     names: Sequence[str]
     speaker_of: Callable[[str], str]
-    framing: Framing
+    framing: FixedBox
     size: int
     heard_of: Callable[[Path], Path | None] | None = None
 

@@ -12,7 +12,7 @@ from face_detection import Box, Detector, track_face, voxceleb2_box
 from face_detection.networks import S3FD_CALIBRATION
 from video import VideoInfo, read_frames
 
-from .protocol import Framing
+from .protocol import ProtocolFraming
 
 
 def whole_box(height: int, width: int) -> Box:
@@ -23,7 +23,7 @@ def whole_box(height: int, width: int) -> Box:
 FIXED = {"voxceleb2": voxceleb2_box, "lrw": lrw_box, "whole": whole_box}
 
 
-def is_detected(framing: Framing) -> bool:
+def is_detected(framing: ProtocolFraming) -> bool:
     """Whether faces have to be looked for, by a detector."""
     return framing not in FIXED
 
@@ -52,7 +52,7 @@ class CropBoxes:
 
 
 def crop_boxes(
-    info: VideoInfo, framing: Framing, numbers: list[int], detector: Detector | None
+    info: VideoInfo, framing: ProtocolFraming, numbers: list[int], detector: Detector | None
 ) -> list[CropBoxes]:
     """What to look at in the frames of these numbers, which rise.  A detector is needed if faces are detected.
 

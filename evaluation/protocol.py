@@ -6,13 +6,13 @@ from typing import Literal
 from .metrics.metric import Setting
 from .video_sample import FPS, WIDE
 
-Framing = Literal["voxceleb2", "lrw", "face", "picture", "whole"]
+ProtocolFraming = Literal["voxceleb2", "lrw", "face", "picture", "whole"]
 SECONDS = 30  # of a clip that are looked at, at most
 CLIP = int(SECONDS * FPS)  # frames
 SHORT = 0.25
 """Seconds that a result may end early: the original's end a mel window (0.2 s) before their sound."""
 
-FRAMINGS: dict[Framing, str] = {
+FRAMINGS: dict[ProtocolFraming, str] = {
     "voxceleb2": "VoxCeleb2's fixed margins (rows 0 to 0.705 of the height, columns 0.225 to 0.775 of the width)",
     "lrw": "a fixed box around LRW's faces (dataset.lrw)",
     "face": "the detected face, framed as VoxCeleb2's; found in the real video, smoothed",
@@ -31,7 +31,7 @@ class Protocol:
 
     name: str
     setting: Setting
-    framing: Framing
+    framing: ProtocolFraming
     size: int
     about: str
 

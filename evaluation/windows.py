@@ -1,6 +1,7 @@
 """Frames of held-out clips: which are made and by whom, which they are shown, and whose sound is the wrong one."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,9 +24,11 @@ T = TypeVar("T")
 def face_sampler(
     system: System[K], device: torch.device, precision: str = "auto", sampling: SampleConfig | None = None
 ) -> FaceSampler[K]:
-    """Who makes faces by a system, which is moved to the device; sampling: else as the system itself says."""
+    """Who makes faces by a system, which is moved to the device; sampling: else as the system itself says, but for an
+    audio strength, which is for the eye: what is compared is what was learned."""
     dtype = resolve_precision(precision, device)
-    return FaceSampler(store_weights(system.to(device), dtype), sampling, precision=dtype)
+    plain = replace(system.sampling, audio_strength=1.0)
+    return FaceSampler(store_weights(system.to(device), dtype), sampling or plain, precision=dtype)
 
 
 def held_out(data: Path, system: System[K]) -> dict[str, list[Footage]]:

@@ -31,12 +31,12 @@ from ..windows import SPLITS, spread
 SHARES = ("closed", "closed, real", "silent", "silent, real")
 FIGURES = ("r", "wrong", "r near", "wrong near", "range", "flicker", *SHARES)
 Figures = dict[str, list[float]]
-Found = Mapping[str, Mapping[str, Mapping[str, float]]]
+BySpeaker = Mapping[str, Mapping[str, Mapping[str, float]]]
 """split -> speaker -> figure."""
 
 
 @dataclass(frozen=True)
-class Case:
+class LipsCase:
     """Frames of a clip, and what others of its speaker show: the sound [n, h], the opening [n], who is silent [n]."""
 
     split: str
@@ -60,7 +60,7 @@ def run(options: argparse.Namespace, _: Sequence[str]) -> None:
         write_json(options.output, figures)
 
 
-def cases(model: LipMotion, data: Path, most: int) -> Iterator[Case]:
+def cases(model: LipMotion, data: Path, most: int) -> Iterator[LipsCase]:
     """What is measured, of both splits in a fixed order; most: frames of a reference."""
     clips = LabelledClips(model, data)
     of_speaker = by_speaker(clip for split in ("train", *SPLITS) for clip in clips.splits.get(split, []))
@@ -81,14 +81,15 @@ def cases(model: LipMotion, data: Path, most: int) -> Iterator[Case]:
             )
             opening = model.space.opening(clip.moves[first:]).numpy()
             silent = _silent(clip, frames)[first:]
-            yield Case(split, clip.speaker, clips.heard(clip)[first:], opening, silent, StyleReference(features, read))
+            heard = clips.heard(clip)[first:]
+            yield LipsCase(split, clip.speaker, heard, opening, silent, StyleReference(features, read))
 
 
 def _silent(clip: LabelledClip, frames: int) -> NDArray[np.bool_]:
     return np.asarray(speech_activity(clip.sound.mel).gate(0, frames, FPS) == 0)
 
 
-def measure(model: LipMotion, cases: Sequence[Case]) -> Found:
+def measure(model: LipMotion, cases: Sequence[LipsCase]) -> BySpeaker:
     """Raises BadInput if there is but one speaker in a split."""
     by_group: dict[str, dict[str, Figures]] = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
     for case in cases:
@@ -124,11 +125,11 @@ def _of_speaker(found: Figures) -> dict[str, float]:
     }
 
 
-def _opening(model: LipMotion, heard: Tensor, case: Case) -> NDArray[np.float32]:
+def _opening(model: LipMotion, heard: Tensor, case: LipsCase) -> NDArray[np.float32]:
     return np.asarray(model.space.opening(model.predictor.predict(heard, case.reference)), np.float32)
 
 
-def table(found: Found) -> str:
+def table(found: BySpeaker) -> str:
     """Markdown."""
     rows = []
     for split, speakers in found.items():

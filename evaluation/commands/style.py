@@ -83,7 +83,7 @@ class Stretch:
 
 
 @dataclass(frozen=True)
-class Case:
+class StyleCase:
     """What is to be predicted, who speaks, and the speaker's reference."""
 
     group: str
@@ -99,7 +99,7 @@ class Cases:
         """most: frames of a reference; clips: of a speaker."""
         self.most, self.clips, self.labelled = most, clips, LabelledClips(model, data)
 
-    def __iter__(self) -> Iterator[Case]:
+    def __iter__(self) -> Iterator[StyleCase]:
         """All of both groups, in a fixed order."""
         trained = by_speaker(self.labelled.splits["train"])
         for group, split in (("seen", "seen"), ("unseen", "test")):
@@ -111,12 +111,12 @@ class Cases:
                     if len(case.target.sound) >= LEAST and len(case.reference.sound) >= LEAST:
                         yield case
 
-    def _case(self, group: str, clip: LabelledClip, rest: Sequence[LabelledClip]) -> Case:
+    def _case(self, group: str, clip: LabelledClip, rest: Sequence[LabelledClip]) -> StyleCase:
         if rest:
-            return Case(group, clip.speaker, self._stretch(clip), self._reference(rest))
+            return StyleCase(group, clip.speaker, self._stretch(clip), self._reference(rest))
         half = len(clip) // 2
         whole = self._stretch(clip)
-        return Case(group, clip.speaker, whole.cut(half + GAP, len(clip)), whole.cut(0, min(half, self.most)))
+        return StyleCase(group, clip.speaker, whole.cut(half + GAP, len(clip)), whole.cut(0, min(half, self.most)))
 
     def _reference(self, clips: Sequence[LabelledClip]) -> Stretch:
         """Clips spread over all of them, end to end."""
@@ -142,7 +142,7 @@ Style = tuple[Tensor, Tensor]  # what is heard [r, h] and the motion [r, d] of a
 class Measure:
     """What is predicted for cases under every condition, and how far it is from the truth."""
 
-    def __init__(self, model: LipMotion, found: Sequence[Case]) -> None:
+    def __init__(self, model: LipMotion, found: Sequence[StyleCase]) -> None:
         self.model, self.found = model, found
         self.styles = [(case.reference.heard, case.reference.read) for case in found]
         self.speakers = {
@@ -190,7 +190,7 @@ class Measure:
             "share on the nearest tenth": float((weights * nearest).sum(dim=1).mean()),
         }
 
-    def _others(self, case: Case, rng: np.random.Generator) -> list[int]:
+    def _others(self, case: StyleCase, rng: np.random.Generator) -> list[int]:
         """A reference each of some other speakers of the same group."""
         names = [name for name in self.speakers[case.group] if name != case.speaker]
         drawn = rng.permutation(names)[:OTHERS]

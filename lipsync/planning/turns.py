@@ -10,7 +10,7 @@ from audio import FilterBanks, Mel
 from audio.activity import Activity
 from core.errors import BadValue
 from dataset import AudioCondition, AudioFeatures
-from dataset.conditions import Windows
+from dataset.conditions import AudioWindows
 from face_detection import FaceTrack, unfit_ranges
 
 from .face_selection import missing_in
@@ -45,7 +45,7 @@ class SpeakerTurn:
         """What the lips do in these frames of the result: f32 [n, d], if that is known."""
         return None if self.motion is None else self.motion[np.array(frames) - self.origin]
 
-    def audio(self, frames: Sequence[int], plan: Plan, conditions: Sequence[AudioCondition]) -> dict[str, Windows]:
+    def audio(self, frames: Sequence[int], plan: Plan, conditions: Sequence[AudioCondition]) -> dict[str, AudioWindows]:
         """What is heard around these frames of the result, by each condition: f32 [n, ...]."""
         low, high = min(frames), max(frames) + 1
         sound, places = AudioFeatures(self.mel, self.banks), np.array(frames) - low

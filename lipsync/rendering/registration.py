@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.arrays import Picture, Pictures, smoothstep
-from dataset.conditions import Windows
+from dataset.conditions import AudioWindows
 from face_detection import FaceTrack, LipColour, cut, displaced
 from lipsync.planning.halves import Half, PerHalf, evenly_over
 from lipsync.planning.references import References
@@ -72,8 +72,8 @@ class Conditioning:
     """What a network is told of n frames besides pictures: what is heard around each, by the names of the system's
     conditions, f32 [n, ...]; what the lips do, f32 [n, d], or None."""
 
-    audio: Mapping[str, Windows]
-    motion: Windows | None
+    audio: Mapping[str, AudioWindows]
+    motion: AudioWindows | None
 
 
 class OwnConditioning(Protocol):

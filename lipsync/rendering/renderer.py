@@ -15,7 +15,7 @@ from audio import MELS, WINDOW
 from core.arrays import Pictures
 from core.errors import BadInput, Mismatch, OutOfMemory, lacks_memory
 from dataset import ClipBatch, to_network, to_pictures
-from dataset.conditions import Windows
+from dataset.conditions import AudioWindows
 from guided_diffusion.engine.compiling import Recorded, compiler_problem
 from guided_diffusion.engine.device import resolve_device, resolve_precision, store_weights
 from guided_diffusion.samplers import SampleConfig
@@ -43,8 +43,8 @@ class NetworkInputs:
 
     faces: Pictures
     references: Pictures
-    audio: Mapping[str, Windows]
-    motion: Windows | None = None
+    audio: Mapping[str, AudioWindows]
+    motion: AudioWindows | None = None
 
     def part(self, frames: slice | NDArray[np.int64]) -> "NetworkInputs":
         """Those of some frames."""

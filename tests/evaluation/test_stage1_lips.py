@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from core.errors import NoData
-from evaluation.commands.lips import SHUT, Case, measure, table
+from evaluation.commands.lips import SHUT, LipsCase, measure, table
 from systems.style import MotionSpace, StyleReference
 from tests.helpers.failing import fails
 from tests.helpers.tiny_motion import NUMBERS, mouth, space
@@ -33,7 +33,7 @@ class Repeater:
         return mean + self.gain * (heard - mean)
 
 
-def case(speaker: str, seed: int) -> Case:
+def case(speaker: str, seed: int) -> LipsCase:
     """Lips that are closed in a third of the frames, in silence."""
     drawn = np.random.default_rng(seed).uniform(0.1, 0.3, FRAMES)
     shut = np.random.default_rng(seed + 100).permutation(FRAMES) < FRAMES // 3
@@ -41,7 +41,7 @@ def case(speaker: str, seed: int) -> Case:
     motion = known.motion(torch.from_numpy(mouth(np.where(shut, 0.0, drawn), seed=seed)))
     opening = known.opening(motion).numpy()
     reference = StyleReference(torch.zeros(10, NUMBERS), torch.zeros(10, NUMBERS))
-    return Case("test", speaker, motion, opening, opening < SHUT, reference)
+    return LipsCase("test", speaker, motion, opening, opening < SHUT, reference)
 
 
 @pytest.mark.parametrize("gain", [1.0, 2.0])
