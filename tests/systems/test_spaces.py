@@ -218,3 +218,12 @@ def test_components_are_put_beside_whole_and_never_over_others(tmp_path: Path) -
         with fails(Mismatch, "run/motion.safetensors", "move it away"):
             components.check_beside(run)
         assert (run / "motion.safetensors").read_bytes() == left
+
+
+@pytest.mark.slow
+def test_a_model_in_a_blob_store_is_whole(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("guided_diffusion.engine.storage", "systems.training"):
+        monkeypatch.setattr(f"{module}.blob_url", lambda place: str(tmp_path / "bucket"))
+    train("style-small", data, Path("gs://bucket"), components=with_parts(tmp_path / "parts", "motion"), device="cpu",
+          settings=[*SHORT, *STYLE, "model.unet.patch=2", "train.steps=1"])  # fmt: skip
+    assert registry.load_system(tmp_path / "bucket").needs.motion
