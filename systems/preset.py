@@ -88,3 +88,9 @@ SMALL_SAMPLING = Samplings(
     fast=SampleConfig(sampler="dpm++", spacing="2"),
     best=SampleConfig(sampler="dpm++", spacing="4"),
 )
+SMALL_HEARING = Samplings(
+    sampling=SampleConfig(sampler="dpm++", spacing="3", audio_strength=1.5),
+    fast=SMALL_SAMPLING["fast"],
+    best=SampleConfig(sampler="dpm++", spacing="4", audio_strength=1.5),
+)
+"""Of small networks that hear themselves, whose mouths open as far as real ones so (docs/experiments.md)."""

@@ -26,7 +26,7 @@ from .initialisation import adopt_audio_encoder, start_from
 from .model import Model
 from .perceptual import load_features, load_lpips
 from .plan import plan
-from .preset import Preset
+from .preset import Preset, Samplings
 from .registry import components_in, describe, find_preset, load_expert, specifications
 from .specification import AnySpecification, Start, Teachers
 from .terms import Distance, SyncProbability
@@ -135,7 +135,9 @@ def _run(
     def upgraded(identity: dict[str, Any]) -> dict[str, Any]:
         if identity["system"] != chosen.kind:
             return identity
-        return identity | {"config": to_dict(from_dict(specification.config, identity["config"], str(output)))}
+        known: Any = from_dict(specification.config, identity["config"], str(output))
+        ways = {name: getattr(chosen.model, name) for name in Samplings.__annotations__ if hasattr(known, name)}
+        return identity | {"config": to_dict(replace(known, **ways))}  # how it samples changes nothing that is learned
 
     trainer = Trainer(
         cast(Trainable[Batch], trainable),

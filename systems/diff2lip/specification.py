@@ -9,7 +9,7 @@ from guided_diffusion.engine.train_config import TrainConfig
 from guided_diffusion.unet import UNet, UNetConfig
 
 from ..objective import ObjectiveConfig
-from ..preset import SMALL_DIFFUSION, SMALL_SAMPLING, SMALL_UNET, Preset
+from ..preset import SMALL_DIFFUSION, SMALL_HEARING, SMALL_UNET, Preset
 from ..sound import SoundConfig
 from ..specification import SelfContained
 from .system import Diff2Lip, Diff2LipConfig
@@ -35,7 +35,7 @@ PRESETS = {
             unet=SMALL_UNET,
             sound=SoundConfig(res_blocks=1, positions=True),
             diffusion=SMALL_DIFFUSION,
-            **SMALL_SAMPLING,
+            **SMALL_HEARING,
             mask_fill="zeros",
         ),
         ObjectiveConfig(

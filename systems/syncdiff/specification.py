@@ -7,7 +7,7 @@ from dataset import WindowConfig
 from guided_diffusion.engine.train_config import TrainConfig
 
 from ..components import Components
-from ..preset import SMALL_DIFFUSION, SMALL_SAMPLING, SMALL_UNET, Preset
+from ..preset import SMALL_DIFFUSION, SMALL_HEARING, SMALL_UNET, Preset
 from ..sound import SoundConfig
 from ..specification import Specification, Start, Teachers
 from .config import SyncDiffConfig
@@ -28,7 +28,7 @@ PRESETS = {
             mel=SoundConfig(res_blocks=1),
             audio_tokens=16,
             diffusion=SMALL_DIFFUSION,
-            **SMALL_SAMPLING,
+            **SMALL_HEARING,
         ),
         SyncDiffObjective(
             x0_scale="plain", shared_step=False, mouth_weight=15.0, train_audio_encoder=False, own_output=0.25,

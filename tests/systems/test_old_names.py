@@ -65,9 +65,12 @@ def test_a_training_that_was_begun_by_old_names_goes_on(tmp_path: Path) -> None:
     config = from_dict(specifications()["diff2lip"].config, state["identity"]["config"])
     state["identity"]["config"] = old_names(state["identity"]["config"], config)
     assert "fill" in state["identity"]["config"]
+    for quality in ("sampling", "fast", "best"):  # which the preset may say otherwise by now
+        state["identity"]["config"][quality] = {"sampler": "ddim", "spacing": "9", "clip": True}
     torch.save(state, run / "state.pt")
     train("diff2lip-small", data, run, device="cpu", settings=[*small, "train.steps=2"])
     assert torch.load(run / "state.pt", weights_only=True)["step"] == 2
+    assert load_system(run / "weights.safetensors").sampling == presets()["diff2lip-small"].model.sampling
 
 
 @pytest.mark.slow
