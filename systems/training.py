@@ -1,5 +1,6 @@
 """From a preset and a folder of data to trained weights: what train.py runs."""
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from core.errors import BadValue, Mismatch
 from core.lock import locked
+from dataset.pack import SOUND_OFFSETS
 from guided_diffusion.engine.checkpoint import load_strictly, save_checkpoint
 from guided_diffusion.engine.compiling import compiler_problem
 from guided_diffusion.engine.config import Config, from_dict, to_dict
@@ -147,13 +149,20 @@ def _run(
         averaged=model,
         identity={"system": chosen.kind, "config": to_dict(chosen.model)},
         upgraded=upgraded,
-        settings={"loss": to_dict(chosen.loss), "data": to_dict(chosen.data)},
+        settings={
+            "loss": to_dict(chosen.loss), "data": to_dict(chosen.data), SOUND_OFFSETS: _stamp(data / SOUND_OFFSETS),
+        },
         publish=publish,
         evaluate=fed.validation() if processes.main else None,
         device=device,
         group=processes,
     )
     trainer.run()
+
+
+def _stamp(file: Path) -> str:
+    """What is in a file, as 16 hexadecimal digits; "none" where it is not."""
+    return hashlib.blake2b(file.read_bytes(), digest_size=8).hexdigest() if file.is_file() else "none"
 
 
 def _components(specification: AnySpecification, folder: Path | None) -> Components:
