@@ -1,6 +1,5 @@
 """Which of the people is meant: `largest`, `center`, `index:N` or `point:x,y[@t]`."""
 
-import re
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
@@ -8,14 +7,10 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from core.errors import BadValue, NoFace
+from core.errors import NoFace
+from core.who import check_face
 from face_detection.faces import Faces
 from face_detection.track import FaceTrack
-
-FORMS = "largest, center, index:N or point:x,y[@seconds]"
-NUMBER = r"-?\d+(?:\.\d*)?"
-FARTHEST = 1e7  # pixels, seconds
-POINT = re.compile(rf"point:({NUMBER}),({NUMBER})(?:@({NUMBER}))?")
 
 
 @dataclass(frozen=True)
@@ -36,15 +31,7 @@ class FaceQuery:
     @classmethod
     def parse(cls, text: str) -> "FaceQuery":
         """BadInput if it is none of the four forms."""
-        if text in ("largest", "center"):
-            return cls("largest" if text == "largest" else "center")
-        if match := re.fullmatch(r"index:(\d{1,9})", text):
-            return cls("index", int(match[1]))
-        if match := POINT.fullmatch(text):
-            x, y, seconds = (float(value or 0) for value in match.groups()[:3])
-            if max(abs(x), abs(y), seconds) < FARTHEST:
-                return cls("point", 0, (x, y), seconds if match[3] else None)
-        raise BadValue(f"--face {text}: choose {FORMS}; the video itself is passed with --video")
+        return cls(*check_face(text))
 
     @property
     def needs_all(self) -> bool:

@@ -1,11 +1,13 @@
 """What a user may choose, with the defaults.  Imports nothing heavy, so that --help answers at once."""
 
+import math
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
 from core.errors import BadValue
+from core.who import check_face
 
 Extend = Literal["pingpong", "loop", "hold"]
 Length = Literal["audio", "video", "shortest"]
@@ -33,6 +35,19 @@ LOADED = frozenset({
 QUALITIES = ("fast", "balanced", "best")  # which sampler and steps each is, the checkpoint says
 X264_PRESETS = {"fast": "superfast", "balanced": "veryfast", "best": "medium"}
 """How hard x264 tries, by the quality (docs/speed.md)."""
+
+
+def moment(text: str) -> float:
+    """12.5, 1:02.5 or 1:00:00 -> seconds.  ValueError if it is no moment of a video."""
+    total = 0.0
+    try:
+        for part in text.split(":"):
+            total = 60 * total + float(part)
+    except ValueError:
+        total = math.nan
+    if not abs(total) <= LONGEST:
+        raise ValueError(f"{text[:60]!r} is no moment of a video; write seconds, or 1:02.5")
+    return total
 
 
 @dataclass(frozen=True)
@@ -142,6 +157,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         self._check_numbers()
+        check_face(self.face)
         if self.quality not in QUALITIES:
             raise BadValue(f"--quality {self.quality}: choose one of {', '.join(QUALITIES)}")
         if not 0 <= self.detail <= 1:
@@ -164,8 +180,12 @@ class Settings:
             raise BadValue(f"--encoder {self.encoder}: makes h264, not {self.codec}; leave one of the two out")
         if self.backend == "onnx" and self.compile != "none":
             raise BadValue(f"--compile {self.compile}: is of torch; leave it out with --backend onnx")
-        if self.batch < 0 or self.max_gap < 0 or self.start < 0 or self.detector_batch < 1:
-            raise BadValue("--batch, --max_gap and --start cannot be negative, nor --face_det_batch_size less than 1")
+        for name, value, least in (
+            ("--batch", self.batch, 0), ("--max_gap", self.max_gap, 0), ("--start", self.start, 0),
+            ("--face_det_batch_size", self.detector_batch, 1),
+        ):  # fmt: skip
+            if value < least:
+                raise BadValue(f"{name} {value:g}: give {least} or more")
         if max(self.batch, self.detector_batch) > LARGEST:
             raise BadValue(f"--batch and --face_det_batch_size: at most {LARGEST} frames at a time")
         if not 0 <= self.seed < 2**63:

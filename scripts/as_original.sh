@@ -27,9 +27,14 @@ if [[ ${model_path:-} == *.pt ]]; then # the original release; a checkpoint of o
     flags+=(--timestep_respacing ddim25 --use_ddim True --use_fp16 True)
 fi
 
+if [[ -n ${NUM_GPUS:-} && ! $NUM_GPUS =~ ^[1-9][0-9]{0,3}$ ]]; then
+    echo "error: NUM_GPUS is $NUM_GPUS; set it to a number from 1 on, or leave it out" >&2
+    exit 2
+fi
+
 python=$("$root/scripts/setup.sh")
 count=${NUM_GPUS:-$("$python" -c 'import torch; print(max(torch.cuda.device_count(), 1))')}
-if ((count <= 1)); then
+if ((count <= 1)) || [[ " $* " == *" --dry_run "* ]]; then
     exec "$python" "$root/generate.py" "${flags[@]}" "$@"
 fi
 mpiexec=$(dirname "$python")/mpiexec

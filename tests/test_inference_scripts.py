@@ -55,6 +55,12 @@ def understood(words):
     return options, {name: getattr(settings(options), name) for name in changed}
 
 
+@pytest.mark.parametrize("count", ["x", "0", "-3", "1.5"])
+def test_a_number_of_gpus_that_cannot_be_is_one_sentence(run, count):
+    code, words, said = run("inference.sh", NUM_GPUS=count, filelist=__file__)
+    assert (code, words) == (2, []) and said.startswith("error: NUM_GPUS is ") and said.count("\n") == 1
+
+
 def test_cross_by_the_original_release(run, tmp_path):
     (tmp_path / "my list.txt").write_text("a b\n")
     code, words, said = run(

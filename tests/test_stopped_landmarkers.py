@@ -4,6 +4,7 @@ import argparse
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,15 @@ def looked(script: str, folder: Path, monkeypatch: pytest.MonkeyPatch, watched: 
         fit_motion.run(options)
 
 
+@pytest.fixture
+def heard() -> Iterator[None]:
+    """Ctrl-C is as everywhere, which those who run tests side by side switch off."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heard")
 @pytest.mark.parametrize("script", ["pack_training", "fit_motion"])
 def test_ctrl_c_ends_it_after_the_clips_at_work(script: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     watched = Watched(None)

@@ -69,7 +69,7 @@ def probe(path: Path) -> VideoInfo:
             height=converter.width if lying else converter.height,
             width=converter.height if lying else converter.width,
             audio=sound_stream(container) is not None,
-            still=is_still(container),
+            still=is_still(container, line.frames),
             pixel_aspect=1 / aspect if lying else aspect,
             hdr=hdr,
         )

@@ -49,6 +49,7 @@ def one_thread_each() -> Iterator[None]:
             del os.environ[name]
 
 
-def is_still(container: InputContainer) -> bool:
-    """Whether the container is a picture file."""
-    return container.format.name == "image2" or container.format.name.endswith("_pipe")
+def is_still(container: InputContainer, pictures: int) -> bool:
+    """Whether a container of so many pictures is a picture file, as a GIF of one is."""
+    name = container.format.name
+    return name == "image2" or name.endswith("_pipe") or (name == "gif" and pictures == 1)

@@ -138,7 +138,7 @@ def pictures(
                 f"{path}: none of its pictures can be decoded (damaged, too many pixels, or a kind that is not known"
                 " here); export it again, as an mp4 or a png"
             )
-        yield _converter(stream, exif_turn(path) if is_still(container) else None), chain([head], timed)
+        yield _converter(stream, exif_turn(path) if is_still(container, line.frames) else None), chain([head], timed)
 
 
 def _converter(stream: VideoStream, exif: Turn | None = None) -> Converter:

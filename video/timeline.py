@@ -87,7 +87,7 @@ def _timeline(path: Path, changed: int, size: int) -> Timeline:
             if packet.size and not packet.is_discard
         ]
         rates = [Fraction(rate) for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate) if rate]
-        still = is_still(container)
+        still = is_still(container, len(shown))
         unordered = container.format.name == "avi" and stream.codec_context.has_b_frames  # stores no presentation times
         seekable = container.format.name not in UNSEEKABLE
     if not shown:

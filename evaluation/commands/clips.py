@@ -3,13 +3,13 @@
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
 from audio import Waveform, read_sound
 from core.atomic import save_atomically
 from core.errors import BatchFailed, NoData, NotFound
-from core.guard import check
 from core.json_lines import as_lines
 from dataset.folders import VIDEO_SUFFIXES, files
 from lipsync.cli.main import generate
@@ -27,13 +27,12 @@ ALIKE = 0.5     # correlation from which on two sounds count as the same
 def run(options: argparse.Namespace, flags: Sequence[str]) -> int:
     """Makes the results and prints the table.  Returns generate.py's exit code."""
     folder = options.sample_path
-    listing = folder / f"{LIST}.jsonl"
-    inputs = [("WORDS", path) for path in (options.audio,) if path] + [("VIDEOS", options.videos)]
-    check(inputs, [("the list", listing)])
-    wanted = write_list(listing, options.videos, options.audio)
-    code = generate(
-        ["--filelist", str(listing), "--sample_path", str(folder), "--length", "video", "--no_cache", *flags]
-    )
+    with TemporaryDirectory(prefix="lip-sync-") as place:
+        listing = Path(place) / f"{LIST}.jsonl"
+        wanted = write_list(listing, options.videos, options.audio)
+        code = generate(
+            ["--filelist", str(listing), "--sample_path", str(folder), "--length", "video", "--no_cache", *flags]
+        )
     if code in (0, BatchFailed.exit_code):
         print(table([line for line in Manifest(folder, LIST).read().values() if line.video in wanted], folder))
     return code

@@ -1,6 +1,7 @@
 """The flags of generate.py, in groups.  Dashes and underscores are the same; a switch is --x, --no-x or --x True."""
 
 import argparse
+import re
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 from core.flags import Parser as CommonParser
 from core.flags import add_config
 from core.guard import reads, writes, writes_into
-from lipsync.settings import QUALITIES, Settings, Sides
+from lipsync.settings import QUALITIES, Settings, Sides, moment
 
 from .answers import ELSEWHERE, Help, version
 from .legacy_flags import add_originals, as_original
@@ -20,7 +21,6 @@ DESCRIPTION = """Make a face speak new words.
     python generate.py --filelist list.txt --test_video_dir videos --sample_path results"""
 
 
-LONGEST = 1e7  # seconds, four months
 MOST = 1024  # threads
 
 
@@ -56,7 +56,8 @@ class Switch(argparse.Action):
 
 def parser() -> Parser:
     """All flags of generate.py."""
-    p = Parser(DESCRIPTION, names=ELSEWHERE, allow_abbrev=False, add_help=False)
+    p = Parser(DESCRIPTION, names=ELSEWHERE, add_help=False)
+    p._negative_number_matcher = re.compile(r"-[\d.][\d.,]*")  # the sides of a box, too, are no flag
     p.add_argument("-h", "--help", action=Help, help="the flags that matter; --help all for all of them")
     p.add_argument("--version", action="version", version=version(), help="say which version this is")
     add_flags(p)
@@ -98,12 +99,10 @@ def truth(text: str) -> bool:
 
 def seconds(text: str) -> float:
     """12.5, 1:02.5 or 1:00:00 -> seconds."""
-    total = 0.0
-    for part in text.split(":"):
-        total = 60 * total + float(part)
-    if not abs(total) <= LONGEST:
-        raise argparse.ArgumentTypeError(f"{text} is no moment of a video")
-    return total
+    try:
+        return moment(text)
+    except ValueError as problem:
+        raise argparse.ArgumentTypeError(str(problem)) from problem
 
 
 def count(text: str) -> int:
@@ -118,8 +117,8 @@ def rate(text: str) -> Fraction:
     exact = {"23.98": "24000/1001", "23.976": "24000/1001", "29.97": "30000/1001", "59.94": "60000/1001"}
     try:
         return Fraction(exact.get(text, text))
-    except ZeroDivisionError:
-        raise argparse.ArgumentTypeError(f"{text} is no rate") from None
+    except (ValueError, ZeroDivisionError):
+        raise argparse.ArgumentTypeError(f"{text[:60]!r} is no rate; write 25, 29.97 or 30000/1001") from None
 
 
 def sides(text: str) -> Sides:

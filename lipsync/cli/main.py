@@ -120,7 +120,9 @@ def _take_named(options: argparse.Namespace) -> None:
     if not options.named:
         return
     places = ("video", "audio", "output")
-    if options.filelist is not None or len(options.named) > len(places):
+    if options.filelist is not None:
+        raise BadValue(f"{options.named[0]}: is of one video, and --filelist names many; leave one of the two out")
+    if len(options.named) > len(places):
         raise BadValue(f"{options.named[-1]}: without a flag there are VIDEO AUDIO [RESULT], of one video; see --help")
     for place, path in zip(places, options.named, strict=False):
         if getattr(options, place) is not None:
@@ -154,6 +156,8 @@ def _listed(options: argparse.Namespace, args: Sequence[str]) -> list[FilelistIt
         raise BadValue("there is no list; pass --filelist")
     if options.sample_path is None:
         raise BadValue(f"--filelist {options.filelist}: there is no place for the results; pass --sample_path")
+    if options.output is not None:
+        say(f"--output {options.output}: not used here, because the results of a list go to --sample_path")
     if inspection(options) is not None:
         raise BadValue(f"--filelist {options.filelist}: only one video can be looked at; pass it with --video")
     if not options.filelist.exists() and original_sentence(options) is not None:

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from core.errors import BadInput, Unwritable
-from core.guard import Named, check, roles
+from core.guard import Named, check, check_folder, roles
 from lipsync.jobs.item import FilelistItem
-from lipsync.jobs.job import check_place
+from lipsync.jobs.job import check_place, picture_of
 from lipsync.jobs.manifest import Manifest
 
 from .flags import parser
@@ -34,10 +34,25 @@ def check_run(options: argparse.Namespace, items: Sequence[FilelistItem], manife
                 raise Unwritable(f"{name} {path}: is called as a report of this list; give one of them another name")
     if options.cache_dir is not None:
         written.append(("--cache_dir", options.cache_dir))
+        check_folder("--cache_dir", options.cache_dir)
     check(read, written, [item.job.parts for item in items])
     for item in items:
+        _check_beside(item)
         if item.source is not None and manifest is None:
             check_place(item.source, "--save_orig")
+
+
+def _check_beside(item: FilelistItem) -> None:
+    """Unwritable if a file is there that would be written beside a named one, and no run can have made it."""
+    job = item.job
+    besides = [(job.output, "--save_orig", item.source)]
+    if job.motion_out is not None:
+        besides.append((job.motion_out, "--motion_out", picture_of(job.motion_out)))
+    for named, flag, path in besides:
+        if path is not None and path.exists() and not named.exists() and not job.parts[1].exists():
+            raise Unwritable(
+                f"{flag} writes {path} beside {named}, and it is there already; move it away, or choose another name"
+            )
 
 
 def _inputs(item: FilelistItem) -> Iterator[Named]:

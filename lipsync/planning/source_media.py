@@ -9,7 +9,7 @@ from audio import MEL_RATE, FilterBanks, Sound, broken_samples, open_sound, read
 from audio.activity import Activity, speech_activity
 from audio.silero import silero_activity
 from core.arrays import Span
-from core.errors import BadValue, Mismatch
+from core.errors import BadInput, BadValue, Mismatch, NoData
 from core.progress import say_once
 from dataset import AudioFeatures
 from face_detection import FaceTrack
@@ -149,7 +149,7 @@ class SourceMedia:
         return [SpeakerSegment(self._settings.start, self._settings.end, self._settings.face, None)]
 
     def _check_style(self) -> None:
-        """BadInput for a flag of style if the system has none."""
+        """BadInput for a flag of style if the system has none, or a style video in which nobody speaks."""
         job, synthesizer = self.job, self._models.synthesizer
         paths = {"--style_video": job.style, "--motion_in": job.motion_in, "--motion_out": job.motion_out}
         flags = [flag for flag, value in paths.items() if value is not None]
@@ -159,6 +159,14 @@ class SourceMedia:
                 f"{', '.join(flags)}: {synthesizer.checkpoint} knows no style; leave that out, or pass a style"
                 " model with --model_path, such as checkpoints/style-small"
             )
+        if job.style is None:
+            return
+        try:
+            speaks = probe(job.style).audio
+        except BadInput as problem:
+            raise type(problem)(f"--style_video {problem}") from problem
+        if not speaks:
+            raise NoData(f"--style_video {job.style}: it has no sound; give a video of somebody who speaks")
 
     def _lasts(self, path: Path) -> float:
         """Seconds of a sound; that of its voice alone is as long, and need not be made for this."""

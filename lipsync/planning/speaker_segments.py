@@ -6,9 +6,9 @@ A CSV with a header line, or JSON lines, one object each:
     0,4.5,index:0,anna.wav
     4.0,9,"point:900,300",bert.wav
 
-start and end are seconds of the result (end may be left out: to the end); face is a selector as of --face (left out:
-that of --face); sound is a file, relative to the list, that begins at `start` (left out: the sound of --audio, at its
-own time).  Ranges may overlap where their faces differ.
+start and end are times in the result, 12.5 or 1:02.5 (end may be left out: to the end); face is a selector as of --face
+(left out: that of --face); sound is a file, relative to the list, that begins at `start` (left out: the sound of
+--audio, at its own time).  Ranges may overlap where their faces differ.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,8 @@ from pathlib import Path
 
 from core.errors import BadInput, BadValue, NoData, NotFound
 from core.rows import check_columns, read_rows
-from lipsync.settings import LONGEST
+from core.who import check_face
+from lipsync.settings import LONGEST, moment
 
 COLUMNS = ("start", "end", "face", "sound")
 
@@ -47,11 +48,14 @@ def read_segments(listing: Path, face: str, audio: Path | None) -> list[SpeakerS
         place = f"{listing}, row {number}"
         check_columns(row, COLUMNS, place)
         try:
-            start, end = (float(row[name]) if row.get(name) else None for name in ("start", "end"))
+            start, end = (moment(row[name]) if row.get(name) else None for name in ("start", "end"))
             sound = listing.parent / row["sound"] if row.get("sound") else None
             segments.append(SpeakerSegment(start or 0.0, end, row.get("face") or face, sound))
+            check_face(segments[-1].face)
         except ValueError as problem:
             raise BadValue(f"{place}: {problem}; correct that row") from problem
+        except BadValue as problem:
+            raise BadValue(f"{place}: {problem}") from problem
         if sound is not None and not sound.exists():
             raise NotFound(f"{place}: there is no file {sound}; check its path, relative to the list")
         if sound is None and audio is None:

@@ -53,6 +53,7 @@ def test_a_row_for_every_video_and_why_others_have_none(checkpoint, folder, tmp_
     assert int(cells["edited"]) == 14 and cells["no face in"] == "4..7"
     assert abs(float(cells["sound late, ms"])) < 1 and "generate, s" in cells
     assert (quiet["out"], quiet["sound late, ms"]) == ("6", "silent")
+    assert not {"clips.csv", "clips.jsonl"} & {path.name for path in (tmp_path / "out").iterdir()}
 
 
 @pytest.mark.parametrize("name", ["a\u2028b\x85c.mp4", os.fsdecode(b"caf\xe9.mp4"), "a\tb, c.mp4", "a .mp4"])

@@ -69,7 +69,9 @@ def test_segments(here, checkpoint, capsys, text):
 
 
 @pytest.mark.parametrize(
-    "row", [{"start": "nan"}, {"fps": "1/0"}, {"video": "a\0.mp4"}, {"video": "\ud800"}, {"box": "1,2"}],
+    "row", [
+        {"face": "bob"}, {"start": "nan"}, {"fps": "1/0"}, {"video": "a\0.mp4"}, {"video": "\ud800"}, {"box": "1,2"},
+    ],
     ids=str,
 )  # fmt: skip
 def test_rows(here, checkpoint, capsys, row):

@@ -19,6 +19,8 @@ def here(tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with what one may lose; the present one."""
     for name in ("a.mp4", "b.mp4", "b_orig.mp4"):
         (tmp_path / name).write_bytes((folder / "person.mp4").read_bytes())
+    for name in ("mine_orig.mp4", "mine.png"):
+        (tmp_path / name).write_bytes(b"mine")
     for name in ("w.wav", "c.mov", "c.mkv"):
         (tmp_path / name).write_bytes((folder / "words.wav").read_bytes())
     (tmp_path / "sub").mkdir()
@@ -54,6 +56,9 @@ SINGLE = {
     "orig is the motion": "--video a.mp4 --audio w.wav -o x.mp4 --save_orig --cache_dir x_orig.mp4",
     "the preview on the video": "--video face.png --audio w.wav -o face.png --preview 0",
     "the list of faces on a link": "--video face.png -o linked/face.png --list_faces",
+    "orig on what no run made": "--video a.mp4 --audio w.wav -o mine.mp4 --save_orig",
+    "the plot on what no run made": "--video a.mp4 --audio w.wav -o y.mp4 --motion_out mine.npz",
+    "a cache in a file": "--video a.mp4 --audio w.wav -o x.mp4 --cache_dir w.wav",
 }
 
 

@@ -44,9 +44,15 @@ def test_a_list_is_read(list_of, tmp_path, kind):
     assert segments == [SpeakerSegment(0, 1.5, "index:1", tmp_path / "a.wav"), SpeakerSegment(1, None, "center", None)]
 
 
+def test_times_are_as_on_the_command_line(list_of, tmp_path):
+    (segment,) = read_segments(list_of("start,end,face,sound\n0:01,1:02.5,,a.wav\n"), "center", None)
+    assert (segment.start, segment.end) == (1, 62.5)
+
+
 @pytest.mark.parametrize(
     ("text", "kind", "named"),
     [
+        ("start,end,face,sound\n0,1,bob,a.wav\n", BadValue, "row 2: --face bob"),
         ("start,end,face,sound\n0,x,,a.wav\n", BadValue, "row 2: "),
         ("start,end,face,sound\n2,1,,a.wav\n", BadValue, "row 2: "),
         ("start,end,face,sound\n-1,1,,a.wav\n", BadValue, "row 2: "),

@@ -186,6 +186,7 @@ def test_bad_motion_is_one_sentence(
         check(("--motion_in", "lips.npz", *named), "--motion_in", file)
     check(("--motion_out", ".npz"), "--motion_out", tmp_path / "lips.csv")
     check(("--style_strength 2",), "--style_strength", "2")
+    check(("--style_video", "mute.mp4", "no sound"), "--style_video", here / "mute.mp4")
     (tmp_path / "segments.csv").write_text("start,end\n0,0.2\n0.3,0.5\n")
     check(("--motion_out", "--segments"), "--segments", tmp_path / "segments.csv", "--motion_out", file)
 

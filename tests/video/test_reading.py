@@ -284,3 +284,11 @@ def test_a_picture_with_a_side_that_cannot_be_moved_is_refused(tmp_path: Path) -
     Image.new("L", (32_767, 16)).save(tmp_path / "wide.png")
     with fails(Unreadable, "wide.png", "32766"):
         probe(tmp_path / "wide.png")
+
+
+def test_a_gif_of_one_picture_is_a_still_and_of_two_a_video(tmp_path: Path) -> None:
+    pictures = [Image.new("RGB", (48, 32), (level,) * 3) for level in (0, 200)]
+    pictures[0].save(tmp_path / "one.gif")
+    pictures[0].save(tmp_path / "two.gif", save_all=True, append_images=pictures[1:], duration=100)
+    one, two = (probe(tmp_path / f"{name}.gif") for name in ("one", "two"))
+    assert (one.still, one.frames, one.fps) == (True, 1, 25) and (two.still, two.frames) == (False, 2)
