@@ -17,7 +17,6 @@ from pathlib import Path
 from audio import sound_blocks
 from core.arrays import Span
 from core.progress import Bar
-from face_detection import FaceQuery
 from lipsync.jobs.chunks import ChunkStore, chunk_ranges
 from lipsync.jobs.job import Job
 from lipsync.planning.source_media import JobPlan, SourceMedia
@@ -48,7 +47,6 @@ class LipSyncPipeline:
 
         BadInput if there is no such checkpoint, or it cannot do what the settings say.
         """
-        FaceQuery.parse(settings.face)  # refused before anything is loaded
         self.settings, self.trace = settings, trace
         with trace("load") if trace is not None else nullcontext():
             self.models = Models(checkpoint, settings)

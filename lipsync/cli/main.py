@@ -16,7 +16,7 @@ from core.flags import write_config
 from core.lock import locked
 from core.program import exit_code
 from core.progress import json_lines, say, tell
-from lipsync.inspect.inspection import inspection
+from lipsync.inspect.inspection import dry_run, inspection
 from lipsync.jobs.item import FilelistItem, default_name, original_of
 from lipsync.jobs.job import Job, check_place
 from lipsync.jobs.manifest import Manifest
@@ -109,6 +109,10 @@ def _run(args: Sequence[str], meet: Meeting) -> None:
             _use_threads(options.threads, run_settings.device, group, many=meet is _together)
             with profiled(options.profile if group.main else None) as trace:
                 (_make_list if listed else _make_one)(options, items, run_settings, group, trace)
+        elif group.main and manifest is not None:
+            from lipsync.inspect.list_estimate import dry_run_list
+
+            dry_run_list(checkpoint(options), run_settings, items, manifest)
         elif group.main:
             inspect(options, items[0].job, run_settings)
 
@@ -158,7 +162,7 @@ def _listed(options: argparse.Namespace, args: Sequence[str]) -> list[FilelistIt
         raise BadValue(f"--filelist {options.filelist}: there is no place for the results; pass --sample_path")
     if options.output is not None:
         say(f"--output {options.output}: not used here, because the results of a list go to --sample_path")
-    if inspection(options) is not None:
+    if inspection(options) not in (None, dry_run):
         raise BadValue(f"--filelist {options.filelist}: only one video can be looked at; pass it with --video")
     if not options.filelist.exists() and original_sentence(options) is not None:
         options.filelist = _drawn(options.filelist.name, options.test_video_dir or Path(), options.sample_path)

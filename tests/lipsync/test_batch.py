@@ -104,12 +104,27 @@ def test_a_problem_of_the_disk_is_one_results_alone(run, tmp_path):
     assert (tmp_path / "out" / "good.mp4").exists()
 
 
+@pytest.mark.slow
+def test_a_dry_run_says_what_would_be_made_and_writes_nothing(run, tmp_path):
+    code, said = run(LIST, "--dry_run")
+    assert code == 5 and not (tmp_path / "out").exists() and "nothing was made" in said.err
+    assert "row 3: " in said.err and "broken.mp4" in said.err and "row 4: " in said.err and "gone.mp4" in said.err
+    rows = dict(line.split("  ", 1) for line in said.out.splitlines())
+    told = {name: text.strip() for name, text in rows.items()}
+    assert (told["results"], told["finished"], told["cannot be made"]) == ("4", "0", "2")
+    assert told["to be made"] == "2: 15 frames, 0.6 s" and told["total"].startswith("about ")
+    run(LIST)
+    code, said = run(LIST, "--dry_run")
+    told = {name: text.strip() for name, text in (line.split("  ", 1) for line in said.out.splitlines())}
+    assert code == 5 and (told["finished"], told["to be made"]) == ("2", "0: 0 frames, 0.0 s") and "total" not in told
+
+
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
         (["--filelist", "gone.txt", "--sample_path", "out"], "gone.txt"),
         (["--filelist", "gone.txt"], "--sample_path"),
-        (["--filelist", "gone.txt", "--sample_path", "out", "--dry_run"], "--video"),
+        (["--filelist", "gone.txt", "--sample_path", "out", "--list_faces"], "--video"),
         (["--generate_from_filelist", "1", "--video", "v"], "--filelist"),
         (["--video", "v", "--audio", "a"], "--output"),
         (["--video", "v", "--audio", "a", "--sample_path", "out"], "--video v"),
