@@ -7,9 +7,9 @@ grow with length.  Time begins at a file's first picture, frame k is at k / fps,
 """
 
 from video.codecs import CODECS, CONTAINERS, codec_for, hardware
-from video.encoding import SEGMENT
+from video.encoding import CHUNK
 from video.info import VideoInfo, probe
-from video.joining import join, segment_suffix
+from video.joining import chunk_suffix, join
 from video.picture import shrunken
 from video.reading import pick_frames, picked_ahead, read_backwards, read_frames
 from video.sound import Mono
@@ -17,12 +17,13 @@ from video.stills import PICTURES, write_picture
 from video.writing import write_video
 
 __all__ = [
+    "CHUNK",
     "CODECS",
     "CONTAINERS",
     "PICTURES",
-    "SEGMENT",
     "Mono",
     "VideoInfo",
+    "chunk_suffix",
     "codec_for",
     "hardware",
     "join",
@@ -31,7 +32,6 @@ __all__ = [
     "probe",
     "read_backwards",
     "read_frames",
-    "segment_suffix",
     "shrunken",
     "write_picture",
     "write_video",

@@ -1,6 +1,6 @@
-"""RGB or RGBA frames -> packets, by an encoder that begins anew at every segment.
+"""RGB or RGBA frames -> packets, by an encoder that begins anew at every chunk.
 
-Every SEGMENT frames the encoder is flushed and another takes over.  So a stretch that starts at a multiple of SEGMENT
+Every CHUNK frames the encoder is flushed and another takes over.  So a stretch that starts at a multiple of CHUNK
 gives the same packets whether it is part of a whole or a file of its own, and `join` of such files is the whole.
 """
 
@@ -19,7 +19,7 @@ from av.video.stream import VideoStream
 
 from video.codecs import Codec
 
-SEGMENT = 320
+CHUNK = 320
 """Frames from one fresh start of the encoder to the next: 13 s at 25 fps, and a multiple of every usual batch."""
 THREADS = 4  # stated, because what x264 writes depends on it
 ROUNDED = Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INP | Interpolation.FULL_CHR_H_INT
@@ -27,7 +27,7 @@ EXACT = Interpolation.BICUBIC | ROUNDED
 
 
 class Encoder:
-    """Packets of one stream, whose codec context serves the first segment."""
+    """Packets of one stream, whose codec context serves the first chunk."""
 
     def __init__(
         self, stream: VideoStream, codec: Codec, fps: Fraction, options: dict[str, str], pixel_aspect: Fraction
@@ -46,7 +46,7 @@ class Encoder:
         """HWC u8 RGB or RGBA, all of one shape (else ValueError) -> what is ready by then."""
         if not self.frames:
             self._begin(frame)
-        elif self.frames % SEGMENT == 0:
+        elif self.frames % CHUNK == 0:
             yield from self.finish()
             self._context = cast(VideoCodecContext, CodecContext.create(self.codec.encoder, "w"))
             self._configure(self._context)

@@ -1,4 +1,4 @@
-"""Segments of one video -> the video, without encoding anything again."""
+"""Chunks of one video -> the video, without encoding anything again."""
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
@@ -16,8 +16,8 @@ from video.sound import Mono, sound_of
 from video.writing import output_file
 
 
-def segment_suffix(codec: str) -> str:
-    """The ending of a segment: that of the container which keeps the codec's time stamps the most exactly."""
+def chunk_suffix(codec: str) -> str:
+    """The ending of a chunk: that of the container which keeps the codec's time stamps the most exactly."""
     return CODECS[codec].suffixes[0]
 
 
@@ -34,7 +34,7 @@ def join(
 
     comment: what the metadata says of the file.
 
-    The parts were written by `write_video` at `fps` with the same settings, each from a multiple of SEGMENT on: then
+    The parts were written by `write_video` at `fps` with the same settings, each from a multiple of CHUNK on: then
     the packets are those that writing the whole at once gives.  BadInput if there is no part or one cannot be read;
     ValueError if they do not go together.
     """

@@ -36,7 +36,7 @@ def write_video(
     converted to BT.709 and tagged so, whatever the source was; ffv1 keeps every bit of the RGB.  A width or height
     that a codec cannot hold grows by one pixel, the last column or row repeated.  mp4 and mov can be played while
     they load.  The same frames give the same bytes on any number of cores, and files of stretches that start at
-    multiples of SEGMENT can be joined to the whole (see `join`).
+    multiples of CHUNK can be joined to the whole (see `join`).
 
     encoder: a chip's instead of x264 (see `video.codecs.hardware`), at about the quality of the crf; its bytes need not
     be the same from run to run.

@@ -191,7 +191,7 @@ class Crew:
             thread.start()
 
     def stop(self) -> None:
-        """Ends all processes; what they made waits for the next start, with the segments that were finished."""
+        """Ends all processes; what they made waits for the next start, with the chunks that were finished."""
         with self._wake:
             self._ending = True
             self._wake.notify_all()

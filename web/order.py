@@ -13,7 +13,7 @@ from core.errors import BadInput
 from core.flags import spelled
 from lipsync.cli.flags import add_flags, settings
 from lipsync.settings import NETWORKS, Settings
-from video import segment_suffix
+from video import chunk_suffix
 
 KINDS = ("video", "preview", "faces")
 """A video; one moment before and after; pictures of everybody in the video."""
@@ -87,7 +87,7 @@ class Order:
     @property
     def suffix(self) -> str:
         """The ending of the result."""
-        return segment_suffix(self.settings.codec) if self.kind == "video" else ".png"
+        return chunk_suffix(self.settings.codec) if self.kind == "video" else ".png"
 
     def identity(self, owner: str, made_by: str = "") -> str:
         """The same for the same content, settings, visitor, and `made_by` (web.networks.stamp): it is made once."""

@@ -20,7 +20,7 @@ from core.rows import JSON, check_columns, read_rows, read_text
 from dataset.filelist import read_filelist
 from lipsync.jobs.item import FilelistItem, default_name, original_of
 from lipsync.jobs.job import Job
-from video import segment_suffix
+from video import chunk_suffix
 
 from .flags import add_flags, settings
 
@@ -56,7 +56,7 @@ def _pairs(listing: Path, args: Sequence[str]) -> Iterable[FilelistItem]:
     if options.motion_out is not None:
         raise BadValue("--motion_out is for one video; pass it without --filelist")
     run_settings, root = settings(options), options.test_video_dir or listing.parent
-    suffix = segment_suffix(run_settings.codec)
+    suffix = chunk_suffix(run_settings.codec)
     for number, pair in enumerate(read_filelist(listing), 1):
         name = "_".join(path.replace("/", ".") for path in (pair.sound, pair.video))
         output = options.sample_path / f"{name}{suffix}"

@@ -304,7 +304,7 @@ def _add_execution(g: Group, d: Settings) -> None:
                    " (requirements-onnx.txt); the first run exports the network (%(default)s)")
     g.add_argument("--threads", type=count, metavar="N",
                    help="of the network on a CPU (all cores; 1 in generate_dist.py)")
-    g.add_argument("--keep_temp", action=Switch, default=False, help="keep the segments that a result is joined of")
+    g.add_argument("--keep_temp", action=Switch, default=False, help="keep the chunks that a result is joined of")
     g.add_argument("--profile", type=writes, metavar="FILE",
                    help="write what each thread did when: a .json that ui.perfetto.dev shows")
     g.add_argument("--batch", "--sampling_batch_size", type=int, default=d.batch,

@@ -1,11 +1,11 @@
-"""The finished segments of a result that is being made, in a folder beside it.
+"""The finished chunks of a result that is being made, in a folder beside it.
 
     result.mp4.parts / IDENTITY / 00000320-00000640.mp4        frames 320..639
     result.mp4.parts / IDENTITY / made-by-lip-sync             says that the folder is ours
     result.mp4.parts / lock                                    held by the run that makes it
 
-A segment appears by a rename, so one that is there is whole, and whatever ends a program leaves it for the next: the
-same command goes on from there.  Segments of other settings lie in a folder of another name and are never touched;
+A chunk appears by a rename, so one that is there is whole, and whatever ends a program leaves it for the next: the
+same command goes on from there.  Chunks of other settings lie in a folder of another name and are never touched;
 they go when a result is finished.  Of a folder that is not ours nothing is ever removed.
 """
 
@@ -19,7 +19,7 @@ from pathlib import Path
 from core.arrays import Span
 from core.errors import BadInput, Unreadable, Unwritable
 from core.lock import acquire, release
-from video import SEGMENT, probe, segment_suffix
+from video import CHUNK, chunk_suffix, probe
 
 MARK = "made-by-lip-sync"
 IDENTITY = re.compile("[0-9a-f]{16}")
@@ -27,12 +27,12 @@ LONGEST = 255  # bytes of a file's name
 
 
 class ChunkStore:
-    """The segments of one result of `frames` frames, made under one identity."""
+    """The chunks of one result of `frames` frames, made under one identity."""
 
     def __init__(self, output: Path, identity: str, codec: str) -> None:
         self.output, self.folder = output, folder_of(output) / identity
         self._lock: int | None = None
-        self._suffix = segment_suffix(codec)
+        self._suffix = chunk_suffix(codec)
 
     def path(self, span: Span) -> Path:
         """The file of frames start..stop-1."""
@@ -53,7 +53,7 @@ class ChunkStore:
         return neighbours([span for span in chunk_ranges if not self.path(span).exists()])
 
     def checked(self, span: Span) -> Path:
-        """The file of a segment.  BadInput if it is damaged, as after a power failure; then it is removed."""
+        """The file of a chunk.  BadInput if it is damaged, as after a power failure; then it is removed."""
         path = self.path(span)
         try:
             whole = probe(path).frames == span[1] - span[0]
@@ -61,7 +61,7 @@ class ChunkStore:
             whole = False
         if not whole:
             path.unlink()
-            raise Unreadable(f"{path}: this segment was damaged and is removed; the same command makes it again")
+            raise Unreadable(f"{path}: this chunk was damaged and is removed; the same command makes it again")
         return path
 
     @property
@@ -88,12 +88,12 @@ class ChunkStore:
             self.folder.parent.rmdir()
 
     def discard(self) -> None:
-        """Removes all segments of this identity."""
+        """Removes all chunks of this identity."""
         if (self.folder / MARK).is_file():
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def clear(self) -> None:
-        """Removes all segments of the result, those of other settings too: it is finished."""
+        """Removes all chunks of the result, those of other settings too: it is finished."""
         for folder in self.folder.parent.iterdir():
             if IDENTITY.fullmatch(folder.name) and (folder / MARK).is_file():
                 shutil.rmtree(folder, ignore_errors=True)
@@ -104,7 +104,7 @@ class ChunkStore:
 
 
 def folder_of(output: Path) -> Path:
-    """Where the segments of a result lie: RESULT.parts, or the beginning of that and a hash where it is too long."""
+    """Where the chunks of a result lie: RESULT.parts, or the beginning of that and a hash where it is too long."""
     return companion(output, ".parts")
 
 
@@ -120,8 +120,8 @@ def companion(path: Path, ending: str) -> Path:
 
 
 def chunk_ranges(frames: int) -> list[Span]:
-    """The segments of a result: every video.SEGMENT frames another one begins."""
-    return [(first, min(first + SEGMENT, frames)) for first in range(0, frames, SEGMENT)]
+    """The chunks of a result: every video.CHUNK frames another one begins."""
+    return [(first, min(first + CHUNK, frames)) for first in range(0, frames, CHUNK)]
 
 
 def neighbours(spans: Sequence[Span]) -> list[list[Span]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from core.errors import BadInput
 from core.guard import Named
 from lipsync.settings import Settings
-from video import segment_suffix
+from video import chunk_suffix
 
 from .job import Job
 
@@ -46,7 +46,7 @@ class FilelistItem:
 
 def default_name(video: Path, audio: Path | None, codec: str) -> str:
     """The name of a result that was given none: VIDEO_AUDIO.mp4, as the original names it."""
-    return "_".join(path.stem for path in (video, audio) if path is not None) + segment_suffix(codec)
+    return "_".join(path.stem for path in (video, audio) if path is not None) + chunk_suffix(codec)
 
 
 def original_of(output: Path) -> Path:

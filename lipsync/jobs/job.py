@@ -61,7 +61,7 @@ class Job:
     @property
     def parts(self) -> Named:
         """The folder of what is made on the way."""
-        return f"the segments of --output {self.output}, in", folder_of(self.output)
+        return f"the chunks of --output {self.output}, in", folder_of(self.output)
 
     def check(self, settings: Settings) -> None:
         """Raises BadInput, before any work, if the inputs are not there or the output cannot be."""

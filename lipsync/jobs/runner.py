@@ -130,7 +130,7 @@ class JobRunner:
             self.store.discard()
         self.store.let_go()
         if finished and kind is KeyboardInterrupt:
-            raise Stopped(f"{self.job.output}: stopped; the same command goes on from its finished segments")
+            raise Stopped(f"{self.job.output}: stopped; the same command goes on from its finished chunks")
 
     def _search(self) -> None:
         """Where several processes need the same faces, no two of them search the same frames."""

@@ -19,7 +19,7 @@ from core.progress import Bar, asking
 from dataset import ClipBatch, to_pictures
 from lipsync.jobs.chunks import chunk_ranges
 from systems.system import AutoregressiveState
-from video import SEGMENT
+from video import CHUNK
 
 from .lockstep import Ask, LockstepBatcher, Slot, Work, answered, slot_in_list, slots
 from .renderer import NetworkInputs, Synthesizer
@@ -52,7 +52,7 @@ class FrameSource(ABC):
 
     def stretch(self, frame: int) -> int:
         """Frames of one number are the same whoever makes them all, or a part of them."""
-        return 0 if self.independent else frame // SEGMENT
+        return 0 if self.independent else frame // CHUNK
 
     @abstractmethod
     def faces(self, shots: Collection[int]) -> FaceGenerator:
@@ -242,7 +242,7 @@ class AutoregressiveFaces:
     """One face in one stretch of a result.
 
     It begins anew, from the source alone, where the frame before was not made, where another shot begins, and with
-    every chunk (video.SEGMENT): so a chunk comes out the same whoever makes it, and what goes wrong is handed on no
+    every chunk (video.CHUNK): so a chunk comes out the same whoever makes it, and what goes wrong is handed on no
     further than that.  Lost is that there the first frame does not know how the mouth looked before it.  A stretch that
     begins within a chunk differs from that stretch of the whole.
 
@@ -269,7 +269,7 @@ class AutoregressiveFaces:
     def _follows(self, frame: int, source: int) -> bool:
         """Whether this frame continues what was made last."""
         low, high = sorted((self._source, source))
-        return frame - 1 == self._frame and frame % SEGMENT != 0 and not any(low < shot <= high for shot in self.shots)
+        return frame - 1 == self._frame and frame % CHUNK != 0 and not any(low < shot <= high for shot in self.shots)
 
 
 def frame_source(synthesizer: Synthesizer) -> FrameSource:

@@ -108,15 +108,15 @@ class Slot:
     side: int = 1
 
 
-def slots(segments: int, most: int, alone: Slot) -> list[Slot]:
-    """Those of the segments of one result, at most `most` side by side; alone: that of one that is all of its result.
+def slots(chunks: int, most: int, alone: Slot) -> list[Slot]:
+    """Those of the chunks of one result, at most `most` side by side; alone: that of one that is all of its result.
 
     As many side by side as fill every round but the last.
     """
-    if segments == 1:
+    if chunks == 1:
         return [alone]
-    side = -(-segments // -(-segments // most))
-    return [Slot(number % side, side) for number in range(segments)]
+    side = -(-chunks // -(-chunks // most))
+    return [Slot(number % side, side) for number in range(chunks)]
 
 
 def slot_in_list(number: int, results: int, most: int) -> Slot:

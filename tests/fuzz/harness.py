@@ -244,7 +244,8 @@ def table(found: dict[str, Tally]) -> str:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    shown = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser("fuzz.py", description=__doc__, formatter_class=shown)
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--classes", nargs="+", choices=CLASSES, default=CLASSES)

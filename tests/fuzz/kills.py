@@ -140,14 +140,14 @@ def kill_often(
 
 
 def generating(bench: Path) -> Callable[[Path], int]:
-    """generate.py on 40 frames, in segments of 8."""
+    """generate.py on 40 frames, in chunks of 8."""
 
     import video.encoding
     from lipsync.cli.main import generate
     from lipsync.jobs import chunks
     from lipsync.rendering import frame_source
 
-    video.encoding.SEGMENT = chunks.SEGMENT = frame_source.SEGMENT = 8
+    video.encoding.CHUNK = chunks.CHUNK = frame_source.CHUNK = 8
 
     def work(here: Path) -> int:
         return generate([
@@ -240,7 +240,8 @@ def kills(generate: int, train: int, seed: int = 0) -> dict[str, dict[str, Count
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    shown = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser("fuzz.py kills", description=__doc__, formatter_class=shown)
     parser.add_argument("--generate", type=int, default=100)
     parser.add_argument("--train", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0)

@@ -62,7 +62,7 @@ def test_its_checkpoint_makes_a_video_with_no_other_flag(speaking: Path, folder:
 
 @pytest.mark.slow
 def test_any_segment_is_made_alone_bit_for_bit(speaking: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(frame_source, "SEGMENT", 6)
+    monkeypatch.setattr(frame_source, "CHUNK", 6)
     pipeline = LipSyncPipeline(speaking, SETTINGS)
     whole = frames(pipeline, folder, 0, 12)
     assert np.array_equal(frames(pipeline, folder, 6, 12), whole[6:])
@@ -158,7 +158,7 @@ def numbered(numbers: list[int]) -> NetworkInputs:
 def test_a_chain_goes_on_where_the_frame_before_was_made(
     batches: list[list[int]], said: list[tuple[int | None, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(frame_source, "SEGMENT", 10)
+    monkeypatch.setattr(frame_source, "CHUNK", 10)
     recorder = Recorder()
     faces = AutoregressiveFaces(recorder, (0, 15), 1)
     for batch in batches:

@@ -161,7 +161,7 @@ def test_a_result_is_restored_the_same_whoever_makes_it(checkpoint: Path, folder
 
 
 def test_frames_that_follow_each_other_are_judged_chunk_by_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(frame_sources, "SEGMENT", 8)
+    monkeypatch.setattr(frame_sources, "CHUNK", 8)
     source = AutoregressiveFrames.__new__(AutoregressiveFrames)
     assert [source.stretch(k) for k in (0, 7, 8, 17)] == [0, 0, 1, 2] and not source.independent
 

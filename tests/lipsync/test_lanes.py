@@ -123,9 +123,9 @@ def test_half_of_a_list_is_made_side_by_side(results: int, most: int, side: int)
 
 
 @pytest.fixture
-def short_segments(monkeypatch: pytest.MonkeyPatch) -> None:
+def short_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     for place in ("video.encoding", "lipsync.jobs.chunks", "lipsync.rendering.frame_source"):
-        monkeypatch.setattr(f"{place}.SEGMENT", 8)
+        monkeypatch.setattr(f"{place}.CHUNK", 8)
 
 
 def made(pipeline: LipSyncPipeline, folder: Path, output: Path, *teams: Group) -> np.ndarray:
@@ -140,7 +140,7 @@ def made(pipeline: LipSyncPipeline, folder: Path, output: Path, *teams: Group) -
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("short_segments")
+@pytest.mark.usefixtures("short_chunks")
 @pytest.mark.parametrize("batch", [1, 4])
 def test_one_process_or_three_or_one_that_goes_on_make_the_same_frames(
     speaking: Path, folder: Path, tmp_path: Path, batch: int, monkeypatch: pytest.MonkeyPatch  # noqa: F811
@@ -165,7 +165,7 @@ def test_one_process_or_three_or_one_that_goes_on_make_the_same_frames(
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("short_segments")
+@pytest.mark.usefixtures("short_chunks")
 def test_without_memory_for_all_lanes_some_are_made_at_a_time(
     speaking: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]  # noqa: F811
 ) -> None:
@@ -183,7 +183,7 @@ def test_without_memory_for_all_lanes_some_are_made_at_a_time(
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("short_segments")
+@pytest.mark.usefixtures("short_chunks")
 def test_a_network_that_gives_no_picture_leaves_no_result(
     speaking: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch  # noqa: F811
 ) -> None:

@@ -19,7 +19,7 @@ from tests.helpers.talking_head import talking, tone
 from video import probe, read_frames, write_video
 
 ROOT = Path(__file__).parents[2]
-PROGRAM = ROOT / "tests" / "helpers" / "short_segments.py"
+PROGRAM = ROOT / "tests" / "helpers" / "short_chunks.py"
 MPIEXEC = Path(sys.executable).with_name("mpiexec")
 MPI = {
     "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",

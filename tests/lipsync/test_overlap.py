@@ -110,7 +110,7 @@ def test_ctrl_c_keeps_what_was_handed_to_the_encoder(
     pipeline: LipSyncPipeline, job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for place in ("video.encoding", "lipsync.jobs.chunks"):
-        monkeypatch.setattr(f"{place}.SEGMENT", 8)
+        monkeypatch.setattr(f"{place}.CHUNK", 8)
     calls: list[int] = []
     speak = Synthesizer.__call__
 

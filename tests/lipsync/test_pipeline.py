@@ -22,7 +22,7 @@ from lipsync.settings import Settings
 from tests.helpers.failing import fails
 from tests.helpers.prepared import prepared, selector
 from tests.helpers.talking_head import PORTRAIT, picture, talking, tone
-from video import SEGMENT, join, probe, read_frames, write_video
+from video import CHUNK, join, probe, read_frames, write_video
 
 SETTINGS = Settings(detector="haar", device="cpu", precision="fp32", batch=8, cache=None)
 
@@ -95,8 +95,8 @@ def test_a_stretch_is_the_same_wherever_the_work_begins(pipeline, folder):
 
 @pytest.mark.slow
 def test_segments_joined_are_the_whole(pipeline, folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("video.encoding.SEGMENT", 8)
-    assert SEGMENT % 8 == 0
+    monkeypatch.setattr("video.encoding.CHUNK", 8)
+    assert CHUNK % 8 == 0
     job = Job(folder / "person.mp4", folder / "words.wav", tmp_path / "whole.mp4")
     dub(pipeline, job)
     render_job = prepared(pipeline, job)

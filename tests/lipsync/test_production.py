@@ -1,4 +1,4 @@
-"""A result that is ended half-way goes on from its finished segments, and never from those of other settings."""
+"""A result that is ended half-way goes on from its finished chunks, and never from those of other settings."""
 
 import os
 from dataclasses import replace
@@ -24,9 +24,9 @@ SETTINGS = Settings(box=(20, 110, 90, 180), device="cpu", precision="fp32", batc
 
 
 @pytest.fixture(autouse=True)
-def short_segments(monkeypatch):
-    monkeypatch.setattr("video.encoding.SEGMENT", 8)
-    monkeypatch.setattr("lipsync.jobs.chunks.SEGMENT", 8)
+def short_chunks(monkeypatch):
+    monkeypatch.setattr("video.encoding.CHUNK", 8)
+    monkeypatch.setattr("lipsync.jobs.chunks.CHUNK", 8)
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +44,8 @@ def whole(pipeline, folder, tmp_path_factory):
     """The frames of an undisturbed run."""
     output = tmp_path_factory.mktemp("whole") / "whole.mp4"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("video.encoding.SEGMENT", 8)
-        patch.setattr("lipsync.jobs.chunks.SEGMENT", 8)
+        patch.setattr("video.encoding.CHUNK", 8)
+        patch.setattr("lipsync.jobs.chunks.CHUNK", 8)
         dub(pipeline, Job(folder / "person.mp4", folder / "words.wav", output))
     return np.stack(list(read_frames(output)))
 

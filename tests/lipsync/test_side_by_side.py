@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from test_chain import SETTINGS, speaking  # noqa: F401, a fixture
-from test_lanes import short_segments  # noqa: F401, a fixture
+from test_lanes import short_chunks  # noqa: F401, a fixture
 from test_many_processes import run
 
 from core.errors import OutOfMemory, Stopped
@@ -27,7 +27,7 @@ from video import read_frames, write_video
 
 FRAMES = {"a": 5, "b": 7, "c": 3, "long": 19}  # of the sounds; a segment has 8
 
-pytestmark = pytest.mark.usefixtures("short_segments")
+pytestmark = pytest.mark.usefixtures("short_chunks")
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def listen(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     answer = AutoregressiveFrames.next_frames
 
     def next_frames(self: AutoregressiveFrames, asked: Mapping[int, StepInput], side: int):  # type: ignore[no-untyped-def]
-        assert side == 4 or (len(asked) <= side == 3)  # a list's, or the segments of a long result
+        assert side == 4 or (len(asked) <= side == 3)  # a list's, or the chunks of a long result
         counts.append(len(asked))
         return answer(self, asked, side)
 

@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from core import guard
+from core.atomic import atomic
 from core.errors import BadInput, Unwritable
+from core.flags import Parser
 from core.guard import check, files_of, reads, writes, writes_into
 from core.lock import locked
-from tests.helpers.failing import fails
+from tests.helpers.failing import check_error, fails
 
 
 def refused(read: list[Path], written: list[Path], owned: tuple[Path, ...] = ()) -> bool:
@@ -129,3 +131,21 @@ def test_one_run_at_a_time_and_a_lock_leaves_nothing(film: Path) -> None:
 def test_names_that_no_file_system_holds_are_one_sentence(name: str) -> None:
     with fails(Unwritable, "--video"):
         check([("--video", Path(name))], [("--output", Path("out.mp4"))])
+
+
+@pytest.mark.parametrize("place", [".", "/", "./"])
+def test_a_file_to_be_written_has_a_name(place: str, capsys: pytest.CaptureFixture[str]) -> None:
+    parser = Parser()
+    parser.add_argument("--output", type=writes)
+    with pytest.raises(SystemExit) as end:
+        parser.parse_args(["--output", place])
+    assert end.value.code == 2
+    check_error(capsys.readouterr().err, "--output", "is a folder; give the name of a file in it")
+    with fails(Unwritable, "is a folder; give the name of a file in it"), atomic(Path(place)):
+        pass
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="Linux alone has a folder in which not even root may write")
+def test_a_folder_in_which_nothing_can_be_made_is_refused() -> None:
+    with fails(Unwritable, "--run /proc/x/run", "nothing may be written in /proc"):
+        guard.check_folder("--run", Path("/proc/x/run"))

@@ -12,14 +12,14 @@ from core.errors import NoData
 from tests.helpers.failing import fails
 from tests.helpers.numbered_clips import numbered, numbers
 from tests.helpers.talking_head import tone
-from video import join, probe, read_frames, segment_suffix, write_video
+from video import chunk_suffix, join, probe, read_frames, write_video
 
 NTSC = Fraction(30000, 1001)
 
 
 @pytest.fixture(autouse=True)
-def short_segments(monkeypatch):
-    monkeypatch.setattr(video.encoding, "SEGMENT", 16)
+def short_chunks(monkeypatch):
+    monkeypatch.setattr(video.encoding, "CHUNK", 16)
 
 
 def frames(start: int, stop: int):
@@ -43,7 +43,7 @@ def test_joined_parts_are_the_whole(tmp_path, codec, suffix, fps):
     write_video(whole, frames(0, 58), fps, codec=codec)
     parts = []
     for start, stop in ((0, 16), (16, 48), (48, 58)):
-        parts.append(tmp_path / f"{start}{segment_suffix(codec)}")
+        parts.append(tmp_path / f"{start}{chunk_suffix(codec)}")
         write_video(parts[-1], frames(start, stop), fps, codec=codec)
     assert join(parts, joined, fps) == 58
     assert probe(joined).fps == probe(whole).fps == fps

@@ -1,6 +1,6 @@
-"""generate_dist.py with segments of 8 frames, that notes in $NOTES.RANK which frames a process searches and speaks.
+"""generate_dist.py with chunks of 8 frames, that notes in $NOTES.RANK which frames a process searches and speaks.
 
-    python short_segments.py DIE_AT flags...       DIE_AT: kill -9 at this frame that is read for a result
+    python short_chunks.py DIE_AT flags...       DIE_AT: kill -9 at this frame that is read for a result
                                                    $BUG_AT: the name of a video that a bug of ours stops
 """
 
@@ -17,7 +17,7 @@ from lipsync.pipeline import LipSyncPipeline
 from lipsync.planning.timeline import Plan
 from lipsync.rendering import frame_source
 
-video.encoding.SEGMENT = chunks.SEGMENT = frame_source.SEGMENT = 8
+video.encoding.CHUNK = chunks.CHUNK = frame_source.CHUNK = 8
 DIE_AT = int(sys.argv[1])
 NOTES = Path(f"{os.environ.get('NOTES', os.devnull)}.{os.environ.get('RANK', '0')}")
 
