@@ -6,8 +6,8 @@ from typing import Any
 from lipsync import __version__
 
 FIRST = (
-    "video", "audio", "output", "model_path", "filelist", "sample_path", "length", "face", "quality", "seed",
-    "preview", "list_faces", "dry_run", "device",
+    "video", "audio", "output", "model_path", "filelist", "sample_path", "length", "face", "quality", "audio_strength",
+    "seed", "preview", "list_faces", "dry_run", "device",
 )  # fmt: skip
 """What most people need; the rest is in --help all."""
 ELSEWHERE = {
@@ -21,7 +21,8 @@ ELSEWHERE = {
     "face_enhancer_blend": "restorer_strength", "occluder": "face_occluder", "face_parser": "face_occluder",
     "face_occluder_model": "face_occluder", "face_parser_model": "face_occluder", "separate_voice": "voice_separator",
     "voice_extractor": "voice_separator", "voice_extractor_model": "voice_separator", "demucs": "voice_separator",
-    "watermark": "mark",
+    "watermark": "mark", "audio_scale": "audio_strength", "audio_cfg_scale": "audio_strength",
+    "lip_strength": "audio_strength", "expression_scale": "audio_strength", "mouth_open": "audio_strength",
     "list": "filelist", "gpu": "device", "fp16": "precision", "detector": "face_detector", "nosmooth": "face_detector",
 }  # fmt: skip
 """How other programs for the same purpose call it."""

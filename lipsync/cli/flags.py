@@ -150,7 +150,7 @@ def _add_paths(g: Group) -> None:
     g.add_argument("-a", "--audio", "--audio_path", type=reads, metavar="FILE",
                    help="the words: a sound, or a video with sound")
     g.add_argument("-o", "--output", "--out_path", type=writes, metavar="FILE",
-                   help="the result: .mp4, .mov or .mkv; .png for --preview and --list-faces")
+                   help="the result: .mp4, .mov or .mkv; .png for --preview and --list_faces")
     g.add_argument("--segments", type=reads, metavar="FILE",
                    help="who speaks when: CSV or JSON lines with start, end, face, sound")
     g.add_argument("--mux_audio", dest="heard", type=reads, metavar="FILE",
@@ -195,7 +195,7 @@ def _add_time(g: Group, d: Settings) -> None:
 
 def _add_face(g: Group, d: Settings) -> None:
     g.add_argument("--face", default=d.face, metavar="WHO",
-                   help="largest, center, index:N (see --list-faces) or point:x,y[@seconds] (%(default)s)")
+                   help="largest, center, index:N (see --list_faces) or point:x,y[@seconds] (%(default)s)")
     g.add_argument("--face_detector", dest="detector", default=d.detector,
                    help="auto, haar, yunet, retinaface, blazeface or s3fd (%(default)s)")
     g.add_argument("--face_det_batch_size", dest="detector_batch", type=int, default=d.detector_batch,
