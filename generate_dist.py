@@ -4,6 +4,9 @@
     mpiexec -n 4 python generate_dist.py --video V --audio A --output O
 """
 
+import core  # noqa: F401 - what Ctrl-C is while the rest is imported
+
+# isort: split
 import sys
 
 from lipsync.cli.main import generate_dist

@@ -12,16 +12,20 @@ by `python -m dataset.prepare`, shards, or a pack made by scripts/pack_training.
 dataset.check DATA` says what it is.
 """
 
+import core  # noqa: F401 - what Ctrl-C is while the rest is imported
 
+# isort: split
 import argparse
 import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
-from core.errors import BadValue
-from core.flags import Parser, add_config, write_config
+from core.errors import BadValue, Mismatch
+from core.flags import Parser, add_config, spelled, write_config
 from core.guard import guard, reads, writes_into
-from core.program import exit_code
+from core.program import GOES_ON, exit_code
+from core.starting import STOPPED
 
 HINTS = {
     "data": "--data DATA, what python -m dataset.prepare or scripts/pack_training.py made, or data as published",
@@ -98,6 +102,7 @@ def run() -> None:
         return
     from systems.training import train  # torch loads after --help has answered
 
+    check_teachers(options.system, {"expert": ("sync", options.expert), "features": ("perceptual", options.features)})
     main_one = train(
         options.system, options.data, options.output, init=options.init,
         audio_encoder=options.audio_encoder, expert=options.expert, features=options.features,
@@ -108,6 +113,16 @@ def run() -> None:
         print(f"{options.output / 'weights.safetensors'}: trained; {options.output / 'log.jsonl'} has the figures")
         if step := following(options.system, options.output, options.data):
             print(f"next: {step}")
+
+
+def check_teachers(system: str, given: Mapping[str, tuple[str, Path | None]]) -> None:
+    """Mismatch for a network that judges, where what is trained has no such term.  given: by flag, (term, file)."""
+    from systems.registry import find_preset
+
+    loss = find_preset(system).loss
+    for flag, (term, path) in given.items():
+        if path is not None and not hasattr(loss, term):
+            raise Mismatch(f"--{flag} {path}: --system {system} is trained without a {term} term; leave the flag out")
 
 
 def following(system: str, output: Path, data: Path) -> str | None:
@@ -126,7 +141,8 @@ def following(system: str, output: Path, data: Path) -> str | None:
 
 
 def main() -> int:
-    return exit_code(run, stopped="stopped; the same command goes on from the last saved step")
+    planned = "--dry_run" in map(spelled, sys.argv[1:])
+    return exit_code(run, stopped=STOPPED if planned else GOES_ON)
 
 
 if __name__ == "__main__":

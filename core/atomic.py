@@ -23,8 +23,8 @@ def atomic(path: Path) -> Iterator[Path]:
 
     Until the rename an existing `path` is untouched.  BadInput if it cannot be written there, or the disk is full.
     """
-    temporary = path.with_name(f".lip-sync-{token_hex(8)}{path.suffix}")
     check_replaceable(path, str(path))
+    temporary = path.with_name(f".lip-sync-{token_hex(8)}{path.suffix}")
     if not path.parent.is_dir():
         raise NotFound(f"{path}: there is no folder {path.parent}; create it first")
     try:

@@ -81,6 +81,17 @@ class Stopped(LipSyncError):
     exit_code = 130
 
 
+def not_opened(where: str, problem: BaseException) -> BadInput | None:
+    """What a system says that it does not open, as a sentence that begins with `where`; None for any other problem."""
+    if isinstance(problem, (FileNotFoundError, NotADirectoryError)):
+        return NotFound(f"{where}: no such file; check the path")
+    if isinstance(problem, IsADirectoryError):
+        return Unreadable(f"{where}: is a folder and no file; check the path")
+    if isinstance(problem, PermissionError):
+        return Unreadable(f"{where}: may not be read; change its permissions")
+    return None
+
+
 def first_line(problem: BaseException) -> str:
     """What a library says that went wrong, without the lines of its own insides that some append."""
     return next((line.strip() for line in str(problem).splitlines() if line.strip()), type(problem).__name__)

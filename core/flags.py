@@ -19,7 +19,7 @@ from pathlib import Path, PurePath
 from typing import Any, NoReturn
 
 from core.atomic import atomic
-from core.errors import BadValue, Unreadable
+from core.errors import BadValue, Unreadable, not_opened
 from core.guard import reads, writes
 
 CONFIGS = ("config", "write_config")
@@ -113,7 +113,8 @@ def read_config(parser: Parser, path: Path) -> list[str]:
         text = path.read_text(encoding="utf-8-sig")
         table = json.loads(text) if text.lstrip().startswith("{") else tomllib.loads(text)
     except (OSError, ValueError, RecursionError) as problem:
-        raise Unreadable(f"--config {path}: not readable as JSON or TOML ({problem}); correct it") from problem
+        wrong = Unreadable(f"--config {path}: not readable as JSON or TOML ({problem}); correct it")
+        raise not_opened(f"--config {path}", problem) or wrong from problem
     actions = {flag: action for action in parser._actions for flag in action.option_strings}
     words: list[str] = []
     for key, value in table.items():
@@ -174,7 +175,15 @@ def write_config(parser: argparse.ArgumentParser, options: argparse.Namespace, p
             table[flag.removeprefix("--")] = _plain(value)
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic(path) as temporary:
-        temporary.write_text(json.dumps(table, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        temporary.write_bytes(_json(table))
+
+
+def _json(table: Mapping[str, object]) -> bytes:
+    """In UTF-8; in ASCII if a name is none, whose bytes only that can spell."""
+    try:
+        return (json.dumps(table, indent=2, ensure_ascii=False) + "\n").encode()
+    except UnicodeEncodeError:
+        return (json.dumps(table, indent=2) + "\n").encode()
 
 
 def _plain(value: object) -> object:

@@ -12,7 +12,9 @@ import os
 import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from tempfile import TemporaryFile
 
+from core.atomic import FULL
 from core.errors import Unwritable
 
 LONGEST_NAME, LONGEST_PATH = 255, 4096  # bytes, where files are kept today
@@ -28,7 +30,10 @@ def reads(text: str) -> Path:
 
 def writes(text: str) -> Path:
     """The type of a flag that names a file which the program writes."""
-    return _spelled(text)
+    path = _spelled(text)
+    if not path.name:  # nor could a name be made from it
+        raise argparse.ArgumentTypeError(f"{text} is a folder; give the name of a file in it")
+    return path
 
 
 def writes_into(text: str) -> Path:
@@ -123,9 +128,20 @@ def check_folder(name: str, path: Path, *, within: Path | None = None) -> None:
         if os.path.lexists(place):
             if not place.is_dir():
                 raise Unwritable(f"{name} {path}: {place} is no folder; choose another place")
-            if not os.access(place, os.W_OK | os.X_OK):
+            if not _may_write(place):
                 raise Unwritable(f"{name} {path}: nothing may be written in {place}; choose another place")
             return
+
+
+def _may_write(folder: Path) -> bool:
+    """Whether a file can be made there, which in /proc not even they can who may do everything."""
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return False
+    try:
+        TemporaryFile(dir=folder).close()
+    except OSError as problem:
+        return problem.errno in FULL  # as whoever writes will say, with the remedy
+    return True
 
 
 def files_of(path: Path) -> Iterator[Path]:

@@ -13,10 +13,14 @@ from typing import Any, TextIO, cast
 
 from core.errors import BadInput, LipSyncError, OutOfMemory, lacks_memory
 from core.progress import tell
+from core.starting import STOPPED
 
 ASKING = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")  # Ctrl-C; the system; a terminal that closes; Slurm before the end
-STOPPED = "stopped; nothing was written"
-DENIED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ELOOP)
+GOES_ON = "stopped; the same command goes on there"
+DENIED = (
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ELOOP,
+    errno.ENAMETOOLONG, errno.ENOTDIR, errno.EEXIST,
+)  # fmt: skip
 """What a system answers where a file is not to be read or written, whatever a program does."""
 
 
@@ -25,7 +29,7 @@ def exit_code(work: Callable[[], object], *, stopped: str = STOPPED) -> int:
 
     Signals that ask to stop are as Ctrl-C.  Output that cannot be written, or cannot spell a name, changes nothing.
     """
-    with forgiving_streams(), _Problems(stopped) as problems, signals():
+    with forgiving_streams(), _Problems(stopped) as problems, signals(problems.ask):
         work()
     return problems.code
 
@@ -34,18 +38,23 @@ class _Problems:
     """Turns what is raised within into a sentence and `code`, if it is no bug."""
 
     def __init__(self, stopped: str) -> None:
-        self.code = 0
+        self.code, self.asked = 0, False
         self._stopped = stopped
 
     def __enter__(self) -> "_Problems":
         return self
 
+    def ask(self) -> None:
+        """Notes that a signal asked to stop."""
+        self.asked = True
+
     def __exit__(
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
     ) -> bool:
-        if isinstance(problem, KeyboardInterrupt):
-            return self._end(130, self._stopped)
         known = said(problem) if problem is not None else None
+        broken = known is None and isinstance(problem, Exception) and self.asked
+        if isinstance(problem, KeyboardInterrupt) or broken:  # an import that is cut short may end in any error
+            return self._end(130, self._stopped)
         return known is not None and self._end(known.exit_code, f"error: {known}")
 
     def _end(self, code: int, sentence: str) -> bool:
@@ -75,9 +84,10 @@ def said(problem: BaseException) -> LipSyncError | None:
 
 
 @contextmanager
-def signals() -> Iterator[None]:
+def signals(told: Callable[[], object] = lambda: None) -> Iterator[None]:
     """While it is open, each signal that asks to stop is as Ctrl-C, once: what ends then is left in peace.
 
+    told: called then.
     Only the main thread receives signals.  One that is ignored from the start, as by nohup, stays so.
     """
     asked = False
@@ -86,6 +96,7 @@ def signals() -> Iterator[None]:
         nonlocal asked
         if not asked or number == signal.SIGINT:
             asked = True
+            told()
             raise KeyboardInterrupt
 
     before: dict[int, Any] = {}

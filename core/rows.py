@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from core.errors import BadValue, Unreadable
+from core.errors import BadValue, Unreadable, not_opened
 
 MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 SEPARATORS = ",;\t"
@@ -21,7 +21,8 @@ def read_text(path: Path, kind: str = "a CSV or JSON lines file") -> str:
         encoding = next((name for mark, name in MARKS.items() if data.startswith(mark)), "utf-8")
         text = data.decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
     except (OSError, ValueError) as problem:
-        raise Unreadable(f"{path}: not a readable list ({problem}); pass {kind} in UTF-8 or UTF-16") from problem
+        wrong = Unreadable(f"{path}: not a readable list ({problem}); pass {kind} in UTF-8 or UTF-16")
+        raise not_opened(f"{path}", problem) or wrong from problem
     if "\0" in text:
         raise Unreadable(f"{path}: it holds zero bytes, as UTF-16 without a mark does; save it as UTF-8")
     return text

@@ -15,6 +15,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy's threads and torch'
 
 import argparse
 import logging
+import math
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -59,8 +60,13 @@ def parser() -> argparse.ArgumentParser:
 
 def run(options: argparse.Namespace) -> None:
     """The program.  Raises BatchFailed at the end if clips cannot be used."""
-    if min(options.clips, options.workers, options.seconds, options.sync_clips) < 0 or 0 != options.size < 8:
+    least = min(options.clips, options.workers, options.sync_clips)
+    if least < 0 or not 0 <= options.seconds < math.inf or 0 != options.size < 8:
         raise BadValue("--clips, --workers, --seconds and --sync_clips are 0 or more, --size 8 or more; correct them")
+    if options.sync_clips and options.expert != EXPERT:
+        from systems.registry import load_expert
+
+        load_expert(options.expert)  # one that was asked for is refused before any work, ours may be missing
     layout = layout_of(options.data)
     size = options.size or (0 if layout.sized else SIZE)
     clips = Everything(layout.read(options.data, size))

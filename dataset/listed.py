@@ -19,13 +19,20 @@ def is_listed(data: Path) -> bool:
 
 
 def rows_of(listing: Path) -> list[dict[str, str]]:
-    """The rows of a list.  BadInput if there is none, one lacks a value, or is in an unknown split."""
-    rows = [row for _, row in table(listing, read_text(listing))]
+    """The rows of a list.  BadInput if there is none, one lacks a value, is in an unknown split, or has a file or a
+    speaker that cannot be called so."""
+    numbered = table(listing, read_text(listing))
+    rows = [row for _, row in numbered]
     if not rows or not all(row.get(column) for row in rows for column in COLUMNS):
         raise NoData(f"{listing}: needs at least one row, and file, split and speaker in every one")
-    for row in rows:
+    for number, row in numbered:
+        where, speaker = f"{listing}, row {number}", row["speaker"]
         if row["split"] not in SPLITS:
-            raise BadValue(f"{listing}: {row['file']} is in a split {row['split']}; use one of {', '.join(SPLITS)}")
+            raise BadValue(f"{where}: {row['file']} is in a split {row['split']}; use one of {', '.join(SPLITS)}")
+        if speaker == ".." or Path(speaker).name != speaker:
+            raise BadValue(f"{where}: a speaker is the name of one folder, not {speaker}; leave out what is a path")
+        if not Path(row["file"]).name:
+            raise BadValue(f"{where}: {row['file']} is a folder; give the name of a file in it")
     return rows
 
 

@@ -6,7 +6,8 @@
 Any videos are cut at their shots; every stretch that shows one large enough face for long enough becomes a clip of 25
 frames per second, or several of at most 20 seconds.  The list is a CSV with the columns file (relative to the list),
 split (train, seen or test) and speaker.  What is there already is skipped, so the same command goes on after an
-interruption; videos that cannot be read are named and left out, and the exit code is 5.
+interruption; videos that cannot be read are named and left out, and the exit code is 5.  It is 2 where no video gives
+a clip.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import logging
 import math
 import multiprocessing
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -24,11 +26,11 @@ from pathlib import Path
 import cv2
 from tqdm import tqdm
 
-from core.errors import BadValue, BatchFailed, LipSyncError, OutOfMemory
+from core.errors import BadValue, BatchFailed, LipSyncError, NoData, OutOfMemory
 from core.flags import Parser
 from core.guard import check, reads, writes_into
 from core.lock import locked
-from core.program import exit_code
+from core.program import GOES_ON, exit_code
 from core.progress import say
 from face_detection import NAMES, load_detector
 from video.opening import one_thread_each
@@ -110,9 +112,9 @@ def _in_processes(
             ) from problem
 
 
-def parser() -> argparse.ArgumentParser:
-    """What `run` understands."""
-    flags = Parser(__doc__)
+def parser(about: str | None = __doc__) -> argparse.ArgumentParser:
+    """What `run` understands.  about: what --help says first."""
+    flags = Parser(about)
     what = flags.add_mutually_exclusive_group(required=True)
     what.add_argument("--videos", type=reads, metavar="FOLDER")
     what.add_argument("--list", type=reads, metavar="CSV")
@@ -146,9 +148,12 @@ def misheld(sources: Sequence[Source], share: float) -> str | None:
 
 
 def _left_out(report: Path) -> str:
-    """How many stretches of the videos became no clips, and why not the first."""
-    reasons = [line["skipped"] for line in read_report(report) if line.get("skipped")]
-    return f", {len(reasons)} stretches left out, such as for this: {reasons[0]}" if reasons else ""
+    """How many stretches of the videos became no clips, and the most frequent reason."""
+    reasons = Counter(str(line["skipped"]) for line in read_report(report) if line.get("skipped"))
+    if not reasons:
+        return ""
+    ending = "" if reasons.total() == 1 else "es"
+    return f", {reasons.total()} stretch{ending} left out, such as for this: {reasons.most_common(1)[0][0]}"
 
 
 def _settings(options: argparse.Namespace) -> Settings:
@@ -165,7 +170,8 @@ def _fingerprint(path: Path) -> str:
 def run(options: argparse.Namespace, *, sync: SyncFilter | None = None, scorer: Scorer | None = None) -> None:
     """The program, with somebody who can tell how far the sound is off, or without.
 
-    Raises as `prepare`, and BadInput if --output holds clips that were made with other settings.
+    Raises as `prepare`, and BadInput if --output is what is read, holds clips that were made with other settings, or
+    has no clip in the end.
     """
     try:
         cutting = Cutting(
@@ -175,13 +181,17 @@ def run(options: argparse.Namespace, *, sync: SyncFilter | None = None, scorer: 
         raise BadValue(f"--size, --min_seconds or --min_face: {problem}") from problem
     if not 0 <= options.held_out < 1:
         raise BadValue(f"--held_out {options.held_out}: is a share of the speakers, 0 or more and below 1")
+    if options.workers < 0:
+        raise BadValue(f"--workers {options.workers}: give 0 or more processes")
+    what = "--videos" if options.list is None else "--list"
+    check([(what, options.list or options.videos)], [("--output", options.output)])
     if options.list is not None:
         sources = listed(options.list, options.output)
     else:
         sources = found(options.videos, options.output, options.held_out)
         if sentence := misheld(sources, options.held_out):
             say(sentence)
-    read = [("--list", options.list or options.videos), *(("the video", source.video) for source in sources)]
+    read = [(what, options.list or options.videos), *(("the video", source.video) for source in sources)]
     written = [("the clip", source.target) for source in sources if source.framed]
     check(read, [("the report", options.output / REPORT), *written])
     with locked(options.output / ".lock", options.output):
@@ -190,10 +200,13 @@ def run(options: argparse.Namespace, *, sync: SyncFilter | None = None, scorer: 
     counts = {split: sum(1 for _ in (options.output / split).glob("*/*.npz")) for split in SPLITS}
     totals = ", ".join(f"{count} clips {split}" for split, count in counts.items() if count)
     totals = f"{totals or 'no clips'}{_left_out(report.path)}"
+    if not any(counts.values()):
+        raise NoData(f"{options.output}: {totals}; give other videos, or change the flags that leave these out"
+                     f" ({report.path} says what became of each)")  # fmt: skip
     say(f"{options.output}: {totals}; {report.path} says what became of each video")
     if counts["train"]:
         say(f"next: python train.py --system sync --data {options.output} --output runs/sync")
 
 
 if __name__ == "__main__":
-    sys.exit(exit_code(lambda: run(parser().parse_args())))
+    sys.exit(exit_code(lambda: run(parser().parse_args()), stopped=GOES_ON))

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from audio import FilterBanks, Mel
 from core.atomic import atomic
-from core.errors import Mismatch, NoData, Unreadable
+from core.errors import Mismatch, NoData, Unreadable, not_opened
 from core.npz import UNREADABLE
 
 from .clip import Clip
@@ -190,7 +190,8 @@ def readable(path: Path) -> Iterator[None]:
     try:
         yield
     except (*UNREADABLE, ZeroDivisionError, cv2.error) as problem:
-        raise Unreadable(f"{path}: not a prepared clip ({problem}); delete it and prepare it again") from problem
+        wrong = Unreadable(f"{path}: not a prepared clip ({problem}); delete it and prepare it again")
+        raise not_opened(f"{path}", problem) or wrong from problem
 
 
 def _picture(jpeg: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -22,7 +22,7 @@ from typing import Any, overload
 import numpy as np
 
 from core.atomic import atomic
-from core.errors import NoData, Unreadable
+from core.errors import NoData, Unreadable, not_opened
 
 from .prepared import KEPT, Contents, Entry, PreparedClip, contents_of, readable
 from .splits import SPLITS
@@ -148,7 +148,8 @@ def _read_through(tar: Path) -> list[Place]:
             indices = {name: file.extractfile(member) for name, member in members.items() if name.endswith(INDEX)}
             says = {name: json.loads(opened.read()) for name, opened in indices.items() if opened is not None}
     except (tarfile.TarError, OSError, ValueError, RecursionError) as problem:
-        raise Unreadable(f"{tar}: not a readable shard ({problem}); write it again, or take it away") from problem
+        wrong = Unreadable(f"{tar}: not a readable shard ({problem}); write it again, or take it away")
+        raise not_opened(f"{tar}", problem) or wrong from problem
     places = []
     for name, member in members.items():
         if name.endswith(CLIP):

@@ -26,7 +26,8 @@ from core.errors import BadInput, BadValue, BatchFailed, Mismatch, NoData, Unrea
 from core.flags import Parser
 from core.guard import check, reads, writes_into
 from core.lock import locked
-from core.program import exit_code
+from core.program import GOES_ON, exit_code
+from core.progress import say
 
 from .clip import Clip
 from .footage import Footage
@@ -40,18 +41,24 @@ LIMIT = 16  # broken clips that are named
 
 
 def write_shards(data: Path, output: Path, size: int, count: int) -> None:
-    """Writes every split of the data.  BatchFailed, after all else is done, if some clips could not be read.
+    """Writes every split of the data and says what there is.
 
-    Raises BadInput if `output` has shards of another size or number, or of other data.
+    Raises BatchFailed, after all else is done, if some clips could not be read; BadInput if `output` has shards of
+    another size or number, or of other data.
     """
     splits = layout_of(data).read(data, size)
     _remember(output, size, count, {split: len(clips) for split, clips in splits.items() if len(clips)})
     problems: list[str] = []
+    written = []
     with tqdm(total=sum(map(len, splits.values())), unit="clip", disable=None) as bar:
         for split, clips in splits.items():
             shards = min(count, len(clips))
-            for shard in range(shards):
+            there = sum(
                 _write(output / f"{split}-{shard:06d}.tar", clips, range(shard, len(clips), shards), problems, bar)
+                for shard in range(shards)
+            )
+            written += [f"{there} clips {split} in {shards} shard{'' if shards == 1 else 's'}"] if shards else []
+    say(f"{output}: {', '.join(written) or 'no clips'}")
     if problems:
         more = f"; and {len(problems) - LIMIT} more" if len(problems) > LIMIT else ""
         raise BatchFailed(f"{len(problems)} clips left out: " + "; ".join(problems[:LIMIT]) + more)
@@ -101,11 +108,12 @@ def _check(tar: Path, size: int, count: int, clips: dict[str, int]) -> None:
         raise Mismatch(f"{tar}: holds faces of {side} px; pass --size {side}, or choose another --output")
 
 
-def _write(tar: Path, clips: Sequence[Footage], numbers: range, problems: list[str], bar: "tqdm[None]") -> None:
+def _write(tar: Path, clips: Sequence[Footage], numbers: range, problems: list[str], bar: "tqdm[None]") -> int:
+    """-> how many clips are in it."""
     if tar.exists():
-        places_in(tar)  # refuses what is no shard
+        places = places_in(tar)  # refuses what is no shard
         bar.update(len(numbers))
-        return
+        return len(places)
     names = set()
     with atomic(tar) as temporary:
         with tarfile.open(temporary, "w") as file:
@@ -118,7 +126,9 @@ def _write(tar: Path, clips: Sequence[Footage], numbers: range, problems: list[s
         if not names:
             raise NoData(f"{tar}: none of its clips can be read ({problems[-1]}); mend them, or take fewer"
                          " --shards and another --output")
-    write_index(tar, places_in(tar))
+    places = places_in(tar)
+    write_index(tar, places)
+    return len(places)
 
 
 def _add(file: tarfile.TarFile, clip: Footage, number: int) -> str:
@@ -149,6 +159,7 @@ def run(options: argparse.Namespace) -> None:
     """The program.  Raises as `write_shards`."""
     if options.size < 8 or options.shards < 1:
         raise BadValue("--size is 8 or more, --shards 1 or more; correct them")
+    check([("DATA", options.data)], [("--output", options.output)])
     check([("DATA", options.data)], [("--output", options.output / name) for name in ("train-000000.tar", NOTE)])
     with locked(options.output / ".lock", options.output):
         write_shards(options.data, options.output, options.size, options.shards)
@@ -156,7 +167,7 @@ def run(options: argparse.Namespace) -> None:
 
 def main(args: Sequence[str] | None = None) -> int:
     options = parser().parse_args(args)
-    return exit_code(lambda: run(options))
+    return exit_code(lambda: run(options), stopped=GOES_ON)
 
 
 if __name__ == "__main__":

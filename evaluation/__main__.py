@@ -1,5 +1,8 @@
 """python -m evaluation [SUBCOMMAND] ...; see --help."""
 
+import core  # noqa: F401 - what Ctrl-C is while the rest is imported
+
+# isort: split
 import sys
 
 from evaluation.cli import main

@@ -1,13 +1,28 @@
 """The program python -m evaluation: finds the subcommand, reads its flags, loads and runs it."""
 
+import argparse
+import shutil
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 
+from core.errors import NotFound
 from core.guard import guard
-from core.program import exit_code
+from core.program import GOES_ON, exit_code
+from core.starting import STOPPED
 
 from .flags import COMMANDS, PASSING_ON, RESULTS, parser
+
+
+def check_tools(options: argparse.Namespace) -> None:
+    """NotFound for a path of what measures that is not there: what lacks it would only be left out."""
+    for folder in getattr(options, "weights", []):
+        if not folder.is_dir():
+            raise NotFound(f"--weights {folder}: no such folder; check the path")
+    python = getattr(options, "mediapipe_python", None)
+    if python is not None and shutil.which(python) is None:
+        raise NotFound(f"--mediapipe_python {python}: no such program; give the python of an environment that has"
+                       " mediapipe")  # fmt: skip
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -23,6 +38,7 @@ def main(args: Sequence[str] | None = None) -> int:
     def work() -> None:
         nonlocal code
         guard(known, options)
+        check_tools(options)
         code = import_module(f"evaluation.commands.{name}").run(options, flags) or 0
 
-    return exit_code(work) or code
+    return exit_code(work, stopped=GOES_ON if name in PASSING_ON else STOPPED) or code

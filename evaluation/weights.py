@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from core.errors import BadInput, Unreadable
+from core.errors import BadInput, Unreadable, not_opened
 from core.paths import weights_folders
 from face_detection.weights import TABLE as DETECTORS
 from face_detection.weights import Weights
@@ -99,7 +99,8 @@ class WeightStore:
         try:
             self.taken[path.name] = sha256(path)
         except OSError as problem:
-            raise Unreadable(f"{path}: cannot be read ({problem.strerror}); check the path of the weights") from problem
+            wrong = Unreadable(f"{path}: cannot be read ({problem.strerror}); check the path of the weights")
+            raise not_opened(f"{path}", problem) or wrong from problem
         return path
 
 

@@ -15,7 +15,7 @@ from av.packet import Packet
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
-from core.errors import NoData, NotFound, Unreadable, lacks_memory
+from core.errors import NoData, NotFound, Unreadable, lacks_memory, not_opened
 from media.wholeness import check_whole
 
 S = TypeVar("S", AudioStream, VideoStream)
@@ -55,9 +55,10 @@ def open_media(path: Path, what: str, give: str) -> InputContainer:
                 f"{path}: asks for more memory to be opened than a {what} needs, so its index is damaged; {give}"
             ) from None  # its cause would be taken for ours
         reason = getattr(error, "strerror", None) or error
-        raise Unreadable(
+        wrong = Unreadable(
             f"{path}: not a readable {what}, cut off before its index, or a list of other files ({reason}); {give}"
-        ) from error
+        )
+        raise not_opened(f"{path}", error) or wrong from error
 
 
 def _has_memory() -> bool:

@@ -24,7 +24,7 @@ import numpy as np
 from audio import MEL_RATE, SAMPLE_RATE, Sound, Waveform, log_mel, read_sound
 from audio.activity import HANGOVER, PRE_ROLL, Activity, speech_activity
 from audio.silero import probabilities, silero_activity
-from core.errors import NoData
+from core.errors import NoData, NotFound
 from core.flags import Parser
 from core.guard import reads
 from core.program import exit_code
@@ -65,6 +65,8 @@ def main() -> None:
     parser.add_argument("--noise", type=float, nargs="+", default=[0, 20, 10, 5], help="dB below the speech")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
+    if not options.data.is_dir():
+        raise NotFound(f"--data {options.data}: no such folder; check the path")
     paths = [path for path in sorted(options.data.iterdir()) if path.suffix in (".wav", ".flac")]
     sounds = [read_sound(path).samples for path in paths]
     if not sounds:

@@ -17,7 +17,7 @@ import core  # noqa: F401 - how threads behave is said before anything that read
 from core.errors import BadInput, BatchFailed, Unreadable
 from core.flags import Parser
 from core.paths import CHECKPOINTS, weights_folders
-from core.program import exit_code
+from core.program import GOES_ON, exit_code
 from evaluation.weights import TABLE as METRICS
 from face_detection import weights
 from face_detection.weights import TABLE as DETECTORS
@@ -72,7 +72,7 @@ def main() -> int:
     if options.list:
         print("\n".join(line(name) for name in names))
         return 0
-    return exit_code(lambda: download(names))
+    return exit_code(lambda: download(names), stopped=GOES_ON)
 
 
 if __name__ == "__main__":

@@ -247,4 +247,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(exit_code(main))
+    sys.exit(exit_code(main, stopped="stopped; the networks that are said above are written"))

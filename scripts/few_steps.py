@@ -116,12 +116,13 @@ def main() -> None:
     device = resolve_device(options.device)
     precision = resolve_precision("auto", device)
     reader = registry.load_motion(options.reader)
-    print("| checkpoint | steps | split | PSNR | sharpness | r | range | ms |\n|" + "---|" * 8)
     for path in options.model_path:
         system = registry.load_system(path)
         clips = held_out(system, options.data, options.clips, options.frames)
         system = store_weights(system.to(device).to(memory_format=torch.channels_last), precision)
         speakers = {text: FaceSampler(system, sampling(system, text), precision=precision) for text in options.steps}
+        if path is options.model_path[0]:  # what is refused has no table
+            print("| checkpoint | steps | split | PSNR | sharpness | r | range | ms |\n|" + "---|" * 8)
         part = next(iter(clips.values())).rows(slice(0, BATCH)).to(device)
         ways = {text: partial(speaker, part) for text, speaker in speakers.items()}
         seconds = medians(ways, 3, device)

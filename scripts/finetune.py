@@ -33,12 +33,12 @@ import core  # noqa: F401 - how threads behave is said before anything that read
 
 # isort: split
 from core.atomic import atomic
-from core.errors import BadInput, Mismatch, Unreadable, Unwritable
+from core.errors import BadInput, LipSyncError, Mismatch, Unreadable, Unwritable
 from core.flags import Parser
 from core.guard import guard, reads, writes_into
 from core.lock import locked
 from core.paths import CHECKPOINTS
-from core.program import exit_code
+from core.program import GOES_ON, exit_code
 
 if TYPE_CHECKING:
     import torch
@@ -79,7 +79,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--set", dest="settings", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     options = parser.parse_args()
-    if not 0 < options.held_out < 1 or options.minutes <= 0:
+    if not 0 < options.held_out < 1 or not options.minutes > 0:
         raise BadInput("--held_out is a share between 0 and 1, --minutes above 0; correct them")
     files = "state.pt", "weights.safetensors", "motion.safetensors", "figures.json"
     folders = "pack", UNFINISHED, "history", "tensorboard", "strips"
@@ -124,6 +124,7 @@ def keep_whole(pack: Path, made_of: Mapping[str, object], fill: Callable[[Path],
     """The pack as it is, if it is there; else what `fill` makes in a folder beside it, which becomes it when whole.
 
     made_of: a value for each of BEGUN.  BadInput if the pack was made of something else, or does not say of what.
+    Nothing stays of one that `fill` refuses to make.
     """
     unfinished = pack.with_name(UNFINISHED)
     with locked(pack.with_name(".pack.lock"), pack):
@@ -142,7 +143,11 @@ def keep_whole(pack: Path, made_of: Mapping[str, object], fill: Callable[[Path],
         unfinished.mkdir()
         with atomic(unfinished / MADE_OF) as temporary:
             temporary.write_text(json.dumps(made_of), encoding="ascii")
-        fill(unfinished)
+        try:
+            fill(unfinished)
+        except LipSyncError:
+            shutil.rmtree(unfinished)
+            raise
         unfinished.rename(pack)
 
 
@@ -256,4 +261,4 @@ def table(found: Sequence[Change]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(exit_code(run, stopped="stopped and saved; the same command goes on there"))
+    sys.exit(exit_code(run, stopped=GOES_ON))

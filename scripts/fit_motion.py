@@ -29,7 +29,7 @@ from core.beside import beside
 from core.errors import BadValue, NoData
 from core.flags import Parser
 from core.guard import reads
-from core.program import exit_code
+from core.program import GOES_ON, exit_code
 from dataset import Entry, entries, load_clip
 from face_detection.mediapipe_client import MediaPipe, in_margin
 from systems.style.frontal import WANTED, frontal
@@ -144,4 +144,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(exit_code(main))
+    sys.exit(exit_code(main, stopped=GOES_ON))

@@ -22,6 +22,7 @@ days         of the steps, on 1 and on 8 GPUs that each do RATE TFLOP/s and wait
 how much the peak grows by a sequence with what was estimated.
 """
 
+import math
 import multiprocessing
 import sys
 import weakref
@@ -309,7 +310,7 @@ def main(args: Sequence[str] | None = None) -> int:
     options = parser.parse_args(args)
 
     def work() -> None:
-        if options.batch < 0 or options.tflops < 0:
+        if options.batch < 0 or not 0 <= options.tflops < math.inf:
             raise BadValue("--batch and --tflops are above 0; correct them")
         if options.confirm is not None:
             confirm(options.confirm, options.batch or 4)

@@ -11,6 +11,7 @@ a tenth of its frames is left out.
 """
 
 import argparse
+import math
 import shutil
 import sys
 from collections import defaultdict
@@ -35,7 +36,7 @@ from core.beside import beside
 from core.errors import BadInput, BadValue, NoData, Unwritable
 from core.flags import Parser
 from core.guard import guard, reads, writes_into
-from core.program import exit_code
+from core.program import GOES_ON, exit_code
 from dataset.pack import Labels
 from dataset.source import Source, listed
 from face_detection.alignment import POINTS
@@ -167,6 +168,8 @@ def label(sources: Sequence[Source], output: Path, space: MotionSpace) -> list[P
 def run(options: argparse.Namespace) -> None:
     if options.processes < 1:
         raise BadValue(f"--processes {options.processes}: is a number of landmarkers, 1 or more")
+    if not 0 < options.limit < math.inf:
+        raise BadValue(f"--limit {options.limit}: is a size in MB, above 0")
     if any(options.output.glob("piece-*")):
         raise Unwritable(f"{options.output}: has pieces already; remove them, or choose another folder")
     wanted = options.splits.split(",")
@@ -207,4 +210,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(exit_code(main))
+    sys.exit(exit_code(main, stopped=GOES_ON))

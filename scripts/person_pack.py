@@ -1,5 +1,7 @@
 """A pack of one person's videos, made with the networks that ship: what scripts/finetune.py learns from.
 
+It is no program: finetune.py calls `make_pack`.
+
 A pack of scripts/pack_training.py has its points and its lip motion of MediaPipe; here the landmark network that aligns
 faces in generation finds the points, and stage 1 of the checkpoint reads the motion.
 """

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from audio import Mel
 from core.errors import BadValue, Mismatch
 from core.guard import reads
-from core.program import exit_code
+from core.program import GOES_ON, exit_code
 from dataset.prepare import parser, run
 from dataset.sync_filter import Offset, SyncFilter
 from systems.lip_sync_expert import FRAMES, LipSyncExpert
@@ -50,7 +50,7 @@ def _expert(path: Path) -> LipSyncExpert:
 
 
 def main() -> None:
-    flags = parser()
+    flags = parser(__doc__)
     flags.add_argument("--expert", type=reads, required=True, help="sync expert, ours or Wav2Lip's")
     flags.add_argument("--max_offset", "--max-offset", type=float, default=SyncFilter.max_offset, metavar="FRAMES",
                        help="sound further off is shifted (default 1)")  # fmt: skip
@@ -65,4 +65,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(exit_code(main))
+    sys.exit(exit_code(main, stopped=GOES_ON))

@@ -89,7 +89,7 @@ def main(args: Sequence[str] | None = None) -> int:
     options = parser.parse_args(args)
 
     def work() -> None:
-        if min(options.tflops, options.link, options.loader) <= 0 or options.gpus < 1:
+        if not all(0 < rate < math.inf for rate in (options.tflops, options.link, options.loader)) or options.gpus < 1:
             raise BadValue("--tflops, --link and --loader are above 0, --gpus 1 or more; correct them")
         table(options.system or list(presets()), options)
 

@@ -1,4 +1,4 @@
-"""How each checkpoint that ships is made: the stages of scripts/train_shipped.py, in their order."""
+"""How each checkpoint that ships is made: the stages of scripts/train_shipped.py, in their order.  It is no program."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace

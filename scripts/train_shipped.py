@@ -29,7 +29,7 @@ from core.flags import Parser
 from core.guard import guard, reads, writes_into
 from core.lock import locked
 from core.paths import CHECKPOINTS
-from core.program import exit_code
+from core.program import GOES_ON, exit_code
 from scripts.shipped_stages import NAMES, Stage, chosen, makers
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -43,7 +43,7 @@ SENTENCES = {
 
 
 def main() -> int:
-    return exit_code(run, stopped="stopped; the same command goes on there")
+    return exit_code(run, stopped=GOES_ON)
 
 
 def run() -> None:

@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from core.errors import BadInput
+from core.errors import BadInput, NotFound
 from dataset import ClipBatch
 from guided_diffusion.engine.checkpoint import save_checkpoint
 from guided_diffusion.samplers import SampleConfig
 from scripts import few_steps
 from systems import registry
 from systems.diff2lip import Diff2Lip
+from tests.helpers.failing import fails
 from tests.helpers.tiny import OURS
 from tests.helpers.tiny_motion import prepare
 from tests.helpers.tiny_style import save
@@ -48,6 +49,17 @@ def test_steps_name_a_sampler_or_keep_the_checkpoints() -> None:
     assert few_steps.sampling(system, "ddim:ddim25") == SampleConfig("ddim", "ddim25")
     with pytest.raises(BadInput, match="euler"):
         few_steps.sampling(system, "euler:2")
+
+
+def test_what_is_refused_has_no_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["few_steps.py", "--data", str(tmp_path), "--model_path", str(tmp_path / "nope.safetensors")]
+    monkeypatch.setattr(few_steps.registry, "load_motion", lambda path: Reader())
+    monkeypatch.setattr(sys, "argv", words)
+    with fails(NotFound, "nope.safetensors"):
+        few_steps.main()
+    assert not capsys.readouterr().out
 
 
 @pytest.mark.slow

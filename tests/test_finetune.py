@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from core.errors import Mismatch, Unreadable, Unwritable
+from core.errors import BadInput, Mismatch, Unreadable, Unwritable
 from core.program import exit_code
 from face_detection import FaceTrack, voxceleb2_box
 from guided_diffusion.engine.checkpoint import save_checkpoint
@@ -125,6 +125,16 @@ def test_a_pack_of_an_older_version_is_learnt_from_if_it_is_whole(tmp_path: Path
     (pack / finetune.MADE_OF).write_text("{}")
     with fails(Unreadable, finetune.MADE_OF, "--output"):
         finetune.keep_whole(pack, MADE_OF, lambda folder: clips_of(folder, "b.mp4"))
+
+
+def test_a_pack_that_is_refused_leaves_nothing(tmp_path: Path) -> None:
+    def refuses(folder: Path) -> None:
+        clips_of(folder, "00__000.mp4")
+        raise BadInput("a.mp4: give longer videos")
+
+    with fails(BadInput, "longer"):
+        finetune.keep_whole(tmp_path / "run" / "pack", MADE_OF, refuses)
+    assert not list(tmp_path.iterdir())
 
 
 def test_nothing_of_somebody_else_is_removed(tmp_path: Path) -> None:

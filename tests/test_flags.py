@@ -1,12 +1,13 @@
 """What all command lines have in common: dashes, mistakes in one sentence, and files of flags."""
 
 import json
+import os
 import re
 from pathlib import Path
 
 import pytest
 
-from core.errors import BadInput, BadValue, Unreadable
+from core.errors import BadInput, BadValue, NotFound, Unreadable, not_opened
 from core.flags import Parser, add_config, read_config, write_config
 from core.guard import reads
 from lipsync.cli.flags import parser as of_generate
@@ -80,7 +81,7 @@ def test_a_file_of_flags_and_the_command_line_wins(tmp_path: Path) -> None:
         ('{"set": 3}', BadValue, ("set", "NAME=VALUE")),
         ("{", Unreadable, ()),
         ("a = = 1", Unreadable, ()),
-        (None, Unreadable, ()),
+        (None, NotFound, ("no such file",)),
     ],
 )
 def test_a_file_that_cannot_be_used_is_one_sentence(
@@ -110,6 +111,27 @@ def test_what_a_run_writes_down_does_it_again(tmp_path: Path) -> None:
     with fails(BadValue, "--write_config", ".json"):
         write_config(of_generate(), first, tmp_path / "run.txt")
 
+
+
+def test_a_name_that_is_no_utf_8_is_written_down_too(tmp_path: Path) -> None:
+    video = Path(os.fsdecode(b"caf\xe9.mp4"))
+    write_config(small(), small().parse_args(["--data", str(video)]), tmp_path / "run.json")
+    assert small().parse_args(["--config", str(tmp_path / "run.json")]).data == video
+
+
+@pytest.mark.parametrize(
+    ("problem", "kind", "remedy"),
+    [
+        (FileNotFoundError(), NotFound, "check the path"), (NotADirectoryError(), NotFound, "check the path"),
+        (IsADirectoryError(), Unreadable, "is a folder"), (PermissionError(), Unreadable, "change its permissions"),
+    ],
+)  # fmt: skip
+def test_what_the_system_does_not_open_has_a_remedy_that_fits(
+    problem: OSError, kind: type[BadInput], remedy: str
+) -> None:
+    with fails(kind, "--config a.json", remedy):
+        raise not_opened("--config a.json", problem) or problem
+    assert not_opened("--config a.json", ValueError("Expecting value")) is None
 
 
 def test_every_program_reads_its_command_line_so() -> None:

@@ -51,5 +51,7 @@ def test_scaling_is_arithmetic(capsys: pytest.CaptureFixture[str]) -> None:
     assert scaled(1, 1, 1, 1, tflops=1, link=1).exchange == 0
     assert scaling(["--tflops", "10", "--system", "autoencoder"]) == 0
     assert "| autoencoder | 4 |" in capsys.readouterr().out
-    assert scaling(["--tflops", "0"]) == 2
+    for rate in ("0", "nan", "inf"):
+        assert scaling(["--tflops", rate]) == scaling(["--tflops", "1", "--link", rate]) == 2
+    assert main(["--tflops", "nan"]) == main(["--tflops", "-1"]) == 2
     assert "autoencoder" in presets()

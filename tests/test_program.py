@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -15,6 +16,7 @@ import torch
 
 from core.errors import BadInput, LipSyncError, NoFace, OutOfMemory
 from core.program import Forgiving, exit_code, said, signals
+from core.starting import is_ours
 
 ROOT = Path(__file__).parents[1]
 
@@ -41,6 +43,9 @@ def raises(problem: BaseException):
         (ImportError("libtorch_cuda.so: failed to map segment from shared object"), 4),
         (PermissionError(errno.EACCES, "Permission denied", "locked/a.mp4"), 2),
         (OSError(errno.EROFS, "Read-only file system", "a.mp4"), 2),
+        (OSError(errno.ENAMETOOLONG, "File name too long", "a" * 256), 2),
+        (FileExistsError(errno.EEXIST, "File exists", "dangling"), 2),
+        (NotADirectoryError(errno.ENOTDIR, "Not a directory", "a.mp4/b"), 2),
         (KeyboardInterrupt(), 130),
     ],
 )
@@ -80,6 +85,43 @@ def test_signals_are_as_ctrl_c_once(name):
                     os.kill(os.getpid(), number)  # what ends is left in peace
     finally:
         signal.signal(number, before)
+
+
+def test_what_a_library_makes_of_an_interrupt_is_one(capsys):
+    def work() -> None:
+        with suppress(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGTERM)
+        raise ImportError("cannot load module more than once per process")
+
+    assert exit_code(work, stopped="stopped") == 130
+    assert capsys.readouterr().err == "stopped\n"
+
+
+IMPORTING = """
+import os, signal, sys
+sys.path.insert(0, {root!r})
+sys.argv[0] = {program!r}
+import core
+exec(compile("os.kill(os.getpid(), signal.SIGINT)", {where!r}, "exec"))
+"""
+
+
+@pytest.mark.parametrize("where", ["<frozen importlib._bootstrap>", "train.py"])
+def test_ctrl_c_while_a_program_imports_is_one_sentence(where):
+    code = IMPORTING.format(root=str(ROOT), program=str(ROOT / "train.py"), where=where)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode in (130, -signal.SIGINT) and done.stderr == "stopped; nothing was written\n"
+
+
+@pytest.mark.parametrize(
+    ("program", "ours"),
+    [
+        ("train.py", True), ("evaluation/__main__.py", True), (".venv/lib/pytest/__main__.py", False),
+        ("venv/lib/site-packages/ipykernel_launcher.py", False), ("-c", False), ("../own.py", False),
+    ],
+)  # fmt: skip
+def test_other_programs_that_import_core_keep_their_interrupts(program, ours):
+    assert is_ours(str(ROOT / program)) == ours and is_ours("-m") and not is_ours("")
 
 
 def test_a_signal_that_is_ignored_stays_so():

@@ -79,6 +79,16 @@ def test_what_is_missing_is_one_sentence(
     check_error(capsys.readouterr().err, named)
 
 
+@pytest.mark.parametrize("flag", ["--expert", "--features"])
+def test_a_judge_of_what_has_no_such_term_is_refused(
+    flag: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "v.mp4").touch()
+    words = ["--system", "sync", "--data", tmp_path, "--output", tmp_path / "run", flag, tmp_path / "v.mp4"]
+    assert run(monkeypatch, *words, "--dry_run") == 2
+    check_error(capsys.readouterr().err, flag, "v.mp4", "leave the flag out")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("lacks", ["device", "disk"])
 def test_too_little_memory_or_disk_is_one_sentence(

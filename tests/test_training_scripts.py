@@ -11,17 +11,20 @@ import numpy as np
 import pytest
 import torch
 
+from core.errors import NotFound
 from dataset import load_clip, save_clip
 from dataset.pack import packed
 from dataset.prepared import entries
 from guided_diffusion.engine.checkpoint import save_checkpoint
-from scripts import pack_training
+from scripts import benchmark_speech, pack_training
 from scripts.prepare import ExpertScorer
+from scripts.prepare import main as prepare_with_expert
 from systems.registry import build, describe, find_preset, load_motion
 from systems.sound import SoundConfig
 from systems.style import SPACE, MotionSpace
 from systems.sync import SyncConfig
 from tests.helpers import forked
+from tests.helpers.failing import check_error, fails
 from tests.helpers.seeded import seeded
 from tests.helpers.toy import talking
 from video import write_video
@@ -139,7 +142,10 @@ def test_prepare_leaves_out_what_the_expert_is_unsure_of(expert: Path, tmp_path:
     (tmp_path / "list.csv").write_text("file,split,speaker\na.mp4,train,ann\n")
     script = [ROOT / "scripts" / "prepare.py", "--list", tmp_path / "list.csv", "--expert", expert]
     settings = ["--size", "32", "--workers", "0", "--min_seconds", "0.4"]
-    program(*script, *settings, "--output", tmp_path / "strict", "--min_confidence", "1.9")
+    strict = [*script, *settings, "--output", tmp_path / "strict", "--min_confidence", "1.9"]
+    done = forked.run(strict, cwd=ROOT, env=os.environ)
+    assert done.returncode == 2
+    check_error(done.stderr, tmp_path / "strict", "no clips", "sync confidence below 1.9")
     program(*script, *settings, "--output", tmp_path / "lax", "--min_confidence", "-1")
     assert not list((tmp_path / "strict").glob("*/*/*.npz"))
     (entry,) = entries(tmp_path / "lax", "train")
@@ -171,3 +177,18 @@ def test_a_pack_keeps_the_space_of_its_motion(tmp_path: Path, monkeypatch: pytes
     space, known = MotionSpace.load(tmp_path / "pack" / SPACE, 16), load_motion(stage1).space.state_dict()
     assert all(torch.equal(value, known[name]) for name, value in space.state_dict().items())
     assert clip.labels.motion.shape == (5, 16)
+
+
+def test_what_the_expert_is_for_is_said_by_help(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["prepare.py", "--help"])
+    with pytest.raises(SystemExit):
+        prepare_with_expert()
+    assert "leaves out clips whose sound is not of these lips" in capsys.readouterr().out
+
+
+def test_a_folder_of_sounds_that_is_not_there_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["benchmark_speech.py", "--data", str(tmp_path / "nope")])
+    with fails(NotFound, "--data", "nope"):
+        benchmark_speech.main()

@@ -21,7 +21,7 @@ from torch.nn.modules.module import (
 from torch.overrides import TorchFunctionMode
 
 from core.atomic import save_atomically
-from core.errors import Mismatch, NotFound, Unreadable, first_line
+from core.errors import Mismatch, NotFound, Unreadable, first_line, not_opened
 from core.npz import UNREADABLE
 
 FORMAT = "lipsync-1"
@@ -83,6 +83,10 @@ def load_checkpoint(path: Path) -> Checkpoint:
     """A .safetensors file of ours, or a bare .pt state dict.  Raises BadInput for anything else."""
     if not path.is_file():
         raise NotFound(f"{path}: no such checkpoint; correct the path that --model_path, or another flag, names")
+    try:
+        path.open("rb").close()  # what safetensors may not read it says is not there
+    except OSError as problem:
+        raise not_opened(f"{path}", problem) or problem from None
     if path.suffix == ".safetensors":
         return _load_safetensors(path)
     return _load_pickle(path)

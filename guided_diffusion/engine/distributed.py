@@ -16,7 +16,7 @@ import torch
 from torch import distributed
 from torch.distributed import Store, TCPStore  # type: ignore[attr-defined]
 
-from core.errors import BadInput
+from core.errors import BadInput, BadValue
 
 from .device import resolve_device
 
@@ -108,10 +108,16 @@ def group(patience: timedelta = PATIENCE) -> Iterator[Group]:
 
 
 def from_environment(variables: Mapping[str, str]) -> Group:
-    """What the launcher tells this process of itself; alone if there was none."""
+    """What the launcher tells this process of itself; alone if there was none.  BadInput if that cannot be."""
     for rank, size, local_rank in LAUNCHERS:
         if rank in variables and size in variables:
-            return Group(int(variables[rank]), int(variables[size]), int(variables.get(local_rank, variables[rank])))
+            told = {name: variables[name] for name in (rank, size, local_rank) if name in variables}
+            try:
+                return Group(int(told[rank]), int(told[size]), int(told.get(local_rank, told[rank])))
+            except ValueError as problem:
+                said = " ".join(f"{name}={value}" for name, value in told.items())
+                raise BadValue(f"{said}: no launcher starts a process so ({problem}); unset them, or start with"
+                               " torchrun, mpiexec or srun") from problem  # fmt: skip
     return Group()
 
 

@@ -129,6 +129,8 @@ def _take_named(options: argparse.Namespace) -> None:
     if len(options.named) > len(places):
         raise BadValue(f"{options.named[-1]}: without a flag there are VIDEO AUDIO [RESULT], of one video; see --help")
     for place, path in zip(places, options.named, strict=False):
+        if place == "output" and not path.name:
+            raise BadValue(f"{path}: is a folder; give the name of a file in it")
         if getattr(options, place) is not None:
             raise BadValue(f"{path}: stands where the {place} does, which --{place} names as well; give one of them")
         setattr(options, place, path)

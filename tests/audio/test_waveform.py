@@ -1,5 +1,6 @@
 """read_sound: any file, on the clock of its pictures, or one sentence that says why not."""
 
+import errno
 import wave
 from fractions import Fraction
 from pathlib import Path
@@ -12,6 +13,7 @@ from av.video.frame import VideoFrame
 
 from audio import SAMPLE_RATE, Waveform, advanced, channel_blocks, read_sound, resampled
 from core.errors import NoData, NotFound, Unreadable
+from media import opening
 from tests.helpers.failing import fails
 
 TICK = Fraction(1, 1000)
@@ -180,3 +182,14 @@ def test_a_sound_is_moved_forward_or_back(samples: int) -> None:
     moved = np.concatenate([np.zeros(0, np.float32), *advanced(blocks, samples)])
     whole = np.concatenate([np.zeros(max(-samples, 0)), np.arange(10)])
     assert moved.dtype == np.float32 and moved.tolist() == whole[max(samples, 0) :].tolist()
+
+
+def test_a_sound_that_may_not_be_read_is_not_called_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(*given: object, **named: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    path = tmp_path / "a.wav"
+    path.write_bytes(b"sound")
+    monkeypatch.setattr(opening.av, "open", denied)  # who runs as root may read anything
+    with fails(Unreadable, path, "change its permissions"):
+        read_sound(path)

@@ -9,6 +9,7 @@ import pytest
 from audio import SILENCE
 from core.errors import BadInput, NoData
 from dataset import Clip, save_clip
+from dataset import check as program
 from dataset.check import main
 from dataset.checking import ClipChecks, Everything, Named, spread, sync_of
 from dataset.contact_sheet import contact_sheet
@@ -58,9 +59,12 @@ def test_data_is_told(data: Path, expert: Path, tmp_path: Path, capsys: pytest.C
 
 
 @pytest.mark.slow
-def test_broken_clips_are_named_and_the_exit_code_is_5(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_broken_clips_are_named_and_the_exit_code_is_5(
+    data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(program, "EXPERT", data / "none.safetensors")
     (data / "train" / "a" / "clip2.npz").write_bytes(b"broken")
-    assert main([str(data), *QUICK, "--workers", "1", "--expert", str(data / "none.safetensors")]) == 5
+    assert main([str(data), *QUICK, "--workers", "1"]) == 5
     said = capsys.readouterr()
     assert "clip2.npz: not a prepared clip" in said.out and "sync       not measured:" in said.out
     assert said.err.splitlines()[-1].startswith("error: ") and "1 of 8 clips opened cannot be used" in said.err
@@ -69,8 +73,20 @@ def test_broken_clips_are_named_and_the_exit_code_is_5(data: Path, capsys: pytes
 def test_what_is_no_data_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(tmp_path)]) == 2
     check_error(capsys.readouterr().err, "python -m dataset.prepare --videos")
-    assert main([str(tmp_path), "--clips", "-1"]) == 2
+    assert main([str(tmp_path), "--clips", "-1"]) == main([str(tmp_path), "--seconds", "nan"]) == 2
     assert main([str(tmp_path / "gone")]) == 2
+
+
+@pytest.mark.parametrize("content", [b"no checkpoint", None])
+def test_an_expert_that_was_asked_for_and_is_none_is_one_sentence(
+    data: Path, content: bytes | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if content is not None:
+        (data / "expert.pt").write_bytes(content)
+    assert main([str(data), *QUICK, "--expert", str(data / "expert.pt")]) == 2
+    said = capsys.readouterr()
+    check_error(said.err, "expert.pt")
+    assert not said.out
 
 
 def test_the_sheet_is_never_written_over_the_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

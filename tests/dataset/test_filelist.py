@@ -54,8 +54,8 @@ def test_what_is_no_list_is_refused(tmp_path: Path) -> None:
     (tmp_path / "video.mp4").write_bytes(b"\x00\x01\x02\xff")
     with fails(NoData, "empty.txt"):
         read_filelist(tmp_path / "empty.txt")
-    for name in ("gone.txt", "video.mp4"):
-        with fails(Unreadable, name):
+    for name, kind in (("gone.txt", NotFound), ("video.mp4", Unreadable)):
+        with fails(kind, name):
             read_filelist(tmp_path / name)
 
 

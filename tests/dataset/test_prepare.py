@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from audio import read_mel
-from core.errors import BadValue, BatchFailed, Mismatch, NoData, OutOfMemory
+from core.errors import BadValue, BatchFailed, Mismatch, NoData, OutOfMemory, Unwritable
 from dataset import corpus, cutting, entries, load_clip, prepare
 from dataset.report import Line
 from dataset.source import Source
@@ -237,7 +237,8 @@ def dies(*_: object) -> None:
 def test_a_scorer_that_is_handed_in_judges_every_clip(films: Path, tmp_path: Path) -> None:
     (films / "ann" / "broken.mp4").unlink()
     scorer = FixedScorer(Offset(0, 1.0))
-    run(tmp_path / "none", "--videos", str(films), sync=SyncFilter(min_confidence=2), scorer=scorer)
+    with fails(NoData, tmp_path / "none", "no clips, 3 stretches left out", "confidence", "report.jsonl"):
+        run(tmp_path / "none", "--videos", str(films), sync=SyncFilter(min_confidence=2), scorer=scorer)
     assert made(tmp_path / "none") == []
     run(tmp_path / "all", "--videos", str(films), sync=SyncFilter(min_confidence=0.5), scorer=scorer)
     assert len(made(tmp_path / "all")) == 2
@@ -248,7 +249,9 @@ def test_a_scorer_that_is_handed_in_judges_every_clip(films: Path, tmp_path: Pat
     [
         (["--size", "0"], "--size"),
         (["--min-seconds", "0"], "--min_seconds"),
+        (["--min-seconds", "nan"], "--min_seconds"),
         (["--held-out", "1"], "--held_out 1.0"),
+        (["--workers", "-1"], "--workers -1"),
     ],
 )
 def test_impossible_flags_are_one_sentence(tmp_path: Path, words: list[str], named: str) -> None:
@@ -256,6 +259,32 @@ def test_impossible_flags_are_one_sentence(tmp_path: Path, words: list[str], nam
     with fails(BadValue, named):
         prepare.run(prepare.parser().parse_args(flags))
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("speaker", ["../../../evil", "..", ".", "/abs", "a/b", "a/"])
+def test_a_speaker_in_a_list_is_one_folder(listing: Path, tmp_path: Path, speaker: str) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    with listing.open("a") as file:
+        file.write(f"{speaker},a.mp4,train,z\n")
+    with fails(BadValue, listing, "row 4", speaker, "one folder"):
+        run(tmp_path / "prepared", "--list", str(listing))
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("file", [".", "/", "./"])
+def test_a_file_in_a_list_has_a_name(listing: Path, tmp_path: Path, file: str) -> None:
+    with listing.open("a") as text:
+        text.write(f"ann,{file},train,z\n")
+    with fails(BadValue, listing, "row 4", "is a folder"):
+        run(tmp_path / "prepared", "--list", str(listing))
+
+
+def test_clips_are_not_made_among_the_videos(films: Path, tmp_path: Path) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    for output in (films, films / "ann" / ".."):
+        with fails(Unwritable, "--output", "--videos", "choose another"):
+            run(output, "--videos", str(films))
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 @pytest.mark.slow

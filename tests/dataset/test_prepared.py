@@ -87,3 +87,12 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monke
     with pytest.raises(KeyboardInterrupt):
         save_clip(tmp_path / "clip.npz", talking(frames=2))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_clip_that_may_not_be_read_is_not_to_be_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "open", denied)  # who runs as root may read anything
+    with fails(Unreadable, "a.npz", "change its permissions"):
+        load_clip(Entry(tmp_path / "a.npz", "ann"))

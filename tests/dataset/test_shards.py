@@ -18,7 +18,7 @@ from dataset.shards import ShardClips, places_in
 from dataset.write_shards import main, write_shards
 from guided_diffusion.engine.loading import batches_of
 from tests.helpers import forked
-from tests.helpers.failing import fails
+from tests.helpers.failing import check_error, fails
 from tests.helpers.toy import talking
 
 CONFIG = WindowConfig(frames=2, augment=False)
@@ -228,3 +228,16 @@ def test_a_file_where_shards_shall_lie_is_one_sentence(prepared: Path, tmp_path:
     (tmp_path / "taken").touch()
     assert main([str(prepared), "--output", str(tmp_path / "taken")]) == 2
     assert (tmp_path / "taken").read_bytes() == b""
+
+
+def test_shards_are_not_written_among_the_data(prepared: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = sorted(prepared.rglob("*"))
+    assert main([str(prepared), "--output", str(prepared / "train" / ".."), "--size", "16"]) == 2
+    check_error(capsys.readouterr().err, "--output", "DATA", "choose another")
+    assert sorted(prepared.rglob("*")) == before
+
+
+def test_what_was_written_is_said(prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for _ in range(2):
+        assert main([str(prepared), "--output", str(tmp_path / "out"), "--size", "16", "--shards", "4"]) == 0
+        assert "out: 10 clips train in 4 shards, 2 clips test in 2 shards" in capsys.readouterr().err

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import BadInput, BadValue, NoData, NotFound, Unreadable, Unwritable
+from core.errors import BadInput, BadValue, NoData, NotFound, Unwritable
 from dataset.prepare import misheld
 from dataset.source import found, listed
 from dataset.splits import is_held_out, place
@@ -53,7 +53,7 @@ def test_a_list_that_cannot_be_is_refused(tmp_path: Path, text: str, kind: type[
 
 
 def test_a_list_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with fails(Unreadable, "gone.csv"):
+    with fails(NotFound, "gone.csv", "check the path"):
         listed(tmp_path / "gone.csv", tmp_path)
 
 

@@ -36,6 +36,15 @@ def test_every_subcommand_is_named_and_has_its_file(capsys: pytest.CaptureFixtur
     assert files == set(COMMANDS)
 
 
+@pytest.mark.parametrize("flag", ["--mediapipe_python", "--weights"])
+def test_a_path_of_what_measures_is_not_passed_over(
+    flag: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--real", tmp_path, "--fake", tmp_path, "--output", tmp_path / "out", flag, tmp_path / "nope"]
+    assert main([*map(str, words)]) == 2
+    check_error(capsys.readouterr().err, flag, "nope")
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [(["stlye"], "stlye"),

@@ -185,3 +185,17 @@ def test_a_file_is_readable_by_whom_any_file_is(tmp_path: Path) -> None:
     plain.touch()
     save_checkpoint(checkpoint, Checkpoint("sync", {}, 1, WEIGHTS))
     assert checkpoint.stat().st_mode == plain.stat().st_mode
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
+def test_a_file_that_may_not_be_read_is_said_to_be_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    def denied(*_: object) -> None:
+        raise PermissionError
+
+    path = tmp_path / f"locked{suffix}"
+    path.touch()
+    monkeypatch.setattr(Path, "open", denied)  # who runs as root may read anything
+    with fails(Unreadable, path, "change its permissions"):
+        load_checkpoint(path)

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from core.errors import BadInput
+from core.errors import BadInput, BadValue
 from guided_diffusion.engine.distributed import Group, from_environment, group
 from tests.helpers.failing import fails
 from tests.helpers.forked import LAUNCHED, Forked, ended, start_group
@@ -96,6 +96,13 @@ def test_a_rank_that_cannot_be_is_refused(rank: int) -> None:
 )
 def test_a_process_knows_how_it_was_started(variables: dict[str, str], expected: Group) -> None:
     assert from_environment(variables) == expected
+
+
+@pytest.mark.parametrize("wrong", [{"RANK": "5"}, {"LOCAL_RANK": "x"}, {"WORLD_SIZE": "-2"}, {"WORLD_SIZE": ""}])
+def test_a_start_that_cannot_be_names_its_variables(wrong: dict[str, str]) -> None:
+    name, value = next(iter(wrong.items()))
+    with fails(BadValue, f"{name}={value}", "torchrun"):
+        from_environment({"RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0"} | wrong)
 
 
 def test_a_group_of_one_needs_nobody(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -130,6 +130,7 @@ def test_a_dry_run_says_what_would_be_made_and_writes_nothing(run, tmp_path):
         (["--video", "v", "--audio", "a", "--sample_path", "out"], "--video v"),
         (["--generate_from_filelist", "0", "--filelist", "l"], "--video"),
         (["--video", "v", "--output", "o", "--threads", "0"], "--threads"),
+        (["v.mp4", "a.wav", "."], "."), (["v.mp4", "a.wav", "--output", "/"], "--output"),
     ],
 )
 def test_usage(flags, words, capsys):
