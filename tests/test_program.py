@@ -99,6 +99,7 @@ def test_what_a_library_makes_of_an_interrupt_is_one(capsys):
 
 IMPORTING = """
 import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which those who run tests side by side switch off
 sys.path.insert(0, {root!r})
 sys.argv[0] = {program!r}
 import core
