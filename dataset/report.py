@@ -17,7 +17,7 @@ from pathlib import Path
 
 from core.atomic import atomic
 from core.errors import Mismatch, Unreadable
-from core.json_lines import as_lines, lines_of
+from core.jsonl import as_lines, lines_of
 
 from .prepared import is_prepared
 

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from core.atomic import atomic
 from core.errors import BadInput, BatchFailed
-from core.json_lines import as_lines
+from core.jsonl import as_lines
 from lipsync.cli.main import generate
 from systems import registry
 from video import probe

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from core.errors import BadValue
 from core.progress import Told, say_anew, telling
-from lipsync.jobs.job import Job, Report
+from lipsync.jobs.job import Job, Report, check_there
 from lipsync.jobs.runner import dub
 from systems.registry import DEFAULT_CHECKPOINT
 
@@ -106,8 +106,8 @@ class LipSync:
         """
         say_anew()
         pipeline, job = self._told(video, audio, Path("result.mkv"), changes)
-        job.check_inputs()
-        job.check_networks(pipeline.settings)
+        job.check_reads()
+        check_there(pipeline.settings)
         render_job = pipeline.prepare(pipeline.plan(job))
         render_job.warn()
         yield from render_job.frames()

@@ -10,7 +10,7 @@ import numpy as np
 from audio import Waveform, read_sound
 from core.atomic import save_atomically
 from core.errors import BatchFailed, NoData, NotFound
-from core.json_lines import as_lines
+from core.jsonl import as_lines
 from dataset.folders import VIDEO_SUFFIXES, files
 from lipsync.cli.main import generate
 from lipsync.jobs.manifest import Manifest, ManifestEntry

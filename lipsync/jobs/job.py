@@ -73,24 +73,33 @@ class Job:
 
     def check_networks(self, settings: Settings) -> None:
         """Raises BadInput if a network of the user's is not there, or would be written over."""
-        for flag, path in settings.networks:
-            if not path.is_file():
-                raise NotFound(f"{flag} {path}: no such file; check the path")
+        check_there(settings)
         check(settings.networks, self.writes, [self.parts])
 
-    def check_inputs(self) -> None:
-        """Raises BadInput if an input is not there, or nothing can be written at the output's place."""
+    def check_reads(self) -> None:
+        """Raises BadInput if an input is not there."""
         if self.audio is None and self.segments is None:
             raise BadValue(f"{self.video}: there are no words for it; pass --audio, or --segments")
         for flag, path in self.reads:
             if not path.exists():
                 raise NotFound(f"{flag} {path}: no such file; check the path")
+
+    def check_inputs(self) -> None:
+        """Raises BadInput if an input is not there, or nothing can be written at the output's place."""
+        self.check_reads()
         check([*self.reads, *self.sounds], self.writes, [self.parts])
         check_place(self.output)
         if self.motion_out is not None:
             if self.motion_out.suffix != ".npz":
                 raise BadValue(f"--motion_out {self.motion_out}: choose the ending .npz")
             check_place(self.motion_out, "--motion_out")
+
+
+def check_there(settings: Settings) -> None:
+    """Raises BadInput if a network of the user's is not there."""
+    for flag, path in settings.networks:
+        if not path.is_file():
+            raise NotFound(f"{flag} {path}: no such file; check the path")
 
 
 def picture_of(motion: Path) -> Path:

@@ -144,8 +144,7 @@ class LipMotionSource:
     def live(self, track: FaceTrack, lookahead: float | None) -> Callable[[], LiveMotion]:
         """What predicts the motion of a face of the video from a sound as it comes; one for each sound."""
         style = self.style_of(track)
-        strengths = self.strength, self._audio_strength
-        return lambda: self.model.live(style.reference, strengths[0], style.neutral, lookahead, strengths[1])
+        return lambda: self.model.live(style.reference, self.strength, style.neutral, lookahead, self._audio_strength)
 
     def _resampled(self, motion: Motion, rate: Fraction, frames: int, fps: Fraction) -> Motion:
         """Motion at `rate` a second -> so many frames at `fps`, each between the two that are nearest in time."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from core.json_lines import as_lines, lines_of
+from core.jsonl import as_lines, lines_of
 
 NAMES = ["für dich.mp4", "a\u2028b.mp4", "a\x85b.mp4", "a\nb\rc\td.mp4", os.fsdecode(b"caf\xe9.mp4"), "😀.mp4"]
 
